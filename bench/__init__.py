@@ -1,0 +1,1 @@
+"""What the gateway costs, measured beside other ways to do the same: ``python -m bench``. See bench/README.md."""

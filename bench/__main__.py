@@ -1,0 +1,142 @@
+"""``python -m bench``: what the gateway costs beside other ways to do the same, in one run on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from .native import Tools, build
+from .picture import svg
+from .processes import BenchError, Cores, split_cores
+from .report import table
+from .results import Result, Run
+from .runner import Effort, Runner
+from .scenarios import GUARD, QUICK, SCENARIOS, Scenario
+from .targets import REFERENCE, TARGETS, Target
+
+FULL_EFFORT = Effort(rounds=5, seconds=0.7)
+QUICK_EFFORT = Effort(rounds=3, seconds=0.35)
+GUARD_EFFORT = Effort(rounds=5, seconds=0.5)
+GUARDED = "gateway-starlette"
+GUARD_LIMIT = 2.5
+FILES_NEEDED = 4096
+HERE = Path(__file__).parent
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_true", help="the main scenarios only, under a minute")
+    extent.add_argument("--guard", action="store_true", help=f"fail beyond {GUARD_LIMIT} times the bare pass-through")
+    parser.add_argument("--peers", action="store_true", help="measure other proxies too, where they are installed")
+    parser.add_argument("--scenario", action="append", choices=[s.name for s in SCENARIOS], help="only these")
+    parser.add_argument("--target", action="append", choices=[t.name for t in TARGETS], help="only these")
+    parser.add_argument("--rounds", type=int, help="how often each target is measured in each scenario")
+    parser.add_argument("--seconds", type=float, help="how long each measurement loads its target")
+    parser.add_argument("--out", type=Path, help="folder for bench.json and bench.svg")
+    return parser.parse_args()
+
+
+def chosen_scenarios(asked: argparse.Namespace) -> list[Scenario]:
+    names = asked.scenario or (GUARD if asked.guard else QUICK if asked.quick else [s.name for s in SCENARIOS])
+    return [scenario for scenario in SCENARIOS if scenario.name in names]
+
+
+def chosen_targets(asked: argparse.Namespace) -> tuple[list[Target], list[str]]:
+    """The targets that can run here, and a note for each that was wanted and cannot."""
+    names = asked.target or (
+        [REFERENCE, GUARDED] if asked.guard else [t.name for t in TARGETS if asked.peers or not t.peer]
+    )
+    wanted = [target for target in TARGETS if target.name in names]
+    notes = [f"{target.title} left out: {target.missing()}" for target in wanted if target.missing()]
+    return [target for target in wanted if not target.missing()], notes
+
+
+def chosen_effort(asked: argparse.Namespace) -> Effort:
+    preset = GUARD_EFFORT if asked.guard else QUICK_EFFORT if asked.quick else FULL_EFFORT
+    return Effort(asked.rounds or preset.rounds, asked.seconds or preset.seconds)
+
+
+def circumstances(tools: Tools, cores: Cores) -> list[str]:
+    notes = []
+    if not tools.native:
+        notes.append("no C compiler: the Python upstream and load client are the bottleneck; read CPU ratios only")
+    if not cores.apart:
+        notes.append("one core: target, upstream and load client share it; read CPU ratios only")
+    return notes
+
+
+def allow_open_files() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < FILES_NEEDED:
+        raise BenchError(f"1,000 streams need {FILES_NEEDED} open files; the limit here is {hard} (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def execute(asked: argparse.Namespace, directory: Path) -> Run:
+    tools, cores = build(directory), split_cores()
+    targets, notes = chosen_targets(asked)
+    os.sched_setaffinity(0, cores.load)
+    effort = chosen_effort(asked)
+    run = Run([], effort.rounds, notes + circumstances(tools, cores))
+    for result in Runner(tools, cores, effort, directory).run(chosen_scenarios(asked), targets):
+        print(f"{time.strftime('%H:%M:%S')}  {result.scenario.title}", file=sys.stderr, flush=True)
+        run.results.append(result)
+    return run
+
+
+def outputs(asked: argparse.Namespace) -> tuple[Path, Path] | None:
+    """Where JSON and picture go; only a full run has a place by default, for only its picture tells the whole story."""
+    if asked.out is not None:
+        return asked.out / "bench.json", asked.out / "bench.svg"
+    if asked.quick or asked.guard or asked.scenario or asked.target:
+        return None
+    return HERE / "results" / "bench.json", HERE / "bench.svg"
+
+
+def write(run: Run, figures: Path, picture: Path) -> None:
+    figures.parent.mkdir(parents=True, exist_ok=True)
+    figures.write_text(json.dumps(run.as_json(), indent=1) + "\n")
+    picture.write_text(svg(run))
+    print(f"\nWritten: {figures} and {picture}")
+
+
+def gross_regressions(results: Sequence[Result]) -> list[str]:
+    """What costs more than ``GUARD_LIMIT`` times the bare pass-through that ran beside it."""
+    faults = []
+    for result in results:
+        ratio = result.ratio(GUARDED)
+        if ratio is None or ratio.median > GUARD_LIMIT:
+            shown = "unknown" if ratio is None else f"{ratio.median:.2f}"
+            faults.append(f"{result.scenario.title}: {shown} times the bare pass-through, over {GUARD_LIMIT}")
+    return faults
+
+
+def main() -> int:
+    asked = arguments()
+    try:
+        allow_open_files()
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+            run = execute(asked, Path(directory))
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print(table(run))
+    files = outputs(asked)
+    if files is not None:
+        write(run, *files)
+    faults = gross_regressions(run.results) if asked.guard else []
+    for fault in faults:
+        print(f"bench: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

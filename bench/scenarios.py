@@ -1,0 +1,136 @@
+"""What is measured: the loads, as data, and the requests they send."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+MEGABYTE = 1_000_000
+BOUNDARY = b"bench-7d1f0c"
+UPSTREAMS = 20  # of the gateway's profile; requests go to models of all of them
+
+Kind = Literal["chat", "models", "upload", "download"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a target is started with: scenarios that share one share the running processes."""
+
+    models: int = 100
+    tls: bool = False
+    fresh: bool = False  # its own processes, so that memory is not hidden in what earlier scenarios freed
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One load. ``events`` of 0 asks for plain JSON; ``pace`` is in milliseconds, 0 for as fast as they are taken."""
+
+    name: str
+    title: str
+    clients: int
+    kind: Kind = "chat"
+    size: int = 0  # bytes added to the request, or asked for in the answer
+    events: int = 0
+    pace: int = 0
+    once: bool = False  # one request per client, all at once, in place of a closed loop
+    setting: Setting = Setting()
+    targets: tuple[str, ...] = ()  # empty: all
+    least_answer: int = 0  # bytes; a shorter body is an error
+
+    @property
+    def unit(self) -> str:
+        return "stream" if self.events else "request"
+
+
+GATEWAY_ONLY = ("passthrough", "gateway-starlette")
+JSON_ANSWER = 900
+
+
+def _curve(models: int) -> Scenario:
+    setting = Setting(models=models)
+    title = f"small JSON, 64 clients, {models:,} models known"
+    return Scenario(f"models-{models}", title, 64, setting=setting, targets=GATEWAY_ONLY, least_answer=JSON_ANSWER)
+
+
+SCENARIOS = (
+    Scenario("json-1", "small JSON, 1 client", 1, least_answer=JSON_ANSWER),
+    Scenario("json-64", "small JSON, 64 clients", 64, least_answer=JSON_ANSWER),
+    Scenario("json-256", "small JSON, 256 clients", 256, least_answer=JSON_ANSWER),
+    Scenario("json-1mb", "1 MB JSON, 8 clients", 8, size=MEGABYTE, least_answer=JSON_ANSWER),
+    Scenario("stream-1", "stream of 200 events, 1 client", 1, events=200),
+    Scenario("stream-64", "stream of 200 events, 64 clients", 64, events=200),
+    Scenario("paced-16", "stream of 200 events, one every 5 ms, 16 clients", 16, events=200, pace=5, once=True),
+    # 1,000 streams at 5 ms would be 200,000 writes a second: more than one core of upstream and client can make
+    Scenario(
+        "paced-1000",
+        "1,000 open streams, one event every 200 ms",
+        1000,
+        events=20,
+        pace=200,
+        once=True,
+        setting=Setting(fresh=True),
+    ),
+    Scenario("upload", "100 MB multipart upload", 1, kind="upload", size=100 * MEGABYTE, least_answer=JSON_ANSWER),
+    Scenario("download", "100 MB download", 1, kind="download", size=100 * MEGABYTE, least_answer=100 * MEGABYTE),
+    Scenario("tls-json-64", "small JSON, 64 clients, TLS upstream", 64, setting=Setting(tls=True), least_answer=700),
+    Scenario(
+        "tls-stream-64", "stream of 200 events, 64 clients, TLS upstream", 64, events=200, setting=Setting(tls=True)
+    ),
+    _curve(10),
+    _curve(1_000),
+    _curve(100_000),
+    Scenario(
+        "list-10000",
+        "list of 10,000 models, 8 clients",
+        8,
+        kind="models",
+        setting=Setting(models=10_000),
+        targets=(*GATEWAY_ONLY, "handwritten"),
+        least_answer=500_000,
+    ),
+)
+QUICK = ("json-1", "json-64", "json-1mb", "stream-64")
+GUARD = ("json-64", "stream-64")
+
+
+def requests(scenario: Scenario, prefix: str) -> list[bytes]:
+    """The whole HTTP requests that the clients send in turn, to a target that serves the API under ``prefix``."""
+    if scenario.kind == "models":
+        return [_request("GET", f"{prefix}/models")]
+    if scenario.kind == "download":
+        return [_request("GET", f"{prefix}/files/file-{scenario.size}/content")]
+    if scenario.kind == "upload":
+        kind = b"multipart/form-data; boundary=" + BOUNDARY
+        return [_request("POST", f"{prefix}/audio/transcriptions", _multipart(scenario.size), kind)]
+    models = range(min(UPSTREAMS, scenario.setting.models))
+    return [_request("POST", f"{prefix}/chat/completions", _chat(scenario, number)) for number in models]
+
+
+def _request(method: str, path: str, body: bytes = b"", kind: bytes = b"application/json") -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer user-key\r\naccept: */*\r\n".encode()
+    if body:
+        head += b"content-type: %s\r\ncontent-length: %d\r\n" % (kind, len(body))
+    return head + b"\r\n" + body
+
+
+def _chat(scenario: Scenario, number: int) -> bytes:
+    wish = f"bench events={scenario.events} pace={scenario.pace}" if scenario.events else "bench"
+    fields = {
+        "model": f"model-{number}",
+        "user": wish,  # the mock upstream looks for its wish near the beginning
+        "stream": bool(scenario.events),
+        "temperature": 0.7,
+        "messages": [
+            {"role": "system", "content": "You are a helpful assistant. " * 12},
+            {"role": "user", "content": "What does a call cost? " * (20 + scenario.size // 23)},
+        ],
+    }
+    return json.dumps(fields).encode()
+
+
+def _multipart(size: int) -> bytes:
+    part = b'--%s\r\ncontent-disposition: form-data; name="%s"%s\r\n\r\n'
+    model = part % (BOUNDARY, b"model", b"") + b"model-0\r\n"
+    file = part % (BOUNDARY, b"file", b'; filename="speech.wav"\r\ncontent-type: audio/wav')
+    return model + file + b"\0" * size + b"\r\n--" + BOUNDARY + b"--\r\n"

@@ -1,0 +1,61 @@
+"""Let a web app's own users call OpenAI-compatible models through it.
+
+from fastapi import FastAPI, Request
+from openai_gateway_asgi import Gateway, Upstream, User, everyone
+
+async def current_user(request: Request) -> User | None:
+    account = await my_session(request)
+    return User(id=account.id, role=account.role) if account else None
+
+gateway = Gateway([Upstream("https://api.openai.com/v1", api_key="sk-...")],
+                  resolve_user=current_user, authorize_model=everyone)
+app = FastAPI(lifespan=gateway.lifespan)
+app.mount("/openai", gateway)
+"""
+
+from .config import (
+    ConfigStore,
+    FileStore,
+    GatewayConfig,
+    MemoryStore,
+    Secret,
+    Settings,
+    Timeouts,
+    Upstream,
+    VersionConflict,
+)
+from .errors import ConfigError, GatewayError
+from .exchange import Exchange
+from .gateway import Gateway
+from .hooks import in_thread
+from .models import Model
+from .policies import Grant, Grants, admins_only, everyone
+from .records import Outcome, UsageRecord
+from .users import User
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConfigError",
+    "ConfigStore",
+    "Exchange",
+    "FileStore",
+    "Gateway",
+    "GatewayConfig",
+    "GatewayError",
+    "Grant",
+    "Grants",
+    "MemoryStore",
+    "Model",
+    "Outcome",
+    "Secret",
+    "Settings",
+    "Timeouts",
+    "Upstream",
+    "UsageRecord",
+    "User",
+    "VersionConflict",
+    "admins_only",
+    "everyone",
+    "in_thread",
+]

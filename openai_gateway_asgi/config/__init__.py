@@ -1,0 +1,28 @@
+"""What the gateway is configured with: plain, immutable data, checked when made."""
+
+from __future__ import annotations
+
+from .environment import upstreams_from_env
+from .file_store import FileStore
+from .secret import Secret
+from .settings import Settings
+from .store import ConfigStore, GatewayConfig, MemoryStore, VersionConflict
+from .timeouts import Timeouts
+from .upstream import Upstream
+from .wire import from_wire, to_wire, verify_target
+
+__all__ = [
+    "ConfigStore",
+    "FileStore",
+    "GatewayConfig",
+    "MemoryStore",
+    "Secret",
+    "Settings",
+    "Timeouts",
+    "Upstream",
+    "VersionConflict",
+    "from_wire",
+    "to_wire",
+    "upstreams_from_env",
+    "verify_target",
+]

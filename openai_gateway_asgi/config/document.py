@@ -1,0 +1,141 @@
+"""The three parallel structures that the environment, the wire and the file share, read and written at one place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..errors import ConfigError
+from .entries import KEYS, read_entry, typed, write_entry
+from .names import derived_names, unique_names
+from .store import GatewayConfig
+from .upstream import Upstream
+
+ENABLED = "ENABLE_OPENAI_API"
+BASE_URLS = "OPENAI_API_BASE_URLS"
+API_KEYS = "OPENAI_API_KEYS"
+CONFIGS = "OPENAI_API_CONFIGS"
+FALLBACKS = "MODEL_FALLBACKS"
+
+Document = Mapping[str, Any]
+
+logger = logging.getLogger("openai_gateway_asgi")
+
+_WRITTEN_AS = {key.field: name for name, key in KEYS.items()}
+
+
+class Place(NamedTuple):
+    """Where the parts of a row stand, for errors."""
+
+    url: str
+    key: str
+    entry: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Row:
+    """What the structures say of one upstream."""
+
+    url: str
+    key: str
+    values: Mapping[str, Any]
+    """Further arguments of ``Upstream``."""
+    place: Place
+
+    def upstream(self) -> Upstream:
+        """Raises ``ConfigError`` naming the place as its writer knows it."""
+        try:
+            return Upstream(self.url, api_key=self.key, **self.values)
+        except ConfigError as error:
+            raise ConfigError(self._written(error.field), error.problem) from None
+
+    def _written(self, field: str) -> str:
+        if field == "base_url":
+            return self.place.url
+        if field == "api_key":
+            return self.place.key
+        name, dot, rest = field.partition(".")
+        return f"{self.place.entry}.{_WRITTEN_AS[name]}{dot}{rest}"
+
+
+def write_document(config: GatewayConfig) -> dict[str, Any]:
+    """The whole configuration with its secrets in clear; entries that say nothing are left out."""
+    derived = derived_names(config.upstreams)
+    entries = {
+        str(index): ({} if upstream.name in derived else {"name": upstream.name}) | write_entry(upstream)
+        for index, upstream in enumerate(config.upstreams)
+    }
+    document: dict[str, Any] = {
+        ENABLED: config.enabled,
+        BASE_URLS: [upstream.base_url for upstream in config.upstreams],
+        API_KEYS: [upstream.api_key.reveal() for upstream in config.upstreams],
+        CONFIGS: {index: entry for index, entry in entries.items() if entry},
+    }
+    if config.fallbacks:
+        document[FALLBACKS] = {model: list(others) for model, others in config.fallbacks.items()}
+    return document
+
+
+def read_rows(document: Document) -> list[Row]:
+    """Raises ``ConfigError`` for a missing structure and for what is wrong in one."""
+    for name in (BASE_URLS, API_KEYS, CONFIGS):
+        if document.get(name) is None:
+            raise ConfigError(name, "is required")
+    urls = typed(BASE_URLS, document[BASE_URLS], list[str])
+    keys = typed(API_KEYS, document[API_KEYS], list[str])
+    configs = typed(CONFIGS, document[CONFIGS], dict[str, Any])
+    return join(urls, keys, configs)
+
+
+def join(
+    urls: list[str], keys: list[str], configs: Mapping[str, Any], *, url_name: str = BASE_URLS, key_name: str = API_KEYS
+) -> list[Row]:
+    """One row per URL. Missing keys are empty, surplus ones dropped.
+
+    An entry belongs to a URL by its index ("0") or, in the legacy form, by the URL itself; the index wins.
+    Entries that belong to none are dropped with a warning.
+    """
+    keys = keys[: len(urls)] + [""] * (len(urls) - len(keys))
+    by_url = {name.rstrip("/"): name for name in configs if not name.isdecimal()}
+    rows = []
+    for index, (url, key) in enumerate(zip(urls, keys, strict=True)):
+        name = str(index) if str(index) in configs else by_url.get(url.rstrip("/"))
+        place = Place(f"{url_name}.{index}", f"{key_name}.{index}", f"{CONFIGS}.{index}")
+        rows.append(Row(url, key, {} if name is None else read_entry(place.entry, configs[name]), place))
+    _warn_of_strangers(configs, urls)
+    return rows
+
+
+def assemble(document: Document, rows: Iterable[Row], absent: GatewayConfig) -> GatewayConfig:
+    """The configuration of these rows; what the document leaves open, and the version, are those of ``absent``."""
+    rows = list(rows)
+    upstreams = unique_names((row.upstream() for row in rows), CONFIGS + ".{}.name")
+    enabled = document.get(ENABLED)
+    fallbacks = document.get(FALLBACKS)
+    try:
+        return GatewayConfig(
+            absent.enabled if enabled is None else typed(ENABLED, enabled, bool),
+            upstreams,
+            absent.fallbacks if fallbacks is None else typed(FALLBACKS, fallbacks, dict[str, list[str]]),
+            absent.version,
+        )
+    except ConfigError as error:
+        raise ConfigError(error.field.replace("fallbacks", FALLBACKS, 1), error.problem) from None
+
+
+def refuse_unknown(document: Document, known: Iterable[str]) -> None:
+    known = (ENABLED, BASE_URLS, API_KEYS, CONFIGS, FALLBACKS, *known)
+    for name in document:
+        if name not in known:
+            raise ConfigError(name, f"is unknown; known are {', '.join(known)}")
+
+
+def _warn_of_strangers(configs: Mapping[str, Any], urls: list[str]) -> None:
+    known = {str(index) for index in range(len(urls))} | {url.rstrip("/") for url in urls}
+    strangers = [name for name in configs if name.rstrip("/") not in known]
+    if strangers:
+        # A URL may hold a password, and need not be valid: only indexes are shown.
+        shown = [name if name.isdecimal() else "a URL" for name in strangers]
+        logger.warning("%s: dropped what belongs to no upstream: %s", CONFIGS, ", ".join(shown))

@@ -1,0 +1,117 @@
+"""One entry of ``OPENAI_API_CONFIGS``: all that is known of an upstream but its URL and key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..errors import ConfigError
+from .timeouts import Timeouts
+from .upstream import Upstream
+
+
+class Key(NamedTuple):
+    field: str
+    kind: Any
+
+
+KEYS = {
+    "enable": Key("enabled", bool),
+    "name": Key("name", str),
+    "model_ids": Key("model_ids", list[str]),
+    "prefix_id": Key("prefix_id", str),
+    "tags": Key("tags", list[Any]),
+    "connection_type": Key("connection_type", str),
+    "auth_type": Key("auth_type", str),
+    "headers": Key("headers", dict[str, str | int | float]),
+    "azure": Key("azure", bool),
+    "provider": Key("provider", str),
+    "api_version": Key("api_version", str),
+    "timeouts": Key("timeouts", dict[str, float | None]),
+    "weight": Key("weight", int),
+    "priority": Key("priority", int),
+    "proxy": Key("proxy", str),
+    "keepalive": Key("keepalive", float),
+    "rewrites": Key("rewrites", str),
+    "max_concurrency": Key("max_concurrency", int),
+    "reasoning_models": Key("reasoning_models", list[str]),
+    "drop_fields": Key("drop_fields", list[str]),
+    "drop_nulls": Key("drop_nulls", bool),
+    "flatten_tool_content": Key("flatten_tool_content", bool),
+    "forward_cookies": Key("forward_cookies", list[str]),
+    "token_scope": Key("token_scope", str),
+}
+"""What may be written, the field of ``Upstream`` it is, and what JSON must hold there; null is as good as absent."""
+
+_TIMEOUTS = tuple(asdict(Timeouts()))
+_PLACE = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
+_DEFAULT = Upstream("http://localhost")
+
+
+def read_entry(where: str, entry: Any) -> dict[str, Any]:
+    """The entry as arguments of ``Upstream``. Raises ``ConfigError`` naming the key, as ``where.key``."""
+    values: dict[str, Any] = {}
+    for name, value in typed(where, entry, dict[str, Any]).items():
+        key = KEYS.get(name)
+        if key is None:
+            raise ConfigError(f"{where}.{name}", f"is unknown; known are {', '.join(KEYS)}")
+        if value is not None:
+            values[key.field] = typed(f"{where}.{name}", value, key.kind)
+    if "headers" in values:
+        values["headers"] = {name: str(value) for name, value in values["headers"].items()}
+    if "timeouts" in values:
+        values["timeouts"] = _timeouts(f"{where}.timeouts", values["timeouts"])
+    if values.pop("azure", False):
+        values["provider"] = _azure(f"{where}.azure", values.get("provider"))
+    return values
+
+
+def write_entry(upstream: Upstream) -> dict[str, Any]:
+    """What differs from the defaults, secrets in clear."""
+    entry: dict[str, Any] = {}
+    for name, key in KEYS.items():
+        if name in ("azure", "name"):
+            continue
+        value = getattr(upstream, key.field)
+        if value != getattr(_DEFAULT, key.field):
+            entry[name] = _plain(value)
+    return entry
+
+
+def typed(where: str, value: Any, kind: Any) -> Any:
+    """The value, if JSON of that kind. Raises ``ConfigError`` with the exact place."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        problem, path = _PLACE.fullmatch(str(error)).groups()  # type: ignore[union-attr]
+        inner = re.sub(r"\[(\d+)\]", r".\1", path or "").replace("[...]", "")
+        raise ConfigError(where + inner, problem[:1].lower() + problem[1:]) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Timeouts):
+        return {name: limit for name, limit in asdict(value).items() if limit is not None}
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _timeouts(where: str, limits: dict[str, float | None]) -> Timeouts:
+    for name in limits:
+        if name not in _TIMEOUTS:
+            raise ConfigError(f"{where}.{name}", f"is unknown; known are {', '.join(_TIMEOUTS)}")
+    given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
+    try:
+        return Timeouts(**given)
+    except ConfigError as error:
+        raise ConfigError(f"{where}.{error.field}", error.problem) from None
+
+
+def _azure(where: str, provider: str | None) -> str:
+    if provider and provider.lower() != "azure":
+        raise ConfigError(where, "contradicts provider; write one of them")
+    return "azure"

@@ -1,0 +1,46 @@
+"""Upstreams from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..errors import ConfigError
+from .document import API_KEYS, BASE_URLS, CONFIGS, join
+from .names import unique_names
+from .upstream import Upstream
+
+BASE_URL = "OPENAI_API_BASE_URL"
+API_KEY = "OPENAI_API_KEY"
+OFFICIAL = "https://api.openai.com/v1"
+
+
+def upstreams_from_env(environ: Mapping[str, str] = os.environ) -> tuple[Upstream, ...]:
+    """Those of ``OPENAI_API_BASE_URLS`` and ``OPENAI_API_KEYS`` (``;`` between them) and ``OPENAI_API_CONFIGS`` (JSON).
+
+    The singular names count where the plural ones are not set; without any there is OpenAI's own, without a key.
+    Raises ``ConfigError`` naming the variable.
+    """
+    url_name = BASE_URLS if environ.get(BASE_URLS) else BASE_URL
+    key_name = API_KEYS if environ.get(API_KEYS) else API_KEY
+    urls = _parts(environ.get(url_name) or OFFICIAL)
+    keys = _parts(environ.get(key_name, ""))
+    rows = join(urls, keys, _configs(environ.get(CONFIGS)), url_name=url_name, key_name=key_name)
+    return unique_names((row.upstream() for row in rows), CONFIGS + ".{}.name")
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(";")]
+
+
+def _configs(text: str | None) -> dict[str, Any]:
+    if not text or not text.strip():
+        return {}
+    try:
+        configs: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ConfigError(CONFIGS, 'must be a JSON object, such as {"0": {"prefix_id": "p"}}') from error
+    return configs

@@ -1,0 +1,84 @@
+"""The configuration in force in this process, kept up with its store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from time import monotonic
+
+from ..errors import ConfigError, GatewayError
+from .store import ConfigStore, GatewayConfig
+
+CHECK_EVERY = 0.25
+"""Seconds between two looks at a shared store: what one process saves is in force in all well within a second."""
+
+PATIENCE = 0.25
+"""How long, in seconds, a request waits for a store that is slow to say whether anything changed."""
+
+FIRST_LOAD = 10.0
+"""How long, in seconds, the first request waits for a configuration."""
+
+logger = logging.getLogger("openai_gateway_asgi")
+
+
+class LiveConfig:
+    """Gives each request one immutable snapshot. A store that fails leaves the last good one in force."""
+
+    def __init__(self, store: ConfigStore, *, adopted: Callable[[GatewayConfig], None]) -> None:
+        """``adopted`` is told of every configuration that comes into force."""
+        self.store = store
+        self.fault: str | None = None
+        """What is wrong with the store, None while nothing is."""
+        self._adopted = adopted
+        self._config: GatewayConfig | None = None
+        self._due = float("-inf")
+        self._check: asyncio.Task[None] | None = None
+
+    async def current(self) -> GatewayConfig:
+        """Raises ``GatewayError`` where no configuration could ever be read."""
+        if self._config is not None and monotonic() < self._due:
+            return self._config
+        await asyncio.wait({self._checking()}, timeout=FIRST_LOAD if self._config is None else PATIENCE)
+        if self._config is None:
+            raise GatewayError("The gateway's configuration cannot be read.", code="configuration_unavailable")
+        return self._config
+
+    async def save(self, config: GatewayConfig, *, replaces: str | None) -> GatewayConfig:
+        """Keeps ``config`` and puts it in force here at once. Raises ``VersionConflict``."""
+        saved = await self.store.save(config, replaces=replaces)
+        self._adopt(saved)
+        return saved
+
+    async def aclose(self) -> None:
+        if self._check is not None and self._check.get_loop() is asyncio.get_running_loop():
+            self._check.cancel()
+            await asyncio.wait({self._check})
+
+    def _checking(self) -> asyncio.Task[None]:
+        """The look at the store that is under way, or a new one; requests that leave do not stop it."""
+        loop = asyncio.get_running_loop()
+        if self._check is None or self._check.done() or self._check.get_loop() is not loop:
+            self._check = loop.create_task(self._look())
+        return self._check
+
+    async def _look(self) -> None:
+        try:
+            if self._config is None or await self.store.version() != self._config.version:
+                self._adopt(await self.store.load())
+        except Exception as error:
+            self._note(error)
+        else:
+            self.fault = None
+        self._due = monotonic() + CHECK_EVERY if self.store.shared or self._config is None else float("inf")
+
+    def _adopt(self, config: GatewayConfig) -> None:
+        if self._config is None or config.version != self._config.version:
+            self._config = config
+            self._adopted(config)
+
+    def _note(self, error: Exception) -> None:
+        fault = str(error) if isinstance(error, ConfigError) else type(error).__name__
+        if fault != self.fault:
+            logger.error("the configuration store failed, the last good configuration stays in force: %s", fault)
+        self.fault = fault

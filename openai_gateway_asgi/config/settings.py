@@ -1,0 +1,186 @@
+"""What holds for the whole gateway: clocks, limits, lifetimes, header names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ConfigError
+from . import addresses, checks, header_rules, variables
+from .timeouts import Timeouts, timeout_rule
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+FORWARDED_HEADERS = (
+    "accept",
+    "content-type",
+    "user-agent",
+    "openai-beta",
+    "idempotency-key",
+    "x-client-request-id",
+    "x-stainless-*",
+    "traceparent",
+    "tracestate",
+    "range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Immutable and checked when made; a fault raises ``ConfigError`` naming the field. Units: bytes and seconds."""
+
+    enabled: bool = True
+    """A gateway that was mounted is meant to serve. Stored configurations carry their own switch, which wins."""
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    """For upstreams without their own."""
+
+    model_list_timeout: float = 10.0
+    """A list is small; an upstream that needs longer is down as far as its users can tell."""
+    model_list_lifetime: float = 60.0
+    """Lists change on the scale of days and each user asks for them. 0: ask every time."""
+    model_list_stale: float = 3600.0
+    """An upstream whose list fails may still answer, so an hour of outage leaves its models callable."""
+    model_list_retry: float = 5.0
+    """A dead upstream is asked for its list this often at most, however many users are waiting."""
+
+    json_limit: int = 32 * MIB
+    """Room for a dozen images in one chat body, and few enough to hold one per request in memory."""
+    upload_limit: int = GIB
+    """Uploads are streamed, so this bounds what an upstream is charged with, not memory. OpenAI takes 512 MB a file."""
+    upload_idle: float = 30.0
+    """A live uploader sends something within seconds; a stalled one holds an upstream's connection."""
+    send_timeout: float = 60.0
+    """A client that takes no bytes for a minute is gone; servers would wait for it for ever."""
+    comment_hold: float = 15.0
+    """Comments before the first event leave the choice of another upstream open only as long as proxies keep quiet."""
+    hold_limit: int = 64 * KIB
+    """An event is a few hundred bytes; a longer one streams through instead of waiting whole in memory."""
+
+    forwarded_headers: tuple[str, ...] = FORWARDED_HEADERS
+    """What the OpenAI SDKs send about a call, tracing, and conditions on downloads; a trailing ``*`` is a prefix."""
+    trusted_origins: tuple[str, ...] = ()
+    """Pages on other origins that may call with a cookie alone: none, unless the host names its own."""
+
+    bypass_model_access: bool = False
+    """True gives every user every model: a policy that is skipped unasked is none."""
+
+    forward_user_info: bool = False
+    """Who asks is personal data, which upstreams do not need."""
+    user_name_header: str = "X-OpenWebUI-User-Name"
+    """This and the next four: the names that existing upstreams already read."""
+    user_id_header: str = "X-OpenWebUI-User-Id"
+    user_email_header: str = "X-OpenWebUI-User-Email"
+    user_role_header: str = "X-OpenWebUI-User-Role"
+    chat_id_header: str = "X-OpenWebUI-Chat-Id"
+    attribution_title: str | None = None
+    """What OpenRouter's rankings call the app. None: not sent, for it is advertising."""
+    attribution_referer: str | None = None
+
+    verify_tls: bool | str = True
+    """False accepts any certificate; a path names a file of the authorities to trust instead of the system's."""
+
+    speech_cache_bytes: int = 64 * MIB
+    """Some hundred spoken minutes. 0: none are kept."""
+    speech_entry_bytes: int = 8 * MIB
+    """One long text must not push everything else out."""
+    speech_cache_lifetime: float | None = None
+    """None: as long as there is room, for the same text sounds the same tomorrow."""
+
+    config_limit: int = MIB
+    """Bytes of a configuration update; thousands of upstreams fit."""
+    slow_callable: float = 0.05
+    """A host's ``def`` that blocks this long delays every stream by as much, which readers begin to see."""
+
+    def __post_init__(self) -> None:
+        for name, rule in _RULES.items():
+            object.__setattr__(self, name, rule(name, getattr(self, name)))
+
+    @property
+    def admin_timeout(self) -> float:
+        """For trying out an upstream: that asks for its model list."""
+        return self.model_list_timeout
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """From the documented variables; others keep their defaults. Raises ``ConfigError`` naming the variable."""
+        values, sources = variables.read(environ)
+        timeouts = {name: values.pop(name) for name in ("idle", "total") if name in values}
+        try:
+            return cls(timeouts=Timeouts(**timeouts), **values)
+        except ConfigError as error:
+            raise ConfigError(sources.get(error.field, error.field), error.problem) from error
+
+
+def _size(name: str, value: Any) -> int:
+    return checks.whole(name, value, least=1)
+
+
+def _size_or_zero(name: str, value: Any) -> int:
+    return checks.whole(name, value, least=0)
+
+
+def _duration(name: str, value: Any) -> float:
+    return checks.seconds(name, value)
+
+
+def _duration_or_zero(name: str, value: Any) -> float:
+    return checks.seconds(name, value, zero=True)
+
+
+def _header_value(name: str, value: Any) -> str:
+    return checks.visible_ascii(name, checks.line(name, value))
+
+
+def _origins(name: str, value: Any) -> tuple[str, ...]:
+    return tuple(addresses.origin(f"{name}.{index}", item) for index, item in enumerate(checks.items(name, value)))
+
+
+def _verify_tls(name: str, value: Any) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    path = checks.line(name, value, longest=4096)
+    if not os.path.isfile(path):
+        raise ConfigError(name, "must be true, false or the path of an existing file of CA certificates")
+    return path
+
+
+_RULES: dict[str, checks.Rule] = {
+    "enabled": checks.flag,
+    "timeouts": timeout_rule,
+    "model_list_timeout": _duration,
+    "model_list_lifetime": _duration_or_zero,
+    "model_list_stale": _duration_or_zero,
+    "model_list_retry": _duration_or_zero,
+    "json_limit": _size,
+    "upload_limit": _size,
+    "upload_idle": _duration,
+    "send_timeout": _duration,
+    "comment_hold": _duration_or_zero,
+    "hold_limit": _size,
+    "forwarded_headers": header_rules.forwarded,
+    "trusted_origins": _origins,
+    "bypass_model_access": checks.flag,
+    "forward_user_info": checks.flag,
+    "user_name_header": header_rules.identity_name,
+    "user_id_header": header_rules.identity_name,
+    "user_email_header": header_rules.identity_name,
+    "user_role_header": header_rules.identity_name,
+    "chat_id_header": header_rules.identity_name,
+    "attribution_title": checks.optional(_header_value),
+    "attribution_referer": checks.optional(_header_value),
+    "verify_tls": _verify_tls,
+    "speech_cache_bytes": _size_or_zero,
+    "speech_entry_bytes": _size,
+    "speech_cache_lifetime": checks.optional(_duration),
+    "config_limit": _size,
+    "slow_callable": _duration,
+}

@@ -1,0 +1,114 @@
+"""The configuration in force, and where it is kept."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
+
+from ..errors import ConfigError
+from . import checks
+from .converted import Converted
+from .names import unique_names
+from .upstream import Upstream
+
+_NO_UPSTREAMS: Any = ()
+_NO_FALLBACKS: Any = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """Everything an administrator can change while the gateway runs. Immutable; a request sees exactly one.
+
+    Names of upstreams are made unique. Raises ``ConfigError`` naming the field.
+    """
+
+    enabled: bool = True
+    upstreams: Converted[tuple[Upstream, ...], Iterable[Upstream]] = _NO_UPSTREAMS
+    """In order: of two that list the same model, the first one's entry is shown."""
+    fallbacks: Converted[Mapping[str, tuple[str, ...]], Mapping[str, Iterable[str]]] = field(
+        default_factory=lambda: _NO_FALLBACKS, hash=False
+    )
+    """By model id: the models to try when it fails, in order."""
+    version: str = ""
+    """Opaque; differs whenever the content does. Empty until a store has it."""
+
+    def __post_init__(self) -> None:
+        checks.flag("enabled", self.enabled)
+        object.__setattr__(self, "upstreams", unique_names(_upstreams("upstreams", self.upstreams)))
+        object.__setattr__(self, "fallbacks", _fallbacks("fallbacks", self.fallbacks))
+
+
+class VersionConflict(Exception):
+    """Somebody else has saved since the configuration was read; nothing was changed."""
+
+
+@runtime_checkable
+class ConfigStore(Protocol):
+    """Where configurations are kept; write your own to keep them in a database. Calls may overlap."""
+
+    shared: bool
+    """Whether other processes see what is saved here."""
+
+    async def load(self) -> GatewayConfig:
+        """What is in force. Raises ``ConfigError`` when it cannot be read; the caller goes on with what it has."""
+
+    async def version(self) -> str:
+        """The version that ``load`` would give. Asked every second or so, so it should be cheap."""
+
+    async def save(self, config: GatewayConfig, *, replaces: str | None) -> GatewayConfig:
+        """Keeps ``config`` in one step and gives it back with its new version.
+
+        Raises ``VersionConflict`` if what is in force is not the version ``replaces``; None: whatever is in force.
+        """
+
+
+class MemoryStore:
+    """Configurations of this process alone, gone when it ends."""
+
+    shared: bool = False
+
+    def __init__(
+        self, upstreams: Iterable[Upstream] = (), enabled: bool = True, fallbacks: Mapping[str, Iterable[str]] = {}
+    ) -> None:
+        self._config = GatewayConfig(enabled, upstreams, fallbacks, version=_new_version())
+        # One gateway may serve event loops on several threads.
+        self._lock = threading.Lock()
+
+    async def load(self) -> GatewayConfig:
+        return self._config
+
+    async def version(self) -> str:
+        return self._config.version
+
+    async def save(self, config: GatewayConfig, *, replaces: str | None) -> GatewayConfig:
+        with self._lock:
+            if replaces not in (None, self._config.version):
+                raise VersionConflict
+            self._config = replace(config, version=_new_version())
+            return self._config
+
+
+def _new_version() -> str:
+    return uuid.uuid4().hex
+
+
+def _upstreams(field: str, value: Any) -> list[Upstream]:
+    given = checks.items(field, value)
+    for index, item in enumerate(given):
+        if not isinstance(item, Upstream):
+            raise ConfigError(f"{field}.{index}", "must be Upstream(...)")
+    return given
+
+
+def _fallbacks(field: str, value: Any) -> Mapping[str, tuple[str, ...]]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(field, "must map model ids to lists of model ids")
+    rule = {checks.line(field, model): checks.lines(f"{field}.{model}", others) for model, others in value.items()}
+    for model, others in rule.items():
+        if model in others:
+            raise ConfigError(f"{field}.{model}", "must not name the model itself")
+    return MappingProxyType(rule)

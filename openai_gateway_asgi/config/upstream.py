@@ -1,0 +1,200 @@
+"""One OpenAI-compatible endpoint and how to speak to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from ..errors import ConfigError
+from . import addresses, checks, header_rules
+from .converted import Converted
+from .hidden_headers import HiddenHeaders
+from .secret import HIDDEN, Secret
+from .timeouts import Timeouts, timeout_rule
+
+AUTH_TYPES = ("bearer", "none", "session", "system_oauth", "azure_ad", "microsoft_entra_id")
+ENTRA = "microsoft_entra_id"
+DEFAULT_API_VERSION = "2024-10-21"
+"""The newest version of the classic Azure API that is generally available, and the last."""
+
+Names = Converted[tuple[str, ...], Iterable[str]]
+
+# Typed as Any because a default is of the kind that is kept, where a type checker expects the descriptor.
+_NO_KEY: Any = Secret()
+_NONE: Any = ()
+_UNSET: Any = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Upstream:
+    """Immutable, checked and brought to one form when made; a fault raises ``ConfigError`` naming the field.
+
+    ``repr`` shows what differs from the defaults, without the key, header values or the proxy's password. Equal
+    upstreams hash alike, so one can be a key.
+    """
+
+    base_url: str
+    """Absolute http(s) URL that the paths of the API follow, without the slash at its end."""
+    _: KW_ONLY
+    api_key: Converted[Secret, Secret | str] = _NO_KEY
+    name: str = ""
+    """Names it in logs, metrics and usage records; the host of ``base_url`` where none is given."""
+    enabled: bool = True
+    model_ids: Names = _NONE
+    """The models it serves, in place of asking it; empty: ask."""
+    prefix_id: str = ""
+    """``p`` shows its model ``m`` as ``p.m``."""
+    tags: Converted[tuple[Any, ...], Iterable[Any]] = _NONE
+    """Replace the tags of all its models."""
+    connection_type: str = "external"
+    """Shown on its models; ``local`` and ``external`` are usual."""
+    auth_type: str = "bearer"
+    """One of ``AUTH_TYPES``; ``azure_ad`` is kept as ``microsoft_entra_id``."""
+    headers: Mapping[str, str] = HiddenHeaders()
+    """Sent with every request, over all others of the same name."""
+    provider: str = ""
+    """``azure`` for Azure OpenAI; others are shown on its models."""
+    api_version: str = ""
+    """Of classic Azure; see ``effective_api_version``."""
+    timeouts: Timeouts | None = None
+    """None: those of the settings."""
+    weight: int = 1
+    """Its share of the requests among upstreams of one priority that serve the same model."""
+    priority: int = 0
+    """Upstreams with a smaller number are asked first."""
+    proxy: str | None = None
+    """``http(s)://[user:password@]host:port``; the environment's proxies are never used."""
+    keepalive: float | None = None
+    """Seconds that an idle connection is kept; see ``effective_keepalive``."""
+    rewrites: Literal["auto", "off"] = "auto"
+    """``off`` sends bodies as they came."""
+    max_concurrency: int | None = None
+    """Requests at one time; None sets no bound."""
+    reasoning_models: Converted[tuple[str, ...] | None, Iterable[str] | None] = _UNSET
+    """Ids of reasoning models, ``*`` for any run of characters; None: decided by name."""
+    drop_fields: Names = _NONE
+    """Top-level fields never sent to it."""
+    drop_nulls: bool = False
+    flatten_tool_content: bool = False
+    """Send the text of tool messages as one string."""
+    forward_cookies: Names = _NONE
+    """Names of the caller's cookies that it gets."""
+    token_scope: str = ""
+    """Of Entra ID tokens; chosen by the kind of address where empty."""
+
+    def __post_init__(self) -> None:
+        for name, rule in _RULES.items():
+            object.__setattr__(self, name, rule(name, getattr(self, name)))
+        if not self.name:
+            object.__setattr__(self, "name", self.host)
+        if self.auth_type == ENTRA and not (self.base_url.startswith("https:") or addresses.is_loopback(self.host)):
+            raise ConfigError("auth_type", "Entra ID tokens go to https or loopback addresses only; write https://...")
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def is_azure(self) -> bool:
+        return self.provider == "azure"
+
+    @property
+    def is_azure_v1(self) -> bool:
+        """Whether the address is of Azure's v1 API, which needs no api-version and no deployments in paths."""
+        return re.search(r"/openai/v1(/|$)", urlsplit(self.base_url).path) is not None
+
+    @property
+    def effective_api_version(self) -> str:
+        return self.api_version or DEFAULT_API_VERSION
+
+    @property
+    def effective_keepalive(self) -> float:
+        """Seconds. Local servers close idle connections after 5; over https a new one costs a handshake."""
+        if self.keepalive is not None:
+            return self.keepalive
+        return 30.0 if self.base_url.startswith("https:") else 4.0
+
+    def __hash__(self) -> int:
+        return hash((self.base_url, self.name))
+
+    def __repr__(self) -> str:
+        shown = [repr(self.base_url)]
+        for spec in fields(self)[1:]:
+            value = getattr(self, spec.name)
+            if value != spec.default:
+                safe = hide_userinfo(value) if spec.name == "proxy" else value
+                shown.append(f"{spec.name}={safe!r}")
+        return f"Upstream({', '.join(shown)})"
+
+
+def hide_userinfo(proxy: str, hidden: str = HIDDEN) -> str:
+    """The proxy's URL with ``hidden`` in the place of user name and password."""
+    scheme, _, rest = proxy.partition("://")
+    userinfo, at, address = rest.rpartition("@")
+    return f"{scheme}://{hidden}@{address}" if at and userinfo else proxy
+
+
+def _api_key(name: str, value: Any) -> Secret:
+    if not isinstance(value, Secret | str):
+        raise ConfigError(name, "must be text")
+    key = Secret(value)
+    checks.visible_ascii(name, key.reveal())
+    return key
+
+
+def _auth_type(name: str, value: Any) -> str:
+    known = checks.choice(name, "bearer" if value in (None, "") else value, AUTH_TYPES)
+    return ENTRA if known == "azure_ad" else known
+
+
+def _api_version(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", value):
+        raise ConfigError(name, f"must be letters, digits, dots and dashes, such as {DEFAULT_API_VERSION}")
+    return value
+
+
+def _drop_fields(name: str, value: Any) -> tuple[str, ...]:
+    names = checks.lines(name, value)
+    if "model" in names:
+        raise ConfigError(name, "must not contain model: the upstream would choose one that nobody was allowed to use")
+    return names
+
+
+def _text(name: str, value: Any) -> str:
+    return checks.line(name, value, empty=True)
+
+
+def _count(name: str, value: Any) -> int:
+    return checks.whole(name, value, least=1)
+
+
+_RULES: dict[str, checks.Rule] = {
+    "base_url": addresses.base_url,
+    "api_key": _api_key,
+    "name": _text,
+    "enabled": checks.flag,
+    "model_ids": checks.lines,
+    "prefix_id": _text,
+    "tags": checks.plain_data,
+    "connection_type": lambda name, value: _text(name, value) or "external",
+    "auth_type": _auth_type,
+    "headers": header_rules.custom_headers,
+    "provider": lambda name, value: _text(name, value).lower(),
+    "api_version": _api_version,
+    "timeouts": checks.optional(timeout_rule),
+    "weight": _count,
+    "priority": checks.whole,
+    "proxy": checks.optional(addresses.proxy),
+    "keepalive": checks.optional(checks.seconds),
+    "rewrites": lambda name, value: checks.choice(name, value, ("auto", "off")),
+    "max_concurrency": checks.optional(_count),
+    "reasoning_models": checks.optional(checks.lines),
+    "drop_fields": _drop_fields,
+    "drop_nulls": checks.flag,
+    "flatten_tool_content": checks.flag,
+    "forward_cookies": checks.tokens,
+    "token_scope": lambda name, value: addresses.scope(name, value) if value != "" else "",
+}

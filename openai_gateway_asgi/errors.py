@@ -1,0 +1,234 @@
+"""Every failure the gateway can name, and its OpenAI shape.
+
+    GatewayError                        500  server_error
+    ├── InvalidRequest                  400  invalid_request_error
+    │   ├── RequestTimeout              408  an upload that stalled
+    │   ├── PreconditionFailed          412  a lost configuration update
+    │   ├── PayloadTooLarge             413
+    │   └── UnsupportedMediaType        415
+    ├── Unauthenticated                 401  authentication_error
+    ├── PermissionDenied                403  permission_error
+    ├── NotFound                        404  an unknown path or object
+    │   └── ModelNotFound               404  denied or unknown: the two look the same
+    ├── MethodNotAllowed                405
+    ├── RateLimited                     429  rate_limit_error
+    ├── HostFailure                     500  a callable of the host raised
+    ├── HostRefusal                          a callable of the host raised its own status
+    ├── NotServed                       501  a kind of endpoint this gateway does not serve
+    ├── UpstreamError                   502  upstream_error: answered, but wrongly
+    │   ├── UpstreamUnavailable         502  upstream_unavailable: could not be reached, or cut the line
+    │   ├── UpstreamCredentialError     502  upstream_credential: it refused ours, or we have none
+    │   ├── UpstreamTimeout             504  upstream_timeout
+    │   └── UpstreamRefused                  its own status and body, passed on
+    ├── ModelListUnavailable            503  unknown only because an upstream's list never loaded
+    ├── GatewayBusy                     503  gateway_busy
+    ├── GatewayDisabled                 503  gateway_disabled
+    └── LoopDetected                    508  the gateway was configured to call itself
+
+``ClientDisconnected`` and ``ResponseAborted`` are not answers: nobody is left to read the first, and the second
+breaks the framing of an answer that has begun, so that its reader sees the truncation.
+
+``ConfigError`` is raised while the gateway is being configured; it names the field and says what to write instead.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+DO_NOT_RETRY: Headers = ((b"x-should-retry", b"false"),)
+"""Tells the OpenAI SDKs that the same call would fail the same way."""
+
+
+class GatewayError(Exception):
+    """A failure with a status and an OpenAI-shaped body.
+
+    ``message`` is shown to the client, so it never carries an address, a key or a trace.
+    """
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+    headers: Headers = ()
+
+    def __init__(
+        self, message: str, *, param: str | None = None, code: str | None = None, headers: Headers | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+        if headers is not None:
+            self.headers = headers
+
+    def detail(self) -> dict[str, str | None]:
+        return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+
+    def body(self) -> bytes:
+        return msgspec.json.encode({"error": self.detail()})
+
+
+class InvalidRequest(GatewayError):
+    status = 400
+    type = "invalid_request_error"
+
+
+class RequestTimeout(InvalidRequest):
+    status = 408
+    code = "request_timeout"
+
+
+class PreconditionFailed(InvalidRequest):
+    status = 412
+    code = "precondition_failed"
+
+
+class PayloadTooLarge(InvalidRequest):
+    status = 413
+    code = "payload_too_large"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Unauthenticated(GatewayError):
+    status = 401
+    type = "authentication_error"
+    code = "unauthenticated"
+
+
+class PermissionDenied(GatewayError):
+    status = 403
+    type = "permission_error"
+    code = "permission_denied"
+
+
+class NotFound(GatewayError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+    headers = DO_NOT_RETRY
+
+
+class MethodNotAllowed(GatewayError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+
+class RateLimited(GatewayError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class HostFailure(GatewayError):
+    code = "host_failure"
+
+
+class HostRefusal(GatewayError):
+    """A status the host's own callable chose, by raising an exception with ``status_code``."""
+
+    def __init__(self, status: int, message: str, *, headers: Headers = ()) -> None:
+        super().__init__(message, headers=headers)
+        self.status = status
+        self.type, self.code = _HOST_NAMES.get(
+            status, ("server_error" if status >= 500 else "invalid_request_error", None)
+        )
+
+
+_HOST_NAMES: dict[int, tuple[str, str | None]] = {
+    401: (Unauthenticated.type, Unauthenticated.code),
+    403: (PermissionDenied.type, PermissionDenied.code),
+    404: (NotFound.type, NotFound.code),
+    429: (RateLimited.type, RateLimited.code),
+}
+
+
+class NotServed(GatewayError):
+    status = 501
+    type = "invalid_request_error"
+    code = "not_served"
+    headers = DO_NOT_RETRY
+
+
+class UpstreamError(GatewayError):
+    status = 502
+    type = "upstream_error"
+    code = "upstream_error"
+    reached = True
+    """Whether the upstream may have seen the request, and so may have done what it asks."""
+
+
+class UpstreamUnavailable(UpstreamError):
+    code = "upstream_unavailable"
+
+
+class UpstreamCredentialError(UpstreamError):
+    code = "upstream_credential"
+    headers = DO_NOT_RETRY
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+
+
+class UpstreamRefused(UpstreamError):
+    """An upstream's own answer of 400 or more, held whole; the client gets it as it is."""
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        super().__init__(f"The upstream answered {status}.")
+        self.status = status
+        self.upstream_headers = headers
+        self._body = body
+
+    def body(self) -> bytes:
+        return self._body
+
+
+class ModelListUnavailable(GatewayError):
+    status = 503
+    type = "upstream_error"
+    code = "upstream_unavailable"
+
+
+class GatewayBusy(GatewayError):
+    status = 503
+    code = "gateway_busy"
+
+
+class GatewayDisabled(GatewayError):
+    status = 503
+    code = "gateway_disabled"
+
+
+class LoopDetected(GatewayError):
+    status = 508
+    code = "loop_detected"
+    headers = DO_NOT_RETRY
+
+
+class ClientDisconnected(Exception):
+    """The client left; whatever was under way for it has been stopped."""
+
+
+class ResponseAborted(Exception):
+    """An answer that has begun cannot be finished; raised through to the server, which cuts the connection."""
+
+
+class ConfigError(ValueError):
+    """A value the gateway cannot be configured with. ``field`` names it as its writer does."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem

@@ -1,0 +1,75 @@
+"""What the layers know about one request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from .asgi import RawHeaders, Scope
+from .config import GatewayConfig, Upstream
+from .endpoints import Match
+from .models import Candidate, Catalogue, Model
+from .payload import Payload
+from .upstream.credentials import Caller
+from .users import User
+
+KEY = "openai_gateway_asgi.exchange"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request, from its arrival to its record.
+
+    Fields without a default are set by the layer named beside them; to read one before that is an ``AttributeError``
+    that names it. Mutable, because news flows up as well: which upstream served, and how it ended.
+    """
+
+    request_id: str
+    method: str
+    arrived: float
+    """The event loop's time at arrival, in seconds."""
+    headers: RawHeaders
+    """As they were at the door: a server may add trailers to the scope's own list while the body is read."""
+    query: bytes
+    given_user: User | None
+    """Whom the host's own route has already let in (``gateway.response(user)``)."""
+
+    config: GatewayConfig = field(init=False)  # TakeConfig: one snapshot for the whole request
+    match: Match = field(init=False)  # MatchEndpoint
+    user: User = field(init=False)  # Authenticate
+    caller: Caller = field(init=False)  # Authenticate
+    request: Request = field(init=False)  # Authenticate
+    payload: Payload = field(init=False)  # ReadPayload
+    model: str = field(init=False)  # ReadPayload: the id the client asked for
+    others: tuple[str, ...] = field(init=False)  # ReadPayload: more models that the body names
+    streams: bool = field(init=False)  # ReadPayload: whether the client asked for events
+    catalogue: Catalogue = field(init=False)  # ResolveModel
+    resolved: Model = field(init=False)  # ResolveModel
+    candidates: tuple[Candidate, ...] = field(init=False)  # ResolveModel: who serves it, in order
+    upstream: Upstream = field(init=False)  # SelectUpstream, per attempt
+    upstream_model: str = field(init=False)  # SelectUpstream, per attempt
+    upstream_path: str = field(init=False)  # AdaptPayload, per attempt
+    upstream_query: bytes = field(init=False)  # AdaptPayload, per attempt
+    upstream_payload: Payload = field(init=False)  # AdaptPayload, per attempt
+    upstream_headers: RawHeaders = field(init=False)  # AttachCredential, per attempt
+
+    attempts: int = 0
+    status: int | None = None
+    committed: bool = False
+    """Whether the answer has begun: from then on no other upstream may be asked."""
+    finished: bool = False
+    """Whether the answer is complete."""
+    first_byte: float | None = None
+    sse: bool = False
+    at_boundary: bool = True
+    """Whether what was sent of an event stream ends with a whole event."""
+    tail: tuple[bytes, bytes] = (b"", b"")
+    """The last two pieces of the answer, where its usage stands."""
+    upstream_request_id: str | None = None
+
+    @staticmethod
+    def of(scope: Scope) -> Exchange:
+        """The exchange of a scope that came through the gateway."""
+        exchange: Exchange = scope[KEY]
+        return exchange

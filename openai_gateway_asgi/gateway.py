@@ -1,0 +1,176 @@
+"""The gateway: options in, a chain of layers out."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import httpx
+from starlette.middleware import Middleware
+from starlette.responses import Response
+
+from .access import Access
+from .asgi import ASGIApp, Receive, Scope, Send
+from .config import ConfigStore, GatewayConfig, MemoryStore, Settings, Upstream, upstreams_from_env
+from .config.live import LiveConfig
+from .exchange import KEY, Exchange
+from .headers import AllowList
+from .hooks import AuthorizeModel, Hook, OAuthToken, RecordUsage, RequestContext, ResolveUser, VisibleModels
+from .host_route import HostRoute
+from .layers.adapt_payload import AdaptPayload
+from .layers.attach_credential import AttachCredential
+from .layers.authenticate import Authenticate
+from .layers.check_model_access import CheckModelAccess
+from .layers.forward import Forward
+from .layers.list_models import ListModels
+from .layers.match_endpoint import MatchEndpoint
+from .layers.read_payload import ReadPayload
+from .layers.record_usage import RecordUsage as RecordUsageLayer
+from .layers.refuse_cross_site import RefuseCrossSite
+from .layers.refuse_disabled import RefuseDisabled
+from .layers.render_errors import RenderErrors
+from .layers.resolve_model import ResolveModel
+from .layers.select_upstream import SelectUpstream
+from .layers.take_config import TakeConfig
+from .lifespan import answer_lifespan, refuse_websocket
+from .upstream.connections import Connections
+from .upstream.credentials import Credentials
+from .upstream.model_lists import ModelLists
+from .users import User
+
+T = TypeVar("T")
+Layer = Callable[[ASGIApp], ASGIApp] | Middleware
+
+
+class Gateway:
+    """An ASGI application that lets a host's users call OpenAI-compatible models. Mount it under any path."""
+
+    def __init__(
+        self,
+        upstreams: Iterable[Upstream] | ConfigStore | None = None,
+        *,
+        resolve_user: ResolveUser | None = None,
+        authorize_model: AuthorizeModel,
+        visible_models: VisibleModels | None = None,
+        oauth_token: OAuthToken | None = None,
+        context: RequestContext | None = None,
+        record_usage: RecordUsage | None = None,
+        layers: Sequence[Layer] = (),
+        settings: Settings | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """
+        ``upstreams``: where calls go: ``Upstream`` objects, a ``ConfigStore``, or None for the ``OPENAI_API_BASE_URLS``
+        family of environment variables. ``resolve_user`` says who asks (None: users come with ``response(user)`` only),
+        ``authorize_model`` which models they may call and see, ``visible_models`` the same for whole lists.
+        ``oauth_token`` gives users' own tokens for ``auth_type="system_oauth"``, ``context`` facts for the user-info
+        headers; ``record_usage`` takes one record per model call. ``layers`` are your own ASGI layers: they run when
+        user, model and payload are known and nothing is rewritten yet, and do not read the body. ``transport`` replaces
+        the connections; yours is yours to close.
+
+        Raises ``ConfigError``, naming the field or variable and what to write instead.
+        """
+        self.settings = settings = settings or Settings()
+        self._connections = Connections(settings, transport)
+        self._credentials = Credentials()
+        self._lists = ModelLists(settings, self._connections, self._credentials)
+        self._live = LiveConfig(self._store(upstreams, has_oauth_token=oauth_token is not None), adopted=self._adopted)
+
+        def hook(name: str, call: Callable[..., Any] | None) -> Any:
+            return None if call is None else Hook(name, call, slow=settings.slow_callable)
+
+        access = Access(
+            hook("authorize_model", authorize_model),
+            hook("visible_models", visible_models),
+            bypass=settings.bypass_model_access,
+        )
+        # In the order in which a request meets them. Nothing else decides order.
+        chain: tuple[Layer, ...] = (
+            RenderErrors,
+            Middleware(TakeConfig, live=self._live),
+            MatchEndpoint,
+            Middleware(RefuseCrossSite, trusted_origins=settings.trusted_origins),
+            Middleware(
+                Authenticate,
+                resolve_user=hook("resolve_user", resolve_user),
+                oauth_token=hook("oauth_token", oauth_token),
+            ),
+            RefuseDisabled,
+            Middleware(RecordUsageLayer, record_usage=hook("record_usage", record_usage)),
+            Middleware(ListModels, lists=self._lists, access=access),
+            Middleware(ReadPayload, limit=settings.json_limit),
+            Middleware(ResolveModel, lists=self._lists),
+            Middleware(CheckModelAccess, access=access),
+            *layers,
+            SelectUpstream,
+            AdaptPayload,
+            Middleware(AttachCredential, credentials=self._credentials, allowed=AllowList(settings.forwarded_headers)),
+        )
+        self._app = _compose(chain, Forward(connections=self._connections, settings=settings))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send, None)
+        elif scope["type"] == "websocket":
+            await refuse_websocket(receive, send)
+        elif scope["type"] == "lifespan":
+            await answer_lifespan(receive, send, self.aclose)
+        else:
+            raise RuntimeError(f"unknown ASGI scope type {scope['type']!r}")
+
+    def response(self, user: User, *, prefix: str | None = None) -> Response:
+        """The gateway's answer as a route of the host's own, to a user whom the route has let in.
+
+        The route ends in a path parameter (``/openai/{path:path}``); ``prefix`` names what comes before the API's path
+        where it does not. The route must not read the body.
+        """
+        return HostRoute(self._serve, user, prefix)
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Closes the gateway when the host stops: ``FastAPI(lifespan=gateway.lifespan)``. Everything opens lazily."""
+        try:
+            yield
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes every connection of this event loop. A request that comes later opens its own."""
+        await self._live.aclose()
+        await self._lists.aclose()
+        await self._credentials.aclose()
+        await self._connections.aclose()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, user: User | None) -> None:
+        scope = dict(scope)
+        scope["headers"] = headers = list(scope["headers"])
+        scope[KEY] = Exchange(
+            request_id=secrets.token_hex(12),
+            method=scope["method"],
+            arrived=asyncio.get_running_loop().time(),
+            headers=headers,
+            query=scope.get("query_string", b""),
+            given_user=user,
+        )
+        await self._app(scope, receive, send)
+
+    def _store(self, upstreams: Iterable[Upstream] | ConfigStore | None, *, has_oauth_token: bool) -> ConfigStore:
+        if isinstance(upstreams, ConfigStore):
+            return upstreams
+        config = GatewayConfig(self.settings.enabled, upstreams_from_env() if upstreams is None else upstreams)
+        for upstream in config.upstreams:
+            self._credentials.check(upstream, has_oauth_token=has_oauth_token)
+        return MemoryStore(config.upstreams, config.enabled)
+
+    def _adopted(self, config: GatewayConfig) -> None:
+        self._connections.keep_only(config.upstreams)
+
+
+def _compose(chain: Sequence[Layer], last: ASGIApp) -> ASGIApp:
+    app = last
+    for layer in reversed(chain):
+        app = layer.cls(app, *layer.args, **layer.kwargs) if isinstance(layer, Middleware) else layer(app)
+    return app

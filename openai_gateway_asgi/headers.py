@@ -1,0 +1,116 @@
+"""Which headers cross the gateway, each way. Both ways it is an allow-list; everything else stays behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from .asgi import RawHeaders
+from .errors import InvalidRequest
+
+RESPONSE_NAMES = frozenset(
+    b"""accept-ranges apim-request-id cache-control content-disposition content-encoding content-language
+    content-range content-type etag expires last-modified retry-after retry-after-ms x-ms-region x-request-id
+    x-should-retry""".split()
+)
+RESPONSE_PREFIXES = (b"openai-", b"x-ratelimit-")
+
+SAFE_TYPES = frozenset(
+    b"""application/json application/jsonl application/octet-stream application/sdp application/x-jsonlines
+    application/x-ndjson application/x-subrip application/zip image/gif image/jpeg image/png image/webp
+    text/csv text/event-stream text/plain text/vtt""".split()
+)
+SAFE_FAMILIES = (b"audio/", b"video/")
+
+_UNSAFE_IN_FILENAME = re.compile(r"[^\w .()\[\]+-]|\.\.")
+_FILENAME = re.compile(rb'filename="([^"]*)"|filename=([^;\s"]+)', re.IGNORECASE)
+
+
+class AllowList:
+    """Names of request headers that may go upstream; a trailing ``*`` stands for a prefix."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        lowered = [name.lower().encode("ascii") for name in names]
+        self._names = frozenset(name for name in lowered if not name.endswith(b"*"))
+        self._prefixes = tuple(name[:-1] for name in lowered if name.endswith(b"*"))
+
+    def select(self, headers: RawHeaders) -> RawHeaders:
+        """The headers that may cross, without those the client's own ``Connection`` names (RFC 9110, 7.6.1)."""
+        names, prefixes = self._names, self._prefixes
+        chosen = [pair for pair in headers if pair[0] in names or pair[0].startswith(prefixes)]
+        nominated = _nominated(headers)
+        return [pair for pair in chosen if pair[0] not in nominated] if nominated else chosen
+
+
+def _nominated(headers: RawHeaders) -> frozenset[bytes]:
+    values = [value for name, value in headers if name == b"connection"]
+    return (
+        frozenset(token.strip().lower() for value in values for token in value.split(b",")) if values else frozenset()
+    )
+
+
+def header(headers: RawHeaders, name: bytes) -> bytes | None:
+    """The first value of a header."""
+    for candidate, value in headers:
+        if candidate == name:
+            return value
+    return None
+
+
+def refuse_ambiguous(headers: RawHeaders) -> None:
+    """Framing and type must have one reading. Servers let the pairs below through; upstreams differ on them."""
+    lengths = types = encodings = 0
+    for name, _ in headers:
+        if name == b"content-length":
+            lengths += 1
+        elif name == b"transfer-encoding":
+            encodings += 1
+        elif name == b"content-type":
+            types += 1
+    if lengths + encodings > 1:
+        raise InvalidRequest("The request has more than one framing header.", code="ambiguous_framing")
+    if types > 1:
+        raise InvalidRequest("The request has more than one Content-Type.", param="content-type")
+
+
+def response_headers(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """What of an upstream's headers reaches the client, with risky content made harmless.
+
+    Framing is ours to set; ``x-content-type-options: nosniff`` is always added.
+    """
+    kept: RawHeaders = [(b"x-content-type-options", b"nosniff")]
+    disposition: bytes | None = None
+    for name, value in raw:
+        name = name.lower()
+        if name == b"content-disposition":
+            disposition = _harmless_disposition(value)
+        elif name == b"content-type":
+            if not is_safe_type(value):
+                disposition = disposition or b"attachment"
+                value = b"application/octet-stream"
+            kept.append((name, value))
+        elif name in RESPONSE_NAMES or name.startswith(RESPONSE_PREFIXES):
+            kept.append((name, value))
+    if disposition is not None:
+        kept.append((b"content-disposition", disposition))
+    return kept
+
+
+def media_type(value: bytes) -> bytes:
+    return value.partition(b";")[0].strip().lower()
+
+
+def is_safe_type(value: bytes) -> bool:
+    """Whether a browser may be handed this content type as it is, on the host's own origin."""
+    kind = media_type(value)
+    return kind in SAFE_TYPES or kind.startswith(SAFE_FAMILIES)
+
+
+def _harmless_disposition(value: bytes) -> bytes:
+    """Always a download, under a name without path, quotes or controls (RFC 6266)."""
+    found = _FILENAME.search(value)
+    if found is None:
+        return b"attachment"
+    name = (found[1] or found[2] or b"").decode("utf-8", "replace")
+    name = _UNSAFE_IN_FILENAME.sub("_", name.replace("\\", "/").rpartition("/")[2]).strip(" .")
+    return f'attachment; filename="{name}"'.encode("ascii", "replace").replace(b"?", b"_") if name else b"attachment"

@@ -1,0 +1,108 @@
+"""The two things that stop a request from outside: its client leaves, or its upstream is out of time.
+
+Both cancel the task they were entered in and turn that cancellation, and only that one, into an exception of their own
+(the protocol of ``asyncio.timeout``). A cancellation that somebody else asked for passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from .asgi import Message, Receive
+from .errors import ClientDisconnected
+
+
+class ClientWatch:
+    """Listens for the disconnect while the block runs; ``ClientDisconnected`` comes out of it when the client leaves.
+
+    Servers do not fail ``send`` on a dead client: without this an upstream would be read, and billed, to its end.
+    ``receive`` is what inner layers may call instead: it tells the disconnect, and nothing else.
+    """
+
+    def __init__(self, receive: Receive, *, over: Callable[[], bool]) -> None:
+        """``over`` tells whether the answer is complete: a client that leaves then has missed nothing."""
+        self._receive = receive
+        self._over = over
+        self._gone = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._interrupted = False
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        return self
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone.set()
+        if not self._over():
+            self._interrupted = True
+            self._task.cancel()
+
+    async def receive(self) -> Message:
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._watcher.cancel()
+        if self._interrupted and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise ClientDisconnected from error
+
+
+class Deadline:
+    """A moment that can be moved; when it passes, the block ends in the failure it was set with.
+
+    Moving it costs no timer: the one that is set looks again when it fires.
+    """
+
+    __slots__ = ("_armed", "_at", "_cancelling", "_expired", "_failure", "_handle", "_loop", "_task")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._handle: asyncio.TimerHandle | None = None
+        self._armed = float("inf")
+        self._at = float("inf")
+        self._expired = False
+
+    def __enter__(self) -> Self:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
+        return self
+
+    def move(self, at: float, failure: Callable[[], Exception]) -> None:
+        """``at`` is in the event loop's time; ``failure`` makes what is raised when it comes."""
+        self._at = at
+        self._failure = failure
+        if at < self._armed:
+            if self._handle is not None:
+                self._handle.cancel()
+            self._arm()
+
+    def _arm(self) -> None:
+        self._armed = self._at
+        self._handle = self._loop.call_at(self._at, self._fire) if self._at != float("inf") else None
+
+    def _fire(self) -> None:
+        if self._at > self._loop.time():
+            self._arm()
+        else:
+            self._expired = True
+            self._task.cancel()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise self._failure() from error

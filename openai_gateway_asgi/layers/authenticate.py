@@ -1,0 +1,69 @@
+"""Who is asking."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from ..asgi import ASGIApp, Receive, Scope, Send
+from ..config import Upstream
+from ..errors import HostFailure, Unauthenticated
+from ..exchange import Exchange
+from ..headers import header
+from ..hooks import Hook, logger
+from ..upstream.credentials import Caller
+from ..users import User
+
+
+class Authenticate:
+    """Asks the host's ``resolve_user``; no user is a 401. Also remembers what of the caller could be a credential."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        resolve_user: Hook[[Request], User | None] | None,
+        oauth_token: Hook[[User, Request, Upstream], str | None] | None = None,
+    ) -> None:
+        self.app = app
+        self._resolve_user = resolve_user
+        self._oauth_token = oauth_token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        request = Request(scope)
+        exchange.user = user = exchange.given_user or await self._ask(request)
+        exchange.request = request
+        authorization = header(exchange.headers, b"authorization")
+        exchange.caller = Caller(
+            user,
+            authorization=_bearer_token(authorization),
+            cookies=request.cookies if header(exchange.headers, b"cookie") else {},
+            oauth=self._bound_oauth(user, request),
+        )
+        await self.app(scope, receive, send)
+
+    async def _ask(self, request: Request) -> User:
+        user = await self._resolve_user(request) if self._resolve_user is not None else None
+        if user is None:
+            raise Unauthenticated("You are not signed in, or your credentials are not valid.")
+        if not isinstance(user, User):
+            logger.error("resolve_user returned %s; return a User, or None", type(user).__name__)
+            raise HostFailure("The application failed while it handled this request.")
+        return user
+
+    def _bound_oauth(self, user: User, request: Request):  # type: ignore[no-untyped-def]
+        if self._oauth_token is None:
+            return None
+        hook = self._oauth_token
+
+        async def token(upstream: Upstream) -> str | None:
+            return await hook(user, request, upstream)
+
+        return token
+
+
+def _bearer_token(value: bytes | None) -> str | None:
+    """The token of ``Authorization: Bearer ...`` (RFC 6750, 2.1)."""
+    if value is None or value[:7].lower() != b"bearer ":
+        return None
+    return value[7:].strip().decode("latin-1") or None

@@ -1,0 +1,67 @@
+"""The streaming transport: the last of the chain."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+
+from ..asgi import Receive, Scope, Send
+from ..config import Settings, Timeouts
+from ..exchange import Exchange
+from ..interrupts import Deadline
+from ..relay import Relay, too_late, upstream_failure
+from ..upstream.connections import Connections, Pool
+from ..upstream.requests import Body
+
+
+class Forward:
+    """Sends the request to the upstream at hand and relays its answer; whatever was opened is closed."""
+
+    def __init__(self, *, connections: Connections, settings: Settings) -> None:
+        self._connections = connections
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        timeouts = exchange.upstream.timeouts or self._settings.timeouts
+        pool = self._connections.lease(exchange.upstream)
+        try:
+            with Deadline() as deadline:
+                relay = Relay(exchange, send, deadline, self._settings, timeouts)
+                limit = timeouts.first_event if exchange.streams else timeouts.answer
+                deadline.move(relay.bounded(asyncio.get_running_loop().time() + limit), too_late)
+                await self._attempt(pool, exchange, relay, timeouts)
+        finally:
+            pool.release()
+
+    async def _attempt(self, pool: Pool, exchange: Exchange, relay: Relay, timeouts: Timeouts) -> None:
+        try:
+            response = await pool.transport.handle_async_request(_request(pool, exchange, timeouts))
+        except Exception as error:
+            raise upstream_failure(error) from error
+        try:
+            await relay.answer(response)
+        except BaseException:
+            # A cancelled request closes its connection all the same, and to the end.
+            await asyncio.shield(asyncio.ensure_future(response.aclose()))
+            raise
+        await response.aclose()
+
+
+def _request(pool: Pool, exchange: Exchange, timeouts: Timeouts) -> httpx.Request:
+    body = exchange.upstream_payload.encode()
+    endpoint = exchange.match.endpoint
+    url = pool.url(exchange.upstream_path, exchange.upstream_query, keep="{" not in endpoint.template)
+    return httpx.Request(
+        exchange.method,
+        url,
+        headers=[
+            (b"host", pool.host),
+            (b"accept-encoding", b"identity"),
+            *exchange.upstream_headers,
+            (b"content-length", b"%d" % len(body)),
+        ],
+        stream=Body(body),
+        extensions={"timeout": {"connect": timeouts.connect, "read": None, "write": None, "pool": None}},
+    )

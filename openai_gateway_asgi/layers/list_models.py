@@ -1,0 +1,42 @@
+"""GET /models and GET /models/{id}."""
+
+from __future__ import annotations
+
+from ..access import Access
+from ..asgi import ASGIApp, Receive, Scope, Send, respond
+from ..endpoints import Kind
+from ..exchange import Exchange
+from ..interrupts import ClientWatch
+from ..upstream.model_lists import ModelLists
+
+
+class ListModels:
+    """The models this user may call, of all upstreams, in the upstreams' order."""
+
+    def __init__(self, app: ASGIApp, *, lists: ModelLists, access: Access) -> None:
+        self.app = app
+        self._lists = lists
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        kind = exchange.match.endpoint.kind
+        if kind is not Kind.MODELS and kind is not Kind.MODEL:
+            await self.app(scope, receive, send)
+            return
+        with ClientWatch(receive, over=lambda: exchange.finished):
+            body = await (self._all(exchange) if kind is Kind.MODELS else self._one(exchange))
+        await respond(send, 200, b"" if scope["method"] == "HEAD" else body)
+
+    async def _all(self, exchange: Exchange) -> bytes:
+        catalogue = await self._lists.for_listing(exchange.config, exchange.caller)
+        models = await self._access.visible(exchange.user, catalogue.models)
+        return b'{"object":"list","data":[' + b",".join([model.listing for model in models]) + b"]}"
+
+    async def _one(self, exchange: Exchange) -> bytes:
+        id = exchange.match.params["model"]
+        catalogue = await self._lists.for_call(exchange.config, exchange.caller)
+        route = catalogue.find(id)
+        if route is None or not await self._access.allows(exchange.user, route.model):
+            raise catalogue.missing(id)
+        return route.model.listing

@@ -1,0 +1,22 @@
+"""Which operation of the API is asked for."""
+
+from __future__ import annotations
+
+from ..asgi import ASGIApp, Receive, Scope, Send
+from ..endpoints import match
+from ..exchange import Exchange
+from ..headers import refuse_ambiguous
+from ..paths import route_path
+
+
+class MatchEndpoint:
+    """Method and canonical path to an ``Endpoint``: else 404, 405 or 400, before anything is read or asked."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        refuse_ambiguous(exchange.headers)
+        exchange.match = match(exchange.method, route_path(scope).segments)
+        await self.app(scope, receive, send)

@@ -1,0 +1,116 @@
+"""One record per model call, however it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from ..asgi import ASGIApp, Receive, Scope, Send
+from ..endpoints import Kind
+from ..errors import ClientDisconnected, GatewayError, UpstreamError
+from ..exchange import Exchange
+from ..hooks import Hook
+from ..records import Outcome, UsageRecord
+from ..usage import read_usage
+
+logger = logging.getLogger("openai_gateway_asgi")
+
+TAIL = 64 * 1024
+"""How much of an answer's end is searched for its usage, in bytes."""
+
+
+class RecordUsage:
+    """Gives the host's ``record_usage`` one record, and the log one line, when a model call is over."""
+
+    def __init__(self, app: ASGIApp, *, record_usage: Hook[[UsageRecord], None] | None) -> None:
+        self.app = app
+        self._hook = record_usage
+        self._pending: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        if exchange.match.endpoint.kind in (Kind.MODELS, Kind.MODEL):
+            await self.app(scope, receive, send)
+            return
+        failure: BaseException | None = None
+        try:
+            await self.app(scope, receive, send)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            await self._record(exchange, failure)
+
+    async def _record(self, exchange: Exchange, failure: BaseException | None) -> None:
+        if self._hook is None and not logger.isEnabledFor(logging.INFO):
+            return
+        record = _record_of(exchange, failure)
+        _log(record)
+        if self._hook is None:
+            return
+        if not self._hook.is_async:
+            await self._told(record)
+            return
+        # The record is kept even when the request is being cancelled.
+        task = asyncio.get_running_loop().create_task(self._told(record))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+        await asyncio.shield(task)
+
+    async def _told(self, record: UsageRecord) -> None:
+        assert self._hook is not None
+        try:
+            await self._hook(record)
+        except GatewayError:
+            # The client has its answer; the hook's failure is in the log.
+            logger.error("record_usage failed for request %s", record.request_id)
+
+
+def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord:
+    now = asyncio.get_running_loop().time()
+    upstream = getattr(exchange, "upstream", None)
+    status = exchange.status
+    if status is None and isinstance(failure, GatewayError):
+        status = failure.status
+    return UsageRecord(
+        request_id=exchange.request_id,
+        upstream_request_id=exchange.upstream_request_id,
+        operation=exchange.match.endpoint.operation,
+        user=exchange.user,
+        model=getattr(exchange, "model", None),
+        upstream=upstream.name if upstream else None,
+        upstream_model=getattr(exchange, "upstream_model", None),
+        status=status,
+        outcome=_outcome(exchange, failure),
+        error=failure.code if isinstance(failure, GatewayError) else None,
+        attempts=exchange.attempts,
+        streamed=exchange.sse,
+        first_byte=None if exchange.first_byte is None else exchange.first_byte - exchange.arrived,
+        total=now - exchange.arrived,
+        usage=read_usage(b"".join(exchange.tail)[-TAIL:]),
+    )
+
+
+def _outcome(exchange: Exchange, failure: BaseException | None) -> Outcome:
+    if failure is None:
+        return Outcome.COMPLETED
+    if isinstance(failure, ClientDisconnected):
+        return Outcome.CLIENT_GONE if exchange.committed else Outcome.CLIENT_GONE_BEFORE_FIRST_BYTE
+    if isinstance(failure, asyncio.CancelledError):
+        return Outcome.CANCELLED
+    if isinstance(failure, GatewayError) and failure.status < 500:
+        return Outcome.REJECTED
+    if isinstance(failure, UpstreamError):
+        return Outcome.UPSTREAM_FAILED
+    return Outcome.FAILED
+
+
+def _log(record: UsageRecord) -> None:
+    """One structured line: its fields are attributes of the log record too, under ``call``. Never bodies or tokens."""
+    logger.info(
+        "%s %s user=%s model=%s upstream=%s status=%s outcome=%s attempts=%d first_byte=%s total=%.3f",
+        record.request_id, record.operation, record.user.id, record.model, record.upstream, record.status,
+        record.outcome.value, record.attempts,
+        "-" if record.first_byte is None else f"{record.first_byte:.3f}", record.total,
+        extra={"call": record},
+    )  # fmt: skip

@@ -1,0 +1,91 @@
+"""Failures as the client can read them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+
+from ..asgi import ASGIApp, Message, Receive, Scope, Send, respond
+from ..errors import ClientDisconnected, GatewayError, ResponseAborted
+from ..exchange import Exchange
+from ..sse import error_event
+
+logger = logging.getLogger("openai_gateway_asgi")
+
+_SEQUENCE_NUMBER = re.compile(rb'"sequence_number":\s*(\d+)')
+
+
+class RenderErrors:
+    """``GatewayError`` becomes OpenAI's JSON, or an SSE error event once the answer has begun.
+
+    Where neither can be read any more the framing is broken by raising, so that truncation never looks like success.
+    Also notes, for all layers, when the answer begins and when it is complete.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                exchange.committed = True
+                exchange.first_byte = asyncio.get_running_loop().time()
+                message["headers"] = _identified(message.get("headers", ()), exchange)
+            elif not message.get("more_body", False):
+                exchange.finished = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        except ClientDisconnected:
+            return
+        except GatewayError as error:
+            await _render(error, exchange, noting)
+        except ResponseAborted:
+            raise
+        except Exception as error:
+            logger.exception("unexpected failure in request %s", exchange.request_id)
+            await _render(GatewayError("The gateway failed.", code="internal_error"), exchange, noting, cause=error)
+
+
+async def _render(error: GatewayError, exchange: Exchange, send: Send, *, cause: BaseException | None = None) -> None:
+    if not exchange.committed:
+        body = error.body()
+        headers = [*error.headers]
+        if exchange.method == "HEAD":
+            await send(_start(error.status, [*headers, (b"content-type", b"application/json")]))
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await respond(send, error.status, body, headers)
+    elif exchange.finished:
+        return
+    elif exchange.sse and exchange.at_boundary:
+        event = error_event(error, _next_sequence_number(exchange.tail))
+        await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        raise ResponseAborted(f"request {exchange.request_id}: {error.code}") from (cause or error)
+
+
+def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+def _identified(headers: object, exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    """The gateway's own id on every answer; as ``x-request-id`` too where no upstream gave one."""
+    own = exchange.request_id.encode()
+    known: list[tuple[bytes, bytes]] = [*headers]  # type: ignore[misc]
+    known.append((b"x-gateway-request-id", own))
+    if all(name != b"x-request-id" for name, _ in known):
+        known.append((b"x-request-id", own))
+    return known
+
+
+def _next_sequence_number(tail: tuple[bytes, bytes]) -> int:
+    """Responses streams number their events; the error is the next one."""
+    numbers = _SEQUENCE_NUMBER.findall(b"".join(tail))
+    return int(numbers[-1]) + 1 if numbers else 0

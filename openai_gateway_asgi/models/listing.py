@@ -1,0 +1,112 @@
+"""One upstream's models: its answer to ``GET /models``, or the ids it was configured with, as public models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import msgspec
+
+from ..config import Upstream
+from ..patterns import compile_patterns, is_pattern, matches
+from ..rewrites.prefix import public_id
+from .model import Model
+
+OFFICIAL_HOST = "api.openai.com"
+NOT_FOR_CHAT = ("babbage", "dall-e", "davinci", "embedding", "tts", "whisper")
+"""Parts of ids that the official API lists and a chat application does not want to see; they stay callable."""
+
+MAX_ID = 256
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listing:
+    """The models of one upstream, in its order, with the id each has there. Each load is one of its own."""
+
+    upstream: Upstream
+    index: int
+    models: tuple[tuple[str, Model], ...] = ()
+
+
+def asks_upstream(upstream: Upstream) -> bool:
+    """Whether the list comes from the upstream; plain ``model_ids`` replace it.
+
+    An Azure resource lists what could be deployed, not what is, so only ``model_ids`` count there.
+    """
+    if upstream.is_azure:
+        return False
+    return not upstream.model_ids or any(map(is_pattern, upstream.model_ids))
+
+
+def static_listing(upstream: Upstream, index: int) -> Listing:
+    """The models that ``model_ids`` names outright."""
+    ids = [id for id in upstream.model_ids if not is_pattern(id)]
+    entries = ({"id": id, "name": id, "owned_by": "openai", "openai": {"id": id}, "urlIdx": index} for id in ids)
+    return Listing(upstream, index, tuple(_public(upstream, index, entries)))
+
+
+def read_listing(upstream: Upstream, index: int, body: bytes) -> Listing:
+    """The models in an upstream's answer; entries that are no models are left out.
+
+    Raises ``ValueError`` where the answer is no model list at all.
+    """
+    answer = msgspec.json.decode(body)
+    entries = answer.get("data") if isinstance(answer, dict) else answer
+    if not isinstance(entries, list):
+        raise ValueError("the answer holds no list of models")
+    listed = (entry for entry in entries if isinstance(entry, dict))
+    if upstream.model_ids:
+        patterns = compile_patterns(upstream.model_ids)
+        listed = (entry for entry in listed if matches(patterns, str(entry.get("id") or entry.get("name"))))
+    static = static_listing(upstream, index).models
+    return Listing(upstream, index, static + tuple(_public(upstream, index, listed)))
+
+
+def _public(upstream: Upstream, index: int, entries: Iterable[dict[str, Any]]) -> Iterator[tuple[str, Model]]:
+    official = upstream.host == OFFICIAL_HOST
+    for entry in entries:
+        id = entry.get("id") or entry.get("name")
+        if _is_model_id(id):
+            listed = not (official and any(part in id for part in NOT_FOR_CHAT))
+            yield id, _public_model(upstream, index, id, entry, listed)
+
+
+def unlisted_model(upstream: Upstream, index: int, id: str) -> Model:
+    """A model that only a pattern of ``model_ids`` speaks for; ``id`` is the upstream's."""
+    return _public_model(upstream, index, id, {"id": id}, listed=False)
+
+
+def _public_model(upstream: Upstream, index: int, id: str, entry: dict[str, Any], listed: bool) -> Model:
+    prefix = upstream.prefix_id
+    given_name = entry.get("name")
+    name = public_id(prefix, given_name) if isinstance(given_name, str) and given_name else public_id(prefix, id)
+    raw = {**entry, "id": public_id(prefix, id)}
+    raw.pop("name", None)
+    if given_name:
+        raw["name"] = name
+    if upstream.tags:
+        raw["tags"] = upstream.tags
+    if upstream.connection_type:
+        raw["connection_type"] = upstream.connection_type
+    connection_type = upstream.connection_type or "external"
+    public = {
+        "object": "model", "created": 0, **raw, "name": name, "owned_by": "openai", "openai": raw,
+        "connection_type": connection_type, "provider": upstream.provider, "urlIdx": index,
+    }  # fmt: skip
+    tags = raw.get("tags")
+    return Model(
+        id=raw["id"],
+        upstream=upstream.name,
+        name=name,
+        connection_type=connection_type,
+        tags=tuple(tags) if isinstance(tags, list | tuple) else (),
+        listed=listed,
+        listing=_encode(public),
+    )
+
+
+def _is_model_id(id: object) -> TypeGuard[str]:
+    return isinstance(id, str) and 0 < len(id) <= MAX_ID and id.isprintable() and id == id.strip()

@@ -1,0 +1,31 @@
+"""One model, as the host's policies and the clients' lists see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model under its public id.
+
+    ``upstream`` is the name of the upstream that serves it first; ``listing`` is its entry in ``GET /models``, encoded.
+    """
+
+    id: str
+    upstream: str
+    name: str
+    connection_type: str = "external"
+    tags: tuple[Any, ...] = ()
+    listed: bool = True
+    """Whether ``GET /models`` shows it; what is not shown can still be asked for by its id."""
+    listing: bytes = field(default=b"", repr=False, compare=False)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Everything the upstream said of this model, decoded anew on each access."""
+        entry: dict[str, Any] = msgspec.json.decode(self.listing)
+        return entry

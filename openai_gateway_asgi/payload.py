@@ -1,0 +1,86 @@
+"""A JSON body, decoded once into its top-level fields and never changed: edits give a new payload.
+
+Values keep the very bytes the client sent (big integers, number spelling, key order inside them); only the top level
+is written anew, so duplicate keys have collapsed and what was checked is what is sent.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from .errors import InvalidRequest
+
+T = TypeVar("T")
+Fields = dict[str, msgspec.Raw]
+
+_decode_fields = msgspec.json.Decoder(Fields).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@functools.cache
+def _decoder(kind: Hashable) -> Any:
+    return msgspec.json.Decoder(cast(Any, kind) | None)
+
+
+class Payload:
+    """The top-level fields of a JSON object. Immutable; ``fields`` must not be written to."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields = fields
+
+    @classmethod
+    def parse(cls, body: bytes) -> Payload:
+        """Raises ``InvalidRequest`` for anything that is not one strict UTF-8 JSON object."""
+        try:
+            # msgspec does not look inside strings it keeps raw; lenient upstreams would.
+            body.decode()
+            return cls(_decode_fields(body))
+        except UnicodeDecodeError as error:
+            raise InvalidRequest("The request body is not valid UTF-8.", code="invalid_json") from error
+        except msgspec.ValidationError as error:
+            raise InvalidRequest("The request body must be a JSON object.", code="invalid_json") from error
+        except msgspec.DecodeError as error:
+            raise InvalidRequest(f"The request body is not valid JSON: {error}.", code="invalid_json") from error
+        except RecursionError as error:
+            raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from error
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.fields
+
+    def read(self, name: str, kind: type[T]) -> T | None:
+        """The field as ``kind``, or None where it is missing or null. A wrong type is a 400 that names ``$.name``."""
+        raw = self.fields.get(name)
+        return None if raw is None else decode_field(name, raw, kind)
+
+    def edited(self, changes: Mapping[str, Any] = {}, *, without: Iterable[str] = ()) -> Payload:
+        """A copy with fields set (in place where they exist, else at the end) and others left out."""
+        fields = self.fields.copy()
+        for name in without:
+            fields.pop(name, None)
+        for name, value in changes.items():
+            fields[name] = msgspec.Raw(_encode(value))
+        return Payload(fields)
+
+    def encode(self) -> bytes:
+        return _encode(self.fields)
+
+
+def decode_field(name: str, raw: msgspec.Raw, kind: type[T]) -> T | None:
+    """One field's value, None for null; errors carry its path as ``$.name...``."""
+    try:
+        value: T | None = _decoder(cast(Hashable, kind)).decode(raw)
+        return value
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).replace(" | null", "").partition(" - at `$")
+        where = f"$.{name}{path.rstrip('`')}"
+        raise InvalidRequest(
+            f"{problem} - at `{where}`", param=where.removeprefix("$."), code="invalid_type"
+        ) from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidRequest(f"The value at `$.{name}` cannot be read.", param=name, code="invalid_json") from error

@@ -1,0 +1,266 @@
+"""An upstream's answer on its way to the client: nothing is sent before it is known to be one.
+
+That instant is *commit*: for a stream its first whole event, for anything else its first bytes. Before it a failure is
+an exception that another attempt may mend; after it the answer can only be finished or visibly broken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import msgspec
+
+from .asgi import RawHeaders, Send
+from .config import Settings, Timeouts
+from .errors import (
+    ClientDisconnected,
+    UpstreamCredentialError,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from .exchange import Exchange
+from .headers import header, media_type, response_headers
+from .interrupts import Deadline
+from .sse import EventSplitter, first_data, only_comments
+from .upstream.inflate import inflater
+
+HELD_REFUSAL = 1024 * 1024
+"""The longest error answer that is held and passed on, in bytes."""
+
+EVENT_STREAM = b"text/event-stream"
+STREAM_HEADERS: RawHeaders = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+
+
+def too_late() -> UpstreamTimeout:
+    return UpstreamTimeout("The upstream did not answer in time.")
+
+
+def gone_silent() -> UpstreamTimeout:
+    return UpstreamTimeout("The upstream fell silent in the middle of its answer.")
+
+
+def client_stalled() -> ClientDisconnected:
+    return ClientDisconnected("the client takes no more bytes")
+
+
+@dataclass(slots=True)
+class Relay:
+    """One attempt's answer; ``deadline`` runs from before the request was sent."""
+
+    exchange: Exchange
+    send: Send
+    deadline: Deadline
+    settings: Settings
+    timeouts: Timeouts
+
+    async def answer(self, response: httpx.Response) -> None:
+        """Relays a success; raises ``UpstreamRefused`` and its kin for everything else that came before commit."""
+        status = response.status_code
+        headers = [(name.lower(), value) for name, value in response.headers.raw]
+        kind = media_type(header(headers, b"content-type") or b"")
+        self.exchange.upstream_request_id = _text(header(headers, b"x-request-id"))
+        reads = Reads(response)
+        if status >= 400:
+            raise await self._refusal(status, headers, kind, reads)
+        if 300 <= status < 400 and status != 304:
+            raise UpstreamError("The upstream answered with a redirect, which is not followed.")
+        if kind == EVENT_STREAM:
+            await self._events(status, headers, reads)
+        else:
+            await self._bytes(status, headers, reads)
+
+    async def _bytes(self, status: int, headers: RawHeaders, reads: Reads) -> None:
+        exchange = self.exchange
+        length = _length(headers)
+        start = response_headers(headers)
+        if length is not None:
+            start.append((b"content-length", b"%d" % length))
+        chunk = await reads.next()
+        await self.send({"type": "http.response.start", "status": status, "headers": start})
+        sent = 0
+        while chunk is not None:
+            sent += len(chunk)
+            complete = sent == length
+            exchange.tail = (exchange.tail[1], chunk)
+            await self._send(chunk, more=not complete)
+            if complete:
+                return
+            self._await_more()
+            chunk = await reads.next()
+        if length is not None and sent != length and exchange.method != "HEAD" and status not in (204, 304):
+            raise UpstreamUnavailable("The upstream's answer was cut short.")
+        await self.send({"type": "http.response.body", "body": b""})
+
+    async def _events(self, status: int, headers: RawHeaders, reads: Reads) -> None:
+        inflate = inflater(_text(header(headers, b"content-encoding")) or "")
+        splitter = EventSplitter(self.settings.hold_limit)
+        first = await self._first_event(reads, inflate, splitter)
+        self.exchange.sse = True
+        start = [pair for pair in response_headers(headers) if pair[0] not in (b"cache-control", b"content-encoding")]
+        await self.send({"type": "http.response.start", "status": status, "headers": start + STREAM_HEADERS})
+        await self._send_events(first, splitter)
+        while (chunk := await reads.next()) is not None:
+            for piece in inflate(chunk):
+                if whole := splitter.feed(piece):
+                    await self._send_events(whole, splitter)
+        if rest := splitter.rest():
+            await self._send_events(rest, splitter)
+        await self.send({"type": "http.response.body", "body": b""})
+
+    async def _first_event(
+        self, reads: Reads, inflate: Callable[[bytes], Iterable[bytes]], splitter: EventSplitter
+    ) -> bytes:
+        """Everything up to the first read that holds a whole event; comments alone only after ``comment_hold``."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.settings.comment_hold
+        held = b""
+        while True:
+            chunk = await (reads.next_before(until) if held else reads.next())
+            if chunk is None:
+                raise UpstreamUnavailable("The upstream ended its answer before the first event.")
+            for piece in inflate(chunk):
+                held += splitter.feed(piece)
+            if held and (not only_comments(held) or not splitter.at_boundary):
+                _raise_if_error(held)
+                return held
+            if held and loop.time() >= until:
+                return held
+
+    async def _send_events(self, events: bytes, splitter: EventSplitter) -> None:
+        exchange = self.exchange
+        exchange.at_boundary = splitter.at_boundary
+        exchange.tail = (exchange.tail[1], events)
+        await self._send(events, more=True)
+        self._await_more()
+
+    async def _send(self, body: bytes, *, more: bool) -> None:
+        now = self._now()
+        self.deadline.move(now + self.settings.send_timeout, client_stalled)
+        await self.send({"type": "http.response.body", "body": body, "more_body": more})
+
+    def _await_more(self) -> None:
+        self.deadline.move(self.bounded(self._now() + self.timeouts.idle), gone_silent)
+
+    def bounded(self, at: float) -> float:
+        """``at``, or the end of the time for everything."""
+        total = self.timeouts.total
+        return at if total is None else min(at, self.exchange.arrived + total)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _refusal(self, status: int, headers: RawHeaders, kind: bytes, reads: Reads) -> UpstreamError:
+        if status == 401 and self.exchange.upstream.auth_type != "session":
+            return UpstreamCredentialError("The upstream refused the gateway's credential.")
+        inflate = inflater(_text(header(headers, b"content-encoding")) or "") if kind == EVENT_STREAM else _as_it_is
+        body = b""
+        while (chunk := await reads.next()) is not None:
+            for piece in inflate(chunk):
+                body += piece
+            if len(body) > HELD_REFUSAL:
+                return UpstreamRefused(status, [_JSON], _plain_error(status, "The upstream refused this call."))
+        kept = response_headers(headers)
+        if kind == EVENT_STREAM:
+            kept = [pair for pair in kept if pair[0] not in (b"content-type", b"content-encoding")] + [_JSON]
+            body = body if _is_object(body) else _plain_error(status, body.decode("utf-8", "replace"))
+        return UpstreamRefused(status, kept, body)
+
+
+class Reads:
+    """What an upstream's socket gives, read by read; its failures are translated here and nowhere else."""
+
+    __slots__ = ("_pending", "_stream")
+
+    def __init__(self, response: httpx.Response) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self._stream: AsyncIterator[bytes] = response.stream.__aiter__()
+        self._pending: asyncio.Task[bytes] | None = None
+
+    async def next(self) -> bytes | None:
+        """The next read, None at the end."""
+        try:
+            return await (self._pending or self._stream.__anext__())
+        except StopAsyncIteration:
+            return None
+        except Exception as error:
+            raise upstream_failure(error) from error
+        finally:
+            self._pending = None
+
+    async def next_before(self, at: float) -> bytes | None:
+        """As ``next``, but empty when nothing comes before ``at``; the read goes on meanwhile."""
+        loop = asyncio.get_running_loop()
+        if self._pending is None:
+            self._pending = loop.create_task(self._read())
+        try:
+            done, _ = await asyncio.wait({self._pending}, timeout=max(0.0, at - loop.time()))
+        except BaseException:
+            self._pending.cancel()
+            raise
+        return await self.next() if done else b""
+
+    async def _read(self) -> bytes:
+        return await self._stream.__anext__()
+
+
+def upstream_failure(error: Exception) -> UpstreamError:
+    """What a transport's exception means."""
+    if isinstance(error, UpstreamError):
+        return error
+    failure: UpstreamError
+    if isinstance(error, httpx.TimeoutException):
+        failure = too_late()
+    else:
+        failure = UpstreamUnavailable("The upstream could not be reached, or broke off.")
+    failure.reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    return failure
+
+
+_JSON = (b"content-type", b"application/json")
+
+
+def _as_it_is(data: bytes) -> Iterable[bytes]:
+    return (data,)
+
+
+def _raise_if_error(events: bytes) -> None:
+    """An error inside a 200 stream, before anything was sent, is the error it should have been."""
+    if b'"error"' not in events:
+        return
+    try:
+        data = msgspec.json.decode(first_data(events))
+    except (msgspec.DecodeError, RecursionError):
+        return
+    if not isinstance(data, dict) or not data.get("error"):
+        return
+    error: Any = data["error"] if isinstance(data["error"], dict) else {"message": str(data["error"])}
+    code = error.get("code")
+    status = code if isinstance(code, int) and 400 <= code <= 599 else 502
+    shaped = {key: error.get(key) for key in ("message", "type", "param", "code")} | error
+    raise UpstreamRefused(status, [_JSON], msgspec.json.encode({"error": shaped}))
+
+
+def _plain_error(status: int, message: str) -> bytes:
+    return msgspec.json.encode({"error": {"message": message, "type": "upstream_error", "param": None, "code": status}})
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(body), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def _length(headers: RawHeaders) -> int | None:
+    value = header(headers, b"content-length")
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")

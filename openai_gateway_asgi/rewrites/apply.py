@@ -1,0 +1,70 @@
+"""The rules in the order in which they run, and the one function that runs them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..config.upstream import Upstream
+from ..payload import Payload
+from .azure import DEPLOYMENT_OPERATIONS, azure_model, azure_stream_options, azure_temperature
+from .drops import drop_fields, drop_nulls
+from .logit_bias import logit_bias
+from .reasoning import first_role
+from .stream_options import stream_options
+from .token_limits import token_limit
+from .tool_messages import flat_tool_content
+
+Rewrite = Callable[[Payload, Upstream, str], Payload]
+
+CHAT = frozenset({"createChatCompletion"})
+COMPLETIONS = CHAT | {"createCompletion"}
+STREAMS = COMPLETIONS | {"createResponse"}
+ALL = None
+
+
+class Rule(NamedTuple):
+    operations: frozenset[str] | None
+    rewrite: Rewrite
+
+
+# The drops come last: they name fields as the upstream would get them.
+RULES = (
+    Rule(CHAT, first_role),
+    Rule(CHAT, flat_tool_content),
+    Rule(CHAT, token_limit),
+    Rule(CHAT, azure_temperature),
+    Rule(COMPLETIONS, logit_bias),
+    Rule(STREAMS, stream_options),
+    Rule(COMPLETIONS, azure_stream_options),
+    Rule(DEPLOYMENT_OPERATIONS, azure_model),
+    Rule(ALL, drop_fields),
+    Rule(ALL, drop_nulls),
+)
+
+
+def adapt(payload: Payload, upstream: Upstream, operation: str, upstream_model: str) -> Payload:
+    """The payload as ``upstream`` takes it; the one given is not changed.
+
+    ``operation`` is the endpoint's operation id (``createChatCompletion``), ``upstream_model`` the id without our
+    prefix, or "" where the call names no model. With ``rewrites="off"`` only the id is set, because that is routing.
+    Raises ``InvalidRequest`` for a field that a rule must read and cannot.
+    """
+    adapted = _with_model(payload, upstream_model)
+    if upstream.rewrites == "off":
+        return adapted
+    for rewrite in _rewrites_of(operation):
+        adapted = rewrite(adapted, upstream, upstream_model)
+    return adapted
+
+
+@functools.lru_cache(maxsize=256)
+def _rewrites_of(operation: str) -> tuple[Rewrite, ...]:
+    return tuple(rule.rewrite for rule in RULES if rule.operations is None or operation in rule.operations)
+
+
+def _with_model(payload: Payload, upstream_model: str) -> Payload:
+    if not upstream_model or payload.read("model", str) == upstream_model:
+        return payload
+    return payload.edited({"model": upstream_model})

@@ -1,0 +1,42 @@
+"""The two names of the answer's token limit, of which most upstreams know one.
+
+OpenAI deprecated ``max_tokens`` for ``max_completion_tokens`` and refuses the old name for reasoning models; most
+servers that speak its API know the old name only.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..config.upstream import Upstream
+from ..payload import Payload
+from .azure import is_older
+from .reasoning import is_reasoning_model
+
+OLD, NEW = "max_tokens", "max_completion_tokens"
+
+
+def token_limit(payload: Payload, upstream: Upstream, model: str) -> Payload:
+    """The limit under the one name that the upstream takes for this model; of two limits the larger."""
+    has_old, has_new = OLD in payload.fields, NEW in payload.fields
+    if not (has_old or has_new):
+        return payload
+    if is_reasoning_model(model, upstream.reasoning_models):
+        keep, drop, needed = NEW, OLD, has_old
+    elif _knows_both_names(upstream):
+        keep, drop, needed = NEW, OLD, has_old and has_new
+    else:
+        keep, drop, needed = OLD, NEW, has_new
+    return payload.edited({keep: _larger(payload)}, without=(drop,)) if needed else payload
+
+
+def _knows_both_names(upstream: Upstream) -> bool:
+    return upstream.host == "api.openai.com" or (upstream.is_azure and not is_older(upstream, "2024-09-01"))
+
+
+def _larger(payload: Payload) -> msgspec.Raw:
+    """The larger limit as it was written; a null is no limit."""
+    given = [name for name in (NEW, OLD) if name in payload.fields]
+    if len(given) == 1:
+        return payload.fields[given[0]]
+    return payload.fields[max(given, key=lambda name: payload.read(name, float) or 0)]

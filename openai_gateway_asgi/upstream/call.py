@@ -1,0 +1,205 @@
+"""One request and its answer on one connection of aiohttp's."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import Any, Final, NoReturn, cast
+
+import httpx
+from aiohttp import (
+    ClientConnectionError,
+    ClientError,
+    ClientOSError,
+    ClientPayloadError,
+    ServerDisconnectedError,
+    StreamReader,
+)
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError, RawResponseMessage, StreamWriter
+
+from .request_head import Outgoing
+
+_LINE_LIMIT: Final = 64 * 1024  # bytes of one response header line; at most 128 lines, so the head is bounded too
+_READ_BUFFER: Final = 64 * 1024  # bytes held for a slow reader before the socket is left unread, and as many again
+_COALESCE: Final = 64 * 1024  # bytes of a body worth copying, so that head and body leave in one packet
+
+_ENGINE_ERRORS = (ClientError, HttpProcessingError, OSError)
+
+
+class Call(httpx.AsyncByteStream):
+    """One request and its answer on one connection; as a stream, the body of the answer."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._protocol = cast(Protocol, connection.protocol)
+        self._ended = False
+        self._content: StreamReader | None = None
+        self._sent = True
+        self._upload: asyncio.Task[None] | None = None
+        self._upload_error: Exception | None = None
+
+    async def perform(self, request: httpx.Request, prepared: Outgoing) -> RawResponseMessage:
+        """Send the request and return the head of its answer, after any 1xx."""
+        protocol = self._protocol
+        protocol.set_response_params(
+            skip_payload=request.method == "HEAD",
+            read_until_eof=True,
+            auto_decompress=False,
+            read_bufsize=_READ_BUFFER,
+            max_line_size=_LINE_LIMIT,
+            max_field_size=_LINE_LIMIT,
+        )
+        self._send(request, prepared)
+        message, content = await protocol.read()
+        while message.code < 200:
+            if message.code == 101:
+                raise httpx.RemoteProtocolError("The upstream changed the protocol unasked.")
+            message, content = await protocol.read()
+        self._content = content
+        if self._upload is not None and message.code >= 400:
+            self._upload.cancel()  # RFC 9112 section 9.5: an error answers a body that nobody will read
+        return message
+
+    def _send(self, request: httpx.Request, prepared: Outgoing) -> None:
+        transport = self._protocol.transport
+        if transport is None:
+            return  # lost since it was opened, and the protocol knows why
+        head, body, length = prepared
+        if body is None:
+            transport.write(head)
+            self._sent = False
+            self._upload = asyncio.create_task(self._stream_out(cast(httpx.AsyncByteStream, request.stream), length))
+        elif len(body) < _COALESCE:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
+
+    async def _stream_out(self, stream: httpx.AsyncByteStream, length: int | None) -> None:
+        try:
+            await self._write(stream, length)
+        except Exception as error:
+            # On a lost connection the reading side knows the reason, and perhaps an answer.
+            if self._protocol.is_connected():
+                self._upload_error = error
+                self.end()
+
+    async def _write(self, stream: httpx.AsyncByteStream, length: int | None) -> None:
+        writer = StreamWriter(self._protocol, asyncio.get_running_loop())
+        if length is None:
+            writer.enable_chunking()
+        sent = 0
+        async for piece in stream:
+            sent += len(piece)
+            if length is not None and sent > length:
+                raise httpx.LocalProtocolError("The request body is longer than its Content-Length.")
+            await writer.write(piece)
+            self._sent = sent == length
+        if length is not None and sent < length:
+            raise httpx.LocalProtocolError("The request body is shorter than its Content-Length.")
+        await writer.write_eof()
+        self._sent = True
+
+    def __aiter__(self) -> Call:
+        return self
+
+    async def __anext__(self) -> bytes:
+        content = self._content
+        assert content is not None
+        try:
+            piece = await content.readany()
+        except _ENGINE_ERRORS as error:
+            if content._buffer:
+                return content._read_nowait(-1)  # what came before the break goes out before it is told
+            self.end()
+            self.raise_for(error)
+        if not piece:
+            self.end()
+            raise StopAsyncIteration
+        return piece
+
+    def raise_for(self, error: BaseException) -> NoReturn:
+        """Raise what the caller is to see of ``error``, or what its own request stream raised and so caused it."""
+        if self._upload_error is not None and isinstance(error, Exception):
+            raise self._upload_error
+        if isinstance(error, _ENGINE_ERRORS):
+            raise _translated(error) from error
+        raise error
+
+    async def aclose(self) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Give the connection back if the exchange is over and left it clean; else close it, at once and unflushed."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._upload is not None:
+            self._upload.cancel()
+        protocol, content = self._protocol, self._content
+        if content is not None and content.is_eof() and self._sent and not protocol.should_close:
+            self._connection.release()
+            protocol.rest()
+        else:
+            self._connection.close()
+
+
+class Protocol(ResponseHandler):
+    """aiohttp's protocol, where a connection ends at once and the reader of a body learns of every way to lose it.
+
+    Without this a malformed chunk or a closed pool leaves the reader waiting for ever, a reset passes for the end of a
+    body that ends with its connection, and closing waits for an upstream that does not read what was sent to it.
+    """
+
+    def close(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        body = self._payload
+        if body is not None and not body.is_eof():
+            body.set_exception(ClientConnectionError("Connection closed."))
+        super().abort()
+
+    def eof_received(self) -> None:
+        super().eof_received()
+        if self.transport is not None:
+            self.transport.abort()  # no answer can come any more, so nothing is worth sending
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        body = self._payload
+        error = self.exception() if exc is None else ClientOSError(*exc.args)
+        if body is not None and error is not None and not body.is_eof():
+            body.set_exception(error)
+            self._payload = None
+        super().connection_lost(exc)
+
+    def rest(self) -> None:
+        """Until the next request, bytes that come close the connection: they must not become its answer."""
+        self._parser = _NOTHING_EXPECTED
+
+
+class _NothingExpected:
+    """The parser of an idle connection: bytes that come now answer no request, and refusing them closes it."""
+
+    def feed_data(self, data: bytes) -> NoReturn:
+        raise HttpProcessingError(message="Bytes on an idle connection")
+
+    def feed_eof(self) -> None:
+        pass
+
+
+_NOTHING_EXPECTED: Any = _NothingExpected()
+
+
+def _translated(error: Exception) -> httpx.TransportError:
+    if isinstance(error, ServerDisconnectedError):
+        return httpx.RemoteProtocolError("Server disconnected without sending a response.")
+    if isinstance(error, ClientPayloadError):
+        return httpx.RemoteProtocolError("The upstream cut its response short.")
+    if isinstance(error, HttpProcessingError):
+        return httpx.RemoteProtocolError("The upstream sent what is not HTTP.")
+    if isinstance(error, OSError) and error.errno == errno.EPIPE:
+        return httpx.WriteError("The upstream closed the connection while the request was being sent.")
+    return httpx.ReadError("The connection to the upstream broke.")

@@ -1,0 +1,142 @@
+"""The open connections: one pool per upstream and event loop, opened on first use, closed after its last request."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+
+import httpx
+
+from ..config import Settings, Upstream
+from .transport import AiohttpTransport
+
+PoolKey = tuple[str, str, str | None, float]
+
+
+class Pool:
+    """A transport to one upstream, and how many requests hold it."""
+
+    __slots__ = ("_base", "_closing", "_leases", "_owned", "_urls", "host", "path", "retired", "transport")
+
+    def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport, *, owned: bool) -> None:
+        url = httpx.URL(base_url)
+        self.transport = transport
+        self.host = url.netloc
+        self.path = url.raw_path.rstrip(b"/")
+        self._base = base_url
+        self._owned = owned
+        self.retired = False
+        self._leases = 0
+        self._closing: asyncio.Task[None] | None = None
+        self._urls: dict[str, httpx.URL] = {}
+
+    def url(self, path: str, query: bytes, *, keep: bool) -> httpx.URL:
+        """The address of a path under the base URL. ``keep`` only paths of a fixed set: clients must not fill this."""
+        if query:
+            return httpx.URL(f"{self._base}{path}?{query.decode('ascii')}")
+        url = self._urls.get(path)
+        if url is None:
+            url = httpx.URL(self._base + path)
+            if keep:
+                self._urls[path] = url
+        return url
+
+    def lease(self) -> Pool:
+        self._leases += 1
+        return self
+
+    def release(self) -> None:
+        self._leases -= 1
+        if self.retired and not self._leases:
+            self._close()
+
+    def retire(self) -> None:
+        """Closes now, or when the last request that holds it ends."""
+        self.retired = True
+        if not self._leases:
+            self._close()
+
+    def _close(self) -> None:
+        if self._owned:
+            self._closing = asyncio.get_running_loop().create_task(self.transport.aclose())
+
+    async def closed(self) -> None:
+        """Waits for a close under way."""
+        if self._closing is not None:
+            await self._closing
+
+    def abandon(self) -> None:
+        """Lets go of what an ended event loop left behind."""
+        if isinstance(self.transport, AiohttpTransport):
+            self.transport.abandon()
+
+
+class Connections:
+    """All pools of one gateway. A host's own ``transport`` serves every upstream and stays the host's to close."""
+
+    def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._given = transport
+        self._ssl = _ssl_context(settings)
+        self._loops: dict[asyncio.AbstractEventLoop, dict[PoolKey, Pool]] = {}
+        self._current: frozenset[PoolKey] | None = None
+
+    def lease(self, upstream: Upstream) -> Pool:
+        """The upstream's pool on this loop; ``release`` it when the request is over."""
+        pools = self._loops.get(asyncio.get_running_loop())
+        if pools is None:
+            pools = self._enter_loop()
+        key = _key(upstream)
+        pool = pools.get(key)
+        if pool is None:
+            pool = self._open(upstream)
+            if self._current is None or key in self._current:
+                pools[key] = pool
+            else:
+                pool.retired = True
+        return pool.lease()
+
+    def keep_only(self, upstreams: Iterable[Upstream]) -> None:
+        """Retires the pools of upstreams that a new configuration no longer has; no request is cut off."""
+        self._current = current = frozenset(map(_key, upstreams))
+        pools = self._loops.get(asyncio.get_running_loop(), {})
+        for key in [key for key in pools if key not in current]:
+            pools.pop(key).retire()
+
+    async def aclose(self) -> None:
+        self._drop_ended_loops()
+        pools = self._loops.pop(asyncio.get_running_loop(), {})
+        for pool in pools.values():
+            pool.retire()
+            await pool.closed()
+
+    def _enter_loop(self) -> dict[PoolKey, Pool]:
+        self._drop_ended_loops()
+        return self._loops.setdefault(asyncio.get_running_loop(), {})
+
+    def _drop_ended_loops(self) -> None:
+        for loop in [loop for loop in self._loops if loop.is_closed()]:
+            for pool in self._loops.pop(loop).values():
+                pool.abandon()
+
+    def _open(self, upstream: Upstream) -> Pool:
+        if self._given is not None:
+            return Pool(upstream.base_url, self._given, owned=False)
+        transport = AiohttpTransport(
+            keepalive=upstream.effective_keepalive, proxy=upstream.proxy, ssl_context=self._ssl
+        )
+        return Pool(upstream.base_url, transport, owned=True)
+
+
+def _key(upstream: Upstream) -> PoolKey:
+    return (upstream.name, upstream.base_url, upstream.proxy, upstream.effective_keepalive)
+
+
+def _ssl_context(settings: Settings) -> ssl.SSLContext:
+    """One for all upstreams: making one takes some 20 ms."""
+    if settings.verify_tls is False:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    return ssl.create_default_context(cafile=settings.verify_tls if isinstance(settings.verify_tls, str) else None)

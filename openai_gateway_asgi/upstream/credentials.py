@@ -1,0 +1,219 @@
+"""The headers that make an upstream serve us: one builder for calls, model lists and checks.
+
+====================  ===========================================================================================
+``bearer``            ``Authorization: Bearer <api_key>``; Azure gets ``api-key`` instead. An empty key sends none
+``none``              nothing, on Azure too
+``session``           the caller's own bearer token; a caller without one is refused (401)
+``system_oauth``      what the host's ``oauth_token`` gives for this user
+``microsoft_entra_id``  a Microsoft Entra ID token, never together with ``api-key``
+====================  ===========================================================================================
+
+It fails closed: where the kind asks for a credential and there is none, an error is raised and no request is made.
+Custom ``Upstream.headers`` replace whatever is built here under the same name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from ..asgi import RawHeaders
+from ..config.upstream import ENTRA, Upstream
+from ..errors import ConfigError, Headers, Unauthenticated, UpstreamCredentialError
+from ..users import User
+from .entra import EntraTokens, default_scope, require_azure_identity
+
+PRIVATE_COOKIES = frozenset({"csrftoken", "oauth_session_id", "session", "sessionid", "token"})
+"""Cookies that are the host's own session in Django, Starlette and the like: never sent, even when listed."""
+
+_STATIC = frozenset({"bearer", "none"})
+_PER_USER = frozenset({"session", "system_oauth"})
+_MOST_PLANS = 1_024
+
+_COOKIE_VALUE = re.compile(r"[ -:<-~]*")  # printable ASCII but the semicolon
+
+_NO_CREDENTIAL = "The gateway has no credential for the upstream of this model."
+
+logger = logging.getLogger("openai_gateway_asgi")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What of the one who asks can become an upstream's credential."""
+
+    user: User
+    authorization: str | None = field(default=None, repr=False)
+    """The caller's own bearer token, without ``Bearer``."""
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    oauth: Callable[[Upstream], Awaitable[str | None]] | None = field(default=None, repr=False)
+    """The host's ``oauth_token``, already told who asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is known about an upstream before anyone calls."""
+
+    upstream: Upstream
+    fixed: Headers = field(repr=False)
+    asks: bool
+    """Whether the credential has to be asked for, call by call."""
+    scope: str
+    """Of the Entra ID token, if that is what is asked for."""
+    cookies: tuple[str, ...]
+
+
+class Credentials:
+    """Builds the headers; keeps what is the same for every call."""
+
+    def __init__(self, entra: EntraTokens | None = None, *, private_cookies: frozenset[str] = PRIVATE_COOKIES) -> None:
+        self._entra = entra or EntraTokens()
+        self._private_cookies = private_cookies
+        # By identity: hashing an upstream by its fields would cost more than all the rest. The plan keeps the upstream
+        # alive, so that its id stays its own.
+        self._plans: dict[int, _Plan] = {}
+
+    def check(self, upstream: Upstream, *, has_oauth_token: bool) -> None:
+        """Raises ``ConfigError`` when the upstream's kind of authentication cannot work in this process.
+
+        ``has_oauth_token`` says whether the host gave the gateway an ``oauth_token`` callable.
+        """
+        if upstream.auth_type == "system_oauth" and not has_oauth_token:
+            raise ConfigError("auth_type", 'for "system_oauth" give the gateway an oauth_token callable')
+        if upstream.auth_type == ENTRA:
+            require_azure_identity()
+        private = self._private_cookies.intersection(upstream.forward_cookies)
+        if private:
+            raise ConfigError("forward_cookies", f"must not list {min(private)}: it is the host's own session")
+
+    def static(self, upstream: Upstream) -> Headers | None:
+        """The headers, where they are the same for every caller; None where ``headers`` must be awaited."""
+        plan = self._plan(upstream)
+        return None if plan.asks or plan.cookies else plan.fixed
+
+    async def headers(self, upstream: Upstream, caller: Caller | None) -> RawHeaders:
+        """The headers to send, custom ones included. ``caller`` is None where nobody in particular asks.
+
+        Raises ``Unauthenticated`` when the caller has to bring a token and has none, ``UpstreamCredentialError`` when
+        the host or Entra ID gives none.
+        """
+        plan = self._plan(upstream)
+        built = list(plan.fixed)
+        if plan.asks:
+            built.append((b"authorization", _bearer(await self._ask(plan, caller))))
+        if plan.cookies and caller is not None:
+            built.extend(_cookie(plan.cookies, caller.cookies))
+        return built
+
+    def after_refusal(self, upstream: Upstream, sent: RawHeaders) -> bool:
+        """After an upstream's 401 to ``sent``: may one more try with new ``headers`` succeed?"""
+        plan = self._plan(upstream)
+        if not plan.asks or upstream.auth_type == "session":
+            return False
+        if plan.scope:
+            refused = next((value for name, value in sent if name == b"authorization"), b"")
+            return self._entra.invalidate(plan.scope, refused.removeprefix(b"Bearer ").decode("ascii"))
+        return True
+
+    def per_user(self, upstream: Upstream) -> bool:
+        """Whether the upstream sees who asks, so that what it lists is one user's own."""
+        plan = self._plan(upstream)
+        return bool(plan.cookies) or (plan.asks and upstream.auth_type in _PER_USER)
+
+    def list_scope(self, upstream: Upstream, caller: Caller | None) -> str | None:
+        """The key under which ``caller``'s own model list may be kept.
+
+        None where the list is everyone's, and where the caller has nothing to ask the upstream with. It is a digest
+        over all that tells callers apart, in full: tokens of one issuer begin alike.
+        """
+        if caller is None or not self.per_user(upstream):
+            return None
+        plan = self._plan(upstream)
+        own_token = caller.authorization if plan.asks and upstream.auth_type == "session" else ""
+        if own_token is None:
+            return None
+        cookies = [value.decode() for _, value in _cookie(plan.cookies, caller.cookies)]
+        return _digest([upstream.base_url, upstream.auth_type, caller.user.id, own_token, *cookies])
+
+    async def aclose(self) -> None:
+        await self._entra.aclose()
+
+    async def _ask(self, plan: _Plan, caller: Caller | None) -> str:
+        if plan.scope:
+            return await self._entra.token(plan.scope)
+        if plan.upstream.auth_type == "session":
+            return _own_token(caller)
+        return await _host_token(plan.upstream, caller)
+
+    def _plan(self, upstream: Upstream) -> _Plan:
+        return self._plans.get(id(upstream)) or self._new_plan(upstream)
+
+    def _new_plan(self, upstream: Upstream) -> _Plan:
+        custom = {name.lower().encode("ascii"): value.encode() for name, value in upstream.headers.items()}
+        plan = _Plan(
+            upstream,
+            tuple({**_static_credential(upstream), **custom}.items()),
+            asks=upstream.auth_type not in _STATIC and b"authorization" not in custom,
+            scope=default_scope(upstream) if upstream.auth_type == ENTRA else "",
+            cookies=() if b"cookie" in custom else self._forwarded(upstream),
+        )
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()
+        self._plans[id(upstream)] = plan
+        return plan
+
+    def _forwarded(self, upstream: Upstream) -> tuple[str, ...]:
+        return tuple(name for name in upstream.forward_cookies if name not in self._private_cookies)
+
+
+def _static_credential(upstream: Upstream) -> dict[bytes, bytes]:
+    key = upstream.api_key.reveal() if upstream.auth_type == "bearer" else ""
+    if not key:
+        return {}
+    if upstream.is_azure:
+        return {b"api-key": _checked(key)}
+    return {b"authorization": _bearer(key)}
+
+
+def _own_token(caller: Caller | None) -> str:
+    if caller is None or not caller.authorization:
+        raise Unauthenticated("This model is called with your own bearer token, and the request has none.")
+    return caller.authorization
+
+
+async def _host_token(upstream: Upstream, caller: Caller | None) -> str:
+    token = await caller.oauth(upstream) if caller is not None and caller.oauth is not None else None
+    if not isinstance(token, str) or not token:
+        logger.warning("upstream %r: oauth_token gave no token for this user", upstream.name)
+        raise UpstreamCredentialError(_NO_CREDENTIAL)
+    return token
+
+
+def _cookie(names: tuple[str, ...], cookies: Mapping[str, str]) -> RawHeaders:
+    """Values that would not stay one cookie are left out: frameworks unquote what they parse, line breaks included."""
+    pairs = [f"{name}={cookies[name]}" for name in names if _COOKIE_VALUE.fullmatch(cookies.get(name, ";"))]
+    return [(b"cookie", "; ".join(pairs).encode())] if pairs else []
+
+
+def _bearer(token: str) -> bytes:
+    return b"Bearer " + _checked(token)
+
+
+def _checked(token: str) -> bytes:
+    """What a host hands over may end in a line break, which would end the header too (RFC 9110, 5.5)."""
+    if not token.isascii() or not token.isprintable():
+        logger.error("a credential is not one line of ASCII text, so it was not sent")
+        raise UpstreamCredentialError(_NO_CREDENTIAL)
+    return token.encode()
+
+
+def _digest(parts: list[str]) -> str:
+    """Each part with its length before it, so that no two lists of parts read alike."""
+    digest = hashlib.sha256()
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:" % len(raw))
+        digest.update(raw)
+    return digest.hexdigest()

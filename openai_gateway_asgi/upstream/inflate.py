@@ -1,0 +1,38 @@
+"""Undoing an upstream's compression where it must be undone, in bounded pieces: a bomb never grows unseen."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+
+from ..errors import UpstreamError
+
+PIECE = 64 * 1024
+"""The most bytes that one step yields."""
+
+_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+def inflater(encoding: str) -> Callable[[bytes], Iterable[bytes]]:
+    """A function from a read to what it holds. Raises ``UpstreamError`` for a coding that we did not ask for."""
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return lambda data: (data,)
+    window = _WINDOWS.get(encoding)
+    if window is None:
+        raise UpstreamError("The upstream's answer is compressed in a way that was not asked for.")
+    stream = zlib.decompressobj(window)
+
+    def inflate(data: bytes) -> Iterator[bytes]:
+        while True:
+            try:
+                piece = stream.decompress(data, PIECE)
+            except zlib.error as error:
+                raise UpstreamError("The upstream's answer cannot be decompressed.") from error
+            if piece:
+                yield piece
+            data = stream.unconsumed_tail
+            if not data and len(piece) < PIECE:
+                return
+
+    return inflate

@@ -1,0 +1,98 @@
+"""The bytes of an HTTP/1.1 request head, exactly as the caller spelt it (RFC 9112 sections 2 to 6).
+
+Nothing is added but ``Host`` and the framing where they are missing, nothing is encoded again, and whatever could be
+read as more than one request is refused before anything is sent.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import httpx
+
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_IN_TARGET = re.compile(rb"[\x00-\x20\x7f]")
+_SENDS_CONTENT = frozenset({"POST", "PUT", "PATCH"})
+_GOVERNED = frozenset({b"host", b"content-length", b"transfer-encoding"})
+
+Fields = Sequence[tuple[bytes, bytes]]
+
+
+class Outgoing(NamedTuple):
+    """A request ready for the wire."""
+
+    head: bytes
+    body: bytes | None
+    """The whole body, or None for one that is streamed."""
+    length: int | None
+    """Of a streamed body, in bytes; None means chunked."""
+
+
+def outgoing(request: httpx.Request, *, origin: bytes = b"", extra: Fields = ()) -> Outgoing:
+    """Serialise ``request``: its target from ``extensions["target"]``, else from its URL, and its headers as given.
+
+    ``origin`` goes before the target (a plain proxy wants the absolute form) and ``extra`` fields after the headers.
+    Raises ``httpx.LocalProtocolError`` for a method, target or field that would not arrive as one, and for framing
+    headers that contradict the body.
+    """
+    target = request.extensions.get("target") or request.url.raw_path
+    if _NOT_IN_TARGET.search(target):
+        raise httpx.LocalProtocolError("The request target holds a space or a control character.")
+    lines = [b"%b %b%b HTTP/1.1" % (_method(request.method), origin, target)]
+    governed: dict[bytes, bytes] = {}
+    for name, value in (*request.headers.raw, *extra):
+        start, lower = _field(name)
+        lines.append(start + value)
+        if lower in _GOVERNED and governed.setdefault(lower, value) is not value:
+            raise httpx.LocalProtocolError("A header that may stand once stands twice.")
+    if b"host" not in governed:
+        lines.insert(1, b"Host: " + request.url.netloc)
+    body, length, framing = _framing(request, governed)
+    if framing:
+        lines.append(framing)
+    return Outgoing(_joined(lines), body, length)
+
+
+def _framing(request: httpx.Request, governed: dict[bytes, bytes]) -> tuple[bytes | None, int | None, bytes]:
+    """The whole body, or the length of a streamed one, and the framing field that is missing."""
+    declared = governed.get(b"content-length")
+    coding = governed.get(b"transfer-encoding")
+    if declared is not None and (coding is not None or not declared.isdigit()):
+        raise httpx.LocalProtocolError("The framing headers of the request contradict each other.")
+    if isinstance(request.stream, httpx.ByteStream):
+        body = b"".join(request.stream)
+        if coding is not None or (declared is not None and int(declared) != len(body)):
+            raise httpx.LocalProtocolError("The framing headers of the request contradict its body.")
+        needed = declared is None and (body or request.method in _SENDS_CONTENT)
+        return body, None, b"Content-Length: %d" % len(body) if needed else b""
+    if declared is not None:
+        return None, int(declared), b""
+    if coding is not None and coding.lower() != b"chunked":
+        raise httpx.LocalProtocolError("The only transfer coding of a request is chunked.")
+    return None, None, b"" if coding else b"Transfer-Encoding: chunked"
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    head = b"\r\n".join(lines)
+    breaks = len(lines) - 1
+    if head.count(b"\r") != breaks or head.count(b"\n") != breaks or b"\0" in head:
+        raise httpx.LocalProtocolError("A request header holds a line break or a NUL.")
+    return head + b"\r\n\r\n"
+
+
+@functools.lru_cache(maxsize=512)
+def _field(name: bytes) -> tuple[bytes, bytes]:
+    """How a field line starts, and the name for comparing."""
+    if not _TOKEN.fullmatch(name):
+        raise httpx.LocalProtocolError("A request header has a name that is not a token.")
+    return name + b": ", name.lower()
+
+
+@functools.lru_cache(maxsize=32)
+def _method(method: str) -> bytes:
+    if not _TOKEN.fullmatch(encoded := method.encode()):
+        raise httpx.LocalProtocolError("The request method is not a token.")
+    return encoded
