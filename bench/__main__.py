@@ -22,7 +22,7 @@ from .scenarios import GUARD, QUICK, SCENARIOS, Scenario
 from .targets import REFERENCE, TARGETS, Target
 
 FULL_EFFORT = Effort(rounds=5, seconds=0.7)
-QUICK_EFFORT = Effort(rounds=3, seconds=0.35)
+QUICK_EFFORT = Effort(rounds=3, seconds=0.25)
 GUARD_EFFORT = Effort(rounds=5, seconds=0.5)
 GUARDED = "gateway-starlette"
 GUARD_LIMIT = 2.5

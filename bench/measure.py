@@ -90,10 +90,14 @@ class Meter:
         self._directory = directory
 
     def warm_up(self, instance: Instance) -> None:
-        """A short load whose figures nobody keeps. Raises BenchError when an answer is wrong."""
-        self._run(self._command(instance, seconds=0.1, clients=min(self._scenario.clients, 16)), lambda: None)
+        """One request per client, whose figures nobody keeps. Raises BenchError when an answer is wrong."""
+        clients = min(self._scenario.clients, 16) if self._scenario.setting.fresh else self._scenario.clients
+        self._run(self._command(instance, 0.0, clients), lambda: None)
 
     def sample(self, instance: Instance, seconds: float) -> Sample:
+        """Loads ``instance`` for ``seconds``, or as long as one request per client takes."""
+        if not self._scenario.once:
+            self.warm_up(instance)  # idle connections to the upstream ended while others were measured
         memory, base = [0], instance.resident_bytes()
         instance.watch_loop()
         counts, cpu = self._upstream.counts(), instance.cpu_seconds()

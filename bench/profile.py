@@ -14,10 +14,10 @@ from starlette.requests import Request
 
 from openai_gateway_asgi import Gateway, Grant, Grants, Settings, Upstream, UsageRecord, User
 
-from .scenarios import UPSTREAMS
+from .scenarios import UPSTREAMS, USER_KEY
 
 USERS = {
-    "Bearer user-key": User("42", name="Ada Lovelace", email="ada@example.com", groups={"staff", "research"}),
+    f"Bearer {USER_KEY}": User("42", name="Ada Lovelace", email="ada@example.com", groups={"staff", "research"}),
 }
 tokens: Counter[str] = Counter()
 

@@ -1,0 +1,1 @@
+"""One small application per host, each runnable as printed, offline and without a key."""

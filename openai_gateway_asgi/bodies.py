@@ -28,12 +28,18 @@ def require_json(headers: RawHeaders) -> None:
         raise UnsupportedMediaType("Send the request body as `Content-Type: application/json`.", param="content-type")
 
 
-def model_id(payload: Payload) -> str:
-    """The model the body asks for, as the one string every reader of it will see."""
+def model_id(payload: Payload, deployment: str | None = None) -> str:
+    """The model the body asks for, as the one string every reader of it will see.
+
+    ``deployment`` is the one that an Azure client named in the path; the body may then leave it out, or agree.
+    """
     for name in payload.fields:
         if name != "model" and name.lower() == "model":
             raise InvalidRequest(f"The field `{name}` must be written `model`.", param=name, code="invalid_field")
     id = payload.read("model", str)
+    if deployment is not None and id not in (None, deployment):
+        raise InvalidRequest("`$.model` is not the model that the path names.", param="model", code="invalid_value")
+    id = deployment if id is None else id
     if id is None:
         raise InvalidRequest("The field `$.model` is missing.", param="model", code="missing_field")
     check_model_id(id)

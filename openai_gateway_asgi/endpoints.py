@@ -27,6 +27,7 @@ class Kind(Enum):
     JSON_MODEL = "a JSON body that names a model"
     MULTIPART_MODEL = "a multipart body that names a model; some operations take other forms as well"
     STORED = "stored objects, named by ids; no model that could be checked"
+    ADMIN = "the gateway's own, for its administrators"
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +344,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
 )
 
+ADMIN_ENDPOINTS = (
+    Endpoint("readConfig", "GET", "/config", Kind.ADMIN),
+    Endpoint("updateConfig", "POST", "/config/update", Kind.ADMIN, bodies=JSON),
+    Endpoint("listUpstreamModels", "GET", "/config/upstreams/{index}/models", Kind.ADMIN),
+    Endpoint("verifyUpstream", "POST", "/verify", Kind.ADMIN, bodies=JSON),
+)
+"""What is not OpenAI's: the gateway's own routes."""
+
 GROUPS = frozenset(endpoint.group for endpoint in ENDPOINTS) - {""}
 """Every name by which a setting can turn on a group of stored objects."""
 
@@ -446,7 +455,7 @@ def _by_method(endpoint: Endpoint) -> dict[str, Match]:
     return {"GET": found, "HEAD": found} if endpoint.method == "GET" else {endpoint.method: found}
 
 
-_ROOT = _tree(ENDPOINTS)
+_ROOT = _tree(ENDPOINTS + ADMIN_ENDPOINTS)
 _DEPLOYMENTS = {
     tuple(endpoint.template[1:].split("/")): _by_method(endpoint) for endpoint in ENDPOINTS if endpoint.azure_deployment
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -54,6 +55,8 @@ class Exchange:
     upstream_payload: Payload = field(init=False)  # AdaptPayload, per attempt
     upstream_headers: RawHeaders = field(init=False)  # AttachCredential, per attempt
 
+    context: Mapping[str, str] | None = None
+    """The host's facts about this call, once they have been asked for."""
     attempts: int = 0
     status: int | None = None
     committed: bool = False

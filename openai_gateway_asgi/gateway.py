@@ -13,11 +13,11 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from .access import Access
+from .admin import Admin
 from .asgi import ASGIApp, Receive, Scope, Send
 from .config import ConfigStore, GatewayConfig, MemoryStore, Settings, Upstream, upstreams_from_env
 from .config.live import LiveConfig
 from .exchange import KEY, Exchange
-from .headers import AllowList
 from .hooks import AuthorizeModel, Hook, OAuthToken, RecordUsage, RequestContext, ResolveUser, VisibleModels
 from .host_route import HostRoute
 from .layers.adapt_payload import AdaptPayload
@@ -34,6 +34,7 @@ from .layers.refuse_disabled import RefuseDisabled
 from .layers.render_errors import RenderErrors
 from .layers.resolve_model import ResolveModel
 from .layers.select_upstream import SelectUpstream
+from .layers.serve_admin import ServeAdmin
 from .layers.take_config import TakeConfig
 from .lifespan import answer_lifespan, refuse_websocket
 from .upstream.connections import Connections
@@ -87,6 +88,7 @@ class Gateway:
             hook("visible_models", visible_models),
             bypass=settings.bypass_model_access,
         )
+        admin = Admin(self._live, settings, self._connections, self._credentials, oauth_token is not None)
         # In the order in which a request meets them. Nothing else decides order.
         chain: tuple[Layer, ...] = (
             RenderErrors,
@@ -98,6 +100,7 @@ class Gateway:
                 resolve_user=hook("resolve_user", resolve_user),
                 oauth_token=hook("oauth_token", oauth_token),
             ),
+            Middleware(ServeAdmin, admin=admin, limit=settings.config_limit),
             RefuseDisabled,
             Middleware(RecordUsageLayer, record_usage=hook("record_usage", record_usage)),
             Middleware(ListModels, lists=self._lists, access=access),
@@ -107,7 +110,9 @@ class Gateway:
             *layers,
             SelectUpstream,
             AdaptPayload,
-            Middleware(AttachCredential, credentials=self._credentials, allowed=AllowList(settings.forwarded_headers)),
+            Middleware(
+                AttachCredential, credentials=self._credentials, settings=settings, context=hook("context", context)
+            ),
         )
         self._app = _compose(chain, Forward(connections=self._connections, settings=settings))
 

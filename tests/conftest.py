@@ -52,9 +52,11 @@ def loop_errors() -> list[dict[str, Any]]:
 async def _loop_left_clean(request: pytest.FixtureRequest, loop_errors: list[dict[str, Any]]) -> AsyncIterator[None]:
     asyncio.get_running_loop().set_exception_handler(lambda _, context: loop_errors.append(context))
     before = Holdings.of_loop()
+    gc.freeze()  # so that the collection below looks at this test's objects only: 1 ms instead of 200
     yield
     left = await settled_leaks(before)
     gc.collect()  # a failed task that nobody asked reports itself when it is collected
+    gc.unfreeze()
     await asyncio.sleep(0)
     _complain(request, left + [f"loop error {context!r}" for context in loop_errors])
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-ENVIRONMENT = {"LITELLM_LOG": "ERROR", "LITELLM_TELEMETRY": "False", "LITELLM_MODE": "PRODUCTION"}
+from bench.scenarios import USER_KEY
+
+ENVIRONMENT = {"LITELLM_MASTER_KEY": USER_KEY, "LITELLM_LOG": "ERROR", "LITELLM_MODE": "PRODUCTION"}
 
 
 def command(port: int, origin: str, models: int, directory: Path) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class ReadPayload:
         payload = Payload.parse(await read_body(receive, self._limit))
         refuse_other_routes(payload)
         exchange.payload = payload
-        exchange.model = model_id(payload)
+        exchange.model = model_id(payload, exchange.match.params.get("deployment"))
         exchange.others = other_models(payload, endpoint.operation)
         exchange.streams = payload.read("stream", bool) or False
         with ClientWatch(receive, over=lambda: exchange.finished) as watch:

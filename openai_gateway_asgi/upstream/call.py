@@ -175,6 +175,10 @@ class Protocol(ResponseHandler):
             self._payload = None
         super().connection_lost(exc)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused:  # aiohttp calls this for every piece that is read, and runs the parser on nothing
+            super().resume_reading(resume_parser)
+
     def rest(self) -> None:
         """Until the next request, bytes that come close the connection: they must not become its answer."""
         self._parser = _NOTHING_EXPECTED

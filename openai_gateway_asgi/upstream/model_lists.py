@@ -85,7 +85,7 @@ class ModelLists:
         return view
 
     def _adopt(self, config: GatewayConfig) -> None:
-        """Carries the lists of unchanged upstreams over: usable for calls, but to be asked anew before they are shown."""
+        """Carries the lists of unchanged upstreams over: good for calls, but asked for anew before they are shown."""
         before, first = self._shared, self._config is None
         self._config = config
         enabled = [(index, upstream) for index, upstream in enumerate(config.upstreams) if upstream.enabled]

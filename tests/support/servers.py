@@ -62,7 +62,9 @@ async def serve(
             yield Server(f"{'https' if config.is_ssl else 'http'}://127.0.0.1:{port}", port)
         finally:
             server.leave.set()
-            await running
+            if not server.ready.is_set():
+                running.cancel()
+            await asyncio.gather(running, return_exceptions=not server.ready.is_set())
 
 
 async def _first_of(running: asyncio.Task[None], ready: Any) -> None:
@@ -70,9 +72,9 @@ async def _first_of(running: asyncio.Task[None], ready: Any) -> None:
     waiting = asyncio.ensure_future(ready)
     try:
         await asyncio.wait([running, waiting], timeout=START_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            running.cancel()
-            await running
+        if running.done():
+            running.result()
+        assert waiting.done(), f"The app did not start within {START_PATIENCE} s."
     finally:
         waiting.cancel()
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -85,7 +85,7 @@ class World:
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenEndpoint]:
     with token_endpoint(monkeypatch) as endpoint:
         yield endpoint
-    assert_no_thread_is_left()
+    join_fetching_threads()
 
 
 @pytest.fixture
@@ -97,24 +97,14 @@ def fetching_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "entra-token"]
 
 
-def assert_no_thread_is_left() -> None:
+def join_fetching_threads() -> None:
     for thread in fetching_threads():
         thread.join(timeout=10)
     assert fetching_threads() == []
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.002)
-
-
-async def replaced(tokens: EntraTokens, old: str) -> str:
-    """The token that comes after ``old``; every call on the way is answered with ``old``, at once."""
-    async with asyncio.timeout(10):
-        while (token := await tokens.token(CLASSIC_SCOPE)) == old:
-            await asyncio.sleep(0.002)
-    return token
+async def fetches_ended() -> None:
+    await asyncio.to_thread(join_fetching_threads)
 
 
 async def refused(tokens: EntraTokens) -> None:
@@ -216,7 +206,8 @@ async def test_a_token_is_renewed_early_in_the_background(
     await asyncio.to_thread(endpoint.wait_for, 2)
     assert await tokens.token(CLASSIC_SCOPE) == FIRST
     endpoint.gate.set()
-    assert await replaced(tokens, FIRST) == SECOND
+    await fetches_ended()
+    assert await tokens.token(CLASSIC_SCOPE) == SECOND
     assert endpoint.requests == 2
 
 
@@ -230,7 +221,8 @@ async def test_an_endpoint_that_issues_short_lived_tokens_is_not_asked_for_every
     assert [await tokens.token(CLASSIC_SCOPE) for _ in range(10)] == [FIRST] * 10
     assert endpoint.requests == 1
     world.pass_by(6)
-    assert await replaced(tokens, FIRST) == SECOND
+    await fetches_ended()
+    assert await tokens.token(CLASSIC_SCOPE) == SECOND
     assert endpoint.requests == 2
 
 
@@ -242,7 +234,8 @@ async def test_the_old_token_serves_while_it_is_valid_and_renewal_fails(
     endpoint.status, endpoint.broken = 400, b'{"message": "down"}'
     world.pass_by(3_301)
     assert await tokens.token(CLASSIC_SCOPE) == FIRST
-    await until(lambda: "No Entra ID token" in caplog.text)
+    await fetches_ended()
+    assert "No Entra ID token" in caplog.text
     assert [await tokens.token(CLASSIC_SCOPE) for _ in range(10)] == [FIRST] * 10
     assert endpoint.requests == 2
 
@@ -275,7 +268,7 @@ async def test_a_wall_clock_set_back_does_not_prolong_a_token(endpoint: TokenEnd
     world.set_clock(-86_400)
     world.pass_by(3_301)
     assert await tokens.token(CLASSIC_SCOPE) == FIRST
-    await until(lambda: not fetching_threads())
+    await fetches_ended()
     assert endpoint.requests == 1, "azure-identity's cache, which goes by the wall clock, gave the same token again"
     world.pass_by(299)
     assert await tokens.token(CLASSIC_SCOPE) == SECOND
@@ -348,7 +341,7 @@ async def test_a_hanging_endpoint_costs_the_deadline_and_then_recovers(endpoint:
     started = time.monotonic()
     await asyncio.gather(*(refused(tokens) for _ in range(20)))
     assert time.monotonic() - started < 2
-    await until(lambda: not fetching_threads())
+    await fetches_ended()
     asked = endpoint.requests
     await refused(tokens)
     assert endpoint.requests == asked
@@ -364,7 +357,7 @@ async def test_a_token_that_comes_after_the_deadline_ends_the_failure(endpoint: 
     tokens = world.tokens(deadline=0.2)
     await refused(tokens)
     endpoint.gate.set()
-    await until(lambda: not fetching_threads())
+    await fetches_ended()
     asked = endpoint.requests
     assert (await tokens.token(CLASSIC_SCOPE)).startswith(TOKEN_STEM)
     assert endpoint.requests == asked

@@ -1,0 +1,26 @@
+"""A virtual environment with what the examples and tests need; plain Python and pip are enough to make it."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+
+
+def ready_python(extra: str = "dev") -> Path:
+    """The environment's interpreter; made and filled first where it is missing or out of date."""
+    python = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    stamp = VENV / f".installed-{extra}"
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if not python.exists():
+        venv.create(VENV, with_pip=True)
+    if not stamp.exists() or stamp.read_text() != wanted:
+        install = [str(python), "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[{extra}]"]
+        subprocess.run(install, check=True)
+        stamp.write_text(wanted)
+    return python
