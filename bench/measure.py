@@ -13,7 +13,7 @@ from typing import Any
 
 from .instances import Instance, MockUpstream
 from .native import Tools
-from .processes import ROOT, BenchError
+from .processes import ROOT, BenchError, NotServed
 from .scenarios import Scenario, requests
 
 LOAD_TIMEOUT = 180.0
@@ -145,7 +145,8 @@ class Meter:
                 raise
         seen: dict[str, Any] = json.loads(output)
         if seen["errors"]:
-            raise BenchError(f"{self._scenario.name}: {seen['errors']} wrong answers, the first: {seen['first_error']}")
+            kind = NotServed if "(status 501," in seen["first_error"] else BenchError
+            raise kind(f"{self._scenario.name}: {seen['errors']} wrong answers, the first: {seen['first_error']}")
         return seen
 
     @staticmethod

@@ -21,6 +21,10 @@ class BenchError(Exception):
     """Something that makes the figures worthless; the command fails with this text."""
 
 
+class NotServed(BenchError):
+    """The target answered 501: it does not do this, which is shown in place of figures."""
+
+
 @dataclass(frozen=True)
 class Cores:
     """Which cores the target may use, and which are left to the upstream, the load client and the bench itself."""

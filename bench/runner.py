@@ -9,7 +9,7 @@ from pathlib import Path
 from .instances import Group, Instance
 from .measure import Meter, Sample, Series
 from .native import Tools
-from .processes import BenchError, Cores
+from .processes import BenchError, Cores, NotServed
 from .results import Result
 from .scenarios import Scenario, Setting
 from .targets import Target
@@ -60,11 +60,11 @@ class Runner:
         return result
 
     def _warm_up(self, meter: Meter, instance: Instance, result: Result) -> bool:
-        """Whether the target can do it; the upstream itself and our own have to, a peer may refuse."""
+        """Whether the target can do it. Only a peer may fail at what it claims to do."""
         try:
             meter.warm_up(instance)
         except BenchError as error:
-            if not instance.target.peer:
+            if not (instance.target.peer or isinstance(error, NotServed)):
                 raise instance.failure(str(error)) from error
             result.series[instance.target.name].refused = str(error)
             return False

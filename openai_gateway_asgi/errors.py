@@ -51,6 +51,7 @@ class GatewayError(Exception):
     type = "server_error"
     code: str | None = None
     headers: Headers = ()
+    content_type = b"application/json"
 
     def __init__(
         self, message: str, *, param: str | None = None, code: str | None = None, headers: Headers | None = None
@@ -185,10 +186,10 @@ class UpstreamTimeout(UpstreamError):
 class UpstreamRefused(UpstreamError):
     """An upstream's own answer of 400 or more, held whole; the client gets it as it is."""
 
-    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        super().__init__(f"The upstream answered {status}.")
+    def __init__(self, status: int, headers: Headers, body: bytes, *, content_type: bytes) -> None:
+        super().__init__(f"The upstream answered {status}.", headers=headers)
         self.status = status
-        self.upstream_headers = headers
+        self.content_type = content_type
         self._body = body
 
     def body(self) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -70,6 +71,16 @@ class Exchange:
     tail: tuple[bytes, bytes] = (b"", b"")
     """The last two pieces of the answer, where its usage stands."""
     upstream_request_id: str | None = None
+
+    def fork(self) -> Exchange:
+        """A copy for a call that may outlive this request."""
+        return copy.copy(self)
+
+    def learn(self, fork: Exchange) -> None:
+        """Takes over what became of a fork: who served, and in how many attempts."""
+        for name in ("upstream", "upstream_model", "attempts", "upstream_request_id"):
+            if hasattr(fork, name):
+                setattr(self, name, getattr(fork, name))
 
     @staticmethod
     def of(scope: Scope) -> Exchange:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import httpx
+from aiocache.base import BaseCache
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
@@ -35,8 +36,10 @@ from .layers.render_errors import RenderErrors
 from .layers.resolve_model import ResolveModel
 from .layers.select_upstream import SelectUpstream
 from .layers.serve_admin import ServeAdmin
+from .layers.serve_speech import ServeSpeech
 from .layers.take_config import TakeConfig
 from .lifespan import answer_lifespan, refuse_websocket
+from .speech.cache import SpeechCache
 from .upstream.connections import Connections
 from .upstream.credentials import Credentials
 from .upstream.model_lists import ModelLists
@@ -61,6 +64,7 @@ class Gateway:
         record_usage: RecordUsage | None = None,
         layers: Sequence[Layer] = (),
         settings: Settings | None = None,
+        speech_cache: BaseCache | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """
@@ -69,8 +73,9 @@ class Gateway:
         ``authorize_model`` which models they may call and see, ``visible_models`` the same for whole lists.
         ``oauth_token`` gives users' own tokens for ``auth_type="system_oauth"``, ``context`` facts for the user-info
         headers; ``record_usage`` takes one record per model call. ``layers`` are your own ASGI layers: they run when
-        user, model and payload are known and nothing is rewritten yet, and do not read the body. ``transport`` replaces
-        the connections; yours is yours to close.
+        user, model and payload are known and nothing is rewritten yet, and do not read the body. ``speech_cache`` is
+        any aiocache cache (default: in memory, bounded). ``transport`` replaces the connections; yours is yours to
+        close.
 
         Raises ``ConfigError``, naming the field or variable and what to write instead.
         """
@@ -108,6 +113,12 @@ class Gateway:
             Middleware(ResolveModel, lists=self._lists),
             Middleware(CheckModelAccess, access=access),
             *layers,
+            Middleware(
+                ServeSpeech,
+                cache=SpeechCache(speech_cache, settings),
+                credentials=self._credentials,
+                settings=settings,
+            ),
             SelectUpstream,
             AdaptPayload,
             Middleware(

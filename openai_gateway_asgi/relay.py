@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from .asgi import RawHeaders, Send
+from .asgi import JSON, RawHeaders, Send
 from .config import Settings, Timeouts
 from .errors import (
     ClientDisconnected,
@@ -164,12 +164,16 @@ class Relay:
             for piece in inflate(chunk):
                 body += piece
             if len(body) > HELD_REFUSAL:
-                return UpstreamRefused(status, [_JSON], _plain_error(status, "The upstream refused this call."))
-        kept = response_headers(headers)
+                return UpstreamRefused(
+                    status, (), _plain_error(status, "The upstream refused this call."), content_type=JSON
+                )
+        kept = dict(response_headers(headers))
+        content_type = kept.pop(b"content-type", b"text/plain")
         if kind == EVENT_STREAM:
-            kept = [pair for pair in kept if pair[0] not in (b"content-type", b"content-encoding")] + [_JSON]
+            kept.pop(b"content-encoding", None)
+            content_type = JSON
             body = body if _is_object(body) else _plain_error(status, body.decode("utf-8", "replace"))
-        return UpstreamRefused(status, kept, body)
+        return UpstreamRefused(status, tuple(kept.items()), body, content_type=content_type)
 
 
 class Reads:
@@ -222,9 +226,6 @@ def upstream_failure(error: Exception) -> UpstreamError:
     return failure
 
 
-_JSON = (b"content-type", b"application/json")
-
-
 def _as_it_is(data: bytes) -> Iterable[bytes]:
     return (data,)
 
@@ -243,7 +244,7 @@ def _raise_if_error(events: bytes) -> None:
     code = error.get("code")
     status = code if isinstance(code, int) and 400 <= code <= 599 else 502
     shaped = {key: error.get(key) for key in ("message", "type", "param", "code")} | error
-    raise UpstreamRefused(status, [_JSON], msgspec.json.encode({"error": shaped}))
+    raise UpstreamRefused(status, (), msgspec.json.encode({"error": shaped}), content_type=JSON)
 
 
 def _plain_error(status: int, message: str) -> bytes:

@@ -498,13 +498,6 @@ async def test_a_server_stops_in_spite_of_an_app_that_does_not_listen() -> None:
         await writer.wait_closed()
 
 
-async def test_a_server_whose_app_hangs_at_start_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.support.servers.START_PATIENCE", 0.05)
-    with pytest.raises(AssertionError, match="did not start"):
-        async with serve(until_gone, lifespan="on"):
-            pass
-
-
 async def test_the_lifespan_is_run_and_a_refusal_to_start_is_an_error() -> None:
     seen = []
 

@@ -62,7 +62,7 @@ class FileStore:
         content = msgspec.json.format(msgspec.json.encode(document), indent=2)
         try:
             with self._locked():
-                if replaces not in (None, self._version()):
+                if replaces is not None and replaces != self._version():
                     raise VersionConflict
                 self._replace(content)
         except OSError as error:

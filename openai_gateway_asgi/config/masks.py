@@ -91,8 +91,10 @@ class _Kept:
 
     def _behind(self, place: str, proxy: str | None) -> _Kept:
         """The same, but without the secrets that this proxy has not seen yet."""
-        allowed = {None, proxy and addresses.proxy(place, proxy)}
-        safe = [each if each.proxy in allowed else replace(each, api_key="", headers={}) for each in self.upstreams]
+        if proxy is None:
+            return self
+        same = addresses.proxy(place, proxy)
+        safe = [each if each.proxy == same else replace(each, api_key="", headers={}) for each in self.upstreams]
         return replace(self, upstreams=safe)
 
     def _recall(self, place: str, posted: str, secrets: list[str], show: Callable[[str], str] = mask) -> str:

@@ -29,7 +29,7 @@ def unique_names(upstreams: Iterable[Upstream], field: str = "upstreams.{}.name"
 
 def derived_names(upstreams: Sequence[Upstream]) -> frozenset[str]:
     """The names that ``unique_names`` would give again, so that they need not be written down."""
-    bare = [replace(upstream, name="") if _looks_derived(upstream) else upstream for upstream in upstreams]
+    bare = [replace(each, name="") if _looks_derived(each) and each.name != each.host else each for each in upstreams]
     if [upstream.name for upstream in unique_names(bare)] != [upstream.name for upstream in upstreams]:
         return frozenset()
     return frozenset(upstream.name for upstream in upstreams if _looks_derived(upstream))

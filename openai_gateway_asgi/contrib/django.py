@@ -12,12 +12,14 @@ by the session cookie alone are served to the site's own pages only.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.conf import settings as django_settings
-from django.contrib.auth import aget_user
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ImproperlyConfigured
 from django.db import close_old_connections
 from django.http import HttpRequest
@@ -25,7 +27,6 @@ from django.utils.module_loading import import_string
 from starlette.requests import Request
 
 from ..asgi import ASGIApp, Receive, Scope, Send
-from ..lifespan import answer_lifespan
 from ..users import ADMIN, User
 
 P = ParamSpec("P")
@@ -35,7 +36,8 @@ T = TypeVar("T")
 def mount(gateway: ASGIApp, path: str, *, inside: ASGIApp) -> ASGIApp:
     """An ASGI application that gives ``path`` and everything below it to ``gateway`` and all else to ``inside``.
 
-    It answers the lifespan scope, which Django refuses, and closes the gateway at shutdown.
+    The gateway also answers the lifespan scope, which Django refuses, and closes its connections at shutdown.
+    Raises ``ImproperlyConfigured`` for a path that would leave nothing to Django.
     """
     prefix = "/" + path.strip("/")
     if prefix == "/":
@@ -43,45 +45,29 @@ def mount(gateway: ASGIApp, path: str, *, inside: ASGIApp) -> ASGIApp:
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await answer_lifespan(receive, send, getattr(gateway, "aclose", _nothing))
+            await gateway(scope, receive, send)
             return
-        root = scope.get("root_path", "")
-        below = scope["path"].removeprefix(root) if root else scope["path"]
+        root, path = scope.get("root_path", "").rstrip("/"), scope["path"]
+        below = path.removeprefix(root) if path.startswith(root + "/") else path
         if below == prefix or below.startswith(prefix + "/"):
-            await gateway({**scope, "root_path": root + prefix}, receive, send)
+            # As Starlette's Mount does it: behind a proxy that strips its own prefix, `path` comes without `root`.
+            outer = scope.get("app_root_path", root)
+            await gateway({**scope, "app_root_path": outer, "root_path": root + prefix}, receive, send)
         else:
             await inside(scope, receive, send)
 
     return application
 
 
-async def resolve_django_user(request: Request) -> User | None:
-    """The user of Django's session cookie; anonymous and inactive users are nobody.
-
-    Superusers are admins; the groups are the names of the user's Django groups; ``native`` is the Django user.
-    """
-    cookie = request.cookies.get(django_settings.SESSION_COOKIE_NAME)
-    if not cookie:
-        return None
-    account = await _account(cookie)
-    if account is None:
-        return None
-    return User(
-        id=str(account.pk),
-        role=ADMIN if account.is_superuser else "user",
-        name=account.get_full_name() or account.get_username(),
-        email=getattr(account, account.get_email_field_name(), "") or "",
-        groups=await orm_safe(_group_names)(account),
-        native=account,
-    )
-
-
 def orm_safe(call: Callable[P, T]) -> Callable[P, Awaitable[T]]:
-    """Makes a callable that uses Django's ORM safe to give to the gateway.
+    """Makes a plain ``def`` that uses Django's ORM safe to give to the gateway.
 
-    It runs in Django's thread for synchronous code, and connections that the database has closed are dropped around
-    it, as Django does around each of its own requests.
+    It runs in Django's one thread for synchronous code, so that slow queries delay one another and never the event
+    loop. Connections that the database has closed, or that are past ``CONN_MAX_AGE``, are dropped around it, as Django
+    does around each of its own requests.
     """
+    if inspect.iscoroutinefunction(call):
+        raise TypeError("orm_safe() takes a plain `def`; write the queries without `await`")
 
     def with_fresh_connections(*args: P.args, **kwargs: P.kwargs) -> T:
         close_old_connections()
@@ -99,17 +85,51 @@ def orm_safe(call: Callable[P, T]) -> Callable[P, Awaitable[T]]:
     return safe
 
 
-async def _account(cookie: str) -> Any | None:
-    engine = import_string(f"{django_settings.SESSION_ENGINE}.SessionStore")
+async def resolve_django_user(request: Request) -> User | None:
+    """The user of Django's session cookie; anonymous and inactive users are nobody.
+
+    Superusers are admins; the groups are the names of the user's Django groups; ``native`` is the Django user.
+    """
+    cookie = request.cookies.get(settings.SESSION_COOKIE_NAME)
+    return await _user_of_session(cookie) if cookie else None
+
+
+@orm_safe
+def _user_of_session(cookie: str) -> User | None:
+    store = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
     request = HttpRequest()
-    request.session = engine(cookie)
-    account = await aget_user(request)
-    return account if account.is_authenticated and account.is_active else None
+    request.session = _ReadOnlySession(dict(store(cookie).items()))
+    account = get_user(request)
+    return _described(account) if account.is_authenticated and account.is_active else None
 
 
-def _group_names(account: Any) -> frozenset[str]:
-    return frozenset(account.groups.values_list("name", flat=True))
+def _described(account: Any) -> User:
+    """A Django user, of a model that need not have what ``AbstractUser`` adds to ``AbstractBaseUser``."""
+    groups = getattr(account, "groups", None)
+    full_name = getattr(account, "get_full_name", account.get_username)
+    return User(
+        id=str(account.pk),
+        role=ADMIN if getattr(account, "is_superuser", False) else "user",
+        name=full_name() or account.get_username(),
+        email=getattr(account, account.get_email_field_name(), None) or "",
+        groups=frozenset() if groups is None else frozenset(groups.values_list("name", flat=True)),
+        native=account,
+    )
 
 
-async def _nothing() -> None:
-    """A gateway wrapped in something without ``aclose`` is closed by whoever wrapped it."""
+class _ReadOnlySession(SessionBase):  # type: ignore[misc]  # Django ships no types
+    """A session as it was read.
+
+    Django renews a session signed with a rotated-out key, and ends one that does not verify, while it looks at it. The
+    answers here carry no cookie, so a renewal would sign the user out: it stays in memory.
+    """
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        super().__init__()
+        self._session_cache = data
+
+    def create(self) -> None:
+        pass
+
+    def delete(self, session_key: str | None = None) -> None:
+        pass

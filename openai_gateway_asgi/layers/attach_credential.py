@@ -12,6 +12,7 @@ from ..errors import UpstreamCredentialError
 from ..exchange import Exchange
 from ..headers import AllowList
 from ..hooks import Hook
+from ..rewrites.azure import azure_headers
 from ..upstream.credentials import Credentials
 from ..upstream.identity import attribution, user_info
 from ..users import User
@@ -49,7 +50,7 @@ class AttachCredential:
         upstream = exchange.upstream
         static = self._credentials.static(upstream)
         credential = list(static) if static is not None else await self._credentials.headers(upstream, exchange.caller)
-        about = attribution(upstream, self._settings)
+        about = [*attribution(upstream, self._settings), *azure_headers(upstream)]
         if self._settings.forward_user_info:
             about += user_info(exchange.user, await self._facts(exchange), self._settings)
         exchange.upstream_headers = merged(self._allowed.select(exchange.headers), about, credential)

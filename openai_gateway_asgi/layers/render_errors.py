@@ -54,13 +54,8 @@ class RenderErrors:
 
 async def _render(error: GatewayError, exchange: Exchange, send: Send, *, cause: BaseException | None = None) -> None:
     if not exchange.committed:
-        body = error.body()
-        headers = [*error.headers]
-        if exchange.method == "HEAD":
-            await send(_start(error.status, [*headers, (b"content-type", b"application/json")]))
-            await send({"type": "http.response.body", "body": b""})
-        else:
-            await respond(send, error.status, body, headers)
+        body = b"" if exchange.method == "HEAD" else error.body()
+        await respond(send, error.status, body, error.headers, content_type=error.content_type)
     elif exchange.finished:
         return
     elif exchange.sse and exchange.at_boundary:
@@ -69,10 +64,6 @@ async def _render(error: GatewayError, exchange: Exchange, send: Send, *, cause:
         await send({"type": "http.response.body", "body": b""})
     else:
         raise ResponseAborted(f"request {exchange.request_id}: {error.code}") from (cause or error)
-
-
-def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
-    return {"type": "http.response.start", "status": status, "headers": headers}
 
 
 def _identified(headers: object, exchange: Exchange) -> list[tuple[bytes, bytes]]:

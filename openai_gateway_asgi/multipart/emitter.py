@@ -9,23 +9,23 @@ from .headers import Part
 from .parser import Event, PartEnd
 
 
+def new_boundary() -> bytes:
+    """Content cannot hold what nobody could guess, so it need not be searched for it."""
+    return secrets.token_hex(16).encode()
+
+
 class Emitter:
     """Writes the events of a form; every field named in ``replace`` gets that value, and files are left alone."""
 
-    def __init__(self, replace: Mapping[str, bytes] = {}) -> None:
-        # Content cannot hold what nobody could guess, so it need not be searched for it.
-        self.boundary = secrets.token_hex(16).encode()
+    def __init__(self, boundary: bytes, replace: Mapping[str, bytes] = {}) -> None:
+        self._boundary = boundary
         self._replace = replace
         self._replacement: bytes | None = None
 
     @property
-    def content_type(self) -> bytes:
-        return b"multipart/form-data; boundary=" + self.boundary
-
-    @property
     def closing(self) -> bytes:
         """What makes the body complete, and so must not go out before the form has been found so."""
-        return b"--" + self.boundary + b"--\r\n"
+        return b"--%b--\r\n" % self._boundary
 
     def encode(self, events: Iterable[Event]) -> bytes:
         """Content that came alone leaves as it is, uncopied."""
@@ -43,7 +43,7 @@ class Emitter:
 
     def _begin(self, part: Part) -> bytes:
         self._replacement = None if part.is_file else self._replace.get(part.name)
-        return b"--%b\r\n%b\r\n%b" % (self.boundary, _head(part), self._replacement or b"")
+        return b"--%b\r\n%b\r\n%b" % (self._boundary, _head(part), self._replacement or b"")
 
 
 def _head(part: Part) -> bytes:

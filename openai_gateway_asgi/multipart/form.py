@@ -43,8 +43,7 @@ class Form:
         self._wanted_stem = None if rules.wanted is None else stem(rules.wanted)
         self._seen_wanted = False
         self._part: Part | None = None
-        self._value: list[bytes] = []
-        self._value_size = 0
+        self._value = bytearray()
         self._fields_size = 0
 
     @property
@@ -73,7 +72,7 @@ class Form:
     def _begin(self, part: Part) -> None:
         self._check_name(part)
         self._part = part
-        self._value, self._value_size = [], 0
+        self._value = bytearray()
         self.has_file = self.has_file or part.is_file
 
     def _check_name(self, part: Part) -> None:
@@ -96,25 +95,26 @@ class Form:
         assert part is not None
         if part.is_file:
             return
-        self._value.append(data)
-        self._value_size += len(data)
+        self._value += data
         self._fields_size += len(data)
-        if part.name == rules.wanted and self._value_size > rules.wanted_limit:
+        if part.name == rules.wanted and len(self._value) > rules.wanted_limit:
             raise _invalid(part.name, f"The form field `{part.name}` is longer than {rules.wanted_limit} bytes.")
-        if self._value_size > rules.limits.field:
+        if len(self._value) > rules.limits.field:
             raise PayloadTooLarge(
                 f"The form field `{part.name}` is larger than the {rules.limits.field} bytes this gateway takes.",
                 param=part.name,
             )
         if self._fields_size > rules.limits.fields:
-            raise PayloadTooLarge(f"The form's fields are larger than the {rules.limits.fields} bytes this gateway takes.")
+            raise PayloadTooLarge(
+                f"The form's fields are larger than the {rules.limits.fields} bytes this gateway takes."
+            )
 
     def _end(self) -> None:
         part = self._part
         assert part is not None
         if part.is_file:
             return
-        value = b"".join(self._value)
+        value = bytes(self._value)
         if part.name == self._rules.wanted:
             _check_text(part.name, value)
         self.fields[part.name] = value

@@ -29,7 +29,7 @@ class Handover:
 
     async def put(self, chunk: bytes) -> None:
         """``chunk`` must not be empty."""
-        while self._slot and not await self._taken():
+        if not await self._taken():
             displaced, self._slot = self._slot, b""
             await self._spool.write(displaced)
         self._slot = chunk

@@ -10,14 +10,16 @@ from ..errors import InvalidRequest, UnsupportedMediaType
 
 MAX_HEADERS = 16
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 # Beyond a token, an unquoted value may hold what boundaries and file names have had unquoted for decades.
 _VALUE = r"[!#$%&'()*+./:=?^_`|~0-9A-Za-z-]+"
-_PARAMETER = re.compile(rf'[ \t]*;[ \t]*({_TOKEN})=(?:"((?:[^"\\]|\\.)*)"|({_VALUE}))')
-_LINE = re.compile(rf"({_TOKEN}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
-_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}")
+_PARAMETER = re.compile(rf'[ \t]*;[ \t]*({_WORD})=(?:"((?:[^"\\]|\\.)*)"|({_VALUE}))')
+_LINE = re.compile(rf"({_WORD}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+_TYPE = re.compile(rf"{_WORD}/{_WORD}")
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _EXTENDED = re.compile(r"utf-8'[A-Za-z0-9-]*'((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*)", re.IGNORECASE)
+_NAME = re.compile(r'[^"\\]{1,256}')
+_CLEAN = re.compile(r"[^\x00-\x1f\x7f]*")
 _ESCAPED = re.compile(r"\\([\"\\])")
 
 _UTF_8 = ("utf-8", "utf8", "us-ascii")
@@ -49,10 +51,13 @@ def boundary_of(content_type: bytes) -> bytes:
     """
     kind, _, _ = content_type.partition(b";")
     if kind.strip().lower() != b"multipart/form-data":
-        raise UnsupportedMediaType("Send the request body as `Content-Type: multipart/form-data`.", param="content-type")
-    boundary = _parameters(content_type.decode("latin-1"), len(kind)).get("boundary")
-    if boundary is None:
-        raise malformed("its Content-Type names no boundary")
+        raise UnsupportedMediaType(
+            "Send the request body as `Content-Type: multipart/form-data`.", param="content-type"
+        )
+    parameters = _parameters(content_type.decode("latin-1").rstrip(), len(kind))
+    boundary = parameters.get("boundary")
+    if boundary is None or any("*" in name for name in parameters):
+        raise malformed("its Content-Type must name one boundary, plainly")
     if not _BOUNDARY.fullmatch(boundary):
         raise malformed("its boundary must be 1 to 70 of the characters that RFC 2046 allows")
     return boundary.encode("ascii")
@@ -68,10 +73,10 @@ def parse_part(block: bytes) -> Part:
     if disposition is None:
         raise malformed("a part has no Content-Disposition")
     encoding = headers.get("content-transfer-encoding", "binary")
-    if encoding.strip().lower() not in _IDENTITY_ENCODINGS:
+    if encoding.lower() not in _IDENTITY_ENCODINGS:
         raise malformed("a part has a Content-Transfer-Encoding other than binary, 8bit or 7bit")
     name, filename = _names(disposition)
-    return Part(name, filename, _content_type(headers.get("content-type", "").strip(), is_file=filename is not None))
+    return Part(name, filename, _content_type(headers.get("content-type", ""), is_file=filename is not None))
 
 
 def _headers(block: bytes) -> dict[str, str]:
@@ -89,7 +94,7 @@ def _headers(block: bytes) -> dict[str, str]:
         name = matched[1].lower()
         if name in headers:
             raise malformed("a part has the same header twice")
-        headers[name] = matched[2]
+        headers[name] = matched[2].strip()
     return headers
 
 
@@ -105,9 +110,9 @@ def _names(disposition: str) -> tuple[str, str | None]:
     name, filename = parameters.get("name", ""), parameters.get("filename")
     if extended is not None:
         filename = _extended(extended)
-    if not name or '"' in name or "\\" in name or not name.isprintable():
-        raise malformed("a part has no name, or one with quotes, backslashes or unprintable characters")
-    if filename is not None and not re.fullmatch(r"[^\x00-\x1f\x7f]*", filename):
+    if not _NAME.fullmatch(name) or not name.isprintable():
+        raise malformed("a part's name must be 1 to 256 printable characters without quotes and backslashes")
+    if filename is not None and not _CLEAN.fullmatch(filename):
         raise malformed("a part's file name has control characters")
     return name, filename
 
@@ -126,7 +131,7 @@ def _refuse_extended() -> str:
 
 
 def _content_type(value: str, *, is_file: bool) -> str:
-    matched = _TYPE.match(value)
+    matched = _TYPE.match(value) if value.isascii() else None
     if matched is None:
         return ""
     if matched[0].lower().startswith(("multipart/", "message/")):
@@ -146,7 +151,7 @@ def _parameters(value: str, start: int) -> dict[str, str]:
     while start < len(value):
         matched = _PARAMETER.match(value, start)
         if matched is None:
-            raise malformed("a header has a parameter that is not of the form name=value or name=\"value\"")
+            raise malformed('a header has a parameter that is not of the form name=value or name="value"')
         name, quoted, plain = matched[1].lower(), matched[2], matched[3]
         if name in parameters:
             raise malformed("a header has the same parameter twice")

@@ -36,8 +36,9 @@ class Intake:
         return b""
 
     async def _next(self) -> Message:
+        clock = asyncio.timeout_at(min(self._loop.time() + self._limits.idle, self._until))
         try:
-            async with asyncio.timeout_at(min(self._loop.time() + self._limits.idle, self._until)) as clock:
+            async with clock:
                 return await self._receive()
         except TimeoutError as error:
             if clock.expired():
@@ -50,6 +51,7 @@ class Intake:
             raise PayloadTooLarge(f"The upload is larger than the {self._limits.total} bytes this gateway takes.")
 
     async def departure(self) -> None:
-        """After the end of the body: returns when the client has left."""
+        """Waits for the client to leave; raises ``ClientDisconnected`` then. What it sends meanwhile is dropped."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        raise ClientDisconnected

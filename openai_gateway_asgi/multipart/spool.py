@@ -7,7 +7,7 @@ import contextlib
 import tempfile
 from collections import deque
 from collections.abc import Callable
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from ..errors import GatewayBusy
 
@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 WINDOW = 512 * 1024
 """Bytes held in memory; what is beyond goes to disk in one piece of about this size."""
+PIECES = 1024
+"""Pieces held in memory: small ones cost many times their length."""
 READ_SIZE = 256 * 1024
 
 
@@ -32,7 +34,7 @@ class Spool:
         self._written = 0
         self._size = 0
         self._lock = asyncio.Lock()
-        self._job: asyncio.Future[object] | None = None
+        self._job: asyncio.Future[Any] | None = None
 
     @property
     def empty(self) -> bool:
@@ -44,7 +46,7 @@ class Spool:
         self._recent.append(data)
         self._recent_size += len(data)
         self._size += len(data)
-        if self._recent_size > WINDOW:
+        if self._recent_size > WINDOW or len(self._recent) > PIECES:
             async with self._lock:
                 await self._roll()
 
@@ -57,7 +59,7 @@ class Spool:
 
     def _append(self, chunks: list[bytes]) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile()
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _discard
         self._file.seek(self._written)
         self._file.writelines(chunks)
         # Nothing may be left to write when it is closed, on the event loop.

@@ -8,6 +8,7 @@ Source: learn.microsoft.com/azure/ai-foundry/openai, "reference" and "api-versio
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import quote, unquote_to_bytes, urlencode
 
 from ..config.upstream import Upstream
@@ -51,6 +52,11 @@ def azure_query(client_query: bytes, ours: Pairs) -> bytes:
     """The client's query string as it was sent, but with our api-version in the place of any of its own."""
     kept = [pair for pair in client_query.split(b"&") if pair and not _names_version(pair)]
     return b"&".join([*kept, urlencode(ours).encode()] if ours else kept)
+
+
+def azure_headers(upstream: Upstream) -> Sequence[tuple[bytes, bytes]]:
+    """Classic upstreams get their api-version as a header too; gateways in front of Azure (APIM) route by it."""
+    return [(b"api-version", upstream.effective_api_version.encode("ascii"))] if _is_classic(upstream) else []
 
 
 def is_older(upstream: Upstream, date: str) -> bool:

@@ -221,6 +221,7 @@ async def test_an_endpoint_that_issues_short_lived_tokens_is_not_asked_for_every
     assert [await tokens.token(CLASSIC_SCOPE) for _ in range(10)] == [FIRST] * 10
     assert endpoint.requests == 1
     world.pass_by(6)
+    assert await tokens.token(CLASSIC_SCOPE) == FIRST
     await fetches_ended()
     assert await tokens.token(CLASSIC_SCOPE) == SECOND
     assert endpoint.requests == 2

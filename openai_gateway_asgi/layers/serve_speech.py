@@ -1,0 +1,76 @@
+"""Text to speech, from the cache where it has been spoken before."""
+
+from __future__ import annotations
+
+from ..asgi import ASGIApp, Receive, Scope, Send, respond
+from ..config import Settings
+from ..exchange import KEY, Exchange
+from ..speech.cache import SpeechCache, Spoken, is_audio, speech_key
+from ..speech.shared import SharedAnswer
+from ..upstream.credentials import Credentials
+
+SPEECH = "createSpeech"
+
+
+class ServeSpeech:
+    """Answers ``POST /audio/speech`` from the cache, or streams it to all who ask for the same while storing it.
+
+    Access has been checked before. Only complete audio is stored; callers that leave stop the upstream's call when
+    they were the last.
+    """
+
+    def __init__(self, app: ASGIApp, *, cache: SpeechCache, credentials: Credentials, settings: Settings) -> None:
+        self.app = app
+        self._cache = cache
+        self._credentials = credentials
+        self._limit = settings.speech_entry_bytes
+        self._under_way: dict[str, SharedAnswer] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        if exchange.match.endpoint.operation != SPEECH or exchange.payload.read("stream_format", str) == "sse":
+            await self.app(scope, receive, send)
+            return
+        key = speech_key(exchange.payload, exchange.candidates, self._scope(exchange))
+        spoken = await self._cache.get(key)
+        if spoken is not None:
+            await respond(send, 200, spoken.audio, content_type=spoken.content_type)
+            return
+        answer = self._under_way.get(key)
+        if answer is not None and answer.joinable:
+            await answer.follow(send)
+        else:
+            await self._lead(key, scope, receive, send)
+
+    async def _lead(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        own = exchange.fork()
+        answer = SharedAnswer(self._limit)
+
+        async def call(shared_send: Send) -> None:
+            await self.app({**scope, KEY: own}, receive, shared_send)
+            await self._store(key, answer)
+
+        def ended() -> None:
+            if self._under_way.get(key) is answer:
+                del self._under_way[key]
+
+        self._under_way[key] = answer
+        answer.run(call, ended)
+        try:
+            await answer.follow(send)
+        finally:
+            exchange.learn(own)
+
+    async def _store(self, key: str, answer: SharedAnswer) -> None:
+        whole = answer.whole()
+        if whole is None or whole[0]["status"] != 200:
+            return
+        start, audio = whole
+        content_type = next((value for name, value in start["headers"] if name == b"content-type"), b"")
+        if audio and is_audio(content_type):
+            await self._cache.put(key, Spoken(content_type, audio))
+
+    def _scope(self, exchange: Exchange) -> str:
+        scopes = [self._credentials.list_scope(c.upstream, exchange.caller) or "" for c in exchange.candidates]
+        return "|".join(scopes)

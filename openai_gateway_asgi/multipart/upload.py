@@ -1,0 +1,111 @@
+"""One multipart request: read as far as a decision needs, then streamed from the client to one upstream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+from ..asgi import Message, Receive
+from ..errors import ClientDisconnected
+from .emitter import Emitter, new_boundary
+from .form import Form, Rules
+from .handover import Handover
+from .headers import boundary_of
+from .intake import Intake
+from .spool import Spool
+
+
+class Upload:
+    """A form whose wanted field is known and whose files are on their way; made by ``open``.
+
+    Whoever opened it must ``aclose`` it on every way out. It owns the request's ``receive`` until then.
+    """
+
+    def __init__(self, intake: Intake, spool: Spool, form: Form, rules: Rules, boundary: bytes) -> None:
+        self.started = False
+        """Whether ``body`` was begun: from then on no other upstream can be asked."""
+        self.disconnected = asyncio.Event()
+        """Set when the client has left, during the upload or after it."""
+        self._intake = intake
+        self._spool = spool
+        self._fields = form.fields
+        self._rules = rules
+        self._boundary = boundary
+        self._new_boundary = new_boundary()
+        self._handover = Handover(spool)
+        self._pump = asyncio.create_task(self._watch(), name="upload")
+
+    @classmethod
+    async def open(cls, receive: Receive, content_type: bytes, rules: Rules) -> Upload:
+        """Reads until the wanted field is known and the first file begins, or to the end of the form.
+
+        What stands before that, a file included, is held in a temporary file beyond the first half megabyte.
+        Raises ``InvalidRequest`` and its kin (400, 408, 413, 415), ``GatewayBusy`` or ``ClientDisconnected``.
+        """
+        boundary = boundary_of(content_type)
+        intake, spool, form = Intake(receive, rules.limits), Spool(), Form(boundary, rules)
+        try:
+            while not form.decided and (chunk := await intake.read()):
+                form.feed(chunk)
+                await spool.write(chunk)
+            if intake.finished:
+                form.close()
+        except BaseException:
+            spool.close()
+            raise
+        return cls(intake, spool, form, rules, boundary)
+
+    def field(self, name: str) -> bytes | None:
+        """The value of a field that is no file, as far as it was read for ``open``; of several, the last."""
+        return self._fields.get(name)
+
+    @property
+    def content_type(self) -> bytes:
+        """The ``Content-Type`` of ``body``."""
+        return b"multipart/form-data; boundary=" + self._new_boundary
+
+    async def body(self, *, replace: Mapping[str, bytes] = {}) -> AsyncIterator[bytes]:
+        """The form written anew, once: the same parts in the same order, the fields in ``replace`` with that value.
+
+        All rules go on holding. Raises what ``open`` raises, and then what was yielded is no whole body.
+        """
+        if self.started:
+            raise RuntimeError("An upload can be sent once.")
+        self.started = True
+        form, emitter = Form(self._boundary, self._rules), Emitter(self._new_boundary, replace)
+        while chunk := await self._handover.take():
+            if piece := emitter.encode(form.feed(chunk)):
+                yield piece
+        form.close()
+        yield emitter.closing
+
+    async def receive(self) -> Message:
+        """What inner layers get in place of the request's own: it tells the disconnect, and nothing else."""
+        await self.disconnected.wait()
+        return {"type": "http.disconnect"}
+
+    async def _watch(self) -> None:
+        try:
+            await self._transfer()
+            await self._intake.departure()
+        except ClientDisconnected as gone:
+            self._handover.fail(gone)
+            self.disconnected.set()
+
+    async def _transfer(self) -> None:
+        try:
+            while chunk := await self._intake.read():
+                await self._handover.put(chunk)
+            self._handover.finish()
+        except ClientDisconnected:
+            raise
+        except Exception as error:
+            # Whatever it is, the one who waits for the rest of the body must learn of it.
+            self._handover.fail(error)
+
+    async def aclose(self) -> None:
+        """Stops reading and lets go of what was held. May be called twice; what matters is done before it first waits."""
+        self._pump.cancel()
+        self._spool.close()
+        self._handover.fail(ClientDisconnected())
+        await asyncio.gather(self._pump, return_exceptions=True)
