@@ -21,7 +21,7 @@ from .runner import Effort, Runner
 from .scenarios import GUARD, QUICK, SCENARIOS, Scenario
 from .targets import REFERENCE, TARGETS, Target
 
-FULL_EFFORT = Effort(rounds=5, seconds=0.7)
+FULL_EFFORT = Effort(rounds=5, seconds=0.6)
 QUICK_EFFORT = Effort(rounds=3, seconds=0.25)
 GUARD_EFFORT = Effort(rounds=5, seconds=0.5)
 GUARDED = "gateway-starlette"

@@ -96,7 +96,7 @@ class Meter:
 
     def sample(self, instance: Instance, seconds: float) -> Sample:
         """Loads ``instance`` for ``seconds``, or as long as one request per client takes."""
-        if not self._scenario.once:
+        if self._scenario.kind == "chat" and not self._scenario.once:
             self.warm_up(instance)  # idle connections to the upstream ended while others were measured
         memory, base = [0], instance.resident_bytes()
         instance.watch_loop()

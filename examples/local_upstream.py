@@ -26,9 +26,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 MODELS = ("tiny-chat", "tiny-embed", "tiny-secret")
-DIMENSIONS = 8
-PAUSE = 0.03
-"""Seconds between two pieces: slow enough to see an answer being streamed."""
+SSE = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+PAUSE = 0.03  # seconds between two pieces: slow enough to see an answer being streamed
 
 
 async def list_models(request: Request) -> Response:
@@ -42,8 +41,8 @@ async def chat(request: Request) -> Response:
     frame = {"id": "chatcmpl-local", "created": int(time.time()), "model": body["model"]}
     usage = {"prompt_tokens": 9, "completion_tokens": len(words), "total_tokens": 9 + len(words)}
     if body.get("stream"):
-        include_usage = (body.get("stream_options") or {}).get("include_usage", False)
-        return event_stream(chat_chunks(frame, words, usage if include_usage else None))
+        include_usage = (body.get("stream_options") or {}).get("include_usage")
+        return StreamingResponse(chat_chunks(frame, words, usage if include_usage else None), headers=SSE)
     message = {"role": "assistant", "content": "".join(words)}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     return JSONResponse({**frame, "object": "chat.completion", "choices": [choice], "usage": usage})
@@ -68,13 +67,12 @@ async def responses(request: Request) -> Response:
     given = body.get("input", "")
     words = reply(body["model"], given if isinstance(given, str) else last_text(given))
     if body.get("stream"):
-        return event_stream(response_events(body["model"], words))
+        return StreamingResponse(response_events(body["model"], words), headers=SSE)
     return JSONResponse(response(body["model"], words))
 
 
 async def response_events(model: str, words: list[str]) -> AsyncIterator[str]:
     part = {"item_id": "msg_local", "output_index": 0, "content_index": 0}
-    item = output_message(words, "completed")
     events: list[dict[str, Any]] = [
         {"type": "response.created", "response": response(model, [], "in_progress")},
         {"type": "response.output_item.added", "output_index": 0, "item": output_message([], "in_progress")},
@@ -82,7 +80,7 @@ async def response_events(model: str, words: list[str]) -> AsyncIterator[str]:
         *({"type": "response.output_text.delta", **part, "delta": word, "logprobs": []} for word in words),
         {"type": "response.output_text.done", **part, "text": "".join(words), "logprobs": []},
         {"type": "response.content_part.done", **part, "part": output_text(words)},
-        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.output_item.done", "output_index": 0, "item": output_message(words)},
         {"type": "response.completed", "response": response(model, words)},
     ]
     for number, data in enumerate(events):
@@ -123,9 +121,7 @@ async def read(request: Request) -> dict[str, Any]:
 def last_text(messages: list[dict[str, Any]]) -> str:
     """The text of the last message, whose content is a string or a list of parts."""
     content = messages[-1].get("content") if messages else ""
-    if isinstance(content, list):
-        content = " ".join(part.get("text", "") for part in content)
-    return content or ""
+    return " ".join(part.get("text", "") for part in content) if isinstance(content, list) else content or ""
 
 
 def reply(model: str, question: str) -> list[str]:
@@ -135,22 +131,18 @@ def reply(model: str, question: str) -> list[str]:
 
 
 def response(model: str, words: list[str], status: str = "completed") -> dict[str, Any]:
-    done = status == "completed"
     return {
         "id": "resp_local",
         "object": "response",
         "created_at": int(time.time()),
         "status": status,
         "model": model,
-        "output": [output_message(words, status)] if done else [],
-        "parallel_tool_calls": True,
-        "tool_choice": "auto",
-        "tools": [],
-        "usage": {"input_tokens": 9, "output_tokens": len(words), "total_tokens": 9 + len(words)} if done else None,
+        "output": [output_message(words)] if words else [],
+        "usage": {"input_tokens": 9, "output_tokens": len(words), "total_tokens": 9 + len(words)} if words else None,
     }
 
 
-def output_message(words: list[str], status: str) -> dict[str, Any]:
+def output_message(words: list[str], status: str = "completed") -> dict[str, Any]:
     content = [output_text(words)] if words else []
     return {"id": "msg_local", "type": "message", "role": "assistant", "status": status, "content": content}
 
@@ -161,16 +153,12 @@ def output_text(words: list[str]) -> dict[str, Any]:
 
 def embedding(text: object, encoding: str) -> list[float] | str:
     """Numbers between -1 and 1 that depend on nothing but the text; in base64, as 32-bit floats, for the SDK."""
-    numbers = [byte / 127.5 - 1 for byte in hashlib.sha256(str(text).encode()).digest()[:DIMENSIONS]]
-    return base64.b64encode(struct.pack(f"<{DIMENSIONS}f", *numbers)).decode() if encoding == "base64" else numbers
+    numbers = [byte / 127.5 - 1 for byte in hashlib.sha256(str(text).encode()).digest()[:8]]
+    return base64.b64encode(struct.pack("<8f", *numbers)).decode() if encoding == "base64" else numbers
 
 
 def event(data: dict[str, Any], name: str = "") -> str:
     return (f"event: {name}\n" if name else "") + f"data: {json.dumps(data)}\n\n"
-
-
-def event_stream(events: AsyncIterator[str]) -> Response:
-    return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-cache"})
 
 
 async def refuse(request: Request, error: Exception) -> Response:
@@ -201,11 +189,10 @@ def main() -> None:
     import uvicorn  # only to run: the app itself needs no server
 
     parser = argparse.ArgumentParser(description="A small OpenAI-compatible server that needs no key and no network.")
-    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9101)
     parser.add_argument("--models", default=",".join(MODELS), help="comma-separated ids (default: %(default)s)")
     options = parser.parse_args()
-    uvicorn.run(create_app(options.models.split(",")), host=options.host, port=options.port)
+    uvicorn.run(create_app(options.models.split(",")), host="127.0.0.1", port=options.port)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class HostRoute(Response):
         path: str = scope["path"]
         if self._prefix is not None:
             return str(scope.get("root_path", "")) + self._prefix.rstrip("/")
-        for value in scope.get("path_params", {}).values():
+        for value in reversed(scope.get("path_params", {}).values()):
             rest = "/" + str(value).lstrip("/")
             if path.endswith(rest):
                 return path[: -len(rest)]

@@ -14,7 +14,8 @@ from .store import GatewayConfig
 from .upstream import Upstream
 
 VERSION = "version"
-SHARED = "shared"
+ANSWER_ONLY = (VERSION, "shared", "fault")
+"""What the admin routes add to a configuration; an answer can be posted back as it is."""
 
 
 def to_wire(config: GatewayConfig) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def from_wire(body: Any, current: GatewayConfig) -> GatewayConfig:
     """
     with _refused_as_request():
         document = _object(body)
-        refuse_unknown(document, (VERSION, SHARED))
+        refuse_unknown(document, ANSWER_ONLY)
         _check_version(document.get(VERSION), current)
         rows = read_rows(document | {CONFIGS: _one_form(document.get(CONFIGS))})
         return assemble(document, unmasked(rows, current.upstreams), current)

@@ -47,8 +47,8 @@ def mount(gateway: ASGIApp, path: str, *, inside: ASGIApp) -> ASGIApp:
         if scope["type"] == "lifespan":
             await gateway(scope, receive, send)
             return
-        root, path = scope.get("root_path", "").rstrip("/"), scope["path"]
-        below = path.removeprefix(root) if path.startswith(root + "/") else path
+        root, asked = scope.get("root_path", "").rstrip("/"), scope["path"]
+        below = asked.removeprefix(root) if asked.startswith(root + "/") else asked
         if below == prefix or below.startswith(prefix + "/"):
             # As Starlette's Mount does it: behind a proxy that strips its own prefix, `path` comes without `root`.
             outer = scope.get("app_root_path", root)

@@ -26,28 +26,27 @@ class Handover:
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._moved = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
 
     async def put(self, chunk: bytes) -> None:
         """``chunk`` must not be empty."""
-        if not await self._taken():
+        await self._room_or_stall()
+        if self._slot:
             displaced, self._slot = self._slot, b""
             await self._spool.write(displaced)
         self._slot = chunk
         self._news.set()
 
-    async def _taken(self) -> bool:
-        """Whether the slot became free before the taker stood still."""
-        while self._slot:
+    async def _room_or_stall(self) -> None:
+        while self._slot and self._loop.time() < self._moved + STALL:
             self._room.clear()
-            patience = self._moved + STALL - self._loop.time()
-            if patience <= 0:
-                return False
-            try:
-                async with asyncio.timeout(patience):
-                    await self._room.wait()
-            except TimeoutError:
-                continue
-        return True
+            if self._timer is None:
+                self._timer = self._loop.call_at(self._moved + STALL, self._look_again)
+            await self._room.wait()
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self._room.set()
 
     def finish(self) -> None:
         """Nothing more comes."""

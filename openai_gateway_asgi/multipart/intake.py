@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from types import TracebackType
+from typing import Self
 
-from ..asgi import Message, Receive
+from ..asgi import Receive
 from ..errors import ClientDisconnected, PayloadTooLarge, RequestTimeout
+from ..interrupts import Deadline
 from .limits import Limits
 
 
 class Intake:
-    """The only reader of ``receive``. Its clocks run while it waits for the client, not while the client waits."""
+    """The only reader of ``receive``. ``read`` is called in a ``with`` block on it, by one task at a time.
+
+    Its clocks run while it waits for the client, not while the client waits.
+    """
 
     def __init__(self, receive: Receive, limits: Limits) -> None:
         self.finished = False
@@ -20,13 +26,26 @@ class Intake:
         self._loop = asyncio.get_running_loop()
         self._until = self._loop.time() + limits.duration
 
+    def __enter__(self) -> Self:
+        self._deadline = Deadline()
+        self._deadline.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Raises ``RequestTimeout`` if that is what ended the block."""
+        self._deadline.__exit__(kind, error, traceback)
+
     async def read(self) -> bytes:
         """The next bytes, none at the end.
 
-        Raises ``ClientDisconnected``, ``RequestTimeout``, or ``PayloadTooLarge`` one chunk late at the latest.
+        Raises ``ClientDisconnected``, or ``PayloadTooLarge`` one chunk late at the latest.
         """
         while not self.finished:
-            message = await self._next()
+            self._deadline.move(min(self._loop.time() + self._limits.idle, self._until), _too_slow)
+            message = await self._receive()
+            self._deadline.move(float("inf"), _too_slow)
             if message["type"] == "http.disconnect":
                 raise ClientDisconnected
             self.finished = not message.get("more_body", False)
@@ -34,16 +53,6 @@ class Intake:
                 self._count(chunk)
                 return bytes(chunk)
         return b""
-
-    async def _next(self) -> Message:
-        clock = asyncio.timeout_at(min(self._loop.time() + self._limits.idle, self._until))
-        try:
-            async with clock:
-                return await self._receive()
-        except TimeoutError as error:
-            if clock.expired():
-                raise RequestTimeout("The upload stalled, or took too long.") from error
-            raise
 
     def _count(self, chunk: bytes) -> None:
         self._size += len(chunk)
@@ -55,3 +64,7 @@ class Intake:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         raise ClientDisconnected
+
+
+def _too_slow() -> RequestTimeout:
+    return RequestTimeout("The upload stalled, or took too long.")

@@ -13,11 +13,11 @@ from ..errors import GatewayBusy
 
 T = TypeVar("T")
 
-WINDOW = 512 * 1024
+WINDOW = 1024 * 1024
 """Bytes held in memory; what is beyond goes to disk in one piece of about this size."""
 PIECES = 1024
 """Pieces held in memory: small ones cost many times their length."""
-READ_SIZE = 256 * 1024
+READ_SIZE = 512 * 1024
 
 
 class Spool:

@@ -39,15 +39,16 @@ class Upload:
     async def open(cls, receive: Receive, content_type: bytes, rules: Rules) -> Upload:
         """Reads until the wanted field is known and the first file begins, or to the end of the form.
 
-        What stands before that, a file included, is held in a temporary file beyond the first half megabyte.
+        What stands before that, a file included, is held in a temporary file beyond its first megabyte.
         Raises ``InvalidRequest`` and its kin (400, 408, 413, 415), ``GatewayBusy`` or ``ClientDisconnected``.
         """
         boundary = boundary_of(content_type)
         intake, spool, form = Intake(receive, rules.limits), Spool(), Form(boundary, rules)
         try:
-            while not form.decided and (chunk := await intake.read()):
-                form.feed(chunk)
-                await spool.write(chunk)
+            with intake:
+                while not form.decided and (chunk := await intake.read()):
+                    form.feed(chunk)
+                    await spool.write(chunk)
             if intake.finished:
                 form.close()
         except BaseException:
@@ -94,8 +95,9 @@ class Upload:
 
     async def _transfer(self) -> None:
         try:
-            while chunk := await self._intake.read():
-                await self._handover.put(chunk)
+            with self._intake:
+                while chunk := await self._intake.read():
+                    await self._handover.put(chunk)
             self._handover.finish()
         except ClientDisconnected:
             raise
@@ -104,7 +106,7 @@ class Upload:
             self._handover.fail(error)
 
     async def aclose(self) -> None:
-        """Stops reading and lets go of what was held. May be called twice; what matters is done before it first waits."""
+        """Stops reading and lets go of what was held, before it first waits. May be called twice."""
         self._pump.cancel()
         self._spool.close()
         self._handover.fail(ClientDisconnected())

@@ -108,4 +108,4 @@ def _read(entry: Any) -> Spoken | None:
 
 def is_audio(content_type: bytes) -> bool:
     kind = content_type.lower()
-    return kind.startswith(b"audio/") or kind.startswith(b"application/octet-stream")
+    return kind.startswith((b"audio/", b"application/octet-stream"))

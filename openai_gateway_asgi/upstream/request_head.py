@@ -41,13 +41,13 @@ def outgoing(request: httpx.Request, *, origin: bytes = b"", extra: Fields = ())
     target = request.extensions.get("target") or request.url.raw_path
     if _NOT_IN_TARGET.search(target):
         raise httpx.LocalProtocolError("The request target holds a space or a control character.")
+    fields = [*request.headers.raw, *extra]
     lines = [b"%b %b%b HTTP/1.1" % (_method(request.method), origin, target)]
-    governed: dict[bytes, bytes] = {}
-    for name, value in (*request.headers.raw, *extra):
-        start, lower = _field(name)
-        lines.append(start + value)
-        if lower in _GOVERNED and governed.setdefault(lower, value) is not value:
-            raise httpx.LocalProtocolError("A header that may stand once stands twice.")
+    lines += [_start(name) + value for name, value in fields]
+    found = [(lower, value) for name, value in fields if (lower := name.lower()) in _GOVERNED]
+    governed = dict(found)
+    if len(governed) != len(found):
+        raise httpx.LocalProtocolError("A header that may stand once stands twice.")
     if b"host" not in governed:
         lines.insert(1, b"Host: " + request.url.netloc)
     body, length, framing = _framing(request, governed)
@@ -84,11 +84,11 @@ def _joined(lines: list[bytes]) -> bytes:
 
 
 @functools.lru_cache(maxsize=512)
-def _field(name: bytes) -> tuple[bytes, bytes]:
-    """How a field line starts, and the name for comparing."""
+def _start(name: bytes) -> bytes:
+    """How the line of a field starts."""
     if not _TOKEN.fullmatch(name):
         raise httpx.LocalProtocolError("A request header has a name that is not a token.")
-    return name + b": ", name.lower()
+    return name + b": "
 
 
 @functools.lru_cache(maxsize=32)

@@ -290,7 +290,7 @@ def test_fallbacks_stay_as_they_are_unless_they_are_posted(current: GatewayConfi
 
 def test_an_update_still_has_the_version_that_it_replaces(current: GatewayConfig) -> None:
     assert from_wire(body([]), current).version == "v1"
-    assert from_wire(body([], version="v1", shared=True), current).version == "v1"
+    assert from_wire(body([], version="v1", shared=True, fault="x"), current).version == "v1"
 
 
 def test_the_version_of_another_configuration_is_a_lost_update(current: GatewayConfig) -> None:

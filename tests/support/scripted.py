@@ -23,30 +23,22 @@ truncated_chunk bad_chunk``. A port that refuses connections is ``refusing_url()
 that the test sets, never sleeps.
 
 ``ScriptedUpstream(..., tls=True)`` serves https with a self-signed certificate for localhost and 127.0.0.1, which
-``client_tls()`` trusts. ``on_connect`` is called with the raw ``Connection`` before anything is read.
+``certificates.client_tls()`` trusts. ``on_connect`` is called with the raw ``Connection`` before anything is read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
-import functools
 import gzip
-import ipaddress
 import socket
-import ssl
 import struct
-import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from .certificates import server_tls
 
 Fields = Sequence[tuple[bytes, bytes]]
 Script = Callable[["Call"], Awaitable[None]]
@@ -392,42 +384,3 @@ def refusing_url() -> Iterator[str]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-
-
-@functools.cache
-def _certificate() -> bytes:
-    """A key and a self-signed certificate for loopback, in PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return private + certificate.public_bytes(serialization.Encoding.PEM)
-
-
-@functools.cache
-def server_tls() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile() as file:  # the only way in is a path
-        file.write(_certificate())
-        file.flush()
-        context.load_cert_chain(file.name)
-    return context
-
-
-@functools.cache
-def client_tls() -> ssl.SSLContext:
-    """Trusts the certificate of the scripted upstreams, and nothing else."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cadata=_certificate().decode())
-    return context
