@@ -27,6 +27,7 @@ from .config import (
 from .errors import ConfigError, GatewayError
 from .exchange import Exchange
 from .gateway import Gateway
+from .health import Health, UpstreamHealth, health_app
 from .hooks import in_thread
 from .models import Model
 from .policies import Grant, Grants, admins_only, everyone
@@ -45,6 +46,7 @@ __all__ = [
     "GatewayError",
     "Grant",
     "Grants",
+    "Health",
     "MemoryStore",
     "Model",
     "Outcome",
@@ -52,10 +54,12 @@ __all__ = [
     "Settings",
     "Timeouts",
     "Upstream",
+    "UpstreamHealth",
     "UsageRecord",
     "User",
     "VersionConflict",
     "admins_only",
     "everyone",
+    "health_app",
     "in_thread",
 ]

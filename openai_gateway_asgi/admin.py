@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from .errors import (
     UpstreamError,
 )
 from .headers import header
+from .health import Health
 from .models.listing import read_listing
 from .rewrites.azure import azure_path, azure_query
 from .upstream.connections import Connections
@@ -40,6 +41,7 @@ class Admin:
     connections: Connections
     credentials: Credentials
     has_oauth_token: bool
+    health: Callable[[], Health]
 
     def read(self, config: GatewayConfig) -> tuple[RawHeaders, bytes]:
         """The configuration, secrets masked, its version in the ETag."""

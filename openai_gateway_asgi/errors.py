@@ -22,6 +22,7 @@
     │   └── UpstreamRefused                  its own status and body, passed on
     ├── ModelListUnavailable            503  unknown only because an upstream's list never loaded
     ├── GatewayBusy                     503  gateway_busy
+    ├── GatewayDraining                 503  gateway_draining: this process is about to stop
     ├── GatewayDisabled                 503  gateway_disabled
     └── LoopDetected                    508  the gateway was configured to call itself
 
@@ -205,6 +206,12 @@ class ModelListUnavailable(GatewayError):
 class GatewayBusy(GatewayError):
     status = 503
     code = "gateway_busy"
+
+
+class GatewayDraining(GatewayError):
+    status = 503
+    code = "gateway_draining"
+    headers = ((b"retry-after", b"1"),)
 
 
 class GatewayDisabled(GatewayError):

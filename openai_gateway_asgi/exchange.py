@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,10 +12,13 @@ from starlette.requests import Request
 from .asgi import RawHeaders, Scope
 from .config import GatewayConfig, Upstream
 from .endpoints import Match
-from .models import Candidate, Catalogue, Model
+from .models import Candidate, Catalogue, Model, Route
 from .payload import Payload
 from .upstream.credentials import Caller
 from .users import User
+
+TAIL = 4
+"""How many pieces of an answer are kept: a finish reason, the usage and ``[DONE]`` may come one by one."""
 
 KEY = "openai_gateway_asgi.exchange"
 
@@ -49,6 +53,8 @@ class Exchange:
     catalogue: Catalogue = field(init=False)  # ResolveModel
     resolved: Model = field(init=False)  # ResolveModel
     candidates: tuple[Candidate, ...] = field(init=False)  # ResolveModel: who serves it, in order
+    fallbacks: tuple[Route, ...] = field(init=False)  # ResolveModel, then those allowed: CheckModelAccess
+    served: Model = field(init=False)  # SelectUpstream, per attempt: the asked one, or a fallback
     upstream: Upstream = field(init=False)  # SelectUpstream, per attempt
     upstream_model: str = field(init=False)  # SelectUpstream, per attempt
     upstream_path: str = field(init=False)  # AdaptPayload, per attempt
@@ -58,6 +64,8 @@ class Exchange:
 
     context: Mapping[str, str] | None = None
     """The host's facts about this call, once they have been asked for."""
+    repeatable: bool = True
+    """Whether the body can be sent again; one that is streamed cannot."""
     attempts: int = 0
     status: int | None = None
     committed: bool = False
@@ -68,8 +76,10 @@ class Exchange:
     sse: bool = False
     at_boundary: bool = True
     """Whether what was sent of an event stream ends with a whole event."""
-    tail: tuple[bytes, bytes] = (b"", b"")
-    """The last two pieces of the answer, where its usage stands."""
+    tail: deque[bytes] = field(default_factory=lambda: deque(maxlen=TAIL))
+    """The last pieces of the answer, where its usage and its proper end stand."""
+    failed_in_band: bool = False
+    """Whether the answer ended with an error event of the upstream's own."""
     upstream_request_id: str | None = None
 
     def fork(self) -> Exchange:
@@ -78,7 +88,7 @@ class Exchange:
 
     def learn(self, fork: Exchange) -> None:
         """Takes over what became of a fork: who served, and in how many attempts."""
-        for name in ("upstream", "upstream_model", "attempts", "upstream_request_id"):
+        for name in ("served", "upstream", "upstream_model", "attempts", "upstream_request_id"):
             if hasattr(fork, name):
                 setattr(self, name, getattr(fork, name))
 

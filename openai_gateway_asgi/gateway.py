@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from time import monotonic
 from typing import Any, TypeVar
 
 import httpx
@@ -18,7 +20,9 @@ from .admin import Admin
 from .asgi import ASGIApp, Receive, Scope, Send
 from .config import ConfigStore, GatewayConfig, MemoryStore, Settings, Upstream, upstreams_from_env
 from .config.live import LiveConfig
+from .drain import Drain
 from .exchange import KEY, Exchange
+from .health import Health
 from .hooks import AuthorizeModel, Hook, OAuthToken, RecordUsage, RequestContext, ResolveUser, VisibleModels
 from .host_route import HostRoute
 from .layers.adapt_payload import AdaptPayload
@@ -32,6 +36,7 @@ from .layers.read_payload import ReadPayload
 from .layers.record_usage import RecordUsage as RecordUsageLayer
 from .layers.refuse_cross_site import RefuseCrossSite
 from .layers.refuse_disabled import RefuseDisabled
+from .layers.refuse_loops import RefuseLoops
 from .layers.render_errors import RenderErrors
 from .layers.resolve_model import ResolveModel
 from .layers.select_upstream import SelectUpstream
@@ -39,10 +44,13 @@ from .layers.serve_admin import ServeAdmin
 from .layers.serve_speech import ServeSpeech
 from .layers.take_config import TakeConfig
 from .lifespan import answer_lifespan, refuse_websocket
+from .loops import LoopGuard
 from .speech.cache import SpeechCache
+from .upstream.breaker import Breakers
 from .upstream.connections import Connections
 from .upstream.credentials import Credentials
 from .upstream.model_lists import ModelLists
+from .upstream.slots import AllSlots
 from .users import User
 
 T = TypeVar("T")
@@ -82,6 +90,9 @@ class Gateway:
         self.settings = settings = settings or Settings()
         self._connections = Connections(settings, transport)
         self._credentials = Credentials()
+        self._breakers = Breakers()
+        self._drain = Drain()
+        loops = LoopGuard()
         self._lists = ModelLists(settings, self._connections, self._credentials)
         self._live = LiveConfig(self._store(upstreams, has_oauth_token=oauth_token is not None), adopted=self._adopted)
 
@@ -93,10 +104,11 @@ class Gateway:
             hook("visible_models", visible_models),
             bypass=settings.bypass_model_access,
         )
-        admin = Admin(self._live, settings, self._connections, self._credentials, oauth_token is not None)
+        admin = Admin(self._live, settings, self._connections, self._credentials, oauth_token is not None, self.health)
         # In the order in which a request meets them. Nothing else decides order.
         chain: tuple[Layer, ...] = (
-            RenderErrors,
+            Middleware(RenderErrors, show_routing=settings.show_routing),
+            Middleware(RefuseLoops, loops=loops),
             Middleware(TakeConfig, live=self._live),
             MatchEndpoint,
             Middleware(RefuseCrossSite, trusted_origins=settings.trusted_origins),
@@ -106,7 +118,7 @@ class Gateway:
                 oauth_token=hook("oauth_token", oauth_token),
             ),
             Middleware(ServeAdmin, admin=admin, limit=settings.config_limit),
-            RefuseDisabled,
+            Middleware(RefuseDisabled, drain=self._drain),
             Middleware(RecordUsageLayer, record_usage=hook("record_usage", record_usage)),
             Middleware(ListModels, lists=self._lists, access=access),
             Middleware(ReadPayload, limit=settings.json_limit),
@@ -119,13 +131,15 @@ class Gateway:
                 credentials=self._credentials,
                 settings=settings,
             ),
-            SelectUpstream,
+            Middleware(SelectUpstream, breakers=self._breakers, slots=AllSlots(), settings=settings),
             AdaptPayload,
             Middleware(
                 AttachCredential, credentials=self._credentials, settings=settings, context=hook("context", context)
             ),
         )
-        self._app = _compose(chain, Forward(connections=self._connections, settings=settings))
+        self._app = _compose(
+            chain, Forward(connections=self._connections, drain=self._drain, loops=loops, settings=settings)
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -152,6 +166,30 @@ class Gateway:
             yield
         finally:
             await self.aclose()
+
+    def begin_drain(self, within: float = 30.0) -> None:
+        """Makes ready to stop: new calls get a 503, streams may go on for ``within`` seconds and then end in an error.
+
+        Call it on the event loop when the process is told to stop; servers tell the lifespan only after all streams
+        have ended. ``drain_on`` does it on a signal.
+        """
+        self._drain.begin(within)
+
+    @contextmanager
+    def drain_on(self, signum: int = signal.SIGTERM, *, within: float = 30.0) -> Iterator[None]:
+        """Begins to drain when the process gets the signal, before the server's own handler acts on it.
+
+        To be entered on the main thread while the server runs, as in a lifespan: servers set their handlers before.
+        """
+        with self._drain.on_signal(signum, within):
+            yield
+
+    def health(self) -> Health:
+        """What is known without asking anybody: it costs nothing and spends no tokens."""
+        config = self._live.known
+        now = monotonic()
+        lists = {} if config is None else self._lists.states(config)
+        return Health.of(config, draining=self._drain.active, lists=lists, breakers=self._breakers.states(now))
 
     async def aclose(self) -> None:
         """Closes every connection of this event loop. A request that comes later opens its own."""

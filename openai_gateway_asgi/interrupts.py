@@ -63,13 +63,25 @@ class Deadline:
     Moving it costs no timer: the one that is set looks again when it fires.
     """
 
-    __slots__ = ("_armed", "_at", "_cancelling", "_expired", "_failure", "_handle", "_loop", "_task")
+    __slots__ = (
+        "__weakref__",
+        "_armed",
+        "_at",
+        "_cancelling",
+        "_expired",
+        "_failure",
+        "_handle",
+        "_last",
+        "_loop",
+        "_task",
+    )
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
         self._armed = float("inf")
         self._at = float("inf")
+        self._last: tuple[float, Callable[[], Exception]] | None = None
         self._expired = False
 
     def __enter__(self) -> Self:
@@ -81,12 +93,20 @@ class Deadline:
 
     def move(self, at: float, failure: Callable[[], Exception]) -> None:
         """``at`` is in the event loop's time; ``failure`` makes what is raised when it comes."""
+        if self._last is not None and self._last[0] < at:
+            at, failure = self._last
         self._at = at
         self._failure = failure
         if at < self._armed:
             if self._handle is not None:
                 self._handle.cancel()
             self._arm()
+
+    def end_by(self, at: float, failure: Callable[[], Exception]) -> None:
+        """However it is moved, the deadline is never later than ``at``."""
+        self._last = (at, failure)
+        if at < self._at:
+            self.move(at, failure)
 
     def _arm(self) -> None:
         self._armed = self._at

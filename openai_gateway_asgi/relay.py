@@ -15,6 +15,7 @@ import httpx
 import msgspec
 
 from .asgi import JSON, RawHeaders, Send
+from .completeness import Ending, ending
 from .config import Settings, Timeouts
 from .errors import (
     ClientDisconnected,
@@ -34,6 +35,8 @@ HELD_REFUSAL = 1024 * 1024
 """The longest error answer that is held and passed on, in bytes."""
 
 EVENT_STREAM = b"text/event-stream"
+DONE = b"data: [DONE]\n\n"
+KEEP_ALIVE = b": keep-alive\n\n"
 STREAM_HEADERS: RawHeaders = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 
@@ -58,6 +61,7 @@ class Relay:
     deadline: Deadline
     settings: Settings
     timeouts: Timeouts
+    _silent_at: float = float("inf")
 
     async def answer(self, response: httpx.Response) -> None:
         """Relays a success; raises ``UpstreamRefused`` and its kin for everything else that came before commit."""
@@ -87,7 +91,7 @@ class Relay:
         while chunk is not None:
             sent += len(chunk)
             complete = sent == length
-            exchange.tail = (exchange.tail[1], chunk)
+            exchange.tail.append(chunk)
             await self._send(chunk, more=not complete)
             if complete:
                 return
@@ -105,23 +109,49 @@ class Relay:
         start = [pair for pair in response_headers(headers) if pair[0] not in (b"cache-control", b"content-encoding")]
         await self.send({"type": "http.response.start", "status": status, "headers": start + STREAM_HEADERS})
         await self._send_events(first, splitter)
-        while (chunk := await reads.next()) is not None:
+        while (chunk := await self._next_events(reads, splitter)) is not None:
             for piece in inflate(chunk):
                 if whole := splitter.feed(piece):
                     await self._send_events(whole, splitter)
-        if rest := splitter.rest():
+        await self._end(splitter)
+
+    async def _next_events(self, reads: Reads, splitter: EventSplitter) -> bytes | None:
+        """The next read; comments are sent meanwhile where the settings want the line kept alive."""
+        every = self.settings.keepalive_comments
+        if every is None:
+            return await reads.next()
+        while (chunk := await reads.next_before(self._now() + every)) == b"":
+            if splitter.at_boundary:
+                await self._send(KEEP_ALIVE, more=True)
+                self.deadline.move(self._silent_at, gone_silent)
+        return chunk
+
+    async def _end(self, splitter: EventSplitter) -> None:
+        """The end of the events: proper only if they have said so themselves."""
+        exchange = self.exchange
+        rest = splitter.rest()
+        how = ending(exchange.match.endpoint.operation, b"".join(exchange.tail) + rest)
+        if how is Ending.CUT:
+            raise UpstreamUnavailable("The upstream's answer was cut short.")
+        if rest:
             await self._send_events(rest, splitter)
+        if how is Ending.WITHOUT_DONE:
+            done = DONE if not rest else b"\n\n" + DONE
+            await self.send({"type": "http.response.body", "body": done, "more_body": True})
         await self.send({"type": "http.response.body", "body": b""})
+        if how is Ending.ERROR:
+            exchange.failed_in_band = True
 
     async def _first_event(
         self, reads: Reads, inflate: Callable[[bytes], Iterable[bytes]], splitter: EventSplitter
     ) -> bytes:
         """Everything up to the first read that holds a whole event; comments alone only after ``comment_hold``."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + self.settings.comment_hold
+        keeping = self.settings.keepalive_comments
+        until = loop.time() + (self.settings.comment_hold if keeping is None else keeping)
         held = b""
         while True:
-            chunk = await (reads.next_before(until) if held else reads.next())
+            chunk = await (reads.next_before(until) if held or keeping else reads.next())
             if chunk is None:
                 raise UpstreamUnavailable("The upstream ended its answer before the first event.")
             for piece in inflate(chunk):
@@ -129,13 +159,13 @@ class Relay:
             if held and (not only_comments(held) or not splitter.at_boundary):
                 _raise_if_error(held)
                 return held
-            if held and loop.time() >= until:
-                return held
+            if loop.time() >= until and (held or keeping):
+                return held or KEEP_ALIVE
 
     async def _send_events(self, events: bytes, splitter: EventSplitter) -> None:
         exchange = self.exchange
         exchange.at_boundary = splitter.at_boundary
-        exchange.tail = (exchange.tail[1], events)
+        exchange.tail.append(events)
         await self._send(events, more=True)
         self._await_more()
 
@@ -145,7 +175,8 @@ class Relay:
         await self.send({"type": "http.response.body", "body": body, "more_body": more})
 
     def _await_more(self) -> None:
-        self.deadline.move(self.bounded(self._now() + self.timeouts.idle), gone_silent)
+        self._silent_at = self.bounded(self._now() + self.timeouts.idle)
+        self.deadline.move(self._silent_at, gone_silent)
 
     def bounded(self, at: float) -> float:
         """``at``, or the end of the time for everything."""

@@ -44,6 +44,11 @@ class LiveConfig:
             raise GatewayError("The gateway's configuration cannot be read.", code="configuration_unavailable")
         return self._config
 
+    @property
+    def known(self) -> GatewayConfig | None:
+        """The configuration in force, without looking at the store."""
+        return self._config
+
     async def save(self, config: GatewayConfig, *, replaces: str | None) -> GatewayConfig:
         """Keeps ``config`` and puts it in force here at once. Raises ``VersionConflict``."""
         saved = await self.store.save(config, replaces=replaces)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import ConfigError
 from . import addresses, checks, header_rules, variables
@@ -62,8 +62,24 @@ class Settings:
     """A client that takes no bytes for a minute is gone; servers would wait for it for ever."""
     comment_hold: float = 15.0
     """Comments before the first event leave the choice of another upstream open only as long as proxies keep quiet."""
+    keepalive_comments: float | None = None
+    """Seconds of silence after which a stream gets a comment, for proxies that cut quiet lines. The first one commits,
+    so other upstreams are out of reach from then on: only where something in between needs it."""
     hold_limit: int = 64 * KIB
     """An event is a few hundred bytes; a longer one streams through instead of waiting whole in memory."""
+
+    retries: int = 2
+    """More tries on the same upstream before the next one: transient faults are over by then, others are not."""
+    max_attempts: int = 6
+    """For one call in all, on all upstreams: users wait for the sum."""
+    retry_time: float = 30.0
+    """From a request's arrival; later, no further attempt begins."""
+    retry_executed: bool = True
+    """Whether a POST that an upstream may have executed is tried again: twice is paid for, once is not answered."""
+    queue_time: float = 5.0
+    """How long a call waits while its upstream is at its ``max_concurrency``."""
+    show_routing: Literal["admins", "all", "nobody"] = "admins"
+    """Who sees in the headers which upstream answered, after how many attempts: the host's own people."""
 
     forwarded_headers: tuple[str, ...] = FORWARDED_HEADERS
     """What the OpenAI SDKs send about a call, tracing, and conditions on downloads; a trailing ``*`` is a prefix."""
@@ -166,6 +182,13 @@ _RULES: dict[str, checks.Rule] = {
     "send_timeout": _duration,
     "comment_hold": _duration_or_zero,
     "hold_limit": _size,
+    "keepalive_comments": checks.optional(_duration),
+    "retries": _size_or_zero,
+    "max_attempts": _size,
+    "retry_time": _duration_or_zero,
+    "retry_executed": checks.flag,
+    "queue_time": _duration_or_zero,
+    "show_routing": lambda name, value: checks.choice(name, value, ("admins", "all", "nobody")),
     "forwarded_headers": header_rules.forwarded,
     "trusted_origins": _origins,
     "bypass_model_access": checks.flag,

@@ -61,10 +61,10 @@ class Upstream:
     """Of classic Azure; see ``effective_api_version``."""
     timeouts: Timeouts | None = None
     """None: those of the settings."""
-    weight: int = 1
-    """Its share of the requests among upstreams of one priority that serve the same model."""
+    weight: int | None = None
+    """Its share of the requests among upstreams of one priority that serve the same model; None: asked in order."""
     priority: int = 0
-    """Upstreams with a smaller number are asked first."""
+    """Upstreams with a smaller number are asked first; among equals the order of the list decides, or the weights."""
     proxy: str | None = None
     """``http(s)://[user:password@]host:port``; the environment's proxies are never used."""
     keepalive: float | None = None
@@ -185,7 +185,7 @@ _RULES: dict[str, checks.Rule] = {
     "provider": lambda name, value: _text(name, value).lower(),
     "api_version": _api_version,
     "timeouts": checks.optional(timeout_rule),
-    "weight": _count,
+    "weight": checks.optional(_count),
     "priority": checks.whole,
     "proxy": checks.optional(addresses.proxy),
     "keepalive": checks.optional(checks.seconds),

@@ -10,7 +10,7 @@ from ..exchange import Exchange
 class CheckModelAccess:
     """Asks the host's ``authorize_model``; what is denied looks like what does not exist.
 
-    The same holds for every other model that the body names.
+    The same holds for every other model that the body names; a fallback that the user may not call is left out.
     """
 
     def __init__(self, app: ASGIApp, *, access: Access) -> None:
@@ -25,4 +25,8 @@ class CheckModelAccess:
             route = exchange.catalogue.find(id)
             if route is None or not await self._access.allows(exchange.user, route.model):
                 raise exchange.catalogue.missing(id)
+        if exchange.fallbacks:
+            exchange.fallbacks = tuple(
+                [route for route in exchange.fallbacks if await self._access.allows(exchange.user, route.model)]
+            )
         await self.app(scope, receive, send)

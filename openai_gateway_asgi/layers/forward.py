@@ -8,8 +8,10 @@ import httpx
 
 from ..asgi import Receive, Scope, Send
 from ..config import Settings, Timeouts
+from ..drain import Drain
 from ..exchange import Exchange
 from ..interrupts import Deadline
+from ..loops import LoopGuard
 from ..relay import Relay, too_late, upstream_failure
 from ..upstream.connections import Connections, Pool
 from ..upstream.requests import Body
@@ -18,26 +20,31 @@ from ..upstream.requests import Body
 class Forward:
     """Sends the request to the upstream at hand and relays its answer; whatever was opened is closed."""
 
-    def __init__(self, *, connections: Connections, settings: Settings) -> None:
+    def __init__(self, *, connections: Connections, drain: Drain, loops: LoopGuard, settings: Settings) -> None:
         self._connections = connections
+        self._drain = drain
+        self._loops = loops
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         timeouts = exchange.upstream.timeouts or self._settings.timeouts
         pool = self._connections.lease(exchange.upstream)
+        deadline = Deadline()
+        self._drain.enter(deadline)
         try:
-            with Deadline() as deadline:
+            with deadline:
                 relay = Relay(exchange, send, deadline, self._settings, timeouts)
                 limit = timeouts.first_event if exchange.streams else timeouts.answer
                 deadline.move(relay.bounded(asyncio.get_running_loop().time() + limit), too_late)
                 await self._attempt(pool, exchange, relay, timeouts)
         finally:
+            self._drain.leave(deadline)
             pool.release()
 
     async def _attempt(self, pool: Pool, exchange: Exchange, relay: Relay, timeouts: Timeouts) -> None:
         try:
-            response = await pool.transport.handle_async_request(_request(pool, exchange, timeouts))
+            response = await pool.transport.handle_async_request(_request(pool, exchange, timeouts, self._loops))
         except Exception as error:
             raise upstream_failure(error) from error
         try:
@@ -49,7 +56,7 @@ class Forward:
         await response.aclose()
 
 
-def _request(pool: Pool, exchange: Exchange, timeouts: Timeouts) -> httpx.Request:
+def _request(pool: Pool, exchange: Exchange, timeouts: Timeouts, loops: LoopGuard) -> httpx.Request:
     body = exchange.upstream_payload.encode()
     endpoint = exchange.match.endpoint
     url = pool.url(exchange.upstream_path, exchange.upstream_query, keep="{" not in endpoint.template)
@@ -60,6 +67,7 @@ def _request(pool: Pool, exchange: Exchange, timeouts: Timeouts) -> httpx.Reques
             (b"host", pool.host),
             (b"accept-encoding", b"identity"),
             *exchange.upstream_headers,
+            loops.header(exchange.headers),
             (b"content-length", b"%d" % len(body)),
         ],
         stream=Body(body),

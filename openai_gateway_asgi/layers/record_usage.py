@@ -93,7 +93,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord
 
 def _outcome(exchange: Exchange, failure: BaseException | None) -> Outcome:
     if failure is None:
-        return Outcome.COMPLETED
+        return Outcome.UPSTREAM_FAILED if exchange.failed_in_band else Outcome.COMPLETED
     if isinstance(failure, ClientDisconnected):
         return Outcome.CLIENT_GONE if exchange.committed else Outcome.CLIENT_GONE_BEFORE_FIRST_BYTE
     if isinstance(failure, asyncio.CancelledError):

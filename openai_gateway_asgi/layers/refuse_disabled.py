@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from ..asgi import ASGIApp, Receive, Scope, Send
-from ..errors import GatewayDisabled
+from ..drain import Drain
+from ..errors import GatewayDisabled, GatewayDraining
 from ..exchange import Exchange
 
 
 class RefuseDisabled:
-    """While the configuration says ``enabled=False``, every route behind this layer is a 503."""
+    """While the configuration says ``enabled=False``, or this process drains, every route behind this layer is a 503."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, drain: Drain) -> None:
         self.app = app
+        self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not Exchange.of(scope).config.enabled:
             raise GatewayDisabled("OpenAI API is disabled.")
+        if self._drain.active:
+            raise GatewayDraining("The gateway is about to restart; try again.")
         await self.app(scope, receive, send)

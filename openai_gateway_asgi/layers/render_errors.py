@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Iterable
+from urllib.parse import quote
 
 from ..asgi import ASGIApp, Message, Receive, Scope, Send, respond
 from ..errors import ClientDisconnected, GatewayError, ResponseAborted
@@ -23,8 +25,9 @@ class RenderErrors:
     Also notes, for all layers, when the answer begins and when it is complete.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, show_routing: str = "nobody") -> None:
         self.app = app
+        self._show_routing = show_routing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -35,6 +38,8 @@ class RenderErrors:
                 exchange.committed = True
                 exchange.first_byte = asyncio.get_running_loop().time()
                 message["headers"] = _identified(message.get("headers", ()), exchange)
+                if self._shows_routing(exchange):
+                    message["headers"] += _routing(exchange)
             elif not message.get("more_body", False):
                 exchange.finished = True
             await send(message)
@@ -50,6 +55,11 @@ class RenderErrors:
         except Exception as error:
             logger.exception("unexpected failure in request %s", exchange.request_id)
             await _render(GatewayError("The gateway failed.", code="internal_error"), exchange, noting, cause=error)
+
+    def _shows_routing(self, exchange: Exchange) -> bool:
+        if not exchange.attempts or self._show_routing == "nobody":
+            return False
+        return self._show_routing == "all" or exchange.user.is_admin
 
 
 async def _render(error: GatewayError, exchange: Exchange, send: Send, *, cause: BaseException | None = None) -> None:
@@ -76,7 +86,16 @@ def _identified(headers: object, exchange: Exchange) -> list[tuple[bytes, bytes]
     return known
 
 
-def _next_sequence_number(tail: tuple[bytes, bytes]) -> int:
+def _routing(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    """Which upstream answered, as which model, after how many attempts."""
+    return [
+        (b"x-gateway-upstream", exchange.upstream.name.encode("ascii", "replace")),
+        (b"x-gateway-model", quote(exchange.served.id, safe=":/").encode("ascii")),
+        (b"x-gateway-attempts", b"%d" % exchange.attempts),
+    ]
+
+
+def _next_sequence_number(tail: Iterable[bytes]) -> int:
     """Responses streams number their events; the error is the next one."""
     numbers = _SEQUENCE_NUMBER.findall(b"".join(tail))
     return int(numbers[-1]) + 1 if numbers else 0

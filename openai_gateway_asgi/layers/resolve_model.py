@@ -23,4 +23,6 @@ class ResolveModel:
         exchange.catalogue = catalogue
         exchange.resolved = route.model
         exchange.candidates = route.candidates
+        chain = exchange.config.fallbacks.get(exchange.model, ()) if exchange.config.fallbacks else ()
+        exchange.fallbacks = tuple(found for id in chain if (found := catalogue.find(id)) is not None)
         await self.app(scope, receive, send)

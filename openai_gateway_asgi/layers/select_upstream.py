@@ -1,21 +1,133 @@
-"""Which upstream answers."""
+"""Which upstream answers: one attempt after the other, before commit only."""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
+
 from ..asgi import ASGIApp, Receive, Scope, Send
+from ..config import Settings
+from ..errors import GatewayBusy, GatewayError
 from ..exchange import Exchange
+from ..models import Candidate, Route
+from ..retry_after import retry_after
+from ..upstream.breaker import Breakers
+from ..upstream.failures import ACTIONS, MAY_HAVE_ACTED, SHORT_WAIT, Action, Failure, classify, wait_before_retry
+from ..upstream.selection import ordered
+from ..upstream.slots import AllSlots
 
 
 class SelectUpstream:
-    """Runs an attempt on the first candidate."""
+    """Asks the candidates of the model, then those of its fallbacks, as ``ACTIONS`` says for each kind of failure.
 
-    def __init__(self, app: ASGIApp) -> None:
+    What failed last is what the client is told.
+    """
+
+    def __init__(self, app: ASGIApp, *, breakers: Breakers, slots: AllSlots, settings: Settings) -> None:
         self.app = app
+        self._breakers = breakers
+        self._slots = slots
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        candidate = exchange.candidates[0]
-        exchange.upstream = candidate.upstream
-        exchange.upstream_model = candidate.model_id
-        exchange.attempts += 1
-        await self.app(scope, receive, send)
+        run = _Run(exchange, self._settings)
+        for route in (Route(exchange.resolved, exchange.candidates), *exchange.fallbacks):
+            exchange.served = route.model
+            for candidate in ordered(route.candidates):
+                if await self._answers(candidate, run, scope, receive, send):
+                    return
+                if not run.may_go_on or not run.action.next:
+                    break
+            if not run.may_go_on or not run.action.fallback:
+                break
+        assert run.error is not None
+        raise run.error
+
+    async def _answers(self, candidate: Candidate, run: _Run, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Whether this upstream answered, asked again as often as its failures allow."""
+        tries = 0
+        while True:
+            error = await self._attempt(candidate, scope, receive, send)
+            if error is None:
+                return True
+            tries += 1
+            run.note(error)
+            wait = run.wait_before_retry(tries)
+            if wait is None:
+                return False
+            await asyncio.sleep(wait)
+
+    async def _attempt(self, candidate: Candidate, scope: Scope, receive: Receive, send: Send) -> GatewayError | None:
+        """One attempt; gives back what failed before commit."""
+        exchange = Exchange.of(scope)
+        exchange.upstream, exchange.upstream_model = candidate.upstream, candidate.model_id
+        place = (candidate.upstream.name, candidate.model_id)
+        breaker = self._breakers.find(*place)
+        now = asyncio.get_running_loop().time()
+        if breaker is not None and not breaker.enter(now):
+            return _resting(breaker.open_until - now)
+        try:
+            async with self._slots.of(candidate.upstream, self._settings.queue_time):
+                exchange.attempts += 1
+                await self.app(scope, receive, send)
+        except GatewayError as error:
+            self._judge(place, error)
+            if exchange.committed:
+                raise
+            return error
+        except BaseException:
+            if breaker is not None:
+                breaker.let_go()
+            raise
+        self._breakers.note_success(*place)
+        return None
+
+    def _judge(self, place: tuple[str, str], error: GatewayError) -> None:
+        failure = classify(error)
+        if ACTIONS[failure].counts:
+            asked = retry_after(error.headers)
+            now = asyncio.get_running_loop().time()
+            self._breakers.note_failure(*place, now, asked if asked is not None and asked > SHORT_WAIT else None)
+        elif (breaker := self._breakers.find(*place)) is not None:
+            breaker.let_go()
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one call has tried so far, and what it may still do."""
+
+    exchange: Exchange
+    settings: Settings
+    error: GatewayError | None = None
+    failure: Failure = Failure.CALLER
+
+    def note(self, error: GatewayError) -> None:
+        """An upstream that is merely being left alone does not hide what really failed before it."""
+        self.failure = classify(error)
+        if self.error is None or self.failure is not Failure.BUSY:
+            self.error = error
+
+    @property
+    def action(self) -> Action:
+        return ACTIONS[self.failure]
+
+    @property
+    def may_go_on(self) -> bool:
+        exchange, settings = self.exchange, self.settings
+        late = asyncio.get_running_loop().time() - exchange.arrived > settings.retry_time
+        executed = self.failure in MAY_HAVE_ACTED and not settings.retry_executed
+        return exchange.repeatable and exchange.attempts < settings.max_attempts and not late and not executed
+
+    def wait_before_retry(self, tries: int) -> float | None:
+        if not self.action.same or tries > self.settings.retries or not self.may_go_on or self.error is None:
+            return None
+        return wait_before_retry(self.failure, self.error, tries)
+
+
+def _resting(seconds: float) -> GatewayBusy:
+    return GatewayBusy(
+        "The upstream of this model has been failing and is left alone for a moment; try again shortly.",
+        code="upstream_unavailable",
+        headers=((b"retry-after", b"%d" % max(1, round(seconds))),),
+    )

@@ -12,7 +12,7 @@ from ..interrupts import ClientWatch
 
 
 class ServeAdmin:
-    """``/config``, ``/config/update``, ``/config/upstreams/{n}/models`` and ``/verify``; ``role == "admin"`` only."""
+    """``/config``, ``/config/update``, ``/config/health``, ``/config/upstreams/{n}/models`` and ``/verify``; ``role == "admin"`` only."""
 
     def __init__(self, app: ASGIApp, *, admin: Admin, limit: int) -> None:
         self.app = app
@@ -46,5 +46,7 @@ class ServeAdmin:
                 return await admin.verify(config, exchange.caller, body)
             case "listUpstreamModels":
                 return await admin.models(config, exchange.caller, exchange.match.params["index"])
+            case "readHealth":
+                return [], admin.health().encode()
             case _:
                 return admin.read(config)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -20,15 +21,20 @@ NOT_FOR_CHAT = ("babbage", "dall-e", "davinci", "embedding", "tts", "whisper")
 MAX_ID = 256
 
 _encode = msgspec.json.Encoder().encode
+_decode_answer = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw]).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_entry = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Listing:
-    """The models of one upstream, in its order, with the id each has there. Each load is one of its own."""
+    """The models of one upstream by public id, in its order. Each load is one of its own."""
 
     upstream: Upstream
     index: int
-    models: tuple[tuple[str, Model], ...] = ()
+    models: Mapping[str, Model]
+    digest: bytes = b""
+    """Of the answer it was read from: the same answer need not be read again."""
 
 
 def asks_upstream(upstream: Upstream) -> bool:
@@ -45,7 +51,12 @@ def static_listing(upstream: Upstream, index: int) -> Listing:
     """The models that ``model_ids`` names outright."""
     ids = [id for id in upstream.model_ids if not is_pattern(id)]
     entries = ({"id": id, "name": id, "owned_by": "openai", "openai": {"id": id}, "urlIdx": index} for id in ids)
-    return Listing(upstream, index, tuple(_public(upstream, index, entries)))
+    return Listing(upstream, index, _public(upstream, index, entries))
+
+
+def digest_of(body: bytes) -> bytes:
+    """What tells one answer from another."""
+    return hashlib.blake2b(body).digest()
 
 
 def read_listing(upstream: Upstream, index: int, body: bytes) -> Listing:
@@ -53,25 +64,39 @@ def read_listing(upstream: Upstream, index: int, body: bytes) -> Listing:
 
     Raises ``ValueError`` where the answer is no model list at all.
     """
-    answer = msgspec.json.decode(body)
-    entries = answer.get("data") if isinstance(answer, dict) else answer
-    if not isinstance(entries, list):
-        raise ValueError("the answer holds no list of models")
-    listed = (entry for entry in entries if isinstance(entry, dict))
+    listed = _entries(body)
     if upstream.model_ids:
         patterns = compile_patterns(upstream.model_ids)
         listed = (entry for entry in listed if matches(patterns, str(entry.get("id") or entry.get("name"))))
-    static = static_listing(upstream, index).models
-    return Listing(upstream, index, static + tuple(_public(upstream, index, listed)))
+    models = {**_public(upstream, index, listed), **static_listing(upstream, index).models}
+    return Listing(upstream, index, models, digest_of(body))
 
 
-def _public(upstream: Upstream, index: int, entries: Iterable[dict[str, Any]]) -> Iterator[tuple[str, Model]]:
+def _entries(body: bytes) -> Iterator[dict[str, Any]]:
+    """One by one: a broken entry costs itself alone, and a long list never holds the interpreter in one decode."""
+    try:
+        answer = _decode_answer(body)
+        entries = _decode_list(answer.get("data", b"null") if isinstance(answer, dict) else body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError("the answer holds no list of models") from error
+    for raw in entries:
+        try:
+            yield _decode_entry(raw)
+        except (msgspec.DecodeError, RecursionError):
+            continue
+
+
+def _public(upstream: Upstream, index: int, entries: Iterable[dict[str, Any]]) -> dict[str, Model]:
+    """By public id; of entries with the same id the first counts."""
     official = upstream.host == OFFICIAL_HOST
+    models: dict[str, Model] = {}
     for entry in entries:
         id = entry.get("id") or entry.get("name")
-        if _is_model_id(id):
+        if _is_model_id(id) and public_id(upstream.prefix_id, id) not in models:
             listed = not (official and any(part in id for part in NOT_FOR_CHAT))
-            yield id, _public_model(upstream, index, id, entry, listed)
+            model = _public_model(upstream, index, id, entry, listed)
+            models[model.id] = model
+    return models
 
 
 def unlisted_model(upstream: Upstream, index: int, id: str) -> Model:

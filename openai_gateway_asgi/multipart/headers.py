@@ -90,7 +90,8 @@ def _headers(block: bytes) -> dict[str, str]:
     for line in lines:
         matched = _LINE.fullmatch(line)
         if matched is None:
-            raise malformed("a part has a folded header line" if line[:1] in " \t" else "a part has a bad header line")
+            folded = line.startswith((" ", "\t"))
+            raise malformed("a part has a folded header line" if folded else "a part has a bad header line")
         name = matched[1].lower()
         if name in headers:
             raise malformed("a part has the same header twice")

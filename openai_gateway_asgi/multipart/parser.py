@@ -74,7 +74,7 @@ class Parser:
         elif follows == b"--" and self._parts:
             self._step = self._epilogue
         else:
-            raise malformed("a boundary is not followed by a line break" if self._parts else "it has no parts")
+            raise malformed("it has no parts" if follows == b"--" else "a boundary is not followed by a line break")
         self._at += 2
         return True
 

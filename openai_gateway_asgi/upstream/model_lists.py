@@ -59,9 +59,10 @@ class ModelLists:
             return view.catalogue
         return await self._renewed(view, [source for source in view.sources if source.never_asked or source.outdated])
 
-    def status(self, config: GatewayConfig) -> dict[str, str]:
+    def states(self, config: GatewayConfig) -> dict[str, str]:
         """How each upstream's shared list is: ``ok``, ``stale``, ``failed`` or ``unknown``, by name."""
-        self._view(config, None)
+        if config is not self._config:
+            self._adopt(config)
         return {name: source.state(monotonic()) for name, source in self._shared.items()}
 
     async def aclose(self) -> None:

@@ -9,12 +9,17 @@ from ..models import Candidate
 
 
 def ordered(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-    """By priority (a smaller number first); within one, drawn by weight, which needs no memory and no agreement."""
+    """By priority, a smaller number first; within one in their own order, or drawn by weight where one has a weight.
+
+    Drawing needs no memory and no agreement between workers.
+    """
     if len(candidates) == 1:
         return candidates
-    return sorted(candidates, key=lambda candidate: (candidate.upstream.priority, _draw(candidate.upstream.weight)))
+    weighted = any(candidate.upstream.weight is not None for candidate in candidates)
+    return sorted(candidates, key=lambda candidate: (candidate.upstream.priority, _draw(candidate) if weighted else 0))
 
 
-def _draw(weight: int) -> float:
+def _draw(candidate: Candidate) -> float:
     """Sorting by these draws is choosing by weight without replacement (Efraimidis and Spirakis, 2006)."""
-    return -(random.random() ** (1.0 / weight))  # noqa: S311  # spreads load, guards nothing
+    draw: float = random.random() ** (1.0 / (candidate.upstream.weight or 1))  # noqa: S311  # spreads load, guards nothing
+    return -draw

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakKeyDictionary
 
+from ..config import Upstream
 from ..errors import GatewayBusy
 
 RETRY_AFTER = 1
@@ -51,3 +55,26 @@ class Slots:
                 turn.set_result(None)
                 return
         self.in_use -= 1
+
+
+class AllSlots:
+    """The slots of every upstream that has a limit, by event loop."""
+
+    def __init__(self) -> None:
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Slots]] = WeakKeyDictionary()
+
+    @asynccontextmanager
+    async def of(self, upstream: Upstream, patience: float) -> AsyncIterator[None]:
+        """Holds one of the upstream's slots; raises ``GatewayBusy`` when none came free within ``patience`` seconds."""
+        limit = upstream.max_concurrency
+        if limit is None:
+            yield
+            return
+        by_name = self._loops.setdefault(asyncio.get_running_loop(), {})
+        slots = by_name.setdefault(upstream.name, Slots(limit))
+        slots.limit = limit
+        await slots.enter(patience)
+        try:
+            yield
+        finally:
+            slots.leave()

@@ -19,7 +19,7 @@ def test_defaults() -> None:
     assert upstream.enabled
     assert (upstream.model_ids, upstream.tags, upstream.drop_fields, upstream.forward_cookies) == ((), (), (), ())
     assert (upstream.auth_type, upstream.connection_type, upstream.rewrites) == ("bearer", "external", "auto")
-    assert (upstream.weight, upstream.priority) == (1, 0)
+    assert (upstream.weight, upstream.priority) == (None, 0)
     assert upstream.timeouts is upstream.proxy is upstream.reasoning_models is upstream.max_concurrency is None
     assert not upstream.headers
 

@@ -53,13 +53,13 @@ def read(pieces: Iterable[bytes], boundary: bytes = BOUNDARY) -> list[Event]:
 class Client:
     """The server's side of ``receive``: hands over what was sent, and blocks when there is nothing, as servers do."""
 
-    def __init__(self, pieces: Iterable[bytes] = (), *, ends: bool = True) -> None:
+    def __init__(self, pieces: Iterable[bytes], *, ends: bool = True) -> None:
         self._messages: deque[Message] = deque()
         self._news = asyncio.Event()
         self._left = False
         self.taken = 0
         """Bytes that have been received of it."""
-        pieces = list(pieces)
+        pieces = list(pieces) or [b""]
         for number, piece in enumerate(pieces, 1):
             self.send(piece, more=not ends or number < len(pieces))
 
@@ -97,7 +97,7 @@ async def send_through(
     replace: Mapping[str, bytes] = {},
     sent: list[bytes] | None = None,
 ) -> tuple[bytes, bytes]:
-    """A whole body from the client to the upstream: the new body and its boundary. ``sent`` gets each piece as it goes."""
+    """A whole body from the client to the upstream: the new body and its boundary. ``sent`` gets each piece."""
     pieces_out = [] if sent is None else sent
     upload = await Upload.open(Client(pieces).receive, content_type, by or rules())
     try:

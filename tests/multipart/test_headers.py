@@ -67,7 +67,9 @@ def test_a_part_is_known_by_name_file_name_and_type(lines: bytes, part: Part) ->
     assert parse_part(lines) == part
 
 
-@pytest.mark.parametrize("value", [b"", b"audio", b"audio/", b"audio/mpeg,text/plain", b"audio/mpeg; x", "a/ä".encode()])
+@pytest.mark.parametrize(
+    "value", [b"", b"audio", b"audio/", b"audio/mpeg,text/plain", b"audio/mpeg; x", "a/ä".encode()]
+)
 def test_a_type_that_is_none_is_left_behind(value: bytes) -> None:
     lines = b"Content-Disposition: form-data; name=f; filename=a\r\nContent-Type: " + value
 

@@ -20,7 +20,7 @@ from tests.multipart.forms import (
 )
 
 DISPOSITION = b"Content-Disposition: form-data; "
-LIMITED = rules(field=2000, fields=3000, total=20_000, refused=["models", "api_base"])
+LIMITED = rules(field=2000, fields=3000, total=70_000, refused=["models", "api_base"])
 
 
 def only(disposition: bytes) -> bytes:
@@ -42,7 +42,7 @@ HOSTILE = {
     "boundary with a tail": (form(MODEL, FILE).replace(b"frontier\r\n", b"frontier2\r\n", 1), 400, "line break"),
     "boundary with blanks": (form(MODEL, FILE).replace(b"frontier\r\n", b"frontier \r\n"), 400, "line break"),
     "a longer boundary inside": (form(MODEL, (FILE_HEAD, b"\r\n--frontiers\r\n")), 400, "line break"),
-    "bare line feeds": (form(MODEL, FILE).replace(b"\r\n", b"\n"), 400, "does not begin with its boundary"),
+    "bare line feeds": (form(MODEL, FILE).replace(b"\r\n", b"\n"), 400, "line break"),
     "half-closed": (form(MODEL, FILE)[:-3], 400, "ends before"),
     "not closed": (form(MODEL, FILE)[:-14], 400, "ends before"),
     "cut in a head": (form(MODEL, FILE)[:30], 400, "ends before"),
@@ -116,8 +116,8 @@ HOSTILE = {
     "refused field, as a file": (form(MODEL, (DISPOSITION + b"name=models; filename=x", b"")), 400, "is not taken"),
     "large field": (form(MODEL, FILE, field("prompt", b"p" * 2001)), 413, "larger than the 2000 bytes"),
     "large fields": (form(MODEL, FILE, *[field("prompt", b"p" * 1500)] * 2), 413, "fields are larger than the 3000"),
-    "large file": (form(MODEL, (FILE_HEAD, bytes(20_000))), 413, "upload is larger than the 20000 bytes"),
-    "large file first": (form((FILE_HEAD, bytes(20_000)), MODEL), 413, "upload is larger than the 20000 bytes"),
+    "large file": (form(MODEL, (FILE_HEAD, bytes(70_000))), 413, "upload is larger than the 70000 bytes"),
+    "large file first": (form((FILE_HEAD, bytes(70_000)), MODEL), 413, "upload is larger than the 70000 bytes"),
 }
 
 
@@ -145,7 +145,7 @@ CONTENT_TYPES = {
     "empty quoted boundary": (b'multipart/form-data; boundary=""', 400, "1 to 70"),
     "long boundary": (b"multipart/form-data; boundary=" + b"x" * 71, 400, "1 to 70"),
     "boundary that ends in a blank": (b'multipart/form-data; boundary="x "', 400, "1 to 70"),
-    "boundary with a percent": (b"multipart/form-data; boundary=a%b", 400, "not of the form"),
+    "boundary with a percent": (b"multipart/form-data; boundary=a%b", 400, "1 to 70"),
     "boundary in latin-1": (b'multipart/form-data; boundary="\xe4"', 400, "1 to 70"),
     "two boundaries": (b"multipart/form-data; boundary=frontier; boundary=b", 400, "same parameter twice"),
     "two boundaries, one in capitals": (b"multipart/form-data; boundary=a; Boundary=b", 400, "same parameter twice"),

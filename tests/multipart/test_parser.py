@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -51,7 +52,7 @@ def test_pieces_of_any_size_change_nothing(size: int) -> None:
 def test_cuts_at_many_places_change_nothing(places: list[int]) -> None:
     edges = [0, *sorted(places), len(BODY)]
 
-    assert read(BODY[start:end] for start, end in zip(edges, edges[1:], strict=False)) == EVENTS
+    assert read(BODY[start:end] for start, end in itertools.pairwise(edges)) == EVENTS
 
 
 CONTENTS = st.lists(

@@ -47,7 +47,10 @@ def test_the_head_is_the_request_line_the_host_the_headers_as_given_and_the_fram
 
 
 def test_a_host_that_is_given_stands_where_it_was_given() -> None:
-    assert lines(request("GET", [(b"Accept", b"*/*"), (b"host", b"other")], b""))[1:] == [b"Accept: */*", b"host: other"]
+    assert lines(request("GET", [(b"Accept", b"*/*"), (b"host", b"other")], b""))[1:] == [
+        b"Accept: */*",
+        b"host: other",
+    ]
 
 
 @pytest.mark.parametrize(

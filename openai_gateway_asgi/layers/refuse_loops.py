@@ -1,0 +1,19 @@
+"""Calls that this gateway made itself."""
+
+from __future__ import annotations
+
+from ..asgi import ASGIApp, Receive, Scope, Send
+from ..exchange import Exchange
+from ..loops import LoopGuard
+
+
+class RefuseLoops:
+    """A request that has been here before is a 508."""
+
+    def __init__(self, app: ASGIApp, *, loops: LoopGuard) -> None:
+        self.app = app
+        self._loops = loops
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._loops.check(Exchange.of(scope).headers)
+        await self.app(scope, receive, send)

@@ -1,0 +1,42 @@
+"""Hosts for processes of their own: ``python -m uvicorn tests.hosts.programs:NAME``. None of them wires a lifespan.
+
+``UPSTREAM_URL`` says where the upstream is; ``unwired_script`` is run as a module and calls the gateway once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from django.core.asgi import get_asgi_application
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from openai_gateway_asgi import Gateway, Upstream, User, everyone
+from openai_gateway_asgi.contrib.django import mount
+from tests.contrib import site
+from tests.support.asgi import ask
+
+site.set_up()
+
+gateway = Gateway(
+    [Upstream(os.environ["UPSTREAM_URL"], api_key="sk-upstream")],
+    resolve_user=lambda request: User(id="ada"),
+    authorize_model=everyone,
+)
+starlette = Starlette(routes=[Mount("/openai", gateway)])
+fastapi = FastAPI()
+fastapi.mount("/openai", gateway)
+django = mount(gateway, "/openai", inside=get_asgi_application())
+bare = Starlette(routes=[Mount("/openai", gateway)])
+
+
+async def call_once() -> None:
+    body = {"model": "gpt-small", "messages": [{"role": "user", "content": "Hello?"}]}
+    answer = await ask(gateway, "POST", "/v1/chat/completions", json=body)
+    print(answer.json()["choices"][0]["message"]["content"])
+
+
+if __name__ == "__main__":
+    asyncio.run(call_once())

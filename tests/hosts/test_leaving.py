@@ -1,0 +1,86 @@
+"""A client that leaves takes its upstream call with it, in every host."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from openai_gateway_asgi import Gateway
+from tests.hosts.apps import Host, Place
+from tests.support.answers import Answer, chat_events, stream_answer
+from tests.support.leaks import Stalls, stall_watch
+from tests.support.recorder import Recorded, Recorder
+from tests.support.servers import serve
+
+AT_ONCE = 0.1
+"""Seconds in which the upstream is to be let go, as the README promises."""
+
+HELLO = [{"role": "user", "content": "Hello?"}]
+
+
+def bare(app: ASGIApp) -> ASGIApp:
+    return app
+
+
+def behind_base_http_middleware(app: ASGIApp) -> ASGIApp:
+    async def passing_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+    return BaseHTTPMiddleware(app, dispatch=passing_on)
+
+
+@pytest.fixture(params=[bare, behind_base_http_middleware])
+async def place(request: pytest.FixtureRequest, host: Host, gateway: Gateway) -> AsyncIterator[Place]:
+    async with serve(request.param(host.build(gateway))) as server:
+        yield Place(f"{server.url}{host.prefix}/v1")
+
+
+async def beginning_of_a_chat() -> AsyncIterator[bytes]:
+    yield chat_events({"model": "tiny-chat"})[1]
+    await asyncio.Event().wait()
+
+
+async def nothing(request: Recorded) -> Answer:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+async def test_leaving_a_stream_closes_the_upstream(place: Place, upstream: Recorder) -> None:
+    upstream.answer("/chat/completions", stream_answer(beginning_of_a_chat()))
+
+    async with stall_watch() as stalls, place.client("ada-token") as client:
+        stream = await client.chat.completions.create(model="tiny-chat", messages=HELLO, stream=True)
+        assert (await anext(aiter(stream))).choices[0].delta.content == "Hello"
+        left = now()
+        await stream.close()
+        await upstream.until_closed_early()
+
+    assert_at_once(left, stalls)
+
+
+async def test_leaving_before_the_answer_closes_the_upstream(place: Place, upstream: Recorder) -> None:
+    upstream.answer("/chat/completions", nothing)
+
+    async with stall_watch() as stalls, place.client("ada-token") as client:
+        asking = asyncio.create_task(client.chat.completions.create(model="tiny-chat", messages=HELLO))
+        await upstream.until(lambda: len(upstream.calls("/chat/completions")) == 1)
+        left = now()
+        asking.cancel()
+        await upstream.until_closed_early()
+
+    assert_at_once(left, stalls)
+    assert asking.cancelled()
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def assert_at_once(left: float, stalls: Stalls) -> None:
+    assert now() - left < AT_ONCE + stalls.longest  # what a busy machine takes is not the gateway's
