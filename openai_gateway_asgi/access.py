@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from time import perf_counter
 
 from .errors import HostFailure
@@ -44,11 +44,14 @@ class Access:
         authorize = self._authorize.plain
         try:
             started = perf_counter()
-            allowed = [model for model in models if authorize(user, model) is True]
+            allowed = [model for model in models if self._means_yes(authorize(user, model))]
             self._authorize.note_time(perf_counter() - started)
         except Exception as error:
             raise self._authorize.translated(error) from error
         return allowed
+
+    def _means_yes(self, answer: bool | Awaitable[bool]) -> bool:
+        return answer is True or (answer is not False and self._authorize.settled(answer) is True)
 
 
 def _models(answer: object) -> list[Model]:

@@ -57,10 +57,11 @@ class Admin:
         is not the version in force, or when somebody else saved in the same moment.
         """
         wanted = header(headers, b"if-match")
-        if wanted not in (None, b"*", _etag(config)):
+        if wanted is not None and not {b"*", _etag(config)}.intersection(map(bytes.strip, wanted.split(b","))):
             raise PreconditionFailed("The configuration has changed since it was read.", param="if-match")
         proposed = from_wire(_decoded(body), config)
-        self._check_credentials(proposed)
+        for index, upstream in enumerate(proposed.upstreams):
+            self._check_credentials(f"OPENAI_API_CONFIGS.{index}", upstream)
         try:
             saved = await self.live.save(proposed, replaces=config.version)
         except VersionConflict as error:
@@ -75,7 +76,7 @@ class Admin:
         Raises ``UpstreamError`` or one of its kin when it refuses, fails or is silent.
         """
         upstream = verify_target(_decoded(body), config)
-        self._check_credentials(GatewayConfig(upstreams=[upstream]))
+        self._check_credentials("config", upstream)
         return [], await self._models(upstream, caller)
 
     async def models(self, config: GatewayConfig, caller: Caller, index: str) -> tuple[RawHeaders, bytes]:
@@ -111,15 +112,14 @@ class Admin:
             listing = read_listing(_plain(upstream), 0, answer.body)
         except ValueError as error:
             raise UpstreamError("The upstream's answer is not a list of models.") from error
-        return _ids(id for id, _ in listing.models)
+        return _ids(listing.models)
 
-    def _check_credentials(self, config: GatewayConfig) -> None:
-        for index, upstream in enumerate(config.upstreams):
-            try:
-                self.credentials.check(upstream, has_oauth_token=self.has_oauth_token)
-            except ConfigError as error:
-                field = f"OPENAI_API_CONFIGS.{index}.{error.field}"
-                raise InvalidRequest(f"{field}: {error.problem}", param=field, code="invalid_config") from error
+    def _check_credentials(self, place: str, upstream: Upstream) -> None:
+        try:
+            self.credentials.check(upstream, has_oauth_token=self.has_oauth_token)
+        except ConfigError as error:
+            field = f"{place}.{error.field}"
+            raise InvalidRequest(f"{field}: {error.problem}", param=field, code="invalid_config") from error
 
 
 def _decoded(body: bytes) -> Mapping[str, Any]:

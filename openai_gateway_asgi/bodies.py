@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from .asgi import RawHeaders
 from .errors import InvalidRequest, UnsupportedMediaType
@@ -17,6 +19,9 @@ OTHER_ROUTES = frozenset(
     organization user_config""".split()
 )
 """Fields by which a body could choose another route or credential than the gateway's. Refused."""
+
+_IN_QUERY = frozenset(name.encode() for name in OTHER_ROUTES | {"model", "models"})
+_QUERY = re.compile(rb"[!\"$-~]*")
 
 
 def require_json(headers: RawHeaders) -> None:
@@ -60,6 +65,24 @@ def refuse_other_routes(payload: Payload) -> None:
         raise InvalidRequest(
             f"The field `{name}` is not taken: the gateway decides where a call goes.", param=name, code="invalid_field"
         )
+
+
+def refuse_ambiguous_query(query: bytes) -> None:
+    """A query is forwarded as it is, so it must be one already (RFC 3986, 3.4)."""
+    if not _QUERY.fullmatch(query):
+        raise InvalidRequest("The query must be printable ASCII, percent-encoded.", code="invalid_query")
+
+
+def refuse_routes_in_query(query: bytes) -> None:
+    """LiteLLM takes the ``model`` of a query before the body's, which is the one that was checked."""
+    for pair in query.split(b"&"):
+        name = unquote_to_bytes(pair.partition(b"=")[0]).strip().lower()
+        if name in _IN_QUERY:
+            raise InvalidRequest(
+                f"The query parameter `{name.decode()}` is not taken; name the model in the body.",
+                param=name.decode(),
+                code="invalid_field",
+            )
 
 
 def other_models(payload: Payload, operation: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -88,6 +89,8 @@ class Gateway:
         Raises ``ConfigError``, naming the field or variable and what to write instead.
         """
         self.settings = settings = settings or Settings()
+        self._id = secrets.token_hex(8)
+        self._count = itertools.count()
         self._connections = Connections(settings, transport)
         self._credentials = Credentials()
         self._breakers = Breakers()
@@ -202,7 +205,7 @@ class Gateway:
         scope = dict(scope)
         scope["headers"] = headers = list(scope["headers"])
         scope[KEY] = Exchange(
-            request_id=secrets.token_hex(12),
+            request_id=f"{self._id}{next(self._count):010x}",
             method=scope["method"],
             arrived=asyncio.get_running_loop().time(),
             headers=headers,

@@ -85,6 +85,8 @@ def response_headers(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
         if name == b"content-disposition":
             disposition = _harmless_disposition(value)
         elif name == b"content-type":
+            if header(kept, name) is not None:
+                continue  # the first is what was acted on; browsers would take the last
             if not is_safe_type(value):
                 disposition = disposition or b"attachment"
                 value = b"application/octet-stream"

@@ -85,7 +85,13 @@ class Hook(Generic[P, T]):
         started = perf_counter()
         result = self._call(*args, **kwargs)
         self.note_time(perf_counter() - started)
-        if inspect.isawaitable(result):
+        return self.settled(result)
+
+    def settled(self, result: T | Awaitable[T]) -> T:
+        """The result of a ``def``, which cannot be one that is still to be awaited."""
+        if hasattr(result, "__await__"):
+            if inspect.iscoroutine(result):
+                result.close()
             raise TypeError(f"{self.name} is a plain function that returned an awaitable; make it `async def`")
         return result
 

@@ -7,8 +7,6 @@ an exception that another attempt may mend; after it the answer can only be fini
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -30,6 +28,7 @@ from .headers import header, media_type, response_headers
 from .interrupts import Deadline
 from .sse import EventSplitter, first_data, only_comments
 from .upstream.inflate import inflater
+from .upstream.reads import Reads, too_late
 
 HELD_REFUSAL = 1024 * 1024
 """The longest error answer that is held and passed on, in bytes."""
@@ -40,10 +39,6 @@ KEEP_ALIVE = b": keep-alive\n\n"
 STREAM_HEADERS: RawHeaders = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 
-def too_late() -> UpstreamTimeout:
-    return UpstreamTimeout("The upstream did not answer in time.")
-
-
 def gone_silent() -> UpstreamTimeout:
     return UpstreamTimeout("The upstream fell silent in the middle of its answer.")
 
@@ -52,16 +47,35 @@ def client_stalled() -> ClientDisconnected:
     return ClientDisconnected("the client takes no more bytes")
 
 
-@dataclass(slots=True)
 class Relay:
-    """One attempt's answer; ``deadline`` runs from before the request was sent."""
+    """One attempt's answer. Its clocks, which all move ``deadline``, run from here: before the request is sent."""
 
-    exchange: Exchange
-    send: Send
-    deadline: Deadline
-    settings: Settings
-    timeouts: Timeouts
-    _silent_at: float = float("inf")
+    __slots__ = (
+        "_answer_by",
+        "_begun",
+        "_over_at",
+        "_silent_at",
+        "deadline",
+        "exchange",
+        "send",
+        "settings",
+        "timeouts",
+    )
+
+    def __init__(
+        self, exchange: Exchange, send: Send, deadline: Deadline, settings: Settings, timeouts: Timeouts
+    ) -> None:
+        self.exchange = exchange
+        self.send = send
+        self.deadline = deadline
+        self.settings = settings
+        self.timeouts = timeouts
+        now = self._now()
+        self._begun = False
+        self._answer_by = now + timeouts.answer
+        self._silent_at = now + timeouts.first_event if exchange.streams else self._answer_by
+        self._over_at = float("inf") if timeouts.total is None else exchange.arrived + timeouts.total
+        self._watch_silence()
 
     async def answer(self, response: httpx.Response) -> None:
         """Relays a success; raises ``UpstreamRefused`` and its kin for everything else that came before commit."""
@@ -69,15 +83,19 @@ class Relay:
         headers = [(name.lower(), value) for name, value in response.headers.raw]
         kind = media_type(header(headers, b"content-type") or b"")
         self.exchange.upstream_request_id = _text(header(headers, b"x-request-id"))
-        reads = Reads(response)
-        if status >= 400:
-            raise await self._refusal(status, headers, kind, reads)
-        if 300 <= status < 400 and status != 304:
-            raise UpstreamError("The upstream answered with a redirect, which is not followed.")
-        if kind == EVENT_STREAM:
-            await self._events(status, headers, reads)
-        else:
-            await self._bytes(status, headers, reads)
+        coding = _text(header(headers, b"content-encoding")) if kind == EVENT_STREAM else None
+        reads = Reads(response, inflater(coding) if coding else None)
+        try:
+            if status >= 400:
+                raise await self._refusal(status, headers, kind, reads)
+            if 300 <= status < 400 and status != 304:
+                raise UpstreamError("The upstream answered with a redirect, which is not followed.")
+            if kind == EVENT_STREAM:
+                await self._events(status, headers, reads)
+            else:
+                await self._bytes(status, headers, reads)
+        finally:
+            await reads.settle()
 
     async def _bytes(self, status: int, headers: RawHeaders, reads: Reads) -> None:
         exchange = self.exchange
@@ -86,6 +104,8 @@ class Relay:
         if length is not None:
             start.append((b"content-length", b"%d" % length))
         chunk = await reads.next()
+        self._begun = True
+        self._over_at = min(self._over_at, self._answer_by)
         await self.send({"type": "http.response.start", "status": status, "headers": start})
         sent = 0
         while chunk is not None:
@@ -102,17 +122,15 @@ class Relay:
         await self.send({"type": "http.response.body", "body": b""})
 
     async def _events(self, status: int, headers: RawHeaders, reads: Reads) -> None:
-        inflate = inflater(_text(header(headers, b"content-encoding")) or "")
         splitter = EventSplitter(self.settings.hold_limit)
-        first = await self._first_event(reads, inflate, splitter)
+        first = await self._first_event(reads, splitter)
         self.exchange.sse = True
         start = [pair for pair in response_headers(headers) if pair[0] not in (b"cache-control", b"content-encoding")]
         await self.send({"type": "http.response.start", "status": status, "headers": start + STREAM_HEADERS})
         await self._send_events(first, splitter)
         while (chunk := await self._next_events(reads, splitter)) is not None:
-            for piece in inflate(chunk):
-                if whole := splitter.feed(piece):
-                    await self._send_events(whole, splitter)
+            if whole := splitter.feed(chunk):
+                await self._send_events(whole, splitter)
         await self._end(splitter)
 
     async def _next_events(self, reads: Reads, splitter: EventSplitter) -> bytes | None:
@@ -123,7 +141,7 @@ class Relay:
         while (chunk := await reads.next_before(self._now() + every)) == b"":
             if splitter.at_boundary:
                 await self._send(KEEP_ALIVE, more=True)
-                self.deadline.move(self._silent_at, gone_silent)
+                self._watch_silence()
         return chunk
 
     async def _end(self, splitter: EventSplitter) -> None:
@@ -142,10 +160,11 @@ class Relay:
         if how is Ending.ERROR:
             exchange.failed_in_band = True
 
-    async def _first_event(
-        self, reads: Reads, inflate: Callable[[bytes], Iterable[bytes]], splitter: EventSplitter
-    ) -> bytes:
-        """Everything up to the first read that holds a whole event; comments alone only after ``comment_hold``."""
+    async def _first_event(self, reads: Reads, splitter: EventSplitter) -> bytes:
+        """Everything up to the first read that holds a whole event; comments alone only after ``comment_hold``.
+
+        More than ``hold_limit`` bytes of comments go out at once.
+        """
         loop = asyncio.get_running_loop()
         keeping = self.settings.keepalive_comments
         until = loop.time() + (self.settings.comment_hold if keeping is None else keeping)
@@ -154,10 +173,11 @@ class Relay:
             chunk = await (reads.next_before(until) if held or keeping else reads.next())
             if chunk is None:
                 raise UpstreamUnavailable("The upstream ended its answer before the first event.")
-            for piece in inflate(chunk):
-                held += splitter.feed(piece)
+            held += splitter.feed(chunk)
             if held and (not only_comments(held) or not splitter.at_boundary):
                 _raise_if_error(held)
+                return held
+            if len(held) > self.settings.hold_limit:
                 return held
             if loop.time() >= until and (held or keeping):
                 return held or KEEP_ALIVE
@@ -166,6 +186,7 @@ class Relay:
         exchange = self.exchange
         exchange.at_boundary = splitter.at_boundary
         exchange.tail.append(events)
+        self._begun = self._begun or not only_comments(events)
         await self._send(events, more=True)
         self._await_more()
 
@@ -175,25 +196,27 @@ class Relay:
         await self.send({"type": "http.response.body", "body": body, "more_body": more})
 
     def _await_more(self) -> None:
-        self._silent_at = self.bounded(self._now() + self.timeouts.idle)
-        self.deadline.move(self._silent_at, gone_silent)
+        """Comments are no events: until the first one its own clock goes on."""
+        if self._begun:
+            self._silent_at = self._now() + self.timeouts.idle
+        self._watch_silence()
 
-    def bounded(self, at: float) -> float:
-        """``at``, or the end of the time for everything."""
-        total = self.timeouts.total
-        return at if total is None else min(at, self.exchange.arrived + total)
+    def _watch_silence(self) -> None:
+        if self._silent_at < self._over_at:
+            self.deadline.move(self._silent_at, gone_silent if self._begun else too_late)
+        else:
+            self.deadline.move(self._over_at, too_late)
 
-    def _now(self) -> float:
+    @staticmethod
+    def _now() -> float:
         return asyncio.get_running_loop().time()
 
     async def _refusal(self, status: int, headers: RawHeaders, kind: bytes, reads: Reads) -> UpstreamError:
         if status == 401 and self.exchange.upstream.auth_type != "session":
             return UpstreamCredentialError("The upstream refused the gateway's credential.")
-        inflate = inflater(_text(header(headers, b"content-encoding")) or "") if kind == EVENT_STREAM else _as_it_is
         body = b""
         while (chunk := await reads.next()) is not None:
-            for piece in inflate(chunk):
-                body += piece
+            body += chunk
             if len(body) > HELD_REFUSAL:
                 return UpstreamRefused(
                     status, (), _plain_error(status, "The upstream refused this call."), content_type=JSON
@@ -205,60 +228,6 @@ class Relay:
             content_type = JSON
             body = body if _is_object(body) else _plain_error(status, body.decode("utf-8", "replace"))
         return UpstreamRefused(status, tuple(kept.items()), body, content_type=content_type)
-
-
-class Reads:
-    """What an upstream's socket gives, read by read; its failures are translated here and nowhere else."""
-
-    __slots__ = ("_pending", "_stream")
-
-    def __init__(self, response: httpx.Response) -> None:
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        self._stream: AsyncIterator[bytes] = response.stream.__aiter__()
-        self._pending: asyncio.Task[bytes] | None = None
-
-    async def next(self) -> bytes | None:
-        """The next read, None at the end."""
-        try:
-            return await (self._pending or self._stream.__anext__())
-        except StopAsyncIteration:
-            return None
-        except Exception as error:
-            raise upstream_failure(error) from error
-        finally:
-            self._pending = None
-
-    async def next_before(self, at: float) -> bytes | None:
-        """As ``next``, but empty when nothing comes before ``at``; the read goes on meanwhile."""
-        loop = asyncio.get_running_loop()
-        if self._pending is None:
-            self._pending = loop.create_task(self._read())
-        try:
-            done, _ = await asyncio.wait({self._pending}, timeout=max(0.0, at - loop.time()))
-        except BaseException:
-            self._pending.cancel()
-            raise
-        return await self.next() if done else b""
-
-    async def _read(self) -> bytes:
-        return await self._stream.__anext__()
-
-
-def upstream_failure(error: Exception) -> UpstreamError:
-    """What a transport's exception means."""
-    if isinstance(error, UpstreamError):
-        return error
-    failure: UpstreamError
-    if isinstance(error, httpx.TimeoutException):
-        failure = too_late()
-    else:
-        failure = UpstreamUnavailable("The upstream could not be reached, or broke off.")
-    failure.reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-    return failure
-
-
-def _as_it_is(data: bytes) -> Iterable[bytes]:
-    return (data,)
 
 
 def _raise_if_error(events: bytes) -> None:
@@ -279,7 +248,8 @@ def _raise_if_error(events: bytes) -> None:
 
 
 def _plain_error(status: int, message: str) -> bytes:
-    return msgspec.json.encode({"error": {"message": message, "type": "upstream_error", "param": None, "code": status}})
+    detail = {"message": message, "type": "upstream_error", "param": None, "code": f"upstream_{status}"}
+    return msgspec.json.encode({"error": detail})
 
 
 def _is_object(body: bytes) -> bool:

@@ -14,14 +14,19 @@ def read_usage(tail: bytes) -> dict[str, Any] | None:
 
     Inside a JSON string the key's quotes would be escaped, so a text that talks about usage is never taken for it.
     """
-    found = tail.rfind(_KEY)
-    if found < 0:
-        return None
-    value = tail[found + len(_KEY) :].lstrip()
-    if not value.startswith(b":"):
+    end = len(tail)
+    while (end := tail.rfind(_KEY, 0, end)) >= 0:
+        value = tail[end + len(_KEY) :].lstrip()
+        if value.startswith(b":") and (usage := _object(value[1:].lstrip())) is not None:
+            return usage
+    return None
+
+
+def _object(value: bytes) -> dict[str, Any] | None:
+    if not value.startswith(b"{"):
         return None
     try:
-        usage, _ = _decoder.raw_decode(value[1:].decode("utf-8", "replace").lstrip())
+        usage, _ = _decoder.raw_decode(value.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
     return usage if isinstance(usage, dict) else None

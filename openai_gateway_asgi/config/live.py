@@ -14,7 +14,7 @@ CHECK_EVERY = 0.25
 """Seconds between two looks at a shared store: what one process saves is in force in all well within a second."""
 
 PATIENCE = 0.25
-"""How long, in seconds, a request waits for a store that is slow to say whether anything changed."""
+"""How long, in seconds, requests wait for one answer of a store that is slow to say whether anything changed."""
 
 FIRST_LOAD = 10.0
 """How long, in seconds, the first request waits for a configuration."""
@@ -34,12 +34,15 @@ class LiveConfig:
         self._config: GatewayConfig | None = None
         self._due = float("-inf")
         self._check: asyncio.Task[None] | None = None
+        self._asked = float("-inf")
 
     async def current(self) -> GatewayConfig:
         """Raises ``GatewayError`` where no configuration could ever be read."""
         if self._config is not None and monotonic() < self._due:
             return self._config
-        await asyncio.wait({self._checking()}, timeout=FIRST_LOAD if self._config is None else PATIENCE)
+        check = self._checking()
+        patience = FIRST_LOAD if self._config is None else max(0.0, self._asked + PATIENCE - monotonic())
+        await asyncio.wait({check}, timeout=patience)
         if self._config is None:
             raise GatewayError("The gateway's configuration cannot be read.", code="configuration_unavailable")
         return self._config
@@ -65,6 +68,7 @@ class LiveConfig:
         loop = asyncio.get_running_loop()
         if self._check is None or self._check.done() or self._check.get_loop() is not loop:
             self._check = loop.create_task(self._look())
+            self._asked = monotonic()
         return self._check
 
     async def _look(self) -> None:

@@ -47,7 +47,7 @@ def mount(gateway: ASGIApp, path: str, *, inside: ASGIApp) -> ASGIApp:
         if scope["type"] == "lifespan":
             await gateway(scope, receive, send)
             return
-        root, asked = scope.get("root_path", "").rstrip("/"), scope["path"]
+        root, asked = scope.get("root_path", ""), scope["path"]
         below = asked.removeprefix(root) if asked.startswith(root + "/") else asked
         if below == prefix or below.startswith(prefix + "/"):
             # As Starlette's Mount does it: behind a proxy that strips its own prefix, `path` comes without `root`.

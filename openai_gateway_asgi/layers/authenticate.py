@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from starlette.requests import Request
 
 from ..asgi import ASGIApp, Receive, Scope, Send
@@ -51,7 +53,7 @@ class Authenticate:
             raise HostFailure("The application failed while it handled this request.")
         return user
 
-    def _bound_oauth(self, user: User, request: Request):  # type: ignore[no-untyped-def]
+    def _bound_oauth(self, user: User, request: Request) -> Callable[[Upstream], Awaitable[str | None]] | None:
         if self._oauth_token is None:
             return None
         hook = self._oauth_token

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ..access import Access
 from ..asgi import ASGIApp, Receive, Scope, Send
+from ..errors import InvalidRequest
 from ..exchange import Exchange
+from ..models import Route
 
 
 class CheckModelAccess:
@@ -25,8 +27,18 @@ class CheckModelAccess:
             route = exchange.catalogue.find(id)
             if route is None or not await self._access.allows(exchange.user, route.model):
                 raise exchange.catalogue.missing(id)
+            _keep_to(exchange, route)
         if exchange.fallbacks:
             exchange.fallbacks = tuple(
                 [route for route in exchange.fallbacks if await self._access.allows(exchange.user, route.model)]
             )
         await self.app(scope, receive, send)
+
+
+def _keep_to(exchange: Exchange, other: Route) -> None:
+    """Upstreams that do not serve the other model as well would understand something else by its id."""
+    serving = {candidate.upstream.name for candidate in other.candidates}
+    exchange.candidates = tuple([each for each in exchange.candidates if each.upstream.name in serving])
+    exchange.fallbacks = ()
+    if not exchange.candidates:
+        raise InvalidRequest("No upstream serves all the models that the body names.", code="invalid_field")

@@ -12,9 +12,10 @@ from ..drain import Drain
 from ..exchange import Exchange
 from ..interrupts import Deadline
 from ..loops import LoopGuard
-from ..relay import Relay, too_late, upstream_failure
+from ..relay import Relay
 from ..upstream.connections import Connections, Pool
-from ..upstream.requests import Body
+from ..upstream.reads import upstream_failure
+from ..upstream.requests import Body, PreparedRequest
 
 
 class Forward:
@@ -35,8 +36,6 @@ class Forward:
         try:
             with deadline:
                 relay = Relay(exchange, send, deadline, self._settings, timeouts)
-                limit = timeouts.first_event if exchange.streams else timeouts.answer
-                deadline.move(relay.bounded(asyncio.get_running_loop().time() + limit), too_late)
                 await self._attempt(pool, exchange, relay, timeouts)
         finally:
             self._drain.leave(deadline)
@@ -60,16 +59,11 @@ def _request(pool: Pool, exchange: Exchange, timeouts: Timeouts, loops: LoopGuar
     body = exchange.upstream_payload.encode()
     endpoint = exchange.match.endpoint
     url = pool.url(exchange.upstream_path, exchange.upstream_query, keep="{" not in endpoint.template)
-    return httpx.Request(
-        exchange.method,
-        url,
-        headers=[
-            (b"host", pool.host),
-            (b"accept-encoding", b"identity"),
-            *exchange.upstream_headers,
-            loops.header(exchange.headers),
-            (b"content-length", b"%d" % len(body)),
-        ],
-        stream=Body(body),
-        extensions={"timeout": {"connect": timeouts.connect, "read": None, "write": None, "pool": None}},
-    )
+    headers = [
+        (b"host", pool.host),
+        (b"accept-encoding", b"identity"),
+        *exchange.upstream_headers,
+        loops.header(exchange.headers),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    return PreparedRequest(exchange.method, url, headers, Body(body), timeouts.connect)

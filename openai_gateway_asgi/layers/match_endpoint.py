@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..asgi import ASGIApp, Receive, Scope, Send
+from ..bodies import refuse_ambiguous_query
 from ..endpoints import match
 from ..exchange import Exchange
 from ..headers import refuse_ambiguous
@@ -18,5 +19,7 @@ class MatchEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         refuse_ambiguous(exchange.headers)
+        if exchange.query:
+            refuse_ambiguous_query(exchange.query)
         exchange.match = match(exchange.method, route_path(scope).segments)
         await self.app(scope, receive, send)

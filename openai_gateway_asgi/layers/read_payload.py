@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..asgi import ASGIApp, Receive, Scope, Send, read_body
-from ..bodies import model_id, other_models, refuse_other_routes, require_json
+from ..bodies import model_id, other_models, refuse_other_routes, refuse_routes_in_query, require_json
 from ..endpoints import Kind
 from ..errors import NotServed
 from ..exchange import Exchange
@@ -27,6 +27,8 @@ class ReadPayload:
         if endpoint.kind is not Kind.JSON_MODEL or endpoint.group or endpoint.model_at != "model":
             raise NotServed("This gateway does not serve this part of the API.")
         require_json(exchange.headers)
+        if exchange.query:
+            refuse_routes_in_query(exchange.query)
         payload = Payload.parse(await read_body(receive, self._limit))
         refuse_other_routes(payload)
         exchange.payload = payload

@@ -13,6 +13,8 @@ from ..hooks import Hook
 from ..records import Outcome, UsageRecord
 from ..usage import read_usage
 
+MODEL_CALLS = frozenset({Kind.JSON_MODEL, Kind.MULTIPART_MODEL})
+
 logger = logging.getLogger("openai_gateway_asgi")
 
 TAIL = 64 * 1024
@@ -29,7 +31,7 @@ class RecordUsage:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        if exchange.match.endpoint.kind in (Kind.MODELS, Kind.MODEL):
+        if exchange.match.endpoint.kind not in MODEL_CALLS:
             await self.app(scope, receive, send)
             return
         failure: BaseException | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
+from time import monotonic
 
 from ..asgi import ASGIApp, Receive, Scope, Send
 from ..config import Settings
@@ -12,9 +14,18 @@ from ..exchange import Exchange
 from ..models import Candidate, Route
 from ..retry_after import retry_after
 from ..upstream.breaker import Breakers
-from ..upstream.failures import ACTIONS, MAY_HAVE_ACTED, SHORT_WAIT, Action, Failure, classify, wait_before_retry
+from ..upstream.failures import (
+    ACTIONS,
+    MAY_HAVE_ACTED,
+    SHORT_WAIT,
+    SILENT,
+    Action,
+    Failure,
+    classify,
+    wait_before_retry,
+)
 from ..upstream.selection import ordered
-from ..upstream.slots import AllSlots
+from ..upstream.slots import AllSlots, Slots
 
 
 class SelectUpstream:
@@ -37,9 +48,9 @@ class SelectUpstream:
             for candidate in ordered(route.candidates):
                 if await self._answers(candidate, run, scope, receive, send):
                     return
-                if not run.may_go_on or not run.action.next:
+                if not run.may_go_on() or not run.action.next:
                     break
-            if not run.may_go_on or not run.action.fallback:
+            if not run.may_go_on() or not run.action.fallback:
                 break
         assert run.error is not None
         raise run.error
@@ -48,11 +59,12 @@ class SelectUpstream:
         """Whether this upstream answered, asked again as often as its failures allow."""
         tries = 0
         while True:
+            began = monotonic()
             error = await self._attempt(candidate, scope, receive, send)
             if error is None:
                 return True
             tries += 1
-            run.note(error)
+            run.note(error, began)
             wait = run.wait_before_retry(tries)
             if wait is None:
                 return False
@@ -64,33 +76,33 @@ class SelectUpstream:
         exchange.upstream, exchange.upstream_model = candidate.upstream, candidate.model_id
         place = (candidate.upstream.name, candidate.model_id)
         breaker = self._breakers.find(*place)
-        now = asyncio.get_running_loop().time()
-        if breaker is not None and not breaker.enter(now):
+        if breaker is not None and not breaker.enter(exchange, now := monotonic()):
             return _resting(breaker.open_until - now)
         try:
             async with self._slots.of(candidate.upstream, self._settings.queue_time):
                 exchange.attempts += 1
                 await self.app(scope, receive, send)
         except GatewayError as error:
-            self._judge(place, error)
+            self._judge(place, exchange, error)
             if exchange.committed:
                 raise
             return error
         except BaseException:
-            if breaker is not None:
-                breaker.let_go()
+            self._breakers.note_nothing(*place, exchange)
             raise
-        self._breakers.note_success(*place)
+        if exchange.failed_in_band:
+            self._breakers.note_nothing(*place, exchange)
+        else:
+            self._breakers.note_success(*place, exchange)
         return None
 
-    def _judge(self, place: tuple[str, str], error: GatewayError) -> None:
-        failure = classify(error)
-        if ACTIONS[failure].counts:
+    def _judge(self, place: tuple[str, str], exchange: Exchange, error: GatewayError) -> None:
+        if ACTIONS[classify(error)].counts:
             asked = retry_after(error.headers)
-            now = asyncio.get_running_loop().time()
-            self._breakers.note_failure(*place, now, asked if asked is not None and asked > SHORT_WAIT else None)
-        elif (breaker := self._breakers.find(*place)) is not None:
-            breaker.let_go()
+            long = asked if asked is not None and asked > SHORT_WAIT else None
+            self._breakers.note_failure(*place, exchange, monotonic(), long)
+        else:
+            self._breakers.note_nothing(*place, exchange)
 
 
 @dataclass(slots=True)
@@ -101,10 +113,14 @@ class _Run:
     settings: Settings
     error: GatewayError | None = None
     failure: Failure = Failure.CALLER
+    silence: float = 0.0
+    """Seconds spent on upstreams that did not answer in time; their limits bound it, not ``retry_time``."""
 
-    def note(self, error: GatewayError) -> None:
+    def note(self, error: GatewayError, began: float) -> None:
         """An upstream that is merely being left alone does not hide what really failed before it."""
         self.failure = classify(error)
+        if self.failure in SILENT:
+            self.silence += monotonic() - began
         if self.error is None or self.failure is not Failure.BUSY:
             self.error = error
 
@@ -112,22 +128,24 @@ class _Run:
     def action(self) -> Action:
         return ACTIONS[self.failure]
 
-    @property
-    def may_go_on(self) -> bool:
+    def may_go_on(self, wait: float = 0.0) -> bool:
+        """Whether another attempt may begin, after ``wait`` seconds."""
         exchange, settings = self.exchange, self.settings
-        late = asyncio.get_running_loop().time() - exchange.arrived > settings.retry_time
+        spent = asyncio.get_running_loop().time() - exchange.arrived - self.silence
         executed = self.failure in MAY_HAVE_ACTED and not settings.retry_executed
-        return exchange.repeatable and exchange.attempts < settings.max_attempts and not late and not executed
+        left = exchange.attempts < settings.max_attempts and spent + wait <= settings.retry_time
+        return left and exchange.repeatable and not executed
 
     def wait_before_retry(self, tries: int) -> float | None:
-        if not self.action.same or tries > self.settings.retries or not self.may_go_on or self.error is None:
+        if not self.action.same or tries > self.settings.retries or self.error is None:
             return None
-        return wait_before_retry(self.failure, self.error, tries)
+        wait = wait_before_retry(self.error, tries)
+        return wait if wait is not None and self.may_go_on(wait) else None
 
 
 def _resting(seconds: float) -> GatewayBusy:
     return GatewayBusy(
         "The upstream of this model has been failing and is left alone for a moment; try again shortly.",
         code="upstream_unavailable",
-        headers=((b"retry-after", b"%d" % max(1, round(seconds))),),
+        headers=((b"retry-after", b"%d" % max(1, math.ceil(seconds))),),
     )

@@ -12,7 +12,7 @@ from ..interrupts import ClientWatch
 
 
 class ServeAdmin:
-    """``/config``, ``/config/update``, ``/config/health``, ``/config/upstreams/{n}/models`` and ``/verify``; ``role == "admin"`` only."""
+    """``/config`` and what is below it, and ``/verify``; ``role == "admin"`` only."""
 
     def __init__(self, app: ASGIApp, *, admin: Admin, limit: int) -> None:
         self.app = app

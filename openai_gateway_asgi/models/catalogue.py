@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import Upstream
-from ..errors import DO_NOT_RETRY, GatewayError, ModelListUnavailable, ModelNotFound
+from ..errors import DO_NOT_RETRY, GatewayError, ModelListUnavailable, ModelNotFound, Unauthenticated
 from ..patterns import Patterns, compile_patterns, is_pattern, matches
 from ..rewrites.prefix import upstream_id
 from .listing import Listing, unlisted_model
@@ -31,25 +31,25 @@ class Catalogue:
     """What is known of all models at one moment. Finding one costs the same however many there are.
 
     ``listings`` are in the upstreams' order: of models with the same public id the first one's entry is shown, and
-    each upstream is a candidate. ``unknown`` are the upstreams whose list has never been seen.
+    each upstream is a candidate. ``unknown`` are the upstreams whose list has never been seen, ``closed`` those that
+    are called with the caller's own token, and this caller has none.
     """
 
-    __slots__ = ("_routes", "_unknown", "_wild", "models", "retry_after")
+    __slots__ = ("_closed", "_serving", "_unknown", "models", "retry_after")
 
-    def __init__(self, listings: Sequence[Listing], *, unknown: Sequence[Upstream] = (), retry_after: int = 1) -> None:
-        routes: dict[str, Route] = {}
-        for listing in listings:
-            for model_id, model in listing.models:
-                candidate = Candidate(listing.upstream, model_id)
-                known = routes.get(model.id)
-                if known is None:
-                    routes[model.id] = Route(model, (candidate,))
-                elif known.candidates[-1].upstream is not listing.upstream:
-                    routes[model.id] = Route(known.model, (*known.candidates, candidate))
-        self._routes = routes
-        self._wild = tuple(_Wild.of(listing) for listing in listings if _has_patterns(listing.upstream))
+    def __init__(
+        self,
+        listings: Sequence[Listing],
+        *,
+        unknown: Sequence[Upstream] = (),
+        closed: Sequence[Upstream] = (),
+        retry_after: int = 1,
+    ) -> None:
+        self._serving = tuple(_Serving.of(listing) for listing in listings)
         self._unknown = tuple(unknown)
-        self.models: tuple[Model, ...] = tuple(route.model for route in routes.values() if route.model.listed)
+        self._closed = tuple(closed)
+        self.models = _merged(listings)
+        """What ``GET /models`` shows."""
         self.retry_after = retry_after
         """Seconds until the lists that never loaded are asked again."""
 
@@ -58,53 +58,58 @@ class Catalogue:
 
         Upstreams that list it come before those that only match it.
         """
-        route = self._routes.get(id)
-        return route if not self._wild else self._with_wild(id, route)
-
-    def _with_wild(self, id: str, route: Route | None) -> Route | None:
-        found = route.candidates if route else ()
-        listed = {candidate.upstream.name for candidate in found}
-        extra = tuple(
-            Candidate(wild.upstream, model_id)
-            for wild in self._wild
-            if wild.upstream.name not in listed and (model_id := wild.serves(id)) is not None
-        )
-        if not extra:
-            return route
-        if route:
-            return Route(route.model, (*found, *extra))
-        first = next(wild for wild in self._wild if wild.upstream is extra[0].upstream)
-        return Route(unlisted_model(first.upstream, first.index, extra[0].model_id), extra)
+        found = [each for each in self._serving if id in each.listing.models]
+        found += [each for each in self._serving if each.patterns and each.matches(id)]
+        if not found:
+            return None
+        return Route(found[0].model(id), tuple([each.candidate(id) for each in found]))
 
     def missing(self, id: str) -> GatewayError:
         """What a caller is told of a model that is unknown, or not theirs: the two must look the same."""
-        if any(upstream_id(upstream.prefix_id, id) is not None for upstream in self._unknown):
+        if _any_carries(id, self._unknown):
             return ModelListUnavailable(
                 "The models of an upstream are not known yet; try again shortly.",
                 param="model",
                 headers=((b"retry-after", b"%d" % self.retry_after),),
             )
+        if _any_carries(id, self._closed):
+            return Unauthenticated("This model is called with your own bearer token, and the request has none.")
         return ModelNotFound(f"The model `{id}` does not exist or you do not have access to it.", param="model",
                              headers=DO_NOT_RETRY)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class _Wild:
-    """An upstream whose ``model_ids`` hold patterns: it serves more than it lists."""
+class _Serving:
+    """An upstream with the models it lists, and the patterns of what it serves beyond them."""
 
-    upstream: Upstream
-    index: int
+    listing: Listing
     patterns: Patterns
 
     @classmethod
-    def of(cls, listing: Listing) -> _Wild:
-        patterns = compile_patterns(filter(is_pattern, listing.upstream.model_ids))
-        return cls(listing.upstream, listing.index, patterns)
+    def of(cls, listing: Listing) -> _Serving:
+        return cls(listing, compile_patterns(filter(is_pattern, listing.upstream.model_ids)))
 
-    def serves(self, id: str) -> str | None:
-        model_id = upstream_id(self.upstream.prefix_id, id)
-        return model_id if model_id is not None and matches(self.patterns, model_id) else None
+    def matches(self, id: str) -> bool:
+        """Whether only a pattern speaks for it."""
+        own = upstream_id(self.listing.upstream.prefix_id, id)
+        return own is not None and id not in self.listing.models and matches(self.patterns, own)
+
+    def model(self, id: str) -> Model:
+        listing = self.listing
+        return listing.models.get(id) or unlisted_model(listing.upstream, listing.index, self.candidate(id).model_id)
+
+    def candidate(self, id: str) -> Candidate:
+        upstream = self.listing.upstream
+        return Candidate(upstream, upstream_id(upstream.prefix_id, id) or id)
 
 
-def _has_patterns(upstream: Upstream) -> bool:
-    return any(map(is_pattern, upstream.model_ids))
+def _merged(listings: Sequence[Listing]) -> tuple[Model, ...]:
+    merged: dict[str, Model] = {}
+    for listing in listings:
+        for id, model in listing.models.items():
+            merged.setdefault(id, model)
+    return tuple([model for model in merged.values() if model.listed])
+
+
+def _any_carries(id: str, upstreams: Sequence[Upstream]) -> bool:
+    return any(upstream_id(upstream.prefix_id, id) is not None for upstream in upstreams)

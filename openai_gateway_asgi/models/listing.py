@@ -68,7 +68,7 @@ def read_listing(upstream: Upstream, index: int, body: bytes) -> Listing:
     if upstream.model_ids:
         patterns = compile_patterns(upstream.model_ids)
         listed = (entry for entry in listed if matches(patterns, str(entry.get("id") or entry.get("name"))))
-    models = {**_public(upstream, index, listed), **static_listing(upstream, index).models}
+    models = {**static_listing(upstream, index).models, **_public(upstream, index, listed)}
     return Listing(upstream, index, models, digest_of(body))
 
 
@@ -92,10 +92,9 @@ def _public(upstream: Upstream, index: int, entries: Iterable[dict[str, Any]]) -
     models: dict[str, Model] = {}
     for entry in entries:
         id = entry.get("id") or entry.get("name")
-        if _is_model_id(id) and public_id(upstream.prefix_id, id) not in models:
+        if _is_model_id(id) and _fits(public := public_id(upstream.prefix_id, id)) and public not in models:
             listed = not (official and any(part in id for part in NOT_FOR_CHAT))
-            model = _public_model(upstream, index, id, entry, listed)
-            models[model.id] = model
+            models[public] = _public_model(upstream, index, id, entry, listed)
     return models
 
 
@@ -134,4 +133,9 @@ def _public_model(upstream: Upstream, index: int, id: str, entry: dict[str, Any]
 
 
 def _is_model_id(id: object) -> TypeGuard[str]:
-    return isinstance(id, str) and 0 < len(id) <= MAX_ID and id.isprintable() and id == id.strip()
+    return isinstance(id, str) and id != "" and id.isprintable() and id == id.strip()
+
+
+def _fits(public: str) -> bool:
+    """Whether the id can be asked for."""
+    return len(public) <= MAX_ID

@@ -56,6 +56,10 @@ def _head(part: Part) -> bytes:
     return head.encode()
 
 
+_QUOTED = str.maketrans({'"': "%22", "\\": "%5C", ";": "%3B"})
+
+
 def _quoted(filename: str) -> str:
-    """As browsers quote (WHATWG HTML, 4.10.21.8). A backslash too: readers differ on whether it escapes."""
-    return filename.replace('"', "%22").replace("\\", "%5C")
+    """As browsers quote (WHATWG HTML, 4.10.21.8), and more: to some readers a backslash escapes, and some cut a header
+    at every semicolon, so that the name of a file could name its field."""
+    return filename.translate(_QUOTED)

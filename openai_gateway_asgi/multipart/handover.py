@@ -30,7 +30,8 @@ class Handover:
 
     async def put(self, chunk: bytes) -> None:
         """``chunk`` must not be empty."""
-        await self._room_or_stall()
+        if self._slot:
+            await self._room_or_stall()
         if self._slot:
             displaced, self._slot = self._slot, b""
             await self._spool.write(displaced)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
@@ -18,7 +19,7 @@ _LINE = re.compile(rf"({_WORD}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _TYPE = re.compile(rf"{_WORD}/{_WORD}")
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _EXTENDED = re.compile(r"utf-8'[A-Za-z0-9-]*'((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*)", re.IGNORECASE)
-_NAME = re.compile(r'[^"\\]{1,256}')
+_NAME = re.compile(r'[^";\\]{1,256}')
 _CLEAN = re.compile(r"[^\x00-\x1f\x7f]*")
 _ESCAPED = re.compile(r"\\([\"\\])")
 
@@ -112,7 +113,9 @@ def _names(disposition: str) -> tuple[str, str | None]:
     if extended is not None:
         filename = _extended(extended)
     if not _NAME.fullmatch(name) or not name.isprintable():
-        raise malformed("a part's name must be 1 to 256 printable characters without quotes and backslashes")
+        raise malformed(
+            "a part's name must be 1 to 256 printable characters without quotes, semicolons and backslashes"
+        )
     if filename is not None and not _CLEAN.fullmatch(filename):
         raise malformed("a part's file name has control characters")
     return name, filename
@@ -121,13 +124,9 @@ def _names(disposition: str) -> tuple[str, str | None]:
 def _extended(value: str) -> str:
     """A value in the coding of RFC 8187."""
     matched = _EXTENDED.fullmatch(value)
-    try:
-        return unquote_to_bytes(matched[1]).decode() if matched else _refuse_extended()
-    except UnicodeDecodeError:
-        return _refuse_extended()
-
-
-def _refuse_extended() -> str:
+    if matched is not None:
+        with contextlib.suppress(UnicodeDecodeError):
+            return unquote_to_bytes(matched[1]).decode()
     raise malformed("a part's filename* is not UTF-8 in the coding of RFC 8187")
 
 

@@ -63,7 +63,7 @@ class SharedAnswer:
         finally:
             del self._positions[me]
             self._notify()
-            if not self._positions and self._task is not None:
+            if not self._positions and not self._complete and self._task is not None:
                 self._task.cancel()
 
     @property

@@ -1,12 +1,12 @@
 """The headers that make an upstream serve us: one builder for calls, model lists and checks.
 
-====================  ===========================================================================================
-``bearer``            ``Authorization: Bearer <api_key>``; Azure gets ``api-key`` instead. An empty key sends none
-``none``              nothing, on Azure too
-``session``           the caller's own bearer token; a caller without one is refused (401)
-``system_oauth``      what the host's ``oauth_token`` gives for this user
+======================  ============================================================================================
+``bearer``              ``Authorization: Bearer <api_key>``; Azure gets ``api-key`` instead. An empty key sends none
+``none``                nothing, on Azure too
+``session``             the caller's own bearer token; a caller without one is refused (401)
+``system_oauth``        what the host's ``oauth_token`` gives for this user
 ``microsoft_entra_id``  a Microsoft Entra ID token, never together with ``api-key``
-====================  ===========================================================================================
+======================  ============================================================================================
 
 It fails closed: where the kind asks for a credential and there is none, an error is raised and no request is made.
 Custom ``Upstream.headers`` replace whatever is built here under the same name.

@@ -37,6 +37,7 @@ SOVEREIGN_SCOPES = {
 
 _EARLY = 300.0  # azure-core's own margin: with less life left it asks its endpoint on every call
 _IN_FLIGHT = 5.0  # a token must outlive the way to the upstream
+_UNOBTAINABLE = "The gateway could not obtain a credential for the upstream of this model."
 _TOKEN_LIKE = re.compile(r"[\w.~+=-]{40,}")
 
 logger = logging.getLogger("openai_gateway_asgi")
@@ -139,7 +140,8 @@ class EntraTokens:
             fetch = None if now < slot.failed_until else self._required_fetch(scope, slot, now)
         token = None if fetch is None else await self._outcome(scope, fetch, now)
         if token is None:
-            raise UpstreamCredentialError("The gateway could not obtain a credential for the upstream of this model.")
+            # Without the usual x-should-retry: false, because a token endpoint may be back in a moment.
+            raise UpstreamCredentialError(_UNOBTAINABLE, headers=())
         return token.text
 
     def invalidate(self, scope: str, refused: str) -> bool:
@@ -224,10 +226,11 @@ class EntraTokens:
             if self._credential is None or self._built < generation:
                 from azure.identity import DefaultAzureCredential
 
-                # One retry and short time-outs: failures are remembered and tried again here, and a thread that
-                # hangs must end by itself.
+                # A thread that hangs must end by itself. Bad answers are not tried again there: azure-core would
+                # sleep for as long as their Retry-After says.
                 self._credential = DefaultAzureCredential(
                     retry_total=1,
+                    retry_status=0,
                     connection_timeout=self._deadline,
                     read_timeout=self._deadline,
                     process_timeout=math.ceil(self._deadline),
@@ -256,7 +259,6 @@ class EntraTokens:
                     self._remember_failure(slot)
             elif self._supersedes(token, slot.token):
                 slot.token = token
-                slot.failed_until = float("-inf")
 
     def _supersedes(self, token: _Token, kept: _Token | None) -> bool:
         if kept is None or not self._is_valid(kept, self._monotonic()):

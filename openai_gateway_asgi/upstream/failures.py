@@ -31,6 +31,7 @@ class Failure(Enum):
     SERVER_ERROR = "5xx, or an error inside the stream before its first event"
     CUT = "the connection broke before the answer"
     REFUSED = "no connection"
+    UNREACHED = "no connection in time"
     TIMEOUT = "no answer in time"
     BUSY = "the gateway's own limit for this upstream"
     CREDENTIAL = "the upstream refuses the gateway's credential, or there is none"
@@ -57,6 +58,7 @@ ACTIONS: dict[Failure, Action] = {
     Failure.SERVER_ERROR: Action(same=True, next=True, fallback=True, counts=True),
     Failure.CUT: Action(same=True, next=True, fallback=True, counts=True),
     Failure.REFUSED: Action(same=True, next=True, fallback=True, counts=True),
+    Failure.UNREACHED: Action(next=True, fallback=True, counts=True),
     Failure.TIMEOUT: Action(next=True, fallback=True, counts=True),
     Failure.BUSY: Action(next=True, fallback=True),
     Failure.CREDENTIAL: Action(next=True, fallback=True),
@@ -68,13 +70,19 @@ MAY_HAVE_ACTED = frozenset({Failure.SERVER_ERROR, Failure.CUT, Failure.TIMEOUT})
 """After these a POST may have been executed; ``Settings(retry_executed=False)`` ends the call there."""
 
 
+SILENT = frozenset({Failure.UNREACHED, Failure.TIMEOUT})
+"""An upstream that did not answer in time is not waited for again by the same call."""
+
+_TOO_LONG = ("context length", "context window", "prompt is too long")
+
+
 def classify(error: GatewayError) -> Failure:
     """The kind of a failure before commit."""
     match error:
         case UpstreamRefused():
             return _of_status(error)
         case UpstreamTimeout():
-            return Failure.TIMEOUT if error.reached else Failure.REFUSED
+            return Failure.TIMEOUT if error.reached else Failure.UNREACHED
         case UpstreamCredentialError():
             return Failure.CREDENTIAL
         case UpstreamUnavailable():
@@ -100,19 +108,20 @@ def _says_too_long(body: bytes) -> bool:
     """OpenAI's and Azure's ``context_length_exceeded``; others say it in words."""
     try:
         error = msgspec.json.decode(body)["error"]
-        return error["code"] == "context_length_exceeded" or "maximum context length" in str(error["message"])
-    except (msgspec.DecodeError, KeyError, TypeError, RecursionError):
+        message = str(error["message"]).lower()
+        return error["code"] == "context_length_exceeded" or any(words in message for words in _TOO_LONG)
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError):
         return False
 
 
-def wait_before_retry(failure: Failure, error: GatewayError, tries: int) -> float | None:
+def wait_before_retry(error: GatewayError, tries: int) -> float | None:
     """Seconds before the same upstream is asked again after ``tries`` tries; None: not again.
 
-    A ``retry-after`` decides, as far as it is short; otherwise full jitter over a doubling interval.
+    Full jitter over a doubling interval, but not before a short ``retry-after``. An upstream that asks for longer, or
+    says ``x-should-retry: false`` as the OpenAI API does, is not asked again.
     """
-    asked = retry_after(error.headers)
-    if failure is Failure.RATE_LIMITED_BRIEFLY:
-        return asked
-    if asked is not None and asked > SHORT_WAIT:
+    if (b"x-should-retry", b"false") in error.headers:
         return None
-    return random.uniform(0.0, 0.1 * 2**tries)  # noqa: S311  # spreads retries, guards nothing
+    jitter = random.uniform(0.0, 0.1 * 2**tries)  # noqa: S311  # spreads retries, guards nothing
+    asked = retry_after(error.headers) or 0.0
+    return max(asked, jitter) if asked <= SHORT_WAIT else None

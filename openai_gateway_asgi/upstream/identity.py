@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from string import punctuation
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ CHAT_ID = "chat_id"
 """The key of the host's ``context`` that becomes the chat id header."""
 
 _VISIBLE = punctuation.replace("%", "")
+"""Visible ASCII stays as it is, names excepted, where a comma would separate two."""
 
 
 def attribution(upstream: Upstream, settings: Settings) -> RawHeaders:
@@ -27,16 +29,24 @@ def attribution(upstream: Upstream, settings: Settings) -> RawHeaders:
 
 def user_info(user: User, context: Mapping[str, str], settings: Settings) -> RawHeaders:
     """Who asks, percent-encoded: what a user typed as a name can neither break a header nor begin another."""
-    values = (
-        (settings.user_name_header, quote(user.name.strip(), safe=" ")),
-        (settings.user_id_header, _encoded(user.id)),
-        (settings.user_email_header, _encoded(user.email)),
-        (settings.user_role_header, _encoded(user.role)),
-        (settings.chat_id_header, _encoded(str(context.get(CHAT_ID) or ""))),
-    )
-    return [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in values if value]
+    return [
+        (name, value)
+        for name, value in (
+            (_name(settings.user_name_header), _encoded(user.name, " ")),
+            (_name(settings.user_id_header), _encoded(user.id, _VISIBLE)),
+            (_name(settings.user_email_header), _encoded(user.email, _VISIBLE)),
+            (_name(settings.user_role_header), _encoded(user.role, _VISIBLE)),
+            (_name(settings.chat_id_header), _encoded(str(context.get(CHAT_ID) or ""), _VISIBLE)),
+        )
+        if value
+    ]
 
 
-def _encoded(value: str) -> str:
-    """Visible ASCII stays as it is."""
-    return quote(value.strip(), safe=_VISIBLE)
+@lru_cache(maxsize=64)
+def _name(header: str) -> bytes:
+    return header.lower().encode("ascii")
+
+
+@lru_cache(maxsize=4096)
+def _encoded(value: str, safe: str) -> bytes:
+    return quote(value.strip(), safe=safe).encode("ascii")

@@ -24,6 +24,7 @@ def inflater(encoding: str) -> Callable[[bytes], Iterable[bytes]]:
     stream = zlib.decompressobj(window)
 
     def inflate(data: bytes) -> Iterator[bytes]:
+        nonlocal stream
         while True:
             try:
                 piece = stream.decompress(data, PIECE)
@@ -32,7 +33,12 @@ def inflater(encoding: str) -> Callable[[bytes], Iterable[bytes]]:
             if piece:
                 yield piece
             data = stream.unconsumed_tail
-            if not data and len(piece) < PIECE:
+            if stream.eof:  # one gzip member may follow another (RFC 1952, 2.2)
+                data = stream.unused_data
+                stream = zlib.decompressobj(window)
+                if not data:
+                    return
+            elif not data and len(piece) < PIECE:
                 return
 
     return inflate

@@ -12,12 +12,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from time import monotonic
 
-from ..config import GatewayConfig, Settings, Upstream
+from ..config import GatewayConfig, Settings
 from ..errors import GatewayError, UpstreamError
 from ..models import Catalogue, Listing, read_listing
+from ..models.listing import digest_of
 from .connections import Connections
 from .credentials import Caller, Credentials
-from .list_views import Source, View
+from .list_views import Roster, Source, View
 from .requests import fetch
 
 LIST_LIMIT = 64 * 1024 * 1024
@@ -26,8 +27,8 @@ LIST_LIMIT = 64 * 1024 * 1024
 OFF_LOOP = 256 * 1024
 """Lists longer than this are read in a worker thread: decoding one would hold up every stream."""
 
-MOST_VIEWS = 1_024
-"""How many users' own lists are remembered where upstreams list per user."""
+MOST_ROSTERS = 4
+"""How many configurations are served at once: the one in force, and those that requests began with just before."""
 
 logger = logging.getLogger("openai_gateway_asgi")
 
@@ -39,31 +40,26 @@ class ModelLists:
         self._settings = settings
         self._connections = connections
         self._credentials = credentials
-        self._config: GatewayConfig | None = None
-        self._per_user: tuple[Upstream, ...] = ()
-        self._shared: dict[str, Source] = {}
-        self._views: OrderedDict[tuple[str | None, ...], View] = OrderedDict()
+        self._rosters: OrderedDict[str, Roster] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def for_call(self, config: GatewayConfig, caller: Caller | None) -> Catalogue:
         """The catalogue to route by: at once, but for the first time."""
-        view = self._view(config, caller)
+        view = self._roster(config).view(caller)
         if monotonic() < view.until:
             return view.catalogue
         return await self._renewed(view, [source for source in view.sources if source.never_asked])
 
     async def for_listing(self, config: GatewayConfig, caller: Caller | None) -> Catalogue:
         """The catalogue to show: as ``for_call``, and after a change of configuration no list from before it."""
-        view = self._view(config, caller)
+        view = self._roster(config).view(caller)
         if monotonic() < view.until and not view.outdated:
             return view.catalogue
         return await self._renewed(view, [source for source in view.sources if source.never_asked or source.outdated])
 
     def states(self, config: GatewayConfig) -> dict[str, str]:
         """How each upstream's shared list is: ``ok``, ``stale``, ``failed`` or ``unknown``, by name."""
-        if config is not self._config:
-            self._adopt(config)
-        return {name: source.state(monotonic()) for name, source in self._shared.items()}
+        return self._roster(config).states()
 
     async def aclose(self) -> None:
         loop = asyncio.get_running_loop()
@@ -72,42 +68,15 @@ class ModelLists:
             task.cancel()
         await asyncio.gather(*ours, return_exceptions=True)
 
-    def _view(self, config: GatewayConfig, caller: Caller | None) -> View:
-        if config is not self._config:
-            self._adopt(config)
-        key = tuple([self._credentials.list_scope(upstream, caller) for upstream in self._per_user])
-        view = self._views.get(key)
-        if view is None:
-            view = self._views[key] = self._new_view(config, caller)
-            if len(self._views) > MOST_VIEWS:
-                self._views.popitem(last=False)
-        elif self._per_user:
-            self._views.move_to_end(key)
-        return view
-
-    def _adopt(self, config: GatewayConfig) -> None:
-        """Carries the lists of unchanged upstreams over: good for calls, but asked for anew before they are shown."""
-        before, first = self._shared, self._config is None
-        self._config = config
-        enabled = [(index, upstream) for index, upstream in enumerate(config.upstreams) if upstream.enabled]
-        self._per_user = tuple(upstream for _, upstream in enabled if self._credentials.per_user(upstream))
-        self._shared = {}
-        for index, upstream in enabled:
-            if upstream not in self._per_user:
-                source = Source(upstream, index, self._settings)
-                self._shared[upstream.name] = source
-                if not first:
-                    source.inherit(before.get(upstream.name))
-        self._views.clear()
-
-    def _new_view(self, config: GatewayConfig, caller: Caller | None) -> View:
-        sources = []
-        for index, upstream in enumerate(config.upstreams):
-            if upstream.name in self._shared:
-                sources.append(self._shared[upstream.name])
-            elif upstream.enabled and self._credentials.list_scope(upstream, caller) is not None:
-                sources.append(Source(upstream, index, self._settings, caller))
-        return View(sources)
+    def _roster(self, config: GatewayConfig) -> Roster:
+        roster = self._rosters.get(config.version)
+        if roster is None:
+            newest = next(reversed(self._rosters.values()), None)
+            roster = Roster(config, self._settings, self._credentials, newest)
+            self._rosters[config.version] = roster
+            if len(self._rosters) > MOST_ROSTERS:
+                self._rosters.popitem(last=False)
+        return roster
 
     async def _renewed(self, view: View, awaited: Sequence[Source]) -> Catalogue:
         now = monotonic()
@@ -116,7 +85,7 @@ class ModelLists:
         needed = [task for source, task in running.items() if uncached or source in awaited]
         if needed:
             await asyncio.wait(needed)
-        await view.rebuild(self._settings, uncached=uncached)
+        await view.rebuild(uncached=uncached)
         return view.catalogue
 
     def _refresh(self, source: Source) -> asyncio.Task[None]:
@@ -130,17 +99,14 @@ class ModelLists:
         return task
 
     async def _load(self, source: Source) -> None:
-        upstream = source.upstream
-        started_for = self._config
         try:
             listing = await self._listing(source)
-        except (GatewayError, ValueError) as error:
-            code = error.code if isinstance(error, GatewayError) else "invalid_list"
+        except Exception as error:  # whatever one upstream does, it costs its own models only
             if not source.failed:
-                logger.warning("model list of upstream %r failed: %s", upstream.name, code)
-            source.fail()
+                logger.warning("model list of upstream %r failed: %s", source.upstream.name, _reason(error))
+            source.fail(outdated=source.task is not asyncio.current_task())
         else:
-            source.store(listing, outdated=started_for is not self._config)
+            source.store(listing, outdated=source.task is not asyncio.current_task())
 
     async def _listing(self, source: Source) -> Listing:
         upstream = source.upstream
@@ -157,5 +123,19 @@ class ModelLists:
         if answer.status != 200:
             raise UpstreamError(f"The upstream answered {answer.status}.")
         if len(answer.body) > OFF_LOOP:
-            return await asyncio.to_thread(read_listing, upstream, source.index, answer.body)
-        return read_listing(upstream, source.index, answer.body)
+            return await asyncio.to_thread(_read, source, answer.body)
+        return _read(source, answer.body)
+
+
+def _read(source: Source, body: bytes) -> Listing:
+    """The same list as before where the answer is: then nothing has to be built anew."""
+    known = source.listing
+    if known is not None and known.digest == digest_of(body):
+        return known
+    return read_listing(source.upstream, source.index, body)
+
+
+def _reason(error: Exception) -> str | None:
+    if isinstance(error, GatewayError):
+        return error.code
+    return "invalid_list" if isinstance(error, ValueError) else type(error).__name__

@@ -15,8 +15,13 @@ def ordered(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
     """
     if len(candidates) == 1:
         return candidates
-    weighted = any(candidate.upstream.weight is not None for candidate in candidates)
-    return sorted(candidates, key=lambda candidate: (candidate.upstream.priority, _draw(candidate) if weighted else 0))
+    drawn = {each.upstream.priority for each in candidates if each.upstream.weight is not None}
+
+    def place(candidate: Candidate) -> tuple[int, float]:
+        priority = candidate.upstream.priority
+        return (priority, _draw(candidate) if priority in drawn else 0.0)
+
+    return sorted(candidates, key=place)
 
 
 def _draw(candidate: Candidate) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
@@ -18,16 +18,25 @@ RETRY_AFTER = 1
 class Slots:
     """A counted limit with a line in front of it, first come first served, on one event loop."""
 
-    __slots__ = ("_line", "in_use", "limit")
+    __slots__ = ("_limit", "_line", "in_use")
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
         self.in_use = 0
+        self._limit = limit
         self._line: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def idle(self) -> bool:
+        return not self.in_use and not self._line
+
+    def resize(self, limit: int) -> None:
+        """A smaller limit cuts nobody off: it holds as soon as enough have left."""
+        self._limit = limit
+        self._admit()
 
     async def enter(self, patience: float) -> None:
         """Waits for a slot, ``patience`` seconds at most; then ``GatewayBusy``."""
-        if self.in_use < self.limit:
+        if self.in_use < self._limit:
             self.in_use += 1
             return
         turn = asyncio.get_running_loop().create_future()
@@ -49,32 +58,45 @@ class Slots:
 
     def leave(self) -> None:
         """Gives the slot to the next in line."""
-        while self._line:
+        self.in_use -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._line and self.in_use < self._limit:
             turn = self._line.popleft()
             if not turn.done():
                 turn.set_result(None)
-                return
-        self.in_use -= 1
+                self.in_use += 1
 
 
 class AllSlots:
-    """The slots of every upstream that has a limit, by event loop."""
+    """The slots of every upstream that has a limit, by event loop; kept while somebody holds or awaits one."""
 
     def __init__(self) -> None:
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Slots]] = WeakKeyDictionary()
 
+    def in_use(self) -> Counter[str]:
+        """How many are held, by upstream."""
+        held: Counter[str] = Counter()
+        for by_name in list(self._loops.values()):
+            held.update({name: slots.in_use for name, slots in by_name.items()})
+        return held
+
     @asynccontextmanager
     async def of(self, upstream: Upstream, patience: float) -> AsyncIterator[None]:
         """Holds one of the upstream's slots; raises ``GatewayBusy`` when none came free within ``patience`` seconds."""
-        limit = upstream.max_concurrency
-        if limit is None:
+        if upstream.max_concurrency is None:
             yield
             return
         by_name = self._loops.setdefault(asyncio.get_running_loop(), {})
-        slots = by_name.setdefault(upstream.name, Slots(limit))
-        slots.limit = limit
-        await slots.enter(patience)
+        slots = by_name.setdefault(upstream.name, Slots(upstream.max_concurrency))
+        slots.resize(upstream.max_concurrency)
         try:
-            yield
+            await slots.enter(patience)
+            try:
+                yield
+            finally:
+                slots.leave()
         finally:
-            slots.leave()
+            if slots.idle:
+                by_name.pop(upstream.name, None)

@@ -1,0 +1,87 @@
+"""What an upstream's answer gives, read by read, and what its failures mean."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+import httpx
+
+from ..errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
+
+Inflate = Callable[[bytes], Iterable[bytes]]
+
+logger = logging.getLogger("openai_gateway_asgi")
+
+
+class Reads:
+    """What an upstream's socket gives, read by read.
+
+    With ``inflate`` each read comes in pieces of bounded size.
+    """
+
+    __slots__ = ("_inflate", "_pending", "_pieces", "_stream")
+
+    def __init__(self, response: httpx.Response, inflate: Inflate | None = None) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self._stream: AsyncIterator[bytes] = response.stream.__aiter__()
+        self._inflate = inflate
+        self._pieces: Iterable[bytes] = ()
+        self._pending: asyncio.Task[bytes] | None = None
+
+    async def next(self) -> bytes | None:
+        """The next read, None at the end."""
+        try:
+            return await (self._pending or self._read())
+        except StopAsyncIteration:
+            return None
+        except Exception as error:
+            raise upstream_failure(error) from error
+        finally:
+            self._pending = None
+
+    async def next_before(self, at: float) -> bytes | None:
+        """As ``next``, but empty when nothing comes before ``at``; the read goes on meanwhile."""
+        loop = asyncio.get_running_loop()
+        if self._pending is None:
+            self._pending = loop.create_task(self._as_task())
+        done, _ = await asyncio.wait({self._pending}, timeout=max(0.0, at - loop.time()))
+        return await self.next() if done else b""
+
+    async def settle(self) -> None:
+        """Ends a read that nobody waits for any more: a stream must not be closed while it is being read."""
+        if self._pending is not None:
+            self._pending.cancel()
+            await asyncio.gather(self._pending, return_exceptions=True)
+
+    def _read(self) -> Awaitable[bytes]:
+        return self._stream.__anext__() if self._inflate is None else self._piece(self._inflate)
+
+    async def _as_task(self) -> bytes:
+        return await self._read()
+
+    async def _piece(self, inflate: Inflate) -> bytes:
+        while True:
+            for piece in self._pieces:
+                return piece
+            self._pieces = iter(inflate(await self._stream.__anext__()))
+
+
+def upstream_failure(error: Exception) -> UpstreamError:
+    """What a transport's exception means."""
+    if isinstance(error, UpstreamError):
+        return error
+    if not isinstance(error, httpx.HTTPError | OSError):
+        logger.error("the transport to an upstream raised %s", type(error).__name__, exc_info=error)
+    failure: UpstreamError
+    if isinstance(error, httpx.TimeoutException):
+        failure = too_late()
+    else:
+        failure = UpstreamUnavailable("The upstream could not be reached, or broke off.")
+    failure.reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    return failure
+
+
+def too_late() -> UpstreamTimeout:
+    return UpstreamTimeout("The upstream did not answer in time.")
