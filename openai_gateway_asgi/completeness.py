@@ -1,6 +1,7 @@
 """Whether an event stream has said that it is complete. A stream that merely stops has been cut.
 
-Looked for once, in the last events: a finish reason or ``[DONE]`` for chat, the API's own final event elsewhere.
+Looked for once, in the last events: a finish reason or ``[DONE]`` for chat, the API's own final event elsewhere. The
+quotes of the patterns cannot stand inside a JSON string, so nothing that a model writes is taken for an ending.
 """
 
 from __future__ import annotations
@@ -8,19 +9,27 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+import msgspec
+
+from .in_band import says_error
+
 _FINISH_REASON = re.compile(rb'"finish_reason"\s*:\s*"')
 _DONE = re.compile(rb"(?:^|[\r\n])data:\s?\[DONE\]")
-_ERROR = re.compile(rb'(?:^|[\r\n])(?:event:\s?error[\r\n]|data:\s?\{\s*"error"\s*:\s*[^n\s])')
+_DATA = re.compile(rb"(?:^|[\r\n])data:([^\r\n]*)")
+_MAY_SAY_ERROR = re.compile(rb'"error"\s*:\s*[^n\s]|"type"\s*:\s*"error"')
+_ERROR_EVENT = re.compile(rb"(?:^|[\r\n])event:\s?error[\r\n]")
 
 CHAT = frozenset({"createChatCompletion", "createCompletion"})
 
-FINAL_EVENTS: dict[str, tuple[bytes, ...]] = {
-    "createResponse": (b"response.completed", b"response.failed", b"response.incomplete", b"response.cancelled"),
-    "createImage": (b"image_generation.completed",),
-    "createImageEdit": (b"image_edit.completed",),
-    "createTranscription": (b"transcript.text.done",),
-    "createSpeech": (b"speech.audio.done",),
+FINAL_EVENTS: dict[str, tuple[str, ...]] = {
+    "createResponse": ("response.completed", "response.incomplete", "response.cancelled"),
+    "createImage": ("image_generation.completed",),
+    "createImageEdit": ("image_edit.completed",),
+    "createTranscription": ("transcript.text.done",),
+    "createSpeech": ("speech.audio.done",),
 }
+FAILED = "response.failed"
+"""The final event by which the Responses API says that it gave up."""
 
 
 class Ending(Enum):
@@ -32,12 +41,37 @@ class Ending(Enum):
 
 def ending(operation: str, tail: bytes) -> Ending:
     """How a stream of ``operation`` ended, by its last events."""
-    if _ERROR.search(tail):
+    if _says_error(tail) or (operation == "createResponse" and _type_of((FAILED,)).search(tail)):
         return Ending.ERROR
+    # A pattern takes its time over what may be 256 KiB; looking for a word in it does not.
+    if (done := tail.rfind(b"[DONE]")) >= 0 and _DONE.search(tail, max(0, done - 8)):
+        return Ending.COMPLETE
     if operation in CHAT:
-        if _DONE.search(tail):
-            return Ending.COMPLETE
         return Ending.WITHOUT_DONE if _FINISH_REASON.search(tail) else Ending.CUT
-    finals = FINAL_EVENTS.get(operation)
-    complete = finals is None or _DONE.search(tail) or any(final in tail for final in finals)
-    return Ending.COMPLETE if complete else Ending.CUT
+    finals = _FINALS.get(operation)
+    return Ending.COMPLETE if finals is None or finals.search(tail) else Ending.CUT
+
+
+def _says_error(tail: bytes) -> bool:
+    if b"error" not in tail:
+        return False
+    if _ERROR_EVENT.search(tail):
+        return True
+    if not _MAY_SAY_ERROR.search(tail):
+        return False
+    return any(says_error(_decoded(data)) for data in _DATA.findall(tail) if _MAY_SAY_ERROR.search(data))
+
+
+def _decoded(data: bytes) -> object:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _type_of(names: tuple[str, ...]) -> re.Pattern[bytes]:
+    alternatives = "|".join(map(re.escape, names))
+    return re.compile(rf'"type"\s*:\s*"(?:{alternatives})"'.encode())
+
+
+_FINALS = {operation: _type_of(names) for operation, names in FINAL_EVENTS.items()}

@@ -22,24 +22,25 @@ class Drain:
 
     def __init__(self) -> None:
         self.active = False
-        self._end: float | None = None
+        self._end = float("inf")
         self._under_way: set[Deadline] = set()
 
     def begin(self, within: float) -> None:
         """``within`` is in seconds. A second call can only bring the end nearer."""
         self.active = True
-        end = asyncio.get_running_loop().time() + within
-        self._end = end if self._end is None else min(end, self._end)
+        self._end = min(self._end, asyncio.get_running_loop().time() + within)
         for deadline in self._under_way:
             deadline.end_by(self._end, ended_by_drain)
 
-    def enter(self, deadline: Deadline) -> None:
-        self._under_way.add(deadline)
-        if self._end is not None:
-            deadline.end_by(self._end, ended_by_drain)
-
-    def leave(self, deadline: Deadline) -> None:
-        self._under_way.discard(deadline)
+    @contextmanager
+    def bound(self) -> Iterator[None]:
+        """Ends the block in ``GatewayDraining`` at the deadline, if draining begins while it runs."""
+        with Deadline() as deadline:
+            self._under_way.add(deadline)
+            try:
+                yield
+            finally:
+                self._under_way.discard(deadline)
 
     @contextmanager
     def on_signal(self, signum: int, within: float) -> Iterator[None]:

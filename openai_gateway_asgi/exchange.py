@@ -38,6 +38,8 @@ class Exchange:
     headers: RawHeaders
     """As they were at the door: a server may add trailers to the scope's own list while the body is read."""
     query: bytes
+    scope: Scope
+    """The request as the host's own callables see it. Without this exchange in it: a cycle would cost a collection."""
     given_user: User | None
     """Whom the host's own route has already let in (``gateway.response(user)``)."""
 
@@ -45,7 +47,6 @@ class Exchange:
     match: Match = field(init=False)  # MatchEndpoint
     user: User = field(init=False)  # Authenticate
     caller: Caller = field(init=False)  # Authenticate
-    request: Request = field(init=False)  # Authenticate
     payload: Payload = field(init=False)  # ReadPayload
     model: str = field(init=False)  # ReadPayload: the id the client asked for
     others: tuple[str, ...] = field(init=False)  # ReadPayload: more models that the body names
@@ -81,6 +82,10 @@ class Exchange:
     failed_in_band: bool = False
     """Whether the answer ended with an error event of the upstream's own."""
     upstream_request_id: str | None = None
+
+    def request(self) -> Request:
+        """For the host's callables; its body is the gateway's to read."""
+        return Request(self.scope)
 
     def fork(self) -> Exchange:
         """A copy for a call that may outlive this request."""

@@ -94,6 +94,7 @@ class Gateway:
         self._connections = Connections(settings, transport)
         self._credentials = Credentials()
         self._breakers = Breakers()
+        self._slots = AllSlots()
         self._drain = Drain()
         loops = LoopGuard()
         self._lists = ModelLists(settings, self._connections, self._credentials)
@@ -134,15 +135,13 @@ class Gateway:
                 credentials=self._credentials,
                 settings=settings,
             ),
-            Middleware(SelectUpstream, breakers=self._breakers, slots=AllSlots(), settings=settings),
+            Middleware(SelectUpstream, breakers=self._breakers, slots=self._slots, settings=settings),
             AdaptPayload,
             Middleware(
                 AttachCredential, credentials=self._credentials, settings=settings, context=hook("context", context)
             ),
         )
-        self._app = _compose(
-            chain, Forward(connections=self._connections, drain=self._drain, loops=loops, settings=settings)
-        )
+        self._app = _compose(chain, Forward(connections=self._connections, loops=loops, settings=settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -192,7 +191,13 @@ class Gateway:
         config = self._live.known
         now = monotonic()
         lists = {} if config is None else self._lists.states(config)
-        return Health.of(config, draining=self._drain.active, lists=lists, breakers=self._breakers.states(now))
+        return Health.of(
+            config,
+            draining=self._drain.active,
+            lists=lists,
+            breakers=self._breakers.states(now),
+            in_use=self._slots.in_use(),
+        )
 
     async def aclose(self) -> None:
         """Closes every connection of this event loop. A request that comes later opens its own."""
@@ -202,17 +207,18 @@ class Gateway:
         await self._connections.aclose()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, user: User | None) -> None:
-        scope = dict(scope)
-        scope["headers"] = headers = list(scope["headers"])
-        scope[KEY] = Exchange(
+        headers = list(scope["headers"])
+        scope = {**scope, "headers": headers}
+        exchange = Exchange(
             request_id=f"{self._id}{next(self._count):010x}",
             method=scope["method"],
             arrived=asyncio.get_running_loop().time(),
             headers=headers,
             query=scope.get("query_string", b""),
+            scope=scope,
             given_user=user,
         )
-        await self._app(scope, receive, send)
+        await self._app({**scope, KEY: exchange}, receive, send)
 
     def _store(self, upstreams: Iterable[Upstream] | ConfigStore | None, *, has_oauth_token: bool) -> ConfigStore:
         if isinstance(upstreams, ConfigStore):

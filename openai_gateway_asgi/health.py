@@ -14,11 +14,15 @@ from .upstream.breaker import State
 
 @dataclass(frozen=True, slots=True)
 class UpstreamHealth:
-    """``models``: the state of its list (``ok``, ``stale``, ``failed``, ``unknown``); ``breakers``: those not closed."""
+    """``models``: the state of its list (``ok``, ``stale``, ``failed``, ``unknown``); ``breakers``: those not closed.
+
+    ``in_use``: the calls under way, of an upstream with ``max_concurrency``.
+    """
 
     enabled: bool
     models: str
     breakers: Mapping[str, str]
+    in_use: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +42,14 @@ class Health:
         draining: bool,
         lists: Mapping[str, str],
         breakers: Mapping[tuple[str, str], State],
+        in_use: Mapping[str, int],
     ) -> Health:
         upstreams = {
             upstream.name: UpstreamHealth(
                 upstream.enabled,
                 lists.get(upstream.name, "unknown"),
                 {model: state.value for (name, model), state in breakers.items() if name == upstream.name},
+                in_use.get(upstream.name, 0),
             )
             for upstream in (config.upstreams if config else ())
         }
@@ -62,6 +68,8 @@ def health_app(health: Callable[[], Health]) -> ASGIApp:
         now = health()
         well = now.live if scope["path"].endswith("/live") else now.ready
         body = msgspec.json.encode({"live": now.live, "ready": now.ready, "draining": now.draining})
-        await respond(send, 200 if well else 503, body, [(b"cache-control", b"no-store")])
+        await respond(
+            send, 200 if well else 503, b"" if scope["method"] == "HEAD" else body, [(b"cache-control", b"no-store")]
+        )
 
     return app

@@ -7,7 +7,6 @@ an exception that another attempt may mend; after it the answer can only be fini
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import httpx
 import msgspec
@@ -25,8 +24,9 @@ from .errors import (
 )
 from .exchange import Exchange
 from .headers import header, media_type, response_headers
+from .in_band import error_in_events, error_in_json
 from .interrupts import Deadline
-from .sse import EventSplitter, first_data, only_comments
+from .sse import EventSplitter, only_comments
 from .upstream.inflate import inflater
 from .upstream.reads import Reads, too_late
 
@@ -53,6 +53,7 @@ class Relay:
     __slots__ = (
         "_answer_by",
         "_begun",
+        "_long",
         "_over_at",
         "_silent_at",
         "deadline",
@@ -72,6 +73,7 @@ class Relay:
         self.timeouts = timeouts
         now = self._now()
         self._begun = False
+        self._long = b""
         self._answer_by = now + timeouts.answer
         self._silent_at = now + timeouts.first_event if exchange.streams else self._answer_by
         self._over_at = float("inf") if timeouts.total is None else exchange.arrived + timeouts.total
@@ -90,6 +92,8 @@ class Relay:
                 raise await self._refusal(status, headers, kind, reads)
             if 300 <= status < 400 and status != 304:
                 raise UpstreamError("The upstream answered with a redirect, which is not followed.")
+            if self.exchange.streams and kind == b"text/html":
+                raise UpstreamError("The upstream answered with a page instead of a stream.")
             if kind == EVENT_STREAM:
                 await self._events(status, headers, reads)
             else:
@@ -104,6 +108,8 @@ class Relay:
         if length is not None:
             start.append((b"content-length", b"%d" % length))
         chunk = await reads.next()
+        if chunk is not None and chunk.startswith(b'{"error"') and (error := error_in_json(chunk)) is not None:
+            raise error
         self._begun = True
         self._over_at = min(self._over_at, self._answer_by)
         await self.send({"type": "http.response.start", "status": status, "headers": start})
@@ -148,8 +154,8 @@ class Relay:
         """The end of the events: proper only if they have said so themselves."""
         exchange = self.exchange
         rest = splitter.rest()
-        how = ending(exchange.match.endpoint.operation, b"".join(exchange.tail) + rest)
-        if how is Ending.CUT:
+        how = ending(exchange.match.endpoint.operation, self._long + b"".join(exchange.tail) + rest)
+        if how is Ending.CUT or not splitter.at_boundary:
             raise UpstreamUnavailable("The upstream's answer was cut short.")
         if rest:
             await self._send_events(rest, splitter)
@@ -175,7 +181,8 @@ class Relay:
                 raise UpstreamUnavailable("The upstream ended its answer before the first event.")
             held += splitter.feed(chunk)
             if held and (not only_comments(held) or not splitter.at_boundary):
-                _raise_if_error(held)
+                if (error := error_in_events(held)) is not None:
+                    raise error
                 return held
             if len(held) > self.settings.hold_limit:
                 return held
@@ -184,6 +191,8 @@ class Relay:
 
     async def _send_events(self, events: bytes, splitter: EventSplitter) -> None:
         exchange = self.exchange
+        if exchange.at_boundary and not splitter.at_boundary:
+            self._long = events  # the last long event: its kind stands at its beginning, too far back for the tail
         exchange.at_boundary = splitter.at_boundary
         exchange.tail.append(events)
         self._begun = self._begun or not only_comments(events)
@@ -228,23 +237,6 @@ class Relay:
             content_type = JSON
             body = body if _is_object(body) else _plain_error(status, body.decode("utf-8", "replace"))
         return UpstreamRefused(status, tuple(kept.items()), body, content_type=content_type)
-
-
-def _raise_if_error(events: bytes) -> None:
-    """An error inside a 200 stream, before anything was sent, is the error it should have been."""
-    if b'"error"' not in events:
-        return
-    try:
-        data = msgspec.json.decode(first_data(events))
-    except (msgspec.DecodeError, RecursionError):
-        return
-    if not isinstance(data, dict) or not data.get("error"):
-        return
-    error: Any = data["error"] if isinstance(data["error"], dict) else {"message": str(data["error"])}
-    code = error.get("code")
-    status = code if isinstance(code, int) and 400 <= code <= 599 else 502
-    shaped = {key: error.get(key) for key in ("message", "type", "param", "code")} | error
-    raise UpstreamRefused(status, (), msgspec.json.encode({"error": shaped}), content_type=JSON)
 
 
 def _plain_error(status: int, message: str) -> bytes:

@@ -35,6 +35,8 @@ class LiveConfig:
         self._due = float("-inf")
         self._check: asyncio.Task[None] | None = None
         self._asked = float("-inf")
+        # The version of what is stored and cannot be read: saving mends it, unless somebody has mended it already.
+        self._broken: str | None = None
 
     async def current(self) -> GatewayConfig:
         """Raises ``GatewayError`` where no configuration could ever be read."""
@@ -54,7 +56,7 @@ class LiveConfig:
 
     async def save(self, config: GatewayConfig, *, replaces: str | None) -> GatewayConfig:
         """Keeps ``config`` and puts it in force here at once. Raises ``VersionConflict``."""
-        saved = await self.store.save(config, replaces=replaces)
+        saved = await self.store.save(config, replaces=self._broken or replaces)
         self._adopt(saved)
         return saved
 
@@ -72,13 +74,16 @@ class LiveConfig:
         return self._check
 
     async def _look(self) -> None:
+        stored = None
         try:
-            if self._config is None or await self.store.version() != self._config.version:
+            stored = await self.store.version()
+            if self._config is None or stored != self._config.version:
                 self._adopt(await self.store.load())
         except Exception as error:
+            self._broken = stored if isinstance(error, ConfigError) else None
             self._note(error)
         else:
-            self.fault = None
+            self.fault = self._broken = None
         self._due = monotonic() + CHECK_EVERY if self.store.shared or self._config is None else float("inf")
 
     def _adopt(self, config: GatewayConfig) -> None:

@@ -57,7 +57,9 @@ class AttachCredential:
         ours = self._ours.get(id(upstream)) or await self._new_ours(upstream, exchange)
         theirs = self._allowed.select(exchange.headers)
         if self._settings.forward_user_info:
-            theirs += user_info(exchange.user, await self._facts(exchange), self._settings)
+            asks = user_info(exchange.user, await self._facts(exchange), self._settings)
+            said = {name for name, _ in asks}
+            theirs = [pair for pair in theirs if pair[0] not in said] + asks
         names = ours.names
         exchange.upstream_headers = [pair for pair in theirs if pair[0] not in names]
         exchange.upstream_headers += ours.headers
@@ -78,7 +80,7 @@ class AttachCredential:
 
     async def _facts(self, exchange: Exchange) -> Mapping[str, str]:
         if exchange.context is None:
-            exchange.context = {} if self._context is None else await self._context(exchange.user, exchange.request)
+            exchange.context = {} if self._context is None else await self._context(exchange.user, exchange.request())
         return exchange.context or {}
 
 

@@ -32,20 +32,18 @@ class Authenticate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        request = Request(scope)
-        exchange.user = user = exchange.given_user or await self._ask(request)
-        exchange.request = request
-        authorization = header(exchange.headers, b"authorization")
+        exchange.user = user = exchange.given_user or await self._ask(exchange)
+        headers = exchange.headers
         exchange.caller = Caller(
             user,
-            authorization=_bearer_token(authorization),
-            cookies=request.cookies if header(exchange.headers, b"cookie") else {},
-            oauth=self._bound_oauth(user, request),
+            authorization=_bearer_token(header(headers, b"authorization")),
+            cookies=exchange.request().cookies if header(headers, b"cookie") else {},
+            oauth=self._bound_oauth(user, exchange),
         )
         await self.app(scope, receive, send)
 
-    async def _ask(self, request: Request) -> User:
-        user = await self._resolve_user(request) if self._resolve_user is not None else None
+    async def _ask(self, exchange: Exchange) -> User:
+        user = await self._resolve_user(exchange.request()) if self._resolve_user is not None else None
         if user is None:
             raise Unauthenticated("You are not signed in, or your credentials are not valid.")
         if not isinstance(user, User):
@@ -53,10 +51,10 @@ class Authenticate:
             raise HostFailure("The application failed while it handled this request.")
         return user
 
-    def _bound_oauth(self, user: User, request: Request) -> Callable[[Upstream], Awaitable[str | None]] | None:
+    def _bound_oauth(self, user: User, exchange: Exchange) -> Callable[[Upstream], Awaitable[str | None]] | None:
         if self._oauth_token is None:
             return None
-        hook = self._oauth_token
+        hook, request = self._oauth_token, exchange.request()
 
         async def token(upstream: Upstream) -> str | None:
             return await hook(user, request, upstream)

@@ -8,7 +8,6 @@ import httpx
 
 from ..asgi import Receive, Scope, Send
 from ..config import Settings, Timeouts
-from ..drain import Drain
 from ..exchange import Exchange
 from ..interrupts import Deadline
 from ..loops import LoopGuard
@@ -21,9 +20,8 @@ from ..upstream.requests import Body, PreparedRequest
 class Forward:
     """Sends the request to the upstream at hand and relays its answer; whatever was opened is closed."""
 
-    def __init__(self, *, connections: Connections, drain: Drain, loops: LoopGuard, settings: Settings) -> None:
+    def __init__(self, *, connections: Connections, loops: LoopGuard, settings: Settings) -> None:
         self._connections = connections
-        self._drain = drain
         self._loops = loops
         self._settings = settings
 
@@ -32,13 +30,11 @@ class Forward:
         timeouts = exchange.upstream.timeouts or self._settings.timeouts
         pool = self._connections.lease(exchange.upstream)
         deadline = Deadline()
-        self._drain.enter(deadline)
         try:
             with deadline:
                 relay = Relay(exchange, send, deadline, self._settings, timeouts)
                 await self._attempt(pool, exchange, relay, timeouts)
         finally:
-            self._drain.leave(deadline)
             pool.release()
 
     async def _attempt(self, pool: Pool, exchange: Exchange, relay: Relay, timeouts: Timeouts) -> None:

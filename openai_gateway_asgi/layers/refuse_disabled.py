@@ -1,4 +1,4 @@
-"""The switch that stops all calls."""
+"""The switches that stop all calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from ..exchange import Exchange
 
 
 class RefuseDisabled:
-    """While the configuration says ``enabled=False``, or this process drains, every route behind this layer is a 503."""
+    """While the configuration says ``enabled=False``, or this process drains, every route behind this layer is a 503.
+
+    Calls that were let in before it began to drain may go on to its deadline, whatever they are waiting for.
+    """
 
     def __init__(self, app: ASGIApp, *, drain: Drain) -> None:
         self.app = app
@@ -20,4 +23,5 @@ class RefuseDisabled:
             raise GatewayDisabled("OpenAI API is disabled.")
         if self._drain.active:
             raise GatewayDraining("The gateway is about to restart; try again.")
-        await self.app(scope, receive, send)
+        with self._drain.bound():
+            await self.app(scope, receive, send)

@@ -25,7 +25,7 @@ from ..upstream.failures import (
     wait_before_retry,
 )
 from ..upstream.selection import ordered
-from ..upstream.slots import AllSlots, Slots
+from ..upstream.slots import AllSlots
 
 
 class SelectUpstream:
@@ -79,9 +79,11 @@ class SelectUpstream:
         if breaker is not None and not breaker.enter(exchange, now := monotonic()):
             return _resting(breaker.open_until - now)
         try:
-            async with self._slots.of(candidate.upstream, self._settings.queue_time):
-                exchange.attempts += 1
-                await self.app(scope, receive, send)
+            if candidate.upstream.max_concurrency is None:
+                await self._call(scope, receive, send)
+            else:
+                async with self._slots.of(candidate.upstream, self._settings.queue_time):
+                    await self._call(scope, receive, send)
         except GatewayError as error:
             self._judge(place, exchange, error)
             if exchange.committed:
@@ -95,6 +97,10 @@ class SelectUpstream:
         else:
             self._breakers.note_success(*place, exchange)
         return None
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        Exchange.of(scope).attempts += 1
+        await self.app(scope, receive, send)
 
     def _judge(self, place: tuple[str, str], exchange: Exchange, error: GatewayError) -> None:
         if ACTIONS[classify(error)].counts:

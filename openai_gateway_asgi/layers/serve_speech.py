@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..asgi import ASGIApp, Receive, Scope, Send, respond
+from ..asgi import ASGIApp, Message, Receive, Scope, Send, respond
 from ..config import Settings
 from ..exchange import KEY, Exchange
 from ..speech.cache import SpeechCache, Spoken, is_audio, speech_key
@@ -48,7 +48,11 @@ class ServeSpeech:
         answer = SharedAnswer(self._limit)
 
         async def call(shared_send: Send) -> None:
-            await self.app({**scope, KEY: own}, receive, shared_send)
+            async def noting(message: Message) -> None:
+                own.committed = True
+                await shared_send(message)
+
+            await self.app({**scope, KEY: own}, receive, noting)
             await self._store(key, answer)
 
         def ended() -> None:

@@ -77,7 +77,7 @@ class Connections:
 
     def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._given = transport
-        self._ssl = _ssl_context(settings)
+        self._ssl = _ssl_context(settings) if transport is None else None
         self._loops: dict[asyncio.AbstractEventLoop, dict[PoolKey, Pool]] = {}
         self._current: frozenset[PoolKey] | None = None
 

@@ -23,6 +23,10 @@ SHORT_WAIT = 2.0
 """A ``retry-after`` of up to this many seconds is waited out; for a longer one there may be a better upstream."""
 
 
+BACKOFF = 0.1
+"""Seconds; the interval that the waits are drawn from doubles with each try."""
+
+
 class Failure(Enum):
     """How an attempt failed. Whether the upstream may have acted on it, and whether it is a sign of ill health."""
 
@@ -122,6 +126,6 @@ def wait_before_retry(error: GatewayError, tries: int) -> float | None:
     """
     if (b"x-should-retry", b"false") in error.headers:
         return None
-    jitter = random.uniform(0.0, 0.1 * 2**tries)  # noqa: S311  # spreads retries, guards nothing
+    jitter = random.uniform(0.0, BACKOFF * 2**tries)  # noqa: S311  # spreads retries, guards nothing
     asked = retry_after(error.headers) or 0.0
     return max(asked, jitter) if asked <= SHORT_WAIT else None

@@ -85,12 +85,11 @@ class AllSlots:
     @asynccontextmanager
     async def of(self, upstream: Upstream, patience: float) -> AsyncIterator[None]:
         """Holds one of the upstream's slots; raises ``GatewayBusy`` when none came free within ``patience`` seconds."""
-        if upstream.max_concurrency is None:
-            yield
-            return
+        limit = upstream.max_concurrency
+        assert limit is not None
         by_name = self._loops.setdefault(asyncio.get_running_loop(), {})
-        slots = by_name.setdefault(upstream.name, Slots(upstream.max_concurrency))
-        slots.resize(upstream.max_concurrency)
+        slots = by_name.setdefault(upstream.name, Slots(limit))
+        slots.resize(limit)
         try:
             await slots.enter(patience)
             try:

@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from django.utils.module_loading import import_string
 
 from openai_gateway_asgi.contrib.django import orm_safe
 
@@ -58,13 +59,12 @@ def sign_in(name: str, *, groups: Iterable[str] = (), **fields: Any) -> str:
     """Creates a user and signs it in; returns the value of the session's cookie."""
     from django.contrib.auth import login
     from django.contrib.auth.models import Group, User
-    from django.contrib.sessions.backends.db import SessionStore
 
     account = User.objects.create(username=name, **fields)
     account.groups.set([Group.objects.get_or_create(name=group)[0] for group in groups])
     request = HttpRequest()
-    request.session = SessionStore()
-    login(request, account, backend="django.contrib.auth.backends.ModelBackend")
+    request.session = import_string(f"{settings.SESSION_ENGINE}.SessionStore")()
+    login(request, account, backend=settings.AUTHENTICATION_BACKENDS[0])
     request.session.save()
     return str(request.session.session_key)
 

@@ -43,17 +43,17 @@ def make_gateway(upstream: Recorder) -> Gateway:
 
 
 def starlette(gateway: Gateway) -> ASGIApp:
-    return Starlette(routes=[Mount("/openai", gateway)], lifespan=gateway.lifespan)
+    return Starlette(routes=[Mount("/llm", gateway)], lifespan=gateway.lifespan)
 
 
 def nested(gateway: Gateway) -> ASGIApp:
-    inner = Starlette(routes=[Mount("/inner", routes=[Mount("/openai", gateway)])])
+    inner = Starlette(routes=[Mount("/inner", routes=[Mount("/llm", gateway)])])
     return Starlette(routes=[Mount("/outer", inner)], lifespan=gateway.lifespan)
 
 
 def fastapi(gateway: Gateway) -> ASGIApp:
     app = FastAPI(lifespan=gateway.lifespan)
-    app.mount("/openai", gateway)
+    app.mount("/llm", gateway)
     return app
 
 
@@ -74,7 +74,7 @@ def fastapi_route(gateway: Gateway) -> ASGIApp:
 
 
 def django(gateway: Gateway) -> ASGIApp:
-    return mount(gateway, "/openai", inside=get_asgi_application())
+    return mount(gateway, "/llm", inside=get_asgi_application())
 
 
 def bare(gateway: Gateway) -> ASGIApp:
@@ -83,7 +83,10 @@ def bare(gateway: Gateway) -> ASGIApp:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A way to host the gateway, and the prefix that this puts before its paths."""
+    """A way to host the gateway, and the prefix that this puts before its paths.
+
+    No prefix is ``/openai``: the gateway takes a path that begins so for one of Azure's, even where it got lost.
+    """
 
     name: str
     build: Callable[[Gateway], ASGIApp]
@@ -91,11 +94,11 @@ class Host:
 
 
 HOSTS = (
-    Host("starlette", starlette, "/openai"),
-    Host("nested", nested, "/outer/inner/openai"),
-    Host("fastapi", fastapi, "/openai"),
+    Host("starlette", starlette, "/llm"),
+    Host("nested", nested, "/outer/inner/llm"),
+    Host("fastapi", fastapi, "/llm"),
     Host("fastapi-route", fastapi_route, "/ai"),
-    Host("django", django, "/openai"),
+    Host("django", django, "/llm"),
     Host("bare", bare, ""),
 )
 

@@ -1,12 +1,13 @@
 """Hosts for processes of their own: ``python -m uvicorn tests.hosts.programs:NAME``. None of them wires a lifespan.
 
-``UPSTREAM_URL`` says where the upstream is; ``unwired_script`` is run as a module and calls the gateway once.
+``UPSTREAM_URL`` says where the upstream is. Run as a module, this calls the gateway once, without a server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sys
 
 from django.core.asgi import get_asgi_application
 from fastapi import FastAPI
@@ -29,13 +30,12 @@ starlette = Starlette(routes=[Mount("/openai", gateway)])
 fastapi = FastAPI()
 fastapi.mount("/openai", gateway)
 django = mount(gateway, "/openai", inside=get_asgi_application())
-bare = Starlette(routes=[Mount("/openai", gateway)])
 
 
 async def call_once() -> None:
     body = {"model": "gpt-small", "messages": [{"role": "user", "content": "Hello?"}]}
     answer = await ask(gateway, "POST", "/v1/chat/completions", json=body)
-    print(answer.json()["choices"][0]["message"]["content"])
+    sys.stdout.write(answer.json()["choices"][0]["message"]["content"])
 
 
 if __name__ == "__main__":

@@ -152,9 +152,7 @@ async def test_the_last_path_parameter_is_the_path_of_the_api(gateway: Gateway, 
     assert (await ask(app, "GET", path, strict=False)).status == 200
 
 
-async def test_a_tenants_name_does_not_change_the_operation(
-    gateway: Gateway, upstream: Recorder
-) -> None:
+async def test_a_tenants_name_does_not_change_the_operation(gateway: Gateway, upstream: Recorder) -> None:
     app = FastAPI()
 
     @app.post("/{tenant}/ai/{path:path}")

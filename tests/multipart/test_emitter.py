@@ -19,7 +19,7 @@ from tests.multipart.forms import FILE, FILE_HEAD, MODEL, cut, field, form, read
 
 DISPOSITION = b"Content-Disposition: form-data; "
 TRICKY_FILE = (
-    DISPOSITION + b'name="file"; filename="a\\"; name=\\"model\\"; x=\\"\\\\"\r\nContent-Type: audio/mpeg',
+    DISPOSITION + b'name="file"; filename="a\\"; name=\\"model\\"; name=model; \\\\"\r\nContent-Type: audio/mpeg',
     b"\r\n--frontie\x00\xff--\r\n",
 )
 Found = dict[str, bytes]
@@ -33,7 +33,9 @@ def by_email(body: bytes, boundary: bytes) -> Found:
     for part in message.iter_parts():
         assert not part.defects
         name = part.get_param("name", header="content-disposition")
-        found[str(name)] = part.get_payload(decode=True)
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        found[str(name)] = content
     return found
 
 
@@ -97,13 +99,13 @@ async def test_the_named_field_is_replaced_and_nothing_else() -> None:
 
 
 async def test_the_whole_of_it_byte_by_byte() -> None:
-    lines = DISPOSITION + b'name=file; filename="C:\\a\\"b"; filename*=utf-8\'\'%22%5C\r\nX-Trace: secret'
+    lines = DISPOSITION + b'name=file; filename="C:\\a\\"b"; filename*=utf-8\'\'%22%5C%3B%25\r\nX-Trace: secret'
 
     body, boundary = await send_through([form((lines, b"x"), (MODEL[0] + b"\r\nContent-Length: 9", MODEL[1]))])
 
     assert body == (
         b"--%b\r\n"
-        b'Content-Disposition: form-data; name="file"; filename="%%22%%5C"\r\n\r\n'
+        b'Content-Disposition: form-data; name="file"; filename="%%22%%5C%%3B%%"\r\n\r\n'
         b"x\r\n"
         b"--%b\r\n"
         b'Content-Disposition: form-data; name="model"\r\n\r\n'

@@ -79,6 +79,7 @@ HOSTILE = {
     "endless name": (only(b'name="' + b"n" * 257 + b'"'), 400, "name must be"),
     "quote in a name": (only(b'name="a\\"b"'), 400, "name must be"),
     "backslash in a name": (only(b'name="a\\b"'), 400, "name must be"),
+    "semicolon in a name": (only(b'name="a; name=model"'), 400, "name must be"),
     "tab in a name": (only(b'name="a\tb"'), 400, "name must be"),
     "two names": (only(b"name=x; name=model"), 400, "same parameter twice"),
     "two names, one in capitals": (only(b"name=x; NAME=model"), 400, "same parameter twice"),

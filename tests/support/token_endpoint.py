@@ -28,7 +28,7 @@ class TokenEndpoint:
     """Issues ``TOKEN_STEM + "1"``, ``"2"``, ...; its attributes may be changed at any time.
 
     ``lifetime`` is in seconds, ``delay`` is how long an answer takes. ``broken`` is the body of the answer instead of a
-    token, with status ``status``. While ``gate`` is clear, requests hang.
+    token, with status ``status``, and ``Retry-After: 600`` from 500 on. While ``gate`` is clear, requests hang.
     """
 
     def __init__(self) -> None:
@@ -84,6 +84,8 @@ class TokenEndpoint:
                 try:
                     self.send_response(status)
                     self.send_header("content-type", "application/json")
+                    if status >= 500:
+                        self.send_header("retry-after", "600")
                     self.send_header("content-length", str(len(body)))
                     self.end_headers()
                     self.wfile.write(body)
