@@ -20,9 +20,10 @@ class Intake:
 
     def __init__(self, receive: Receive, limits: Limits) -> None:
         self.finished = False
+        self.size = 0
+        """Bytes read so far."""
         self._receive = receive
         self._limits = limits
-        self._size = 0
         self._loop = asyncio.get_running_loop()
         self._until = self._loop.time() + limits.duration
 
@@ -55,8 +56,8 @@ class Intake:
         return b""
 
     def _count(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._size > self._limits.total:
+        self.size += len(chunk)
+        if self.size > self._limits.total:
             raise PayloadTooLarge(f"The upload is larger than the {self._limits.total} bytes this gateway takes.")
 
     async def departure(self) -> None:

@@ -14,6 +14,9 @@ from .headers import boundary_of
 from .intake import Intake
 from .spool import Spool
 
+LOOK_AHEAD = 256 * 1024
+"""Bytes read before a call goes upstream: a body that is shorter has been found good to its end by then."""
+
 
 class Upload:
     """A form whose wanted field is known and whose files are on their way; made by ``open``.
@@ -37,16 +40,16 @@ class Upload:
 
     @classmethod
     async def open(cls, receive: Receive, content_type: bytes, rules: Rules) -> Upload:
-        """Reads until the wanted field is known and the first file begins, or to the end of the form.
+        """Reads until the wanted field is known and a file has begun, and at least ``LOOK_AHEAD`` bytes or the whole.
 
-        What stands before that, a file included, is held in a temporary file beyond its first megabyte.
+        What was read by then, a file included, is held: the first megabyte in memory, the rest in a temporary file.
         Raises ``InvalidRequest`` and its kin (400, 408, 413, 415), ``GatewayBusy`` or ``ClientDisconnected``.
         """
         boundary = boundary_of(content_type)
         intake, spool, form = Intake(receive, rules.limits), Spool(), Form(boundary, rules)
         try:
             with intake:
-                while not form.decided and (chunk := await intake.read()):
+                while not (form.decided and intake.size >= LOOK_AHEAD) and (chunk := await intake.read()):
                     form.feed(chunk)
                     await spool.write(chunk)
             if intake.finished:

@@ -132,16 +132,15 @@ class Call(httpx.AsyncByteStream):
         self.end()
 
     def end(self) -> None:
-        """Give the connection back if the exchange is over and left it clean; else close it, at once and unflushed."""
+        """Give the connection back, which closes it, at once and unflushed, unless the exchange is over and clean."""
         if self._ended:
             return
         self._ended = True
         if self._upload is not None:
             self._upload.cancel()
-        protocol, content = self._protocol, self._content
-        if content is not None and content.is_eof() and self._sent and not protocol.should_close:
-            self._connection.release()
-            protocol.rest()
+        if self._content is not None and self._sent:
+            self._connection.release()  # closed by the pool if the answer is not at its end, or more came than that
+            self._protocol.rest()
         else:
             self._connection.close()
 

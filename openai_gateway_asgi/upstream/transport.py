@@ -160,12 +160,9 @@ async def _close_with_loop(connector: TCPConnector) -> AsyncGenerator[None, None
 
 
 def _close_socket(transport: Any) -> None:
-    """Do for a transport of a closed event loop what the loop would have done after ``abort()``."""
-    if transport is None:
-        return
-    with suppress(RuntimeError):  # "Event loop is closed": all is done but the closing of the socket
-        transport.abort()
+    """Do at once what asyncio would have had the closed event loop do."""
     wire = getattr(getattr(transport, "_ssl_protocol", None), "_transport", transport)
-    if (close := getattr(wire, "_call_connection_lost", None)) is not None:
-        with suppress(RuntimeError):
+    close = getattr(wire, "_call_connection_lost", None)  # None where the loop closed it already, as uvloop's do
+    if close is not None:
+        with suppress(RuntimeError):  # "Event loop is closed", from those who are told; the socket is closed then
             close(None)

@@ -18,6 +18,7 @@ from openai_gateway_asgi.errors import (
     RequestTimeout,
 )
 from openai_gateway_asgi.multipart import Part, PartEnd, Rules, Upload
+from openai_gateway_asgi.multipart.upload import LOOK_AHEAD
 from tests.multipart.forms import (
     CONTENT_TYPE,
     FILE,
@@ -38,6 +39,7 @@ TOO_LONG = 5.0
 BIG_FILE = (FILE_HEAD, b"sound " * (MIB // 2))
 MODEL_FIRST = form(MODEL, BIG_FILE)
 MODEL_LAST = form(BIG_FILE, MODEL)
+HALF = len(MODEL_FIRST) // 2
 
 
 @pytest.fixture(autouse=True)
@@ -82,10 +84,17 @@ async def test_the_model_is_found_on_either_side_of_the_file(parts: tuple[tuple[
 
 
 async def test_the_fields_before_the_file_are_known() -> None:
-    client = Client([form(field("stream", b"false"), field("stream", b"true"), MODEL, field("language", b""), FILE)])
-    upload = await open_upload(client)
+    fields = field("stream", b"false"), field("stream", b"true"), MODEL, field("language", b"")
+    upload = await open_upload(Client([form(*fields, BIG_FILE)[:HALF]], ends=False))
 
     assert (upload.field("stream"), upload.field("language")) == (b"true", b"")
+    await upload.aclose()
+
+
+async def test_all_fields_of_a_short_form_are_known() -> None:
+    upload = await open_upload(Client(cut(form(MODEL, FILE, field("stream", b"true")), 20)))
+
+    assert upload.field("stream") == b"true"
     await upload.aclose()
 
 
@@ -98,8 +107,8 @@ async def test_a_form_without_a_file_is_read_whole() -> None:
 
 
 async def test_an_endpoint_without_a_model_streams_from_the_first_file_on() -> None:
-    whole = form(field("purpose", b"batch"), FILE, field("purpose", b"other"))
-    upload = await open_upload(Client([whole[: whole.index(b"ID3")]], ends=False), rules(wanted=None))
+    whole = form(field("purpose", b"batch"), BIG_FILE, field("purpose", b"other"))
+    upload = await open_upload(Client([whole[:HALF]], ends=False), rules(wanted=None))
 
     assert upload.field("purpose") == b"batch"
     await upload.aclose()
@@ -117,7 +126,7 @@ async def test_another_field_can_be_the_wanted_one() -> None:
 
 
 async def test_what_follows_the_model_flows_before_the_client_has_sent_all() -> None:
-    start, rest = MODEL_FIRST[:1000], MODEL_FIRST[1000:]
+    start, rest = MODEL_FIRST[:HALF], MODEL_FIRST[HALF:]
     client = Client([start], ends=False)
     upload = await open_upload(client)
     body = upload.body()
@@ -149,7 +158,7 @@ async def test_a_client_is_held_back_while_the_upstream_does_not_read(directory:
 
     await turns()
 
-    assert client.taken <= 3 * 65536
+    assert client.taken <= LOOK_AHEAD + 3 * 65536
     assert spooled(directory) == 0
     await upload.aclose()
 
@@ -188,12 +197,12 @@ async def test_an_upload_that_stalls_before_the_model_is_a_408() -> None:
 
 
 async def test_an_upload_that_stalls_on_its_way_is_a_408() -> None:
-    upload = await open_upload(Client([MODEL_FIRST[:1000]], ends=False), rules(idle=0.02))
+    upload = await open_upload(Client([MODEL_FIRST[:HALF]], ends=False), rules(idle=0.02))
     body = upload.body()
     assert b"sound" in await anext(body)
 
     with pytest.raises(RequestTimeout):
-        await anext(body)
+        await drain(body)
     await upload.aclose()
 
 
@@ -304,7 +313,7 @@ async def test_an_upstream_that_stood_still_gets_every_byte_in_order() -> None:
 
 
 async def test_a_failing_server_fails_the_body() -> None:
-    messages: Iterator[bytes] = iter([MODEL_FIRST[:1000]])
+    messages: Iterator[bytes] = iter([MODEL_FIRST[:HALF]])
 
     async def receive() -> dict[str, object]:
         for body in messages:
@@ -359,7 +368,7 @@ async def test_closing_is_complete_even_when_it_is_cancelled(directory: Path) ->
 
 
 async def test_closing_frees_whoever_still_waits_for_the_body() -> None:
-    upload = await open_upload(Client([MODEL_FIRST[:1000]], ends=False))
+    upload = await open_upload(Client([MODEL_FIRST[:HALF]], ends=False))
     waiting = asyncio.create_task(drain(upload.body()))
     await turns()
 

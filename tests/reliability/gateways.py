@@ -91,7 +91,9 @@ async def call(gateway: Any, body: Any = None, headers: Mapping[str, str] = ANN,
 
 
 def talk(gateway: Any, body: Any = None, headers: Mapping[str, str] = ANN, **options: Any) -> Conversation:
-    return Conversation(gateway, "POST", CHAT, json=chat(stream=True) if body is None else body, headers=headers, **options)
+    return Conversation(
+        gateway, "POST", CHAT, json=chat(stream=True) if body is None else body, headers=headers, **options
+    )
 
 
 async def healthy(gateway: Gateway) -> dict[str, Any]:

@@ -310,9 +310,7 @@ async def test_what_may_have_been_executed_is_not_repeated_where_the_settings_sa
 ) -> None:
     upstream = Recorder()
     upstream.host("a.test").answer("/chat/completions", failure)
-    gateway = make_gateway(
-        over(upstream, "a", "b"), transport=upstream.transport(), settings={"retry_executed": False}
-    )
+    gateway = make_gateway(over(upstream, "a", "b"), transport=upstream.transport(), settings={"retry_executed": False})
 
     await call(gateway)
 

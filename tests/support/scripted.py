@@ -64,7 +64,7 @@ class Received:
 
 
 class Connection(asyncio.StreamReaderProtocol):
-    """One accepted connection; ``closed()`` waits until the peer has ended it, by FIN or by RST."""
+    """One accepted connection. ``peer_gone`` is set by the peer's FIN or RST, and when the script itself ends it."""
 
     def __init__(self, number: int, serve: Callable[[Connection], Awaitable[None]]) -> None:
         super().__init__(asyncio.StreamReader(limit=2**20), self._connected)
@@ -76,7 +76,7 @@ class Connection(asyncio.StreamReaderProtocol):
         self._serve = serve
 
     async def closed(self, within: float = 1.0) -> float:
-        """Wait until the peer has ended the connection; when that was seen, on ``loop.time()``."""
+        """Wait for ``peer_gone``; when that was, on ``loop.time()``."""
         async with asyncio.timeout(within):
             await self.peer_gone.wait()
         assert self.peer_gone_at is not None

@@ -30,6 +30,12 @@ async def transport() -> AsyncIterator[AiohttpTransport]:
         yield made
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(1):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in the kernel
+            await asyncio.sleep(0.001)
+
+
 class Streamed(httpx.AsyncByteStream):
     """A request body that is streamed: its pieces, then what ``then`` does."""
 
@@ -48,10 +54,13 @@ class Streamed(httpx.AsyncByteStream):
 class Stalled(Streamed):
     """A request body that gives its pieces and then neither more nor an end."""
 
+    stalled = False
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             for piece in self.pieces:
                 yield piece
+            self.stalled = True
             await asyncio.Event().wait()
         finally:
             self.ended = True
@@ -295,6 +304,25 @@ async def test_closing_after_the_last_byte_keeps_the_connection(transport: Aioht
         assert len(upstream.connections) == 1
 
 
+async def test_closing_twice_does_not_touch_the_next_call_on_the_connection(transport: AiohttpTransport) -> None:
+    gate = {0: asyncio.Event()}
+    async with ScriptedUpstream(answer(), sse(b"data: 1\n\n", gates=gate)) as upstream:
+        first = await transport.handle_async_request(request(upstream.url))
+        assert [piece async for piece in stream(first)] == [b"{}"]
+        second = await transport.handle_async_request(request(upstream.url))
+        await stream(first).aclose()
+        gate[0].set()
+
+        assert [piece async for piece in stream(second)] == [b"data: 1\n\n"]
+        assert len(upstream.connections) == 1
+
+
+async def test_an_answer_that_asks_for_it_closes_its_connection(transport: AiohttpTransport) -> None:
+    async with ScriptedUpstream(answer(200, ((b"Connection", b"close"),))) as upstream:
+        await fetch(transport, request(upstream.url))
+        await upstream.connections[0].closed(PROMPT)
+
+
 async def test_closing_before_the_end_closes_the_socket(transport: AiohttpTransport) -> None:
     gate = {1: asyncio.Event()}
     async with ScriptedUpstream(sse(b"data: 1\n\n", b"data: 2\n\n", gates=gate)) as upstream:
@@ -459,9 +487,9 @@ async def test_an_answer_that_breaks_in_its_middle_gives_what_came_and_then_the_
 
 async def test_what_came_before_a_break_is_given_although_it_is_read_after(transport: AiohttpTransport) -> None:
     async with ScriptedUpstream(sse(b"data: 1\n\n", ending="cut")) as upstream:
+        before = open_sockets()
         response = await transport.handle_async_request(request(upstream.url))
-        await upstream.connections[0].closed()
-        await asyncio.sleep(0)
+        await until(lambda: open_sockets() == before)
 
         pieces = aiter(stream(response))
         assert await anext(pieces) == b"data: 1\n\n"
@@ -581,9 +609,18 @@ async def test_cancelling_before_the_headers_closes_the_socket(transport: Aiohtt
 
 async def test_cancelling_between_chunks_closes_the_socket(transport: AiohttpTransport) -> None:
     async with ScriptedUpstream(sse(b"data: 1\n\n", ending="open")) as upstream:
-        task = asyncio.create_task(fetch(transport, request(upstream.url)))
-        await upstream.until_requests(1)
-        await asyncio.sleep(0.01)
+        came: list[bytes] = []
+
+        async def read() -> None:
+            response = await transport.handle_async_request(request(upstream.url))
+            try:
+                async for piece in stream(response):
+                    came.append(piece)
+            finally:
+                await stream(response).aclose()
+
+        task = asyncio.create_task(read())
+        await until(lambda: came == [b"data: 1\n\n"])
 
         assert await cancelled(task) < PROMPT
         await upstream.connections[0].closed(PROMPT)
@@ -613,17 +650,14 @@ async def test_cancelling_at_any_step_leaves_nothing_and_the_transport_healthy(t
                 await asyncio.sleep(0)
             await cancelled(task)
         assert (await fetch(transport, request(upstream.url)))[0] == 200
-        await asyncio.sleep(0.02)
-
-        assert upstream.open <= 1
+        await until(lambda: upstream.open <= 1)
 
 
 async def test_cancelling_a_stalled_client_upload_ends_at_once(transport: AiohttpTransport) -> None:
     async with ScriptedUpstream(scripted.hang) as upstream:
         body = Stalled(b"some")
         task = asyncio.create_task(fetch(transport, request(upstream.url, "POST", stream=body)))
-        await upstream.until_requests(1)
-        await asyncio.sleep(0.01)
+        await until(lambda: body.stalled)
 
         assert await cancelled(task) < PROMPT
         await upstream.connections[0].closed(PROMPT)
@@ -647,12 +681,10 @@ async def test_cancelling_an_upload_that_the_upstream_does_not_read_closes_the_s
         before = open_sockets()
         task = asyncio.create_task(fetch(transport, request(upstream.url, "POST", **body)))
         await upstream.until_requests(1)
-        await asyncio.sleep(0.05)
         assert open_sockets() == before + 2  # both ends are ours
 
         assert await cancelled(task) < PROMPT
-        await asyncio.sleep(0.01)
-        assert open_sockets() == before + 1
+        await until(lambda: open_sockets() == before + 1)
         gate.set()
 
 
@@ -664,11 +696,36 @@ async def test_an_early_refusal_is_returned_and_stops_the_upload(transport: Aioh
     async with ScriptedUpstream(scripted.early_answer(413)) as upstream:
         response = await transport.handle_async_request(request(upstream.url, "POST", stream=body))
         assert response.status_code == 413
-        await asyncio.sleep(0.01)
-        assert body.ended
+        await until(lambda: body.ended)
 
         assert b"".join([piece async for piece in stream(response)]) == b'{"error": {}}'
         await upstream.connections[0].closed()
+
+
+async def test_an_upload_that_is_complete_by_its_length_need_not_end_for_its_connection_to_be_used_again(
+    transport: AiohttpTransport,
+) -> None:
+    async with ScriptedUpstream(answer()) as upstream:
+        for _ in range(2):
+            made = request(upstream.url, "POST", stream=Stalled(b"123456"), headers={"Content-Length": "6"})
+            assert await fetch(transport, made) == (200, b"{}")
+
+        assert len(upstream.connections) == 1
+
+
+async def test_an_upload_whose_connection_breaks_is_a_network_error(transport: AiohttpTransport) -> None:
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                yield b"x" * 2**16
+                await asyncio.sleep(0)
+
+    async def reset_unread(call: Call) -> None:
+        call.reset()
+
+    async with ScriptedUpstream(reset_unread) as upstream:
+        with pytest.raises(httpx.NetworkError):
+            await fetch(transport, request(upstream.url, "POST", stream=Endless()))
 
 
 async def test_an_early_acceptance_lets_the_upload_go_on(transport: AiohttpTransport) -> None:
@@ -734,9 +791,11 @@ async def test_closing_the_transport_ends_calls_and_idle_connections() -> None:
         await fetch(transport, request(upstream.url))
         waiting = asyncio.create_task(fetch(transport, request(upstream.url)))
         await upstream.until_requests(2)
-        reading = asyncio.create_task(fetch(transport, request(upstream.url)))
-        await upstream.until_requests(3)
-        await asyncio.sleep(0.01)
+        response = await transport.handle_async_request(request(upstream.url))
+        pieces = aiter(stream(response))
+        await anext(pieces)
+        reading = asyncio.ensure_future(anext(pieces))
+        await asyncio.sleep(0)
 
         await transport.aclose()
         await transport.aclose()

@@ -1,0 +1,210 @@
+"""A breaker's life, seen from outside: what the upstream is asked, what clients get, what administrators see."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from openai_gateway_asgi import Gateway
+from openai_gateway_asgi.upstream import breaker
+from tests.reliability.gateways import MODEL, assert_error, call, chat, healthy, make_gateway, named, over, talk
+from tests.support.answers import chat_events
+from tests.support.recorder import Answer, Recorded, Recorder, error_answer, json_answer, sse, stream_answer
+
+OK = json_answer({"id": "1"})
+DOWN = error_answer(500)
+ONE_TRY = {"retries": 0}
+COOL_DOWN = 0.2
+
+
+@pytest.fixture(autouse=True)
+def _short_cool_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker, "FIRST_COOL_DOWN", COOL_DOWN)
+
+
+@pytest.fixture
+def upstream() -> Recorder:
+    return Recorder()
+
+
+def gateway_to(upstream: Recorder, *names: str, **options: Any) -> Gateway:
+    return make_gateway(over(upstream, *(names or "a")), transport=upstream.transport(), settings=ONE_TRY, **options)
+
+
+async def open_breaker(gateway: Gateway, upstream: Recorder) -> None:
+    upstream.host("a.test").answer("/chat/completions", DOWN)
+    for _ in range(breaker.FAILURES):
+        await call(gateway)
+    assert await breakers(gateway) == {MODEL: "open"}
+    upstream.requests.clear()
+
+
+async def breakers(gateway: Gateway) -> Any:
+    return (await healthy(gateway))["a"]["breakers"]
+
+
+async def until_half_open(gateway: Gateway) -> None:
+    async with asyncio.timeout(2):
+        while await breakers(gateway) != {MODEL: "half_open"}:
+            await asyncio.sleep(0.005)
+
+
+async def test_an_upstream_that_keeps_failing_is_left_alone(upstream: Recorder) -> None:
+    gateway = gateway_to(upstream)
+    await open_breaker(gateway, upstream)
+
+    answer = await call(gateway)
+
+    assert_error(answer, 503, "upstream_unavailable")
+    assert answer.header("retry-after") == "1"
+    assert upstream.requests == []
+
+
+async def test_the_next_upstream_answers_meanwhile(upstream: Recorder) -> None:
+    gateway = gateway_to(upstream, "a", "b")
+    await open_breaker(gateway, upstream)
+
+    assert (await call(gateway)).status == 200
+    assert [request.host for request in upstream.requests] == ["b.test"]
+
+
+async def test_a_recovery_is_noticed_by_one_probe(upstream: Recorder) -> None:
+    gateway = gateway_to(upstream)
+    await open_breaker(gateway, upstream)
+    probed = asyncio.Event()
+
+    async def slowly(request: Recorded) -> Answer:
+        await probed.wait()
+        return OK
+
+    upstream.host("a.test").answer("/chat/completions", slowly)
+    await until_half_open(gateway)
+
+    probe = asyncio.create_task(call(gateway))
+    await upstream.until_requests(1)
+    others = [await call(gateway) for _ in range(5)]
+    probed.set()
+
+    assert [answer.status for answer in others] == [503] * 5
+    assert (await probe).status == 200
+    assert len(upstream.requests) == 1
+    assert await breakers(gateway) == {}
+    assert (await call(gateway)).status == 200
+
+
+async def test_a_probe_that_fails_starts_the_cool_down_again(upstream: Recorder) -> None:
+    gateway = gateway_to(upstream)
+    await open_breaker(gateway, upstream)
+    await until_half_open(gateway)
+
+    assert_error(await call(gateway), 500)
+
+    assert await breakers(gateway) == {MODEL: "open"}
+    assert_error(await call(gateway), 503)
+    assert len(upstream.requests) == 1
+
+
+async def test_a_probe_whose_client_leaves_decides_nothing(upstream: Recorder) -> None:
+    gateway = gateway_to(upstream)
+    await open_breaker(gateway, upstream)
+
+    async def never(request: Recorded) -> Answer:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    upstream.host("a.test").answer("/chat/completions", never)
+    await until_half_open(gateway)
+    async with talk(gateway, chat()) as probing:
+        await upstream.until_requests(1)
+        probing.disconnect()
+        await probing.ended()
+
+    assert await breakers(gateway) == {MODEL: "half_open"}
+    upstream.host("a.test").answer("/chat/completions", OK)
+    assert (await call(gateway)).status == 200
+    assert await breakers(gateway) == {}
+
+
+async def test_a_probe_with_a_fault_of_its_own_decides_nothing(upstream: Recorder) -> None:
+    gateway = gateway_to(upstream)
+    await open_breaker(gateway, upstream)
+    await until_half_open(gateway)
+    upstream.host("a.test").answer("/chat/completions", error_answer(400))
+
+    assert (await call(gateway)).status == 400
+    assert await breakers(gateway) == {MODEL: "half_open"}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 413, 422])
+async def test_errors_of_callers_never_trip_it(upstream: Recorder, status: int) -> None:
+    gateway = gateway_to(upstream)
+    upstream.answer("/chat/completions", error_answer(status))
+    for _ in range(3 * breaker.FAILURES):
+        assert (await call(gateway)).status == status
+    assert await breakers(gateway) == {}
+
+
+async def test_clients_that_leave_never_trip_it(upstream: Recorder) -> None:
+    gateway = gateway_to(upstream)
+    waiting = asyncio.Event()
+
+    async def endless() -> Any:
+        yield chat_events(chat())[1]
+        await waiting.wait()
+
+    upstream.answer("/chat/completions", lambda _: stream_answer(endless()))
+    for _ in range(2 * breaker.FAILURES):
+        async with talk(gateway) as talking:
+            await talking.receive_start()
+    assert await breakers(gateway) == {}
+
+
+async def test_streams_that_are_cut_after_their_first_event_count(upstream: Recorder) -> None:
+    gateway = gateway_to(upstream)
+
+    async def breaks() -> Any:
+        yield chat_events(chat())[1]
+        raise httpx.ReadError("")
+
+    upstream.answer("/chat/completions", lambda _: stream_answer(breaks()))
+    for _ in range(breaker.FAILURES):
+        assert b"event: error" in (await call(gateway, chat(stream=True))).body
+
+    assert await breakers(gateway) == {MODEL: "open"}
+
+
+async def test_an_error_event_late_in_a_stream_neither_trips_nor_heals_it(upstream: Recorder) -> None:
+    gateway = gateway_to(upstream)
+    await open_breaker(gateway, upstream)
+    await until_half_open(gateway)
+    late = [chat_events(chat())[1], sse({"error": {"message": "No.", "code": "server_error"}})]
+    upstream.host("a.test").answer("/chat/completions", stream_answer(late))
+
+    assert (await call(gateway, chat(stream=True))).status == 200
+    assert await breakers(gateway) == {MODEL: "half_open"}
+
+
+async def test_it_is_of_one_model_at_one_upstream(upstream: Recorder) -> None:
+    models = (MODEL, "other")
+    upstreams = [named("a", models=models), named("b", models=models)]
+    gateway = make_gateway(upstreams, transport=upstream.transport(), settings=ONE_TRY)
+    upstream.host("a.test").answer("/chat/completions", *[DOWN] * breaker.FAILURES, OK)
+    for _ in range(breaker.FAILURES):
+        await call(gateway)
+
+    assert (await healthy(gateway))["a"]["breakers"] == {MODEL: "open"}
+    assert (await healthy(gateway))["b"]["breakers"] == {}
+    upstream.requests.clear()
+    await call(gateway, chat(model="other"))
+    assert [request.host for request in upstream.requests] == ["a.test"]
+
+
+async def test_users_do_not_see_it(upstream: Recorder) -> None:
+    from tests.reliability.gateways import ANN
+    from tests.support.asgi import ask
+
+    gateway = gateway_to(upstream)
+    assert_error(await ask(gateway, "GET", "/v1/config/health", headers=ANN), 403)
