@@ -354,28 +354,34 @@ ADMIN_ENDPOINTS = (
 """What is not OpenAI's: the gateway's own routes."""
 
 GROUPS = frozenset(endpoint.group for endpoint in ENDPOINTS) - {""}
-"""Every name by which a setting can turn on a group of stored objects."""
+"""Every group of stored objects that operations belong to."""
+
+PASSTHROUGH = "passthrough"
+"""The group of the paths that a host opens by hand."""
+
+OPENABLE = GROUPS | {PASSTHROUGH, "prompts"}
+"""Every name by which a setting can turn on a group; stored prompts are named in bodies and have no path."""
 
 
 @dataclass(slots=True)
-class _Node:
+class Node:
     """One position in a path: the words that may follow, else a parameter, and the operations that end here."""
 
-    words: dict[str, _Node] = field(default_factory=dict)
+    words: dict[str, Node] = field(default_factory=dict)
     param: str = ""
-    after_param: _Node | None = None
+    after_param: Node | None = None
     matches: dict[str, Match] = field(default_factory=dict)
 
-    def below(self, part: str) -> _Node:
+    def below(self, part: str) -> Node:
         if not part.startswith("{"):
-            return self.words.setdefault(part, _Node())
+            return self.words.setdefault(part, Node())
         self.param = part[1:-1]
-        self.after_param = self.after_param or _Node()
+        self.after_param = self.after_param or Node()
         return self.after_param
 
 
-def match(method: str, segments: tuple[str, ...]) -> Match:
-    """The operation at a canonical path, as clients of OpenAI and of Azure write it.
+def match(method: str, segments: tuple[str, ...], table: Node | None = None) -> Match:
+    """The operation at a canonical path, as clients of OpenAI and of Azure write it; ``table`` stands for our own.
 
     HEAD is served where GET is. Raises ``NotFound`` for a path that is not in the table, ``MethodNotAllowed`` with
     the ``allow`` header, and ``InvalidRequest`` for an encoded slash outside the id of a model.
@@ -384,7 +390,7 @@ def match(method: str, segments: tuple[str, ...]) -> Match:
         segments = without_version(segments[1:])
     if segments and segments[0] == "deployments":
         return _match_deployment(method, segments[1:])
-    matches, params = _find(segments)
+    matches, params = _find(segments, table or _ROOT)
     found = _of_method(method, matches)
     if not params:
         return found
@@ -396,8 +402,7 @@ def upstream_path(endpoint: Endpoint, params: Mapping[str, str]) -> str:
     return endpoint.template.format_map({name: quote_segment(value) for name, value in params.items()})
 
 
-def _find(segments: tuple[str, ...]) -> tuple[Mapping[str, Match], dict[str, str]]:
-    node = _ROOT
+def _find(segments: tuple[str, ...], node: Node) -> tuple[Mapping[str, Match], dict[str, str]]:
     params: dict[str, str] = {}
     for index, segment in enumerate(segments):
         word = node.words.get(segment)
@@ -406,7 +411,7 @@ def _find(segments: tuple[str, ...]) -> tuple[Mapping[str, Match], dict[str, str
             continue
         # A word of the API in other letters is no id: servers that ignore case would take it for the word.
         if node.after_param is None or segment.lower() in node.words:
-            raise _unknown_path()
+            raise unknown_path()
         if node.param == "model":
             params["model"] = "/".join(segments[index:])
             return node.after_param.matches, params
@@ -424,7 +429,7 @@ def _match_deployment(method: str, segments: tuple[str, ...]) -> Match:
         if matches is not None and len(segments) > depth:
             found = _of_method(method, matches)
             return Match(found.endpoint, {"deployment": "/".join(segments[:-depth])}, found.path)
-    raise _unknown_path()
+    raise unknown_path()
 
 
 def _of_method(method: str, matches: Mapping[str, Match]) -> Match:
@@ -432,17 +437,19 @@ def _of_method(method: str, matches: Mapping[str, Match]) -> Match:
     if found is not None:
         return found
     if not matches:
-        raise _unknown_path()
+        raise unknown_path()
     allow = ", ".join(sorted(matches))
     raise MethodNotAllowed(f"This path takes {allow} only.", headers=((b"allow", allow.encode()),))
 
 
-def _unknown_path() -> NotFound:
+def unknown_path() -> NotFound:
+    """What is not served, or not to this user: the two look the same."""
     return NotFound("There is no such path. The gateway serves those of the OpenAI API, with or without a leading /v1.")
 
 
-def _tree(endpoints: Iterable[Endpoint]) -> _Node:
-    root = _Node()
+def tree(endpoints: Iterable[Endpoint]) -> Node:
+    """Operations by their paths."""
+    root = Node()
     for endpoint in endpoints:
         node = root
         for part in endpoint.template[1:].split("/"):
@@ -456,7 +463,7 @@ def _by_method(endpoint: Endpoint) -> dict[str, Match]:
     return {"GET": found, "HEAD": found} if endpoint.method == "GET" else {endpoint.method: found}
 
 
-_ROOT = _tree(ENDPOINTS + ADMIN_ENDPOINTS)
+_ROOT = tree(ENDPOINTS + ADMIN_ENDPOINTS)
 _DEPLOYMENTS = {
     tuple(endpoint.template[1:].split("/")): _by_method(endpoint) for endpoint in ENDPOINTS if endpoint.azure_deployment
 }

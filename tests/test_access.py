@@ -63,7 +63,7 @@ async def test_the_bulk_form_is_asked_once_and_keeps_the_order(kind: str) -> Non
     assert asked == [(USER, MODELS)]
 
 
-@pytest.mark.parametrize("make", [list, tuple, set, iter, lambda models: {model: 1 for model in models}])
+@pytest.mark.parametrize("make", [list, tuple, set, iter, lambda models: dict.fromkeys(models, 1)])
 async def test_any_collection_of_models_will_do(make: Any) -> None:
     rule = access(None, lambda user, models: make(models[1:]))
     assert [model.id for model in await rule.visible(USER, MODELS)] == ["m2", "m3"]

@@ -124,7 +124,14 @@ class _WithStatus(Exception):
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize(
     "error",
-    [ValueError("secret"), TimeoutError("secret"), _WithStatus(200), _WithStatus(302), _WithStatus(999), _WithStatus("403")],
+    [
+        ValueError("secret"),
+        TimeoutError("secret"),
+        _WithStatus(200),
+        _WithStatus(302),
+        _WithStatus(999),
+        _WithStatus("403"),
+    ],
 )
 async def test_anything_else_is_logged_and_becomes_a_500(
     error: Exception, is_async: bool, caplog: pytest.LogCaptureFixture
@@ -164,7 +171,7 @@ async def test_what_does_not_block_earns_none(caplog: pytest.LogCaptureFixture) 
         await asyncio.sleep(0.005)
 
     await hook(waits, slow=0.001)()
-    await hook(in_thread(lambda: time.sleep(0.005)), slow=0.001)()
+    await hook(in_thread(time.sleep), slow=0.001)(0.005)
     await hook(lambda: None)()
     assert caplog.records == []
 
@@ -179,6 +186,6 @@ async def test_in_thread_runs_elsewhere_and_keeps_name_arguments_and_exceptions(
     total, thread = await threaded(1, more=2)
     assert total == 3
     assert thread != threading.current_thread().name
-    assert threaded.__name__ == "where"  # type: ignore[attr-defined]
+    assert threaded.__name__ == "where"
     with pytest.raises(ValueError, match="negative"):
         await threaded(-1)

@@ -24,7 +24,7 @@ class ServeSpeech:
         self._cache = cache
         self._credentials = credentials
         self._limit = settings.speech_entry_bytes
-        self._under_way: dict[str, SharedAnswer] = {}
+        self._under_way: dict[tuple[str, ...], SharedAnswer] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -36,13 +36,15 @@ class ServeSpeech:
         if spoken is not None:
             await respond(send, 200, spoken.audio, content_type=spoken.content_type)
             return
-        answer = self._under_way.get(key)
+        # A fallback may answer as well, and not everyone is allowed the same ones.
+        place = (key, *(route.model.id for route in exchange.fallbacks))
+        answer = self._under_way.get(place)
         if answer is not None and answer.joinable:
             await answer.follow(send)
         else:
-            await self._lead(key, scope, receive, send)
+            await self._lead(place, scope, receive, send)
 
-    async def _lead(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _lead(self, place: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         own = exchange.fork()
         answer = SharedAnswer(self._limit)
@@ -53,13 +55,14 @@ class ServeSpeech:
                 await shared_send(message)
 
             await self.app({**scope, KEY: own}, receive, noting)
-            await self._store(key, answer)
+            if own.served is own.resolved:
+                await self._store(place[0], answer)
 
         def ended() -> None:
-            if self._under_way.get(key) is answer:
-                del self._under_way[key]
+            if self._under_way.get(place) is answer:
+                del self._under_way[place]
 
-        self._under_way[key] = answer
+        self._under_way[place] = answer
         answer.run(call, ended)
         try:
             await answer.follow(send)
@@ -71,10 +74,18 @@ class ServeSpeech:
         if whole is None or whole[0]["status"] != 200:
             return
         start, audio = whole
-        content_type = next((value for name, value in start["headers"] if name == b"content-type"), b"")
-        if audio and is_audio(content_type):
+        headers = dict(start["headers"])
+        content_type = headers.get(b"content-type", b"")
+        if audio and is_audio(content_type) and not _is_disguised(headers):
             await self._cache.put(key, Spoken(content_type, audio))
 
     def _scope(self, exchange: Exchange) -> str:
         scopes = [self._credentials.list_scope(c.upstream, exchange.caller) or "" for c in exchange.candidates]
         return "|".join(scopes)
+
+
+def _is_disguised(headers: dict[bytes, bytes]) -> bool:
+    """Whether the bytes are compressed, or were of a risky type that has been made a plain download."""
+    if b"content-encoding" in headers:
+        return True
+    return b"content-disposition" in headers and not headers[b"content-type"].lower().startswith(b"audio/")

@@ -64,6 +64,7 @@ class SharedAnswer:
             del self._positions[me]
             self._notify()
             if not self._positions and not self._complete and self._task is not None:
+                self._failure = ResponseAborted("everybody who wanted this answer has left")  # nobody joins any more
                 self._task.cancel()
 
     @property

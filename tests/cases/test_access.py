@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -192,12 +193,13 @@ async def test_case_057_denied_and_unknown_models_look_the_same(make_world: Make
     upstreams = [replace(A, model_ids=["secret", "open"]), *([B] if unknown_list else [])]
     world = make_world(upstreams, authorize_model=Grants({"open": Grant(public=True)}))
     world.up.host("b").answer("/models", _refuses)
-    for ask in (
+    ways: list[Callable[[str], Awaitable[httpx.Response]]] = [
         lambda id: world.get(f"/models/{id}", "u1"),
         lambda id: world.chat(id, "u1"),
         lambda id: world.post("/embeddings", {"model": id, "input": "hi"}, "u1"),
         lambda id: world.chat("open", "u1", models=[id]),
-    ):
+    ]
+    for ask in ways:
         denied, unknown = await ask("secret"), await ask("unheard-of")
         assert _without_ids(denied, "secret") == _without_ids(unknown, "unheard-of")
         assert denied.status_code == (503 if unknown_list else 404)
@@ -285,7 +287,7 @@ async def test_a_cookie_alone_opens_nothing_to_other_sites(
 
 @pytest.mark.parametrize("headers", SAME_SITE)
 async def test_a_cookie_alone_serves_the_hosts_own_pages(make_world: MakeWorld, headers: dict[str, str]) -> None:
-    world = make_world([NAMED], settings=Settings(trusted_origins=["http://friend.test"]))
+    world = make_world([NAMED], settings=Settings(trusted_origins=("http://friend.test",)))
     answer = await world.get("/models", None, headers={**COOKIE, **headers})
     assert [model["id"] for model in answer.json()["data"]] == ["m1"]
 

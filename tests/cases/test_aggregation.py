@@ -75,9 +75,7 @@ async def test_case_020_a_prefix_is_put_before_id_and_name(make_world: MakeWorld
     assert [(m["id"], m["name"]) for m in await world.models()] == [("pa.m1", "pa.m1"), ("pa.m2", "pa.M Two")]
 
 
-async def test_case_021_entries_may_be_keyed_by_url(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_case_021_entries_may_be_keyed_by_url(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_BASE_URL", "http://a/v1")
     monkeypatch.setenv("OPENAI_API_CONFIGS", '{"http://a/v1": {"prefix_id": "leg"}}')
     assert (await make_world(None).ids())[0] == "leg.gpt-small"
@@ -224,7 +222,7 @@ async def test_case_032_what_is_hidden_can_still_be_called(make_world: MakeWorld
 )
 async def test_case_033_only_the_official_host_itself_hides_anything(make_world: MakeWorld, url: str) -> None:
     world = make_world([Upstream(url)])
-    world.up.models = HIDDEN[:]
+    world.up.models = [*HIDDEN]
     assert await world.ids() == HIDDEN
 
 

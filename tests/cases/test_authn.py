@@ -12,13 +12,13 @@ from tests.cases.conftest import MakeWorld
 from tests.cases.world import PEOPLE, World, refusal
 from tests.support.asgi import ask
 
-ADMIN_ROUTES = [
+ADMIN_ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/config", None),
     ("POST", "/config/update", {"OPENAI_API_BASE_URLS": [], "OPENAI_API_KEYS": [], "OPENAI_API_CONFIGS": {}}),
     ("POST", "/verify", {"url": "http://a/v1", "key": ""}),
     ("GET", "/config/upstreams/0/models", None),
 ]
-USER_ROUTES = [
+USER_ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "/models", None),
     ("GET", "/models/gpt-small", None),
     ("POST", "/chat/completions", {"model": "gpt-small", "messages": []}),
@@ -29,9 +29,7 @@ USER_ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), USER_ROUTES + ADMIN_ROUTES)
-async def test_case_001_without_a_credential_nothing_is_served(
-    world: World, method: str, path: str, body: Any
-) -> None:
+async def test_case_001_without_a_credential_nothing_is_served(world: World, method: str, path: str, body: Any) -> None:
     answer = await world.request(method, path, None, json=body)
     assert answer.status_code == 401
     assert refusal(answer)["type"] == "authentication_error"

@@ -107,7 +107,12 @@ async def test_case_106_an_empty_version_is_the_default() -> None:
 
 
 async def test_case_107_newer_fields_reach_azure() -> None:
-    fields = {"parallel_tool_calls": False, "logprobs": True, "reasoning_effort": "low", "unheard_of": [1]}
+    fields: dict[str, Any] = {
+        "parallel_tool_calls": False,
+        "logprobs": True,
+        "reasoning_effort": "low",
+        "unheard_of": [1],
+    }
     async with world(azure()) as w:
         await w.chat("dep1", **fields)
         assert w.sent == {"messages": MESSAGES, **fields}

@@ -53,7 +53,8 @@ async def test_case_008_an_unknown_key_in_an_entry_is_refused(world: World) -> N
 # 400 where the origin says 422: malformed input is 400 everywhere.
 @pytest.mark.parametrize("name", ["OPENAI_API_KEYS", "OPENAI_API_BASE_URLS", "OPENAI_API_CONFIGS"])
 async def test_case_009_a_structure_that_is_missing_is_named(world: World, name: str) -> None:
-    answer = await world.update(**{name: None})
+    without: dict[str, Any] = {name: None}
+    answer = await world.update(**without)
     assert answer.status_code == 400
     assert refusal(answer)["param"] == name
 
@@ -258,7 +259,7 @@ async def test_an_update_of_the_version_that_was_read_is_taken(world: World, mat
     assert answer.json()["ENABLE_OPENAI_API"] is False
 
 
-@pytest.mark.parametrize("stale", ['"other"', 'W/{}', "", '"other", "another"'])
+@pytest.mark.parametrize("stale", ['"other"', "W/{}", "", '"other", "another"'])
 async def test_an_update_of_another_version_is_a_412_and_has_no_effect(world: World, stale: str) -> None:
     etag = (await world.get("/config")).headers["etag"]
     answer = await world.update(headers={"if-match": stale.format(etag)}, ENABLE_OPENAI_API=False)
@@ -390,8 +391,8 @@ def _refused(_: Recorded) -> Any:
         bytes_answer(b"the upstream's own words", "text/plain", 403),
         bytes_answer(b"the upstream's own words", "text/html"),
         json_answer({"answer": "the upstream's own words"}),
-        bytes_answer(b"", "application/json", 302, [("location", "http://b/v1/models")]),
-        bytes_answer(b"", "application/json", 307, [("location", "http://b/v1/models")]),
+        bytes_answer(b'{"data": [{"id": "m"}]}', "application/json", 302, [("location", "http://b/v1/models")]),
+        bytes_answer(b'{"data": [{"id": "m"}]}', "application/json", 307, [("location", "http://b/v1/models")]),
         bytes_answer(b"", "application/json", 204),
         bytes_answer(b"[" * 50_000, "application/json"),
         _refused,
@@ -432,9 +433,7 @@ async def test_case_138_a_silent_upstream_costs_the_deadline(make_world: MakeWor
         ("https://r.example/openai/v1", ("/openai/v1/models", b"")),
     ],
 )
-async def test_case_138_azure_is_asked_at_its_own_address(
-    world: World, url: str, target: tuple[str, bytes]
-) -> None:
+async def test_case_138_azure_is_asked_at_its_own_address(world: World, url: str, target: tuple[str, bytes]) -> None:
     assert (await _verified(world, url, provider="azure")).status_code == 200
     assert (world.up.last.path, world.up.last.query) == target
     assert world.up.last.header("api-key") == "k"

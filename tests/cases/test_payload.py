@@ -40,7 +40,13 @@ async def test_every_value_keeps_its_bytes() -> None:
     async with world() as w:
         assert (await w.post_bytes("/chat/completions", body)).status == 200
         sent = w.upstream.last.body
-    for piece in (seed, b"1.0e0", b"null", b'{"b": 1, "a": [1.10, null]}', b'[ {"role":"user",  "content":"\\u00e9"} ]'):
+    for piece in (
+        seed,
+        b"1.0e0",
+        b"null",
+        b'{"b": 1, "a": [1.10, null]}',
+        b'[ {"role":"user",  "content":"\\u00e9"} ]',
+    ):
         assert piece in sent
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -134,7 +135,7 @@ async def test_a_failing_token_callable_is_a_500_and_nothing_is_sent() -> None:
         assert w.upstream.requests == []
 
 
-def of_entra(**options: str) -> Upstream:
+def of_entra(**options: Any) -> Upstream:
     address = "http://127.0.0.1:9/openai/v1"
     return Upstream(address, name="A", model_ids=["m1"], auth_type="azure_ad", provider="azure", **options)
 

@@ -80,7 +80,9 @@ class World:
     async def ids(self, who: str | None = "a1") -> list[str]:
         return [model["id"] for model in await self.models(who)]
 
-    async def update(self, who: str | None = "a1", *, headers: Mapping[str, str] = {}, **changes: Any) -> httpx.Response:
+    async def update(
+        self, who: str | None = "a1", *, headers: Mapping[str, str] = {}, **changes: Any
+    ) -> httpx.Response:
         """Posts what ``GET /config`` says, with changes; None takes a field out."""
         body = (await self.get("/config")).json() | changes
         body.pop("version", None)

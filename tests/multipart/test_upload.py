@@ -206,6 +206,17 @@ async def test_an_upload_that_stalls_on_its_way_is_a_408() -> None:
     await upload.aclose()
 
 
+async def test_what_failed_first_is_what_the_body_raises() -> None:
+    client = Client(cut(MODEL_FIRST, 65536), ends=False)
+    upload = await open_upload(client, rules(total=MIB))
+    client.leave()
+    await until(upload.disconnected)
+
+    with pytest.raises(PayloadTooLarge):
+        await drain(upload.body())
+    await upload.aclose()
+
+
 async def test_an_upload_that_drips_for_ever_is_a_408() -> None:
     client = Client([], ends=False)
 

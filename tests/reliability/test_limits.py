@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from openai_gateway_asgi import Timeouts
 from tests.reliability.gateways import assert_error, call, chat, healthy, make_gateway, named, talk
 from tests.support.answers import chat_events
 from tests.support.recorder import Answer, Recorded, Recorder, error_answer, json_answer, stream_answer
@@ -31,7 +32,7 @@ class Gate:
 async def test_no_more_than_the_limit_are_given_to_an_upstream_at_once() -> None:
     upstream, gate = Recorder(), Gate()
     upstream.answer("/chat/completions", gate.answer)
-    gateway = make_gateway([named("a", max_concurrency=3)], transport=upstream.transport())
+    gateway = make_gateway([named("a", max_concurrency=3)], timeouts=Timeouts(), transport=upstream.transport())
 
     calls = [asyncio.create_task(call(gateway)) for _ in range(20)]
     await upstream.until_requests(3)
@@ -65,7 +66,10 @@ async def test_an_upstream_at_its_limit_is_passed_over_and_not_held_against_it()
     upstream, gate = Recorder(), Gate()
     upstream.host("a.test").answer("/chat/completions", gate.answer)
     gateway = make_gateway(
-        [named("a", max_concurrency=1), named("b")], transport=upstream.transport(), settings={"queue_time": 0.02}
+        [named("a", max_concurrency=1), named("b")],
+        timeouts=Timeouts(),
+        transport=upstream.transport(),
+        settings={"queue_time": 0.02},
     )
     first = asyncio.create_task(call(gateway))
     await upstream.until_requests(1)

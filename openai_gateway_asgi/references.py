@@ -1,0 +1,149 @@
+"""The stored objects that a JSON body names: behind one upstream key an id opens everyone's.
+
+Found by searching the bytes; a field is decoded only where one of the words stands in it. Not looked for: ``metadata``,
+which is the caller's own and never read, annotations, which only tell where a text came from, and the ``audio.id`` of
+a chat message, without which a spoken conversation could not go on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from .errors import InvalidRequest
+from .payload import Payload
+
+BY_NAME = {
+    "container": "containers",
+    "container_id": "containers",
+    "conversation": "conversations",
+    "conversation_id": "conversations",
+    "file_id": "files",
+    "file_ids": "files",
+    "input_file_id": "files",
+    "previous_response_id": "responses",
+    "prompt": "prompts",
+    "skill_id": "skills",
+    "training_file": "files",
+    "validation_file": "files",
+    "vector_store_id": "vector_stores",
+    "vector_store_ids": "vector_stores",
+    "voice": "voices",
+}
+"""The group of what a field of this name holds: an id, a list of ids, or an object with an ``id``."""
+
+_BY_TYPE = {"file_id": "files", "item_reference": "responses"}
+# What an eval may take its data from: everything that was ever stored.
+_SOURCES = {"logs": "chat_completions", "stored_completions": "chat_completions", "responses": "responses"}
+_SOURCE_NAMES = ("source", "data_source_config")
+_TEXTS = ("prompt", "voice")  # a text of these is what to say or how, and only an object with an id is a reference
+_UNREAD = frozenset({"annotations", "metadata"})
+
+# A name with its closing quote is a key or a type; inside a text the quote would be escaped.
+_WORDS = tuple(f'{name}"'.encode() for name in {**BY_NAME, **_BY_TYPE, **_SOURCES})
+# The long fields of the busy endpoints are searched for what can stand in them.
+_IN_LONG_FIELDS = {
+    "messages": (b'file_id"',),
+    "input": (b'file_id"', b'container_id"', b'item_reference"'),
+    "tools": (b'file_id"', b'file_ids"', b'container"', b'container_id"', b'vector_store_ids"', b'skill_id"'),
+}
+_ESCAPED_LETTER = re.compile(rb"\\u00[5-7]")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One stored object that a body names: where, and the group it is of."""
+
+    field: str
+    group: str
+
+
+def references(payload: Payload, operation: str) -> tuple[Reference, ...]:
+    """What the body names, in its order. Raises ``InvalidRequest`` where a field cannot be read."""
+    found: list[Reference] = []
+    for name, value in payload.fields.items():
+        raw = bytes(value)
+        composed = raw[:1] in b"{["
+        if name in BY_NAME:
+            named = composed or name not in _TEXTS
+        else:
+            named = composed and name not in _UNREAD and _may_name_some(raw, _IN_LONG_FIELDS.get(name, _WORDS))
+        if named:
+            found += _in_value(name, _decoded(name, raw), name)
+        if name == "input" and operation == "createResponse":
+            found += _bare_items(raw)
+    return tuple(found)
+
+
+def _may_name_some(raw: bytes, words: tuple[bytes, ...]) -> bool:
+    if any([word in raw for word in words]):
+        return True
+    return b"\\" in raw and b"\\u00" in raw and _ESCAPED_LETTER.search(raw) is not None
+
+
+class _Object(list[tuple[str, Any]]):
+    """A JSON object with all its keys, twice those that stand in it twice: readers differ on which one counts."""
+
+
+def _decoded(name: str, raw: bytes) -> Any:
+    try:
+        return json.loads(raw, object_pairs_hook=_Object)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"The value at `$.{name}` cannot be read.", param=name, code="invalid_json") from error
+
+
+def _in_value(name: str, value: Any, at: str) -> Iterator[Reference]:
+    group = BY_NAME.get(name)
+    if group is not None and _is_id(name, value):
+        yield Reference(at, group)
+    if isinstance(value, _Object):
+        yield from _of_type(name, value, at)
+        for key, inner in value:
+            if key not in _UNREAD:
+                yield from _in_value(key, inner, f"{at}.{key}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _in_value("", inner, f"{at}[{index}]")
+
+
+def _is_id(name: str, value: Any) -> bool:
+    if isinstance(value, _Object):
+        return name in ("conversation", *_TEXTS) and any(key == "id" and inner for key, inner in value)
+    if name in _TEXTS:
+        return False
+    return any(isinstance(inner, str) for inner in value) if isinstance(value, list) else isinstance(value, str)
+
+
+def _of_type(name: str, value: _Object, at: str) -> Iterator[Reference]:
+    for key, inner in value:
+        if key == "type" and isinstance(inner, str):
+            group = _BY_TYPE.get(inner) or (_SOURCES.get(inner) if name in _SOURCE_NAMES else None)
+            if group is not None:
+                yield Reference(at, group)
+
+
+class _Item(msgspec.Struct):
+    type: Any = None
+    role: Any = None
+    id: Any = None
+
+
+_decode_items = msgspec.json.Decoder(list[_Item]).decode
+
+
+def _bare_items(raw: bytes) -> Iterator[Reference]:
+    """Input items of the Responses API that are an id and nothing else: a type of their own is optional."""
+    if b'"id"' not in raw:
+        return
+    try:
+        items = _decode_items(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return  # a text, or a list of texts
+    for index, item in enumerate(items):
+        if item.id is not None and item.type is None and item.role is None:
+            yield Reference(f"input[{index}]", "responses")

@@ -1,0 +1,25 @@
+"""A host as one would write it, for servers in processes of their own; its upstream's URL is in ``UPSTREAM_URL``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from openai_gateway_asgi import Timeouts, health_app
+from tests.reliability.gateways import at, make_gateway
+
+gateway = make_gateway([at(os.environ["UPSTREAM_URL"])], timeouts=Timeouts())
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    with gateway.drain_on(within=float(os.environ["DRAIN_WITHIN"])):
+        async with gateway.lifespan():
+            yield
+
+
+app = Starlette(routes=[Mount("/health", health_app(gateway.health)), Mount("/openai", gateway)], lifespan=lifespan)

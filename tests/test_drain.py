@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from openai_gateway_asgi.drain import Drain
+from openai_gateway_asgi.errors import GatewayDraining
+
+
+async def test_what_is_under_way_ends_at_the_deadline() -> None:
+    drain = Drain()
+    with pytest.raises(GatewayDraining):
+        with drain.bound():
+            drain.begin(0.01)
+            await asyncio.sleep(5)
+
+
+async def test_what_ends_before_it_is_left_alone() -> None:
+    drain = Drain()
+    with drain.bound():
+        drain.begin(5)
+    with drain.bound():
+        pass
+    assert not drain._under_way
+
+
+async def test_a_deadline_in_the_past_is_now() -> None:
+    drain = Drain()
+    with pytest.raises(GatewayDraining):
+        with drain.bound():
+            drain.begin(0)
+            await asyncio.sleep(5)
+
+
+async def test_a_cancellation_of_somebody_elses_passes() -> None:
+    drain = Drain()
+
+    async def work() -> None:
+        with drain.bound():
+            drain.begin(5)
+            await asyncio.sleep(5)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from openai_gateway_asgi.errors import LoopDetected
+from openai_gateway_asgi.loops import MOST_HOPS, NAME, LoopGuard
+
+
+def test_a_call_that_was_here_before_is_refused() -> None:
+    guard = LoopGuard()
+    with pytest.raises(LoopDetected):
+        guard.check([guard.header([])])
+
+
+def test_a_call_of_another_gateway_is_passed_on_with_both_names() -> None:
+    ours, theirs = LoopGuard(), LoopGuard()
+    came = [theirs.header([])]
+    ours.check(came)
+
+    sent = [ours.header(came)]
+
+    for guard in (ours, theirs):
+        with pytest.raises(LoopDetected):
+            guard.check(sent)
+
+
+def test_a_chain_of_many_gateways_has_an_end() -> None:
+    headers = [LoopGuard().header([])]
+    for _ in range(MOST_HOPS - 1):
+        LoopGuard().check(headers)
+        headers = [LoopGuard().header(headers)]
+    with pytest.raises(LoopDetected):
+        LoopGuard().check(headers)
+
+
+def test_what_a_client_writes_there_does_no_harm() -> None:
+    guard = LoopGuard()
+    guard.check([(NAME, b"x" * 10_000)])
+    name, value = guard.header([(NAME, b"x" * 10_000)])
+    assert (name, len(value) < 300) == (NAME, True)
