@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
-from urllib.parse import unquote_to_bytes
+from collections.abc import Container, Iterator
+from urllib.parse import quote, unquote_to_bytes
 
 from .asgi import RawHeaders
 from .errors import InvalidRequest, UnsupportedMediaType
 from .headers import header, media_type
 from .models.listing import MAX_ID
-from .payload import Payload, decode_field
+from .nested import Pairs, Path, keys_within, pairs_of, refuse_other_case, text_at
+from .payload import Payload
 
 OTHER_ROUTES = frozenset(
     # LiteLLM reads these of a body when the upstream is one: an address, a key, a provider, other models.
@@ -21,16 +22,38 @@ OTHER_ROUTES = frozenset(
 """Fields by which a body could choose another route or credential than the gateway's. Refused."""
 
 _IN_QUERY = frozenset(name.encode() for name in OTHER_ROUTES | {"model", "models"})
+_CREDENTIALS = frozenset(
+    b"""access_token api-key api_key apikey auth authorization bearer client_secret id_token jwt key
+    ocp-apim-subscription-key password refresh_token secret sig signature subscription-key token x-api-key""".split()
+)
+TRANSCRIBING = ("session", "audio", "input", "transcription", "model")
+_MAY_NAME_MODEL = re.compile(rb"model|\\u", re.IGNORECASE)
 _QUERY = re.compile(rb"[!\"$-~]*")
 
 
 def require_json(headers: RawHeaders) -> None:
     """Any other type would let a page of another site post without the browser asking first (CORS preflight)."""
-    if header(headers, b"content-encoding") not in (None, b"identity"):
-        raise UnsupportedMediaType("Compressed request bodies are not taken; send it uncompressed.")
+    require_uncompressed(headers)
     value = header(headers, b"content-type")
     if value is None or media_type(value) != b"application/json":
         raise UnsupportedMediaType("Send the request body as `Content-Type: application/json`.", param="content-type")
+
+
+def require_uncompressed(headers: RawHeaders) -> None:
+    """What cannot be read cannot be checked."""
+    if header(headers, b"content-encoding") not in (None, b"identity"):
+        raise UnsupportedMediaType("Compressed request bodies are not taken; send it uncompressed.")
+
+
+def content_kind(headers: RawHeaders) -> bytes:
+    """The media type of the body, empty where none is named."""
+    return media_type(header(headers, b"content-type") or b"")
+
+
+def refuse_body(headers: RawHeaders) -> None:
+    """A body on a GET means nothing (RFC 9110, 9.3.1), so it would be dropped in silence."""
+    if header(headers, b"content-length") not in (None, b"0") or header(headers, b"transfer-encoding") is not None:
+        raise InvalidRequest("This operation takes no request body.", code="invalid_body")
 
 
 def model_id(payload: Payload, deployment: str | None = None) -> str:
@@ -38,9 +61,7 @@ def model_id(payload: Payload, deployment: str | None = None) -> str:
 
     ``deployment`` is the one that an Azure client named in the path; the body may then leave it out, or agree.
     """
-    for name in payload.fields:
-        if name != "model" and name.lower() == "model":
-            raise InvalidRequest(f"The field `{name}` must be written `model`.", param=name, code="invalid_field")
+    refuse_other_case(payload, "model")
     id = payload.read("model", str)
     if deployment is not None and id not in (None, deployment):
         raise InvalidRequest("`$.model` is not the model that the path names.", param="model", code="invalid_value")
@@ -49,6 +70,24 @@ def model_id(payload: Payload, deployment: str | None = None) -> str:
         raise InvalidRequest("The field `$.model` is missing.", param="model", code="missing_field")
     check_model_id(id)
     return id
+
+
+def optional_model_id(payload: Payload) -> str:
+    """The same where a stored object may bring the model; empty where the body names none."""
+    id = text_at(payload, ("model",))
+    if id is not None:
+        check_model_id(id)
+    return id or ""
+
+
+def session_model(payload: Payload, model_at: str) -> tuple[Path, str]:
+    """Where a realtime session names its model, and which: what speaks, or else what only transcribes."""
+    for path in (tuple(model_at.split(".")), TRANSCRIBING):
+        id = text_at(payload, path)
+        if id is not None:
+            check_model_id(id)
+            return path, id
+    raise InvalidRequest(f"The field `$.{model_at}` is missing.", param=model_at, code="missing_field")
 
 
 def check_model_id(id: str) -> None:
@@ -73,16 +112,65 @@ def refuse_ambiguous_query(query: bytes) -> None:
         raise InvalidRequest("The query must be printable ASCII, percent-encoded.", code="invalid_query")
 
 
-def refuse_routes_in_query(query: bytes) -> None:
+def refuse_routes_in_query(query: bytes, *, but: Container[bytes] = ()) -> None:
     """LiteLLM takes the ``model`` of a query before the body's, which is the one that was checked."""
-    for pair in query.split(b"&"):
-        name = unquote_to_bytes(pair.partition(b"=")[0]).strip().lower()
-        if name in _IN_QUERY:
+    for name in query_names(query):
+        if name in _IN_QUERY and name not in but:
             raise InvalidRequest(
                 f"The query parameter `{name.decode()}` is not taken; name the model in the body.",
                 param=name.decode(),
                 code="invalid_field",
             )
+
+
+def query_names(query: bytes) -> Iterator[bytes]:
+    """The names of a query's parameters, as the most lenient reader may find them."""
+    for pair in re.split(rb"[&;]", query):
+        yield unquote_to_bytes(pair.partition(b"=")[0].replace(b"+", b" ")).strip().lower()
+
+
+def without_credentials(query: bytes) -> bytes:
+    """What of a query may go on: a key or token in it was meant for this gateway. The rest stays as it was sent."""
+    if _CREDENTIALS.isdisjoint(query_names(query)):
+        return query
+    return b"&".join([pair for pair in query.split(b"&") if _CREDENTIALS.isdisjoint(query_names(pair))])
+
+
+def wants_stream(query: bytes) -> bool:
+    return any(pair.lower() in (b"stream=true", b"stream=1") for pair in query.split(b"&"))
+
+
+def model_in_query(query: bytes) -> str:
+    """The one model that a query names, for bodies that cannot name any."""
+    values = [value for name, _, value in _raw_pairs(query) if name == b"model"]
+    if len(values) != 1 or list(query_names(query)).count(b"model") != 1:
+        raise InvalidRequest("Name one `model` in the query.", param="model", code="missing_field")
+    try:
+        id = unquote_to_bytes(values[0].replace(b"+", b" ")).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("The query is not valid UTF-8.", param="model", code="invalid_query") from error
+    check_model_id(id)
+    return id
+
+
+def with_model_in_query(query: bytes, model: str) -> bytes:
+    """The query with another model in the place of the one that ``model_in_query`` found."""
+    named = b"model=" + quote(model, safe="").encode()
+    return b"&".join([named if name == b"model" else name + sign + value for name, sign, value in _raw_pairs(query)])
+
+
+def _raw_pairs(query: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    return [pair.partition(b"=") for pair in query.split(b"&")]
+
+
+def models_within(payload: Payload) -> tuple[str, ...]:
+    """Models that a body names anywhere below its top level, as graders and realtime sessions do."""
+    named: list[str] = []
+    for field, raw in payload.fields.items():
+        if _MAY_NAME_MODEL.search(raw):
+            within = keys_within(pairs_of(field, bytes(raw)), field)
+            named += [value for _, name, value in within if name.lower() == "model" and isinstance(value, str)]
+    return tuple(dict.fromkeys(named))
 
 
 def other_models(payload: Payload, operation: str) -> tuple[str, ...]:
@@ -94,7 +182,13 @@ def other_models(payload: Payload, operation: str) -> tuple[str, ...]:
     if "models" in payload:
         named += payload.read("models", list[str]) or []
     tools = payload.fields.get("tools") if operation == "createResponse" else None
-    if tools is not None and b'"model"' in bytes(tools):
-        listed: list[Any] = decode_field("tools", tools, list[Any]) or []
-        named += [tool["model"] for tool in listed if isinstance(tool, dict) and isinstance(tool.get("model"), str)]
+    if tools is not None and _MAY_NAME_MODEL.search(tools):
+        named += _models_of_tools(bytes(tools))
     return tuple(named)
+
+
+def _models_of_tools(raw: bytes) -> Iterator[str]:
+    tools = pairs_of("tools", raw)
+    for tool in tools if isinstance(tools, list) else ():
+        if isinstance(tool, Pairs):
+            yield from (value for name, value in tool if name.lower() == "model" and isinstance(value, str))

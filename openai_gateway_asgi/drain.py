@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from types import FrameType
 from typing import Any
 
@@ -28,19 +29,16 @@ class Drain:
     def begin(self, within: float) -> None:
         """``within`` is in seconds. A second call can only bring the end nearer."""
         self.active = True
-        self._end = min(self._end, asyncio.get_running_loop().time() + within)
+        self._end = min(self._end, monotonic() + within)
         for deadline in self._under_way:
             deadline.end_by(self._end, ended_by_drain)
 
-    @contextmanager
-    def bound(self) -> Iterator[None]:
-        """Ends the block in ``GatewayDraining`` at the deadline, if draining begins while it runs."""
-        with Deadline() as deadline:
-            self._under_way.add(deadline)
-            try:
-                yield
-            finally:
-                self._under_way.discard(deadline)
+    def enter(self, deadline: Deadline) -> None:
+        """From now on ``deadline`` ends in ``GatewayDraining`` when the time of draining is up."""
+        self._under_way.add(deadline)
+
+    def leave(self, deadline: Deadline) -> None:
+        self._under_way.discard(deadline)
 
     @contextmanager
     def on_signal(self, signum: int, within: float) -> Iterator[None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -13,7 +14,9 @@ from .asgi import RawHeaders, Scope
 from .config import GatewayConfig, Upstream
 from .endpoints import Match
 from .models import Candidate, Catalogue, Model, Route
+from .multipart import Upload
 from .payload import Payload
+from .references import Reference
 from .upstream.credentials import Caller
 from .users import User
 
@@ -33,8 +36,10 @@ class Exchange:
 
     request_id: str
     method: str
+    loop: asyncio.AbstractEventLoop
+    """The running one; kept, because asking for it is a system call before Python 3.12."""
     arrived: float
-    """The event loop's time at arrival, in seconds."""
+    """In seconds of ``time.monotonic``, as all times here."""
     headers: RawHeaders
     """As they were at the door: a server may add trailers to the scope's own list while the body is read."""
     query: bytes
@@ -47,24 +52,33 @@ class Exchange:
     match: Match = field(init=False)  # MatchEndpoint
     user: User = field(init=False)  # Authenticate
     caller: Caller = field(init=False)  # Authenticate
-    payload: Payload = field(init=False)  # ReadPayload
-    model: str = field(init=False)  # ReadPayload: the id the client asked for
+    payload: Payload = field(init=False)  # ReadPayload: empty where the body is no JSON, or there is none
+    model: str = field(init=False)  # ReadPayload: the id the client asked for, empty where it names none
     others: tuple[str, ...] = field(init=False)  # ReadPayload: more models that the body names
+    references: tuple[Reference, ...] = field(init=False)  # ReadPayload: stored objects that the body names
     streams: bool = field(init=False)  # ReadPayload: whether the client asked for events
     catalogue: Catalogue = field(init=False)  # ResolveModel
-    resolved: Model = field(init=False)  # ResolveModel
+    resolved: Model | None = field(init=False)  # ResolveModel: None where no model is named
     candidates: tuple[Candidate, ...] = field(init=False)  # ResolveModel: who serves it, in order
     fallbacks: tuple[Route, ...] = field(init=False)  # ResolveModel, then those allowed: CheckModelAccess
-    served: Model = field(init=False)  # SelectUpstream, per attempt: the asked one, or a fallback
+    served: Model | None = field(init=False)  # SelectUpstream, per attempt: the asked one, or a fallback
     upstream: Upstream = field(init=False)  # SelectUpstream, per attempt
     upstream_model: str = field(init=False)  # SelectUpstream, per attempt
     upstream_path: str = field(init=False)  # AdaptPayload, per attempt
     upstream_query: bytes = field(init=False)  # AdaptPayload, per attempt
-    upstream_payload: Payload = field(init=False)  # AdaptPayload, per attempt
+    upstream_body: bytes | AsyncIterator[bytes] | None = field(init=False)  # AdaptPayload, per attempt; None: no body
     upstream_headers: RawHeaders = field(init=False)  # AttachCredential, per attempt
 
     context: Mapping[str, str] | None = None
     """The host's facts about this call, once they have been asked for."""
+    model_at: tuple[str, ...] = ("model",)
+    """Where in the JSON body the model stands."""
+    upload: Upload | None = None
+    """The body, where it is a multipart form on its way."""
+    opaque: bytes | None = None
+    """The body, where it is neither JSON nor a form."""
+    bodiless: bool = False
+    """Whether there is no body at all."""
     repeatable: bool = True
     """Whether the body can be sent again; one that is streamed cannot."""
     attempts: int = 0

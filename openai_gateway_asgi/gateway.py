@@ -212,7 +212,8 @@ class Gateway:
         exchange = Exchange(
             request_id=f"{self._id}{next(self._count):010x}",
             method=scope["method"],
-            arrived=asyncio.get_running_loop().time(),
+            loop=asyncio.get_running_loop(),
+            arrived=monotonic(),
             headers=headers,
             query=scope.get("query_string", b""),
             scope=scope,

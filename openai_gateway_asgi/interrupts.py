@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
 from .asgi import Message, Receive
 from .errors import ClientDisconnected
-
 
 WATCH_AFTER = 0.02
 """Seconds into a call from which on its client's leaving is listened for."""
@@ -29,26 +29,27 @@ class ClientWatch:
     ``receive`` is what inner layers may call instead: it tells the disconnect, and nothing else.
     """
 
-    def __init__(self, receive: Receive, *, over: Callable[[], bool]) -> None:
+    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, *, over: Callable[[], bool]) -> None:
         """``over`` tells whether the answer is complete: a client that leaves then has missed nothing."""
+        self._loop = loop
         self._receive = receive
         self._over = over
         self._interrupted = False
         self._watcher: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
         # A call that is over sooner needs no watcher, which costs as much as a tenth of a small call.
-        self._start = asyncio.get_running_loop().call_later(WATCH_AFTER, self._listen)
+        self._start = self._loop.call_later(WATCH_AFTER, self._listen)
         return self
 
     def _listen(self) -> asyncio.Task[None]:
         if self._watcher is None:
             self._start.cancel()
-            self._watcher = self._task.get_loop().create_task(self._watch())
+            self._watcher = self._loop.create_task(self._watch())
         return self._watcher
 
     async def _watch(self) -> None:
@@ -91,8 +92,8 @@ class Deadline:
         "_task",
     )
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop or asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
         self._armed = float("inf")
         self._at = float("inf")
@@ -100,14 +101,14 @@ class Deadline:
         self._expired = False
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
         return self
 
     def move(self, at: float, failure: Callable[[], Exception]) -> None:
-        """``at`` is in the event loop's time; ``failure`` makes what is raised when it comes."""
+        """``at`` is in seconds of ``time.monotonic``; ``failure`` makes what is raised when it comes."""
         if self._last is not None and self._last[0] < at:
             at, failure = self._last
         self._at = at
@@ -124,11 +125,11 @@ class Deadline:
             self.move(at, failure)
 
     def _arm(self) -> None:
-        self._armed = min(self._at, self._loop.time() + LOOK_AGAIN)
+        self._armed = min(self._at, monotonic() + LOOK_AGAIN)
         self._handle = self._loop.call_at(self._armed, self._fire)
 
     def _fire(self) -> None:
-        if self._at > self._loop.time():
+        if self._at > monotonic():
             self._arm()
         else:
             self._expired = True

@@ -1,6 +1,10 @@
-"""One text inside a JSON body, below its top level: read, and replaced without touching what stands beside it."""
+"""What stands inside a JSON body below its top level: one text read and replaced, or all of it looked through."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -16,13 +20,15 @@ def text_at(payload: Payload, path: Path) -> str | None:
     Raises ``InvalidRequest`` for another type on the way, and for a key that differs from the path by case alone.
     """
     holder: Payload | None = payload
-    for depth, name in enumerate(path):
+    for depth in range(1, len(path)):
         if holder is None:
             return None
-        refuse_other_case(holder, name)
-        if depth < len(path) - 1:
-            holder = _below(holder, name, ".".join(path[: depth + 1]))
-    raw = None if holder is None else holder.fields.get(path[-1])
+        refuse_other_case(holder, path[depth - 1])
+        holder = _below(holder, path[:depth])
+    if holder is None:
+        return None
+    refuse_other_case(holder, path[-1])
+    raw = holder.fields.get(path[-1])
     return None if raw is None else decode_field(".".join(path), raw, str)
 
 
@@ -31,8 +37,8 @@ def with_text_at(payload: Payload, path: Path, text: str) -> Payload:
     name, rest = path[0], path[1:]
     if not rest:
         return payload if payload.read(name, str) == text else payload.edited({name: text})
-    inner = _below(payload, name, name)
-    assert inner is not None, "with_text_at replaces what text_at has found"
+    inner = _below(payload, path[:1])
+    assert inner is not None, "only what text_at has found is replaced"
     return payload.edited({name: msgspec.Raw(with_text_at(inner, rest, text).encode())})
 
 
@@ -43,7 +49,37 @@ def refuse_other_case(payload: Payload, wanted: str) -> None:
             raise InvalidRequest(f"The field `{name}` must be written `{wanted}`.", param=name, code="invalid_field")
 
 
-def _below(payload: Payload, name: str, at: str) -> Payload | None:
-    raw = payload.fields.get(name)
-    fields: Fields | None = None if raw is None else decode_field(at, raw, Fields)
+def _below(holder: Payload, path: Path) -> Payload | None:
+    raw = holder.fields.get(path[-1])
+    fields: Fields | None = None if raw is None else decode_field(".".join(path), raw, Fields)
     return None if fields is None else Payload(fields)
+
+
+class Pairs(tuple[tuple[str, Any], ...]):
+    """An object with every key that was written: upstreams differ on which of two equal ones counts."""
+
+
+def pairs_of(name: str, raw: bytes) -> Any:
+    """The value of the top-level field ``name`` with ``Pairs`` for its objects."""
+    try:
+        return json.loads(raw, object_pairs_hook=Pairs)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"The value at `$.{name}` cannot be read.", param=name, code="invalid_json") from error
+
+
+def keys_within(value: Any, at: str) -> Iterator[tuple[str, str, Any]]:
+    """Every key at any depth of a value from ``pairs_of``: where it stands, its name, its value."""
+    waiting = [(at, value)]
+    while waiting:
+        at, value = waiting.pop()
+        if isinstance(value, Pairs):
+            for name, inner in value:
+                if name not in UNREAD:
+                    yield f"{at}.{name}", name, inner
+                    waiting.append((f"{at}.{name}", inner))
+        elif isinstance(value, list):
+            waiting += [(f"{at}[{index}]", inner) for index, inner in enumerate(value)]
+
+
+UNREAD = frozenset({"annotations", "metadata"})
+"""Where a text came from, and notes of the caller's own: upstreams keep both and act on neither."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .endpoints import ADMIN_ENDPOINTS, ENDPOINTS, EITHER, PASSTHROUGH, Endpoint, Kind, Node, tree
+from .endpoints import ADMIN_ENDPOINTS, EITHER, ENDPOINTS, PASSTHROUGH, Endpoint, Kind, Node, tree
 
 _PATTERN = re.compile(r"(GET|POST|PUT|PATCH|DELETE) ((?:/(?:[A-Za-z0-9._~-]+|\{[a-z_]+\}))+)")
 _TABLE = tree(ENDPOINTS + ADMIN_ENDPOINTS)

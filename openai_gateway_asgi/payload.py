@@ -71,6 +71,16 @@ class Payload:
         return _encode(self.fields)
 
 
+NOTHING = Payload({})
+"""What a body says that is no JSON, or not there."""
+
+
+def raw_object(data: bytes) -> msgspec.Raw:
+    """A JSON object as a value that keeps its bytes. Raises what ``Payload.parse`` raises."""
+    Payload.parse(data)
+    return msgspec.Raw(data)
+
+
 def decode_field(name: str, raw: msgspec.Raw, kind: type[T]) -> T | None:
     """One field's value, None for null; errors carry its path as ``$.name...``."""
     try:

@@ -1,13 +1,11 @@
-"""The stored objects that a JSON body names: behind one upstream key an id opens everyone's.
+"""The stored objects that a JSON body names: behind one upstream key, an id opens everyone's.
 
-Found by searching the bytes; a field is decoded only where one of the words stands in it. Not looked for: ``metadata``,
-which is the caller's own and never read, annotations, which only tell where a text came from, and the ``audio.id`` of
-a chat message, without which a spoken conversation could not go on.
+Found by searching the bytes; a field is decoded only where one of the words stands in it. Not looked for: what
+``nested.UNREAD`` names, and the ``audio.id`` of a chat message, without which a spoken conversation could not go on.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from .errors import InvalidRequest
+from .nested import UNREAD, Pairs, keys_within, pairs_of
 from .payload import Payload
 
 BY_NAME = {
@@ -37,12 +35,16 @@ BY_NAME = {
 }
 """The group of what a field of this name holds: an id, a list of ids, or an object with an ``id``."""
 
+IN_FORMS = {name: group for name, group in BY_NAME.items() if name.endswith(("_id", "_ids", "_file"))}
+"""Those that a form can name."""
+
+_TEXTS = ("prompt", "voice")
+"""As a text, these say something; only as an object with an id they name what is stored."""
+
 _BY_TYPE = {"file_id": "files", "item_reference": "responses"}
-# What an eval may take its data from: everything that was ever stored.
+# What an eval may take its data from: all that was ever stored.
 _SOURCES = {"logs": "chat_completions", "stored_completions": "chat_completions", "responses": "responses"}
-_SOURCE_NAMES = ("source", "data_source_config")
-_TEXTS = ("prompt", "voice")  # a text of these is what to say or how, and only an object with an id is a reference
-_UNREAD = frozenset({"annotations", "metadata"})
+_SOURCE_TYPES = (".source.type", "data_source_config.type")
 
 # A name with its closing quote is a key or a type; inside a text the quote would be escaped.
 _WORDS = tuple(f'{name}"'.encode() for name in {**BY_NAME, **_BY_TYPE, **_SOURCES})
@@ -64,7 +66,7 @@ class Reference:
 
 
 def references(payload: Payload, operation: str) -> tuple[Reference, ...]:
-    """What the body names, in its order. Raises ``InvalidRequest`` where a field cannot be read."""
+    """What the body names. Raises ``InvalidRequest`` where a field that may name some cannot be read."""
     found: list[Reference] = []
     for name, value in payload.fields.items():
         raw = bytes(value)
@@ -72,59 +74,38 @@ def references(payload: Payload, operation: str) -> tuple[Reference, ...]:
         if name in BY_NAME:
             named = composed or name not in _TEXTS
         else:
-            named = composed and name not in _UNREAD and _may_name_some(raw, _IN_LONG_FIELDS.get(name, _WORDS))
+            named = composed and name not in UNREAD and _may_name_some(raw, _IN_LONG_FIELDS.get(name, _WORDS))
         if named:
-            found += _in_value(name, _decoded(name, raw), name)
+            found += _named_in(name, pairs_of(name, raw))
         if name == "input" and operation == "createResponse":
             found += _bare_items(raw)
     return tuple(found)
 
 
 def _may_name_some(raw: bytes, words: tuple[bytes, ...]) -> bool:
-    if any([word in raw for word in words]):
-        return True
+    for word in words:
+        if word in raw:
+            return True
     return b"\\" in raw and b"\\u00" in raw and _ESCAPED_LETTER.search(raw) is not None
 
 
-class _Object(list[tuple[str, Any]]):
-    """A JSON object with all its keys, twice those that stand in it twice: readers differ on which one counts."""
-
-
-def _decoded(name: str, raw: bytes) -> Any:
-    try:
-        return json.loads(raw, object_pairs_hook=_Object)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"The value at `$.{name}` cannot be read.", param=name, code="invalid_json") from error
-
-
-def _in_value(name: str, value: Any, at: str) -> Iterator[Reference]:
-    group = BY_NAME.get(name)
-    if group is not None and _is_id(name, value):
-        yield Reference(at, group)
-    if isinstance(value, _Object):
-        yield from _of_type(name, value, at)
-        for key, inner in value:
-            if key not in _UNREAD:
-                yield from _in_value(key, inner, f"{at}.{key}")
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _in_value("", inner, f"{at}[{index}]")
+def _named_in(field: str, value: Any) -> Iterator[Reference]:
+    for at, name, inner in ((field, field, value), *keys_within(value, field)):
+        group = BY_NAME.get(name)
+        if group is not None and _is_id(name, inner):
+            yield Reference(at, group)
+        if name == "type" and isinstance(inner, str):
+            group = _BY_TYPE.get(inner) or (_SOURCES.get(inner) if at.endswith(_SOURCE_TYPES) else None)
+            if group is not None:
+                yield Reference(at, group)
 
 
 def _is_id(name: str, value: Any) -> bool:
-    if isinstance(value, _Object):
+    if isinstance(value, Pairs):
         return name in ("conversation", *_TEXTS) and any(key == "id" and inner for key, inner in value)
     if name in _TEXTS:
         return False
     return any(isinstance(inner, str) for inner in value) if isinstance(value, list) else isinstance(value, str)
-
-
-def _of_type(name: str, value: _Object, at: str) -> Iterator[Reference]:
-    for key, inner in value:
-        if key == "type" and isinstance(inner, str):
-            group = _BY_TYPE.get(inner) or (_SOURCES.get(inner) if name in _SOURCE_NAMES else None)
-            if group is not None:
-                yield Reference(at, group)
 
 
 class _Item(msgspec.Struct):
@@ -137,13 +118,13 @@ _decode_items = msgspec.json.Decoder(list[_Item]).decode
 
 
 def _bare_items(raw: bytes) -> Iterator[Reference]:
-    """Input items of the Responses API that are an id and nothing else: a type of their own is optional."""
+    """Input items of the Responses API that are an id and nothing else: they need not say that they are references."""
     if b'"id"' not in raw:
         return
     try:
         items = _decode_items(raw)
     except (msgspec.DecodeError, RecursionError):
-        return  # a text, or a list of texts
+        return  # a text, or what the API does not take
     for index, item in enumerate(items):
         if item.id is not None and item.type is None and item.role is None:
             yield Reference(f"input[{index}]", "responses")

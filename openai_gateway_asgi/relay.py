@@ -6,7 +6,7 @@ an exception that another attempt may mend; after it the answer can only be fini
 
 from __future__ import annotations
 
-import asyncio
+from time import monotonic
 
 import httpx
 import msgspec
@@ -71,13 +71,21 @@ class Relay:
         self.deadline = deadline
         self.settings = settings
         self.timeouts = timeouts
-        now = self._now()
+        now = monotonic()
         self._begun = False
         self._long = b""
         self._answer_by = now + timeouts.answer
         self._silent_at = now + timeouts.first_event if exchange.streams else self._answer_by
         self._over_at = float("inf") if timeouts.total is None else exchange.arrived + timeouts.total
         self._watch_silence()
+
+    def wait_anew(self) -> None:
+        """The upstream has taken a piece of the body, so that its time to answer begins again."""
+        if not self._begun:
+            now = monotonic()
+            self._answer_by = now + self.timeouts.answer
+            self._silent_at = now + self.timeouts.first_event if self.exchange.streams else self._answer_by
+            self._watch_silence()
 
     async def answer(self, response: httpx.Response) -> None:
         """Relays a success; raises ``UpstreamRefused`` and its kin for everything else that came before commit."""
@@ -94,7 +102,7 @@ class Relay:
                 raise UpstreamError("The upstream answered with a redirect, which is not followed.")
             if self.exchange.streams and kind == b"text/html":
                 raise UpstreamError("The upstream answered with a page instead of a stream.")
-            if kind == EVENT_STREAM:
+            if kind == EVENT_STREAM and self.exchange.method != "HEAD":
                 await self._events(status, headers, reads)
             else:
                 await self._bytes(status, headers, reads)
@@ -107,11 +115,14 @@ class Relay:
         start = response_headers(headers)
         if length is not None:
             start.append((b"content-length", b"%d" % length))
+        if status == 201:
+            start += location(headers, exchange)
         chunk = await reads.next()
-        if chunk is not None and chunk.startswith(b'{"error"') and (error := error_in_json(chunk)) is not None:
+        if chunk is not None and exchange.model and chunk.startswith(b'{"error"') and (error := error_in_json(chunk)) is not None:
             raise error
         self._begun = True
-        self._over_at = min(self._over_at, self._answer_by)
+        if exchange.model:  # what is stored may be long, and is watched for silence only
+            self._over_at = min(self._over_at, self._answer_by)
         await self.send({"type": "http.response.start", "status": status, "headers": start})
         sent = 0
         while chunk is not None:
@@ -144,7 +155,7 @@ class Relay:
         every = self.settings.keepalive_comments
         if every is None:
             return await reads.next()
-        while (chunk := await reads.next_before(self._now() + every)) == b"":
+        while (chunk := await reads.next_before(monotonic() + every)) == b"":
             if splitter.at_boundary:
                 await self._send(KEEP_ALIVE, more=True)
                 self._watch_silence()
@@ -171,9 +182,8 @@ class Relay:
 
         More than ``hold_limit`` bytes of comments go out at once.
         """
-        loop = asyncio.get_running_loop()
         keeping = self.settings.keepalive_comments
-        until = loop.time() + (self.settings.comment_hold if keeping is None else keeping)
+        until = monotonic() + (self.settings.comment_hold if keeping is None else keeping)
         held = b""
         while True:
             chunk = await (reads.next_before(until) if held or keeping else reads.next())
@@ -186,7 +196,7 @@ class Relay:
                 return held
             if len(held) > self.settings.hold_limit:
                 return held
-            if loop.time() >= until and (held or keeping):
+            if monotonic() >= until and (held or keeping):
                 return held or KEEP_ALIVE
 
     async def _send_events(self, events: bytes, splitter: EventSplitter) -> None:
@@ -200,14 +210,14 @@ class Relay:
         self._await_more()
 
     async def _send(self, body: bytes, *, more: bool) -> None:
-        now = self._now()
+        now = monotonic()
         self.deadline.move(now + self.settings.send_timeout, client_stalled)
         await self.send({"type": "http.response.body", "body": body, "more_body": more})
 
     def _await_more(self) -> None:
         """Comments are no events: until the first one its own clock goes on."""
         if self._begun:
-            self._silent_at = self._now() + self.timeouts.idle
+            self._silent_at = monotonic() + self.timeouts.idle
         self._watch_silence()
 
     def _watch_silence(self) -> None:
@@ -215,10 +225,6 @@ class Relay:
             self.deadline.move(self._silent_at, gone_silent if self._begun else too_late)
         else:
             self.deadline.move(self._over_at, too_late)
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
 
     async def _refusal(self, status: int, headers: RawHeaders, kind: bytes, reads: Reads) -> UpstreamError:
         if status == 401 and self.exchange.upstream.auth_type != "session":

@@ -73,6 +73,8 @@ def last_boundary(data: bytes) -> int:
 
 def only_comments(data: bytes) -> bool:
     """Whether whole events hold nothing but comments and blank lines, which tell a client nothing yet."""
+    if data[:1] not in (b":", b"\n", b"\r", b""):
+        return False
     return all(not line or line.startswith(b":") for line in data.splitlines())
 
 

@@ -71,7 +71,7 @@ def forwarded_name(field: str, value: Any) -> str:
     stem = name.removesuffix("*")
     if "*" in stem:
         raise ConfigError(field, "may have one *, at its end")
-    withheld = CREDENTIALS | FRAMING
+    withheld = CREDENTIALS | FRAMING | {"x-gateway-upstream"}
     covers = name in withheld if stem == name else any(other.startswith(stem) for other in withheld)
     if covers or name.startswith("proxy-"):
         raise ConfigError(field, "covers a header that never crosses: a client's credential, or the connection's own")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..errors import ConfigError
-from . import addresses, checks, header_rules, variables
+from . import addresses, checks, header_rules, surface, variables
 from .timeouts import Timeouts, timeout_rule
 
 KIB = 1024
@@ -88,6 +88,15 @@ class Settings:
 
     bypass_model_access: bool = False
     """True gives every user every model: a policy that is skipped unasked is none."""
+
+    open_groups: frozenset[str] = frozenset()
+    """Kinds of stored objects that every user may touch, such as files: none, because behind one key they are everyone's.
+    The host's ``authorize_group`` can open some for some."""
+    stored_upstream: str | None = None
+    """The name of the upstream that keeps stored objects. None: the first one that is enabled."""
+    passthrough: tuple[str, ...] = ()
+    """More paths than the API's, as ``GET /rerankers/{id}``; for administrators, and where the group ``passthrough`` is
+    open. None: what no one has looked at is not served."""
 
     forward_user_info: bool = False
     """Who asks is personal data, which upstreams do not need."""
@@ -192,6 +201,9 @@ _RULES: dict[str, checks.Rule] = {
     "forwarded_headers": header_rules.forwarded,
     "trusted_origins": _origins,
     "bypass_model_access": checks.flag,
+    "open_groups": surface.groups,
+    "stored_upstream": checks.optional(checks.line),
+    "passthrough": surface.passthrough,
     "forward_user_info": checks.flag,
     "user_name_header": header_rules.identity_name,
     "user_id_header": header_rules.identity_name,

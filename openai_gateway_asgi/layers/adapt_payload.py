@@ -2,28 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from ..asgi import ASGIApp, Receive, Scope, Send
+from ..bodies import with_model_in_query
+from ..endpoints import upstream_path
 from ..errors import InvalidRequest
 from ..exchange import Exchange
+from ..multipart import Upload
+from ..nested import with_text_at
 from ..rewrites.apply import adapt
 from ..rewrites.azure import azure_path, azure_query
 
+TOP = ("model",)
+
 
 class AdaptPayload:
-    """Rewrites a copy of the payload, and the path, for the upstream at hand; the next attempt starts afresh."""
+    """Rewrites a copy of the payload, and the path, for the upstream at hand; the next attempt starts afresh.
+
+    Of what is not JSON only the model's name is rewritten, wherever it stands.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        upstream, model, match = exchange.upstream, exchange.upstream_model, exchange.match
+        upstream, model = exchange.upstream, exchange.upstream_model
         if exchange.others and upstream.prefix_id:
             raise InvalidRequest("Models of this upstream can be named in `model` only.", code="invalid_field")
-        exchange.upstream_payload = adapt(exchange.payload, upstream, match.endpoint.operation, model)
-        if upstream.is_azure:
-            exchange.upstream_path, ours = azure_path(upstream, match.path, model)
-            exchange.upstream_query = azure_query(exchange.query, ours)
+        path, query = exchange.match.path, exchange.query
+        if exchange.bodiless:
+            exchange.upstream_body = None
+            if "model" in exchange.match.params:
+                path = upstream_path(exchange.match.endpoint, {"model": model})
+        elif exchange.upload is not None:
+            exchange.upstream_body = _form(exchange, exchange.upload, model)
+        elif exchange.opaque is not None:
+            exchange.upstream_body = exchange.opaque
+            query = with_model_in_query(query, model)
         else:
-            exchange.upstream_path, exchange.upstream_query = match.path, exchange.query
+            exchange.upstream_body = _json(exchange, model)
+        if upstream.is_azure:
+            path, ours = azure_path(upstream, path, model)
+            query = azure_query(query, ours)
+        elif query:
+            query = azure_query(query, ())
+        exchange.upstream_path, exchange.upstream_query = path, query
         await self.app(scope, receive, send)
+
+
+def _json(exchange: Exchange, model: str) -> bytes:
+    payload, operation = exchange.payload, exchange.match.endpoint.operation
+    if exchange.model_at != TOP:
+        payload, model = with_text_at(payload, exchange.model_at, model), ""
+    return adapt(payload, exchange.upstream, operation, model).encode()
+
+
+def _form(exchange: Exchange, upload: Upload, model: str) -> AsyncIterator[bytes]:
+    """The model is a field of its own, or stands in one that is JSON, as in ``session``."""
+    if not model:
+        return upload.body()
+    field = exchange.model_at[0]
+    if exchange.model_at == TOP:
+        return upload.body(replace={field: model.encode()})
+    return upload.body(replace={field: bytes(with_text_at(exchange.payload, exchange.model_at, model).fields[field])})

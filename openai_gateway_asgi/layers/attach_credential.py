@@ -46,7 +46,7 @@ class AttachCredential:
         try:
             await self.app(scope, receive, send)
         except UpstreamCredentialError:
-            if not self._credentials.after_refusal(exchange.upstream, credential):
+            if not self._credentials.after_refusal(exchange.upstream, credential) or not exchange.repeatable:
                 raise
             await self._attach(exchange)
             await self.app(scope, receive, send)

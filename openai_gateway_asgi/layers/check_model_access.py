@@ -21,13 +21,15 @@ class CheckModelAccess:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        if not await self._access.allows(exchange.user, exchange.resolved):
+        model = exchange.resolved
+        if model is not None and not await self._access.allows(exchange.user, model):
             raise exchange.catalogue.missing(exchange.model)
         for id in exchange.others:
             route = exchange.catalogue.find(id)
             if route is None or not await self._access.allows(exchange.user, route.model):
                 raise exchange.catalogue.missing(id)
-            _keep_to(exchange, route)
+            if model is not None:
+                _keep_to(exchange, route)
         if exchange.fallbacks:
             exchange.fallbacks = tuple(
                 [route for route in exchange.fallbacks if await self._access.allows(exchange.user, route.model)]

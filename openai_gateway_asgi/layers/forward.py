@@ -8,13 +8,14 @@ import httpx
 
 from ..asgi import Receive, Scope, Send
 from ..config import Settings, Timeouts
+from ..errors import ClientDisconnected, GatewayError
 from ..exchange import Exchange
 from ..interrupts import Deadline
 from ..loops import LoopGuard
 from ..relay import Relay
 from ..upstream.connections import Connections, Pool
 from ..upstream.reads import upstream_failure
-from ..upstream.requests import Body, PreparedRequest
+from ..upstream.requests import NO_BODY, Body, PreparedRequest, Streamed
 
 
 class Forward:
@@ -28,8 +29,8 @@ class Forward:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         timeouts = exchange.upstream.timeouts or self._settings.timeouts
-        pool = self._connections.lease(exchange.upstream)
-        deadline = Deadline()
+        pool = self._connections.lease(exchange.upstream, exchange.loop)
+        deadline = Deadline(exchange.loop)
         try:
             with deadline:
                 relay = Relay(exchange, send, deadline, self._settings, timeouts)
@@ -39,7 +40,9 @@ class Forward:
 
     async def _attempt(self, pool: Pool, exchange: Exchange, relay: Relay, timeouts: Timeouts) -> None:
         try:
-            response = await pool.transport.handle_async_request(_request(pool, exchange, timeouts, self._loops))
+            response = await pool.transport.handle_async_request(self._request(pool, exchange, relay, timeouts))
+        except (GatewayError, ClientDisconnected):
+            raise  # what the request's own body failed with
         except Exception as error:
             raise upstream_failure(error) from error
         try:
@@ -50,16 +53,27 @@ class Forward:
             raise
         await response.aclose()
 
-
-def _request(pool: Pool, exchange: Exchange, timeouts: Timeouts, loops: LoopGuard) -> httpx.Request:
-    body = exchange.upstream_payload.encode()
-    endpoint = exchange.match.endpoint
-    url = pool.url(exchange.upstream_path, exchange.upstream_query, keep="{" not in endpoint.template)
-    headers = [
-        (b"host", pool.host),
-        (b"accept-encoding", b"identity"),
-        *exchange.upstream_headers,
-        loops.header(exchange.headers),
-        (b"content-length", b"%d" % len(body)),
-    ]
-    return PreparedRequest(exchange.method, url, headers, Body(body), timeouts.connect)
+    def _request(self, pool: Pool, exchange: Exchange, relay: Relay, timeouts: Timeouts) -> httpx.Request:
+        body = exchange.upstream_body
+        path, query = exchange.upstream_path, exchange.upstream_query
+        fixed = "{" not in exchange.match.endpoint.template
+        headers = [
+            (b"host", pool.host),
+            (b"accept-encoding", b"identity"),
+            *exchange.upstream_headers,
+            self._loops.header(exchange.headers),
+        ]
+        stream: httpx.AsyncByteStream = NO_BODY
+        if isinstance(body, bytes):
+            headers.append((b"content-length", b"%d" % len(body)))
+            stream = Body(body)
+        elif body is not None:
+            assert exchange.upload is not None
+            headers = [pair for pair in headers if pair[0] != b"content-type"]
+            headers.append((b"content-type", exchange.upload.content_type))
+            stream = Streamed(body, relay.wait_anew)
+        request = PreparedRequest(exchange.method, pool.url(path, query, keep=fixed), headers, stream, timeouts.connect)
+        if query or not fixed:
+            # As it was sent: a URL object would quote some characters again.
+            request.extensions["target"] = pool.target(path, query)
+        return request

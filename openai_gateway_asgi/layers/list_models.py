@@ -24,7 +24,7 @@ class ListModels:
         if kind is not Kind.MODELS and kind is not Kind.MODEL:
             await self.app(scope, receive, send)
             return
-        with ClientWatch(receive, over=lambda: exchange.finished):
+        with ClientWatch(receive, exchange.loop, over=lambda: exchange.finished):
             body = await (self._all(exchange) if kind is Kind.MODELS else self._one(exchange))
         await respond(send, 200, b"" if scope["method"] == "HEAD" else body)
 

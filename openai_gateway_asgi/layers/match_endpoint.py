@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..asgi import ASGIApp, Receive, Scope, Send
 from ..bodies import refuse_ambiguous_query
 from ..endpoints import match
 from ..exchange import Exchange
 from ..headers import refuse_ambiguous
+from ..passthrough import table_with
 from ..paths import route_path
 
 
 class MatchEndpoint:
     """Method and canonical path to an ``Endpoint``: else 404, 405 or 400, before anything is read or asked."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, passthrough: Sequence[str] = ()) -> None:
+        """``passthrough``: patterns of paths beyond the API's, as the settings have them."""
         self.app = app
+        self._table = table_with(passthrough)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         refuse_ambiguous(exchange.headers)
         if exchange.query:
             refuse_ambiguous_query(exchange.query)
-        exchange.match = match(exchange.method, route_path(scope).segments)
+        exchange.match = match(exchange.method, route_path(scope).segments, self._table)
         await self.app(scope, receive, send)

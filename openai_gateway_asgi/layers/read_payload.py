@@ -1,18 +1,37 @@
-"""The body, once."""
+"""The body, once, and what it says."""
 
 from __future__ import annotations
 
 from ..asgi import ASGIApp, Receive, Scope, Send, read_body
-from ..bodies import model_id, other_models, refuse_other_routes, refuse_routes_in_query, require_json
-from ..endpoints import Kind
-from ..errors import NotServed
+from ..bodies import (
+    content_kind,
+    model_id,
+    model_in_query,
+    models_within,
+    optional_model_id,
+    other_models,
+    refuse_body,
+    refuse_other_routes,
+    refuse_routes_in_query,
+    require_json,
+    require_uncompressed,
+    session_model,
+    wants_stream,
+    without_credentials,
+)
+from ..endpoints import Endpoint, Kind
+from ..errors import UnsupportedMediaType
 from ..exchange import Exchange
 from ..interrupts import ClientWatch
-from ..payload import Payload
+from ..payload import NOTHING, Payload
+from ..references import references
+
+SDP = "application/sdp"
+MODEL = (b"model",)
 
 
 class ReadPayload:
-    """Reads the JSON body within ``limit`` bytes; from then on ``receive`` carries the disconnect alone.
+    """Reads the body within ``limit`` bytes; from then on ``receive`` carries the disconnect alone.
 
     Whatever runs inside is cancelled when the client leaves.
     """
@@ -24,16 +43,70 @@ class ReadPayload:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         endpoint = exchange.match.endpoint
-        if endpoint.kind is not Kind.JSON_MODEL or endpoint.group or endpoint.model_at != "model":
-            raise NotServed("This gateway does not serve this part of the API.")
-        require_json(exchange.headers)
+        if endpoint.kind is Kind.JSON_MODEL:
+            require_json(exchange.headers)
+            if exchange.query:
+                refuse_routes_in_query(exchange.query)
+            _take_json(exchange, endpoint, await read_body(receive, self._limit))
+        elif exchange.upload is None:
+            await self._take_other(exchange, endpoint, receive)
         if exchange.query:
-            refuse_routes_in_query(exchange.query)
-        payload = Payload.parse(await read_body(receive, self._limit))
-        refuse_other_routes(payload)
-        exchange.payload = payload
-        exchange.model = model_id(payload, exchange.match.params.get("deployment"))
-        exchange.others = other_models(payload, endpoint.operation)
-        exchange.streams = payload.read("stream", bool) or False
-        with ClientWatch(receive, over=lambda: exchange.finished) as watch:
+            exchange.query = without_credentials(exchange.query)
+        with ClientWatch(receive, exchange.loop, over=lambda: exchange.finished) as watch:
             await self.app(scope, watch.receive, send)
+
+    async def _take_other(self, exchange: Exchange, endpoint: Endpoint, receive: Receive) -> None:
+        """Bodies of operations that need none, or that take more than one kind."""
+        stored = endpoint.kind is Kind.STORED
+        if SDP in endpoint.bodies and content_kind(exchange.headers) == SDP.encode():
+            await self._take_sdp(exchange, receive)
+            return
+        # The lists of stored objects are searched by model.
+        refuse_routes_in_query(exchange.query, but=MODEL if stored else ())
+        if exchange.method in ("GET", "HEAD"):
+            refuse_body(exchange.headers)
+            _take_nothing(exchange, streams=endpoint.can_stream and wants_stream(exchange.query))
+            return
+        body = await read_body(receive, self._limit)
+        if not body and stored:
+            _take_nothing(exchange)
+            return
+        require_json(exchange.headers)
+        if endpoint.bodies and not endpoint.json:
+            raise UnsupportedMediaType(
+                f"Send the request body as `Content-Type: {' or '.join(endpoint.bodies)}`.", param="content-type"
+            )
+        _take_json(exchange, endpoint, body)
+
+    async def _take_sdp(self, exchange: Exchange, receive: Receive) -> None:
+        """An offer in the session description protocol, whose model stands in the query."""
+        require_uncompressed(exchange.headers)
+        refuse_routes_in_query(exchange.query, but=MODEL)
+        _take_nothing(exchange)
+        exchange.bodiless = False
+        exchange.model = model_in_query(exchange.query)
+        exchange.opaque = await read_body(receive, self._limit)
+
+
+def _take_json(exchange: Exchange, endpoint: Endpoint, body: bytes) -> None:
+    payload = Payload.parse(body)
+    refuse_other_routes(payload)
+    exchange.payload = payload
+    if endpoint.model_at == "model" and endpoint.model_required:
+        exchange.model = model_id(payload, exchange.match.params.get("deployment"))
+    elif endpoint.model_at in ("", "model"):
+        exchange.model = optional_model_id(payload)
+    else:
+        exchange.model_at, exchange.model = session_model(payload, endpoint.model_at)
+    exchange.others = other_models(payload, endpoint.operation)
+    if endpoint.group or exchange.model_at != ("model",):
+        exchange.others += tuple([id for id in models_within(payload) if id != exchange.model])
+    exchange.references = references(payload, endpoint.operation)
+    exchange.streams = payload.read("stream", bool) or False
+
+
+def _take_nothing(exchange: Exchange, *, streams: bool = False) -> None:
+    exchange.payload, exchange.others, exchange.references = NOTHING, (), ()
+    exchange.model = exchange.match.params.get("model", "")
+    exchange.streams = streams
+    exchange.bodiless = True

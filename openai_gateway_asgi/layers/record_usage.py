@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from time import monotonic
 
 from ..asgi import ASGIApp, Receive, Scope, Send
 from ..endpoints import Kind
@@ -69,7 +70,7 @@ class RecordUsage:
 
 
 def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord:
-    now = asyncio.get_running_loop().time()
+    now = monotonic()
     upstream = getattr(exchange, "upstream", None)
     status = exchange.status
     if status is None and isinstance(failure, GatewayError):
@@ -79,9 +80,9 @@ def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord
         upstream_request_id=exchange.upstream_request_id,
         operation=exchange.match.endpoint.operation,
         user=exchange.user,
-        model=getattr(exchange, "model", None),
+        model=getattr(exchange, "model", None) or None,
         upstream=upstream.name if upstream else None,
-        upstream_model=getattr(exchange, "upstream_model", None),
+        upstream_model=getattr(exchange, "upstream_model", None) or None,
         status=status,
         outcome=_outcome(exchange, failure),
         error=failure.code if isinstance(failure, GatewayError) else None,

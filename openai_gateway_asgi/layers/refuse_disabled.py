@@ -6,6 +6,7 @@ from ..asgi import ASGIApp, Receive, Scope, Send
 from ..drain import Drain
 from ..errors import GatewayDisabled, GatewayDraining
 from ..exchange import Exchange
+from ..interrupts import Deadline
 
 
 class RefuseDisabled:
@@ -19,9 +20,15 @@ class RefuseDisabled:
         self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not Exchange.of(scope).config.enabled:
+        exchange = Exchange.of(scope)
+        if not exchange.config.enabled:
             raise GatewayDisabled("OpenAI API is disabled.")
         if self._drain.active:
             raise GatewayDraining("The gateway is about to restart; try again.")
-        with self._drain.bound():
-            await self.app(scope, receive, send)
+        deadline = Deadline(exchange.loop)
+        self._drain.enter(deadline)
+        try:
+            with deadline:
+                await self.app(scope, receive, send)
+        finally:
+            self._drain.leave(deadline)

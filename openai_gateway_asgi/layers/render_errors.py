@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import Iterable
+from time import monotonic
 from urllib.parse import quote
 
 from ..asgi import ASGIApp, Message, Receive, Scope, Send, respond
@@ -36,7 +36,7 @@ class RenderErrors:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
                 exchange.committed = True
-                exchange.first_byte = asyncio.get_running_loop().time()
+                exchange.first_byte = monotonic()
                 message["headers"] = _identified(message.get("headers", ()), exchange)
                 if self._shows_routing(exchange):
                     message["headers"] += _routing(exchange)
@@ -88,11 +88,13 @@ def _identified(headers: object, exchange: Exchange) -> list[tuple[bytes, bytes]
 
 def _routing(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     """Which upstream answered, as which model, after how many attempts."""
-    return [
+    routing = [
         (b"x-gateway-upstream", exchange.upstream.name.encode("ascii", "replace")),
-        (b"x-gateway-model", quote(exchange.served.id, safe=":/").encode("ascii")),
         (b"x-gateway-attempts", b"%d" % exchange.attempts),
     ]
+    if exchange.served is not None:
+        routing.append((b"x-gateway-model", quote(exchange.served.id, safe=":/").encode("ascii")))
+    return routing
 
 
 def _next_sequence_number(tail: Iterable[bytes]) -> int:

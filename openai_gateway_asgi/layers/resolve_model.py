@@ -16,6 +16,10 @@ class ResolveModel:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
+        if not exchange.model:
+            await self._without_model(exchange)
+            await self.app(scope, receive, send)
+            return
         catalogue = await self._lists.for_call(exchange.config, exchange.caller)
         route = catalogue.find(exchange.model)
         if route is None:
@@ -26,3 +30,9 @@ class ResolveModel:
         chain = exchange.config.fallbacks.get(exchange.model, ()) if exchange.config.fallbacks else ()
         exchange.fallbacks = tuple(found for id in chain if (found := catalogue.find(id)) is not None)
         await self.app(scope, receive, send)
+
+    async def _without_model(self, exchange: Exchange) -> None:
+        """Whoever keeps the stored objects serves it; models that the body names further down are checked all the same."""
+        exchange.resolved, exchange.candidates, exchange.fallbacks = None, (), ()
+        if exchange.others:
+            exchange.catalogue = await self._lists.for_call(exchange.config, exchange.caller)

@@ -11,7 +11,7 @@ from ..asgi import ASGIApp, Receive, Scope, Send
 from ..config import Settings
 from ..errors import GatewayBusy, GatewayError
 from ..exchange import Exchange
-from ..models import Candidate, Route
+from ..models import Candidate
 from ..retry_after import retry_after
 from ..upstream.breaker import Breakers
 from ..upstream.failures import (
@@ -43,9 +43,9 @@ class SelectUpstream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         run = _Run(exchange, self._settings)
-        for route in (Route(exchange.resolved, exchange.candidates), *exchange.fallbacks):
-            exchange.served = route.model
-            for candidate in ordered(route.candidates):
+        routes = [(route.model, route.candidates) for route in exchange.fallbacks]
+        for exchange.served, candidates in ((exchange.resolved, exchange.candidates), *routes):
+            for candidate in ordered(candidates):
                 if await self._answers(candidate, run, scope, receive, send):
                     return
                 if not run.may_go_on() or not run.action.next:
@@ -137,7 +137,7 @@ class _Run:
     def may_go_on(self, wait: float = 0.0) -> bool:
         """Whether another attempt may begin, after ``wait`` seconds."""
         exchange, settings = self.exchange, self.settings
-        spent = asyncio.get_running_loop().time() - exchange.arrived - self.silence
+        spent = monotonic() - exchange.arrived - self.silence
         executed = self.failure in MAY_HAVE_ACTED and not settings.retry_executed
         left = exchange.attempts < settings.max_attempts and spent + wait <= settings.retry_time
         return left and exchange.repeatable and not executed

@@ -31,7 +31,7 @@ class ServeAdmin:
         if endpoint.bodies:
             require_json(exchange.headers)
             body = await read_body(receive, self._limit)
-        with ClientWatch(receive, over=lambda: exchange.finished):
+        with ClientWatch(receive, exchange.loop, over=lambda: exchange.finished):
             headers, answer = await self._answer(exchange, body)
         await respond(
             send, 200, b"" if scope["method"] == "HEAD" else answer, [*headers, (b"cache-control", b"no-store")]

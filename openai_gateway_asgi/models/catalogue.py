@@ -27,6 +27,10 @@ class Route:
     candidates: tuple[Candidate, ...]
 
 
+MOST_FOUND = 4_096
+"""How many routes a catalogue keeps ready: patterns match more ids than anybody could list."""
+
+
 class Catalogue:
     """What is known of all models at one moment. Finding one costs the same however many there are.
 
@@ -35,7 +39,7 @@ class Catalogue:
     are called with the caller's own token, and this caller has none.
     """
 
-    __slots__ = ("_closed", "_serving", "_unknown", "models", "retry_after")
+    __slots__ = ("_closed", "_found", "_serving", "_unknown", "models", "retry_after")
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Catalogue:
         closed: Sequence[Upstream] = (),
         retry_after: int = 1,
     ) -> None:
+        self._found: dict[str, Route] = {}
         self._serving = tuple(_Serving.of(listing) for listing in listings)
         self._unknown = tuple(unknown)
         self._closed = tuple(closed)
@@ -58,6 +63,14 @@ class Catalogue:
 
         Upstreams that list it come before those that only match it.
         """
+        route = self._found.get(id)
+        if route is None and (route := self._search(id)) is not None:
+            if len(self._found) >= MOST_FOUND:
+                self._found.clear()
+            self._found[id] = route
+        return route
+
+    def _search(self, id: str) -> Route | None:
         found = [each for each in self._serving if id in each.listing.models]
         found += [each for each in self._serving if each.patterns and each.matches(id)]
         if not found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -19,7 +19,7 @@ _NESTING = re.compile(r"[\[\].]")
 class Rules:
     """``wanted`` must occur exactly once, not as a file, in at most ``wanted_limit`` bytes of UTF-8.
 
-    Of ``refused`` none may occur. For both, a name that a lenient reader could take for one of them counts as one.
+    Of ``refused`` none may occur, nested names included. For both, a name that a lenient reader could take for one of them counts as one.
     """
 
     wanted: str | None = "model"
@@ -78,7 +78,7 @@ class Form:
     def _check_name(self, part: Part) -> None:
         name, wanted = part.name, self._rules.wanted
         meant = stem(name)
-        if meant in self._refused:
+        if not self._refused.isdisjoint(pieces(name)):
             raise _refusal(name, f"The form field `{name}` is not taken: the gateway decides where a call goes.")
         if meant != self._wanted_stem:
             return
@@ -122,8 +122,12 @@ class Form:
 
 def stem(name: str) -> str:
     """What the most lenient reader may make of a field's name: without case, escapes, blanks and nesting."""
-    plain = unquote(name).casefold()
-    return next((piece for raw in _NESTING.split(plain) if (piece := raw.strip())), "")
+    return next(pieces(name), "")
+
+
+def pieces(name: str) -> Iterator[str]:
+    """The names in a field's name, which may nest: ``input_reference[file_id]`` is a ``file_id`` to some."""
+    return (piece for raw in _NESTING.split(unquote(name).casefold()) if (piece := raw.strip()))
 
 
 def _check_text(name: str, value: bytes) -> None:

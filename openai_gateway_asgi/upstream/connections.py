@@ -42,6 +42,11 @@ class Pool:
                 self._urls[path] = url
         return url
 
+    def target(self, path: str, query: bytes) -> bytes:
+        """What stands in the request line for a path under the base URL."""
+        target = self.path + path.encode("ascii")
+        return target + b"?" + query if query else target
+
     def lease(self) -> Pool:
         self._leases += 1
         return self
@@ -81,9 +86,9 @@ class Connections:
         self._loops: dict[asyncio.AbstractEventLoop, dict[PoolKey, Pool]] = {}
         self._current: frozenset[PoolKey] | None = None
 
-    def lease(self, upstream: Upstream) -> Pool:
+    def lease(self, upstream: Upstream, loop: asyncio.AbstractEventLoop | None = None) -> Pool:
         """The upstream's pool on this loop; ``release`` it when the request is over."""
-        pools = self._loops.get(asyncio.get_running_loop())
+        pools = self._loops.get(loop or asyncio.get_running_loop())
         if pools is None:
             pools = self._enter_loop()
         key = _key(upstream)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from time import monotonic
 
 import httpx
 
-from ..errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from ..errors import ClientDisconnected, GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 
 Inflate = Callable[[bytes], Iterable[bytes]]
 
@@ -36,6 +37,8 @@ class Reads:
             return await (self._pending or self._read())
         except StopAsyncIteration:
             return None
+        except (GatewayError, ClientDisconnected):
+            raise  # what the request's own body failed with, while it was still being sent
         except Exception as error:
             raise upstream_failure(error) from error
         finally:
@@ -46,7 +49,7 @@ class Reads:
         loop = asyncio.get_running_loop()
         if self._pending is None:
             self._pending = loop.create_task(self._as_task())
-        done, _ = await asyncio.wait({self._pending}, timeout=max(0.0, at - loop.time()))
+        done, _ = await asyncio.wait({self._pending}, timeout=max(0.0, at - monotonic()))
         return await self.next() if done else b""
 
     async def settle(self) -> None:

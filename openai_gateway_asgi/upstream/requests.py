@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import httpx
@@ -15,16 +15,23 @@ from .inflate import inflater
 from .reads import too_late, upstream_failure
 
 
-class Body(httpx.AsyncByteStream):
-    """A request body that is sent in one piece."""
+class Body(httpx.ByteStream):
+    """A request body that is sent in one piece; the transport knows it by its type and writes it with the head."""
 
-    __slots__ = ("content",)
 
-    def __init__(self, content: bytes) -> None:
-        self.content = content
+class Streamed(httpx.AsyncByteStream):
+    """A request body that comes in pieces; ``moved`` is called when one has been taken."""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self.content
+    def __init__(self, pieces: AsyncIterator[bytes], moved: Callable[[], None]) -> None:
+        self._pieces = pieces
+        self._moved = moved
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._moved()
+        return await anext(self._pieces)
 
 
 class _Headers(httpx.Headers):

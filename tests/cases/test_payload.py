@@ -16,7 +16,7 @@ DEVELOPER = [{"role": "developer", "content": "S"}, {"role": "user", "content": 
 
 
 async def test_case_058_the_body_arrives_as_it_was_sent() -> None:
-    fields = {"metadata": {"chat_id": "c9"}, "max_tokens": 5, "custom": 1}
+    fields: dict[str, Any] = {"metadata": {"chat_id": "c9"}, "max_tokens": 5, "custom": 1}
     async with world() as w:
         response = await w.chat(**fields)
         assert response.status == 200
@@ -54,7 +54,7 @@ async def test_every_value_keeps_its_bytes() -> None:
     ("given", "sent"),
     [({"max_completion_tokens": 7}, 7), ({"max_tokens": 3, "max_completion_tokens": 7}, 7)],
 )
-async def test_case_059_other_servers_get_the_limit_they_know(given: dict[str, int], sent: int) -> None:
+async def test_case_059_other_servers_get_the_limit_they_know(given: dict[str, Any], sent: int) -> None:
     async with world() as w:
         await w.chat(**given)
         assert w.sent == chat(max_tokens=sent)
@@ -187,7 +187,7 @@ async def test_case_080_tool_messages_are_flattened_where_an_upstream_asks_for_i
 
 
 async def test_without_rewrites_a_body_passes_untouched() -> None:
-    fields = {"max_tokens": 5, "logit_bias": "1:1", "stream_options": {}}
+    fields: dict[str, Any] = {"max_tokens": 5, "logit_bias": "1:1", "stream_options": {}}
     async with world(upstream_a("o3", rewrites="off")) as w:
         await w.chat("o3", **fields)
         assert w.sent == chat("o3", **fields)

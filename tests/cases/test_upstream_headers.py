@@ -142,6 +142,11 @@ async def test_a_failing_context_callable_fails_the_call() -> None:
 
 async def test_context_is_not_asked_where_nobody_wants_to_know() -> None:
     asked: list[object] = []
-    async with world(settings=EAGER, context=lambda *args: asked.append(args) or {}) as w:
+
+    def context(*args: object) -> dict[str, str]:
+        asked.append(args)
+        return {}
+
+    async with world(settings=EAGER, context=context) as w:
         await w.chat()
     assert asked == []

@@ -1,0 +1,90 @@
+"""Multipart bodies: opened until the model is known, and streamed from then on."""
+
+from __future__ import annotations
+
+from ..asgi import ASGIApp, Receive, Scope, Send
+from ..bodies import (
+    OTHER_ROUTES,
+    check_model_id,
+    content_kind,
+    models_within,
+    refuse_routes_in_query,
+    require_uncompressed,
+    session_model,
+)
+from ..config import Settings
+from ..endpoints import Endpoint, Kind
+from ..errors import InvalidRequest
+from ..exchange import Exchange
+from ..groups import Groups
+from ..headers import header
+from ..multipart import Limits, Rules, Upload
+from ..payload import NOTHING, Payload, raw_object
+from ..references import IN_FORMS, references
+
+SESSION = "session"
+SESSION_LIMIT = 256 * 1024
+"""Bytes of the JSON that describes a realtime session; its instructions and tools are in it."""
+YES = (b"true", b"True", b"1")
+
+
+class ReadUpload:
+    """Opens the form of operations that take one; whoever leaves, and however, it is closed.
+
+    A form can be sent once, so such a call has one attempt.
+    """
+
+    def __init__(self, app: ASGIApp, *, groups: Groups, settings: Settings) -> None:
+        self.app = app
+        self._groups = groups
+        self._limits = Limits(total=settings.upload_limit, idle=settings.upload_idle)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        endpoint = exchange.match.endpoint
+        if endpoint.kind is Kind.JSON_MODEL or not _is_form(endpoint, exchange):
+            await self.app(scope, receive, send)
+            return
+        require_uncompressed(exchange.headers)
+        refuse_routes_in_query(exchange.query)
+        content_type = header(exchange.headers, b"content-type") or b""
+        upload = await Upload.open(receive, content_type, await self._rules(exchange, endpoint))
+        try:
+            _take(exchange, endpoint, upload)
+            await self.app(scope, upload.receive, send)
+        finally:
+            await upload.aclose()
+
+    async def _rules(self, exchange: Exchange, endpoint: Endpoint) -> Rules:
+        refused = OTHER_ROUTES | {"models"}
+        for name, group in IN_FORMS.items():
+            if not await self._groups.allows(exchange.user, group):
+                refused |= {name}
+        if endpoint.model_at == "model":
+            return Rules(wanted="model", refused=refused, limits=self._limits)
+        wanted = SESSION if endpoint.model_at else None
+        return Rules(wanted, SESSION_LIMIT, refused | {"model"}, self._limits)
+
+
+def _is_form(endpoint: Endpoint, exchange: Exchange) -> bool:
+    return endpoint.multipart and content_kind(exchange.headers) == b"multipart/form-data"
+
+
+def _take(exchange: Exchange, endpoint: Endpoint, upload: Upload) -> None:
+    exchange.upload, exchange.repeatable = upload, False
+    exchange.payload, exchange.others, exchange.references, exchange.model = NOTHING, (), (), ""
+    exchange.streams = upload.field("stream") in YES
+    if endpoint.model_at == "model":
+        exchange.model = (upload.field("model") or b"").decode()
+        check_model_id(exchange.model)
+        if exchange.match.params.get("deployment", exchange.model) != exchange.model:
+            raise InvalidRequest("`model` is not the model that the path names.", param="model", code="invalid_value")
+    elif endpoint.model_at:
+        _take_session(exchange, endpoint, upload.field(SESSION) or b"")
+
+
+def _take_session(exchange: Exchange, endpoint: Endpoint, session: bytes) -> None:
+    exchange.payload = payload = Payload({SESSION: raw_object(session)})
+    exchange.model_at, exchange.model = session_model(payload, endpoint.model_at)
+    exchange.others = tuple([id for id in models_within(payload) if id != exchange.model])
+    exchange.references = references(payload, endpoint.operation)

@@ -1,0 +1,75 @@
+"""Where stored objects are kept."""
+
+from __future__ import annotations
+
+from ..asgi import ASGIApp, Receive, Scope, Send
+from ..config import Upstream
+from ..errors import InvalidRequest, NotServed
+from ..exchange import Exchange
+from ..groups import Groups
+from ..headers import header
+from ..models import Candidate
+
+CHOICE = b"x-gateway-upstream"
+
+
+class RouteStored:
+    """Calls that touch stored objects go to the one upstream that keeps them: an id means nothing to any other.
+
+    That is the one named ``upstream``, or the first that is enabled; administrators name another in the header
+    ``x-gateway-upstream``. What a body names of stored objects must be open to the user.
+    """
+
+    def __init__(self, app: ASGIApp, *, groups: Groups, upstream: str | None) -> None:
+        self.app = app
+        self._groups = groups
+        self._upstream = upstream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        if exchange.references or exchange.match.endpoint.group:
+            await self._check_references(exchange)
+            self._keep_to_one(exchange)
+        await self.app(scope, receive, send)
+
+    async def _check_references(self, exchange: Exchange) -> None:
+        for reference in exchange.references:
+            if not await self._groups.allows(exchange.user, reference.group):
+                raise InvalidRequest(
+                    f"The field `{reference.field}` names a stored object, and those are not open to you here.",
+                    param=reference.field,
+                    code="invalid_field",
+                )
+
+    def _keep_to_one(self, exchange: Exchange) -> None:
+        exchange.fallbacks = ()
+        choice = _choice(exchange)
+        if not exchange.model:
+            exchange.candidates = (Candidate(self._keeper(exchange, choice), ""),)
+            return
+        if choice is None and exchange.bodiless:
+            exchange.candidates = exchange.candidates[:1]  # the path names a model, and so who has it
+            return
+        keeper = self._keeper(exchange, choice)
+        kept = tuple([each for each in exchange.candidates if each.upstream.name == keeper.name])
+        if not kept and (choice is not None or exchange.match.endpoint.group):
+            raise InvalidRequest(
+                "The upstream that keeps stored objects does not serve this model.", param="model", code="invalid_value"
+            )
+        exchange.candidates = kept or exchange.candidates
+
+    def _keeper(self, exchange: Exchange, choice: str | None) -> Upstream:
+        name = choice or self._upstream
+        for upstream in exchange.config.upstreams:
+            if upstream.enabled and name in (None, upstream.name):
+                return upstream
+        if choice is not None:
+            raise InvalidRequest(
+                "`x-gateway-upstream` names no upstream that is enabled.", param=CHOICE.decode(), code="invalid_value"
+            )
+        raise NotServed("No upstream keeps stored objects here.")
+
+
+def _choice(exchange: Exchange) -> str | None:
+    value = header(exchange.headers, CHOICE) if exchange.user.is_admin else None
+    return None if value is None else value.decode("utf-8", "replace")

@@ -1,0 +1,233 @@
+"""One record and one log line per model call, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import httpx
+import pytest
+
+from openai_gateway_asgi import Outcome, UsageRecord
+from tests.cases.gateways import USERS, chat, upstream_a, world
+from tests.support.answers import RESPONSES_USAGE, USAGE
+from tests.support.asgi import Conversation
+from tests.support.recorder import Answer, error_answer, json_answer, stream_answer
+
+CHAT = "/chat/completions"
+DONE = b"data: [DONE]\n\n"
+
+
+async def test_a_record_tells_who_asked_for_what_and_what_it_cost() -> None:
+    async with world(upstream_a("m1", prefix_id="p")) as w:
+        w.upstream.answer(CHAT, json_answer({"usage": USAGE}, 201, [("x-request-id", "req_up")]))
+        response = await w.chat("p.m1", headers={"x-test-user": "u1"})
+        (record,) = w.records
+    assert record.first_byte is not None
+    assert 0 < record.first_byte <= record.total < 5
+    assert record == UsageRecord(
+        request_id=response.header("x-gateway-request-id") or "",
+        upstream_request_id="req_up",
+        operation="createChatCompletion",
+        user=USERS["u1"],
+        model="p.m1",
+        upstream="A",
+        upstream_model="m1",
+        status=201,
+        outcome=Outcome.COMPLETED,
+        error=None,
+        attempts=1,
+        streamed=False,
+        first_byte=record.first_byte,
+        total=record.total,
+        usage=USAGE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "usage"),
+    [
+        (CHAT, {"stream": True, "stream_options": {"include_usage": True}}, USAGE),
+        (CHAT, {"stream": True}, None),
+        ("/responses", {"stream": True}, RESPONSES_USAGE),
+        ("/responses", {}, RESPONSES_USAGE),
+        ("/embeddings", {}, {"prompt_tokens": 7, "total_tokens": 7}),
+        ("/moderations", {}, None),
+    ],
+)
+async def test_usage_is_what_the_upstream_said(path: str, fields: dict[str, Any], usage: dict[str, int] | None) -> None:
+    async with world() as w:
+        assert (await w.post(path, {"model": "m1", "input": "x", **fields})).status == 200
+        assert [record.usage for record in w.records] == [usage]
+        assert w.records[0].streamed is bool(fields.get("stream"))
+
+
+async def test_usage_that_comes_in_pieces_is_found() -> None:
+    body = b'{"object": "chat.completion", "usage": {"prompt_tokens": 7, "total_tokens": 11}, "service_tier": "x"}'
+    pieces = [body[:60], body[60:80], body[80:]]
+    async with world() as w:
+        w.upstream.answer(CHAT, Answer(pieces, 200, [("content-type", "application/json")]))
+        await w.chat()
+        assert w.records[0].usage == {"prompt_tokens": 7, "total_tokens": 11}
+
+
+def cut(request: object) -> Answer:
+    async def chunks() -> Any:
+        yield b'data: {"a": 1}\n\n'
+        raise httpx.ReadError("")
+
+    return Answer(chunks(), 200, [("content-type", "text/event-stream")])
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "outcome", "error"),
+    [
+        (error_answer(400), 400, Outcome.REJECTED, "upstream_error"),
+        (error_answer(429), 429, Outcome.REJECTED, "upstream_error"),
+        (error_answer(500), 500, Outcome.UPSTREAM_FAILED, "upstream_error"),
+        (error_answer(401), 502, Outcome.UPSTREAM_FAILED, "upstream_credential"),
+        (cut, 200, Outcome.UPSTREAM_FAILED, "upstream_unavailable"),
+        (
+            stream_answer([b'data: {"a": 1}\n\n', b'data: {"error": {"message": "x"}}\n\n']),
+            200,
+            Outcome.UPSTREAM_FAILED,
+            None,
+        ),
+    ],
+)
+async def test_failures_of_upstreams_have_their_outcome(
+    answer: Any, status: int, outcome: Outcome, error: str | None
+) -> None:
+    async with world() as w:
+        w.upstream.answer(CHAT, answer)
+        await w.chat(stream=True)
+        (record,) = w.records
+        assert (record.status, record.outcome, record.error) == (status, outcome, error)
+        assert record.upstream == "A"
+
+
+async def test_what_the_gateway_refuses_is_recorded_too() -> None:
+    async with world() as w:
+        await w.chat("unknown")
+        await w.post_bytes(CHAT, b"{")
+        seen = [(record.model, record.status, record.outcome, record.error) for record in w.records]
+        assert seen == [
+            ("unknown", 404, Outcome.REJECTED, "model_not_found"),
+            (None, 400, Outcome.REJECTED, "invalid_json"),
+        ]
+        assert [(record.upstream, record.attempts, record.usage) for record in w.records] == [(None, 0, None)] * 2
+
+
+async def test_a_failing_callable_of_the_hosts_is_recorded() -> None:
+    def fails(*args: object) -> bool:
+        raise RuntimeError
+
+    async with world(authorize_model=fails) as w:
+        await w.chat()
+        assert [(record.status, record.outcome) for record in w.records] == [(500, Outcome.FAILED)]
+
+
+async def test_lists_and_unknown_paths_are_no_model_calls() -> None:
+    async with world() as w:
+        for method, path in (("GET", "/models"), ("GET", "/models/m1"), ("GET", "/files"), ("POST", "/nothing")):
+            await w.ask(method, path)
+        assert w.records == []
+
+
+async def test_strangers_leave_no_record() -> None:
+    async with world() as w:
+        assert (await w.chat(headers={"x-test-user": "nobody"})).status == 401
+        assert w.records == []
+
+
+async def hangs(request: object) -> Answer:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_a_client_that_leaves_before_its_answer_is_recorded() -> None:
+    async with world() as w:
+        w.upstream.answer(CHAT, hangs)
+        async with w.conversation(CHAT, chat()) as talk:
+            await w.upstream.until_requests(1)
+            talk.disconnect()
+            await talk.ended()
+        (record,) = w.records
+        assert (record.status, record.outcome) == (None, Outcome.CLIENT_GONE_BEFORE_FIRST_BYTE)
+        assert (record.first_byte, record.upstream) == (None, "A")
+
+
+async def test_a_client_that_leaves_its_stream_is_recorded() -> None:
+    async def endless() -> Any:
+        yield b'data: {"a": 1}\n\n'
+        await asyncio.Event().wait()
+
+    async with world() as w:
+        w.upstream.answer(CHAT, Answer(endless(), 200, [("content-type", "text/event-stream")]))
+        async with w.conversation(CHAT, chat(stream=True)) as talk:
+            await talk.receive_start()
+            await talk.receive_chunk()
+            talk.disconnect()
+            await talk.ended()
+        assert [(record.status, record.outcome) for record in w.records] == [(200, Outcome.CLIENT_GONE)]
+
+
+async def test_a_call_that_the_server_cancels_is_recorded() -> None:
+    async with world() as w:
+        w.upstream.answer(CHAT, hangs)
+        talk: Conversation = w.conversation(CHAT, chat())
+        async with talk:
+            await w.upstream.until_requests(1)
+            assert talk._task is not None
+            talk._task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await talk.ended()
+        assert [record.outcome for record in w.records] == [Outcome.CANCELLED]
+
+
+async def test_an_async_callable_gets_the_record_even_when_the_client_has_left() -> None:
+    records: list[UsageRecord] = []
+
+    async def record_usage(record: UsageRecord) -> None:
+        await asyncio.sleep(0)
+        records.append(record)
+
+    async with world(record_usage=record_usage) as w:
+        await w.chat()
+        w.upstream.answer(CHAT, hangs)
+        async with w.conversation(CHAT, chat()) as talk:
+            await w.upstream.until_requests(2)
+            talk.disconnect()
+            await talk.ended()
+    assert [record.outcome for record in records] == [Outcome.COMPLETED, Outcome.CLIENT_GONE_BEFORE_FIRST_BYTE]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_a_failing_record_usage_harms_no_answer(is_async: bool, caplog: pytest.LogCaptureFixture) -> None:
+    def fails(record: UsageRecord) -> None:
+        raise RuntimeError("no database")
+
+    async def fails_async(record: UsageRecord) -> None:
+        raise RuntimeError("no database")
+
+    async with world(record_usage=fails_async if is_async else fails) as w:
+        assert (await w.chat()).status == 200
+        assert (await w.chat("unknown")).status == 404
+    assert "record_usage raised RuntimeError" in caplog.text
+
+
+async def test_the_log_gets_one_line_with_the_record(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "openai_gateway_asgi")
+    async with world(record_usage=None) as w:
+        answer = stream_answer([b'data: {"secret-answer": {"finish_reason": "stop"}}\n\n', DONE])
+        w.upstream.answer(CHAT, answer)
+        await w.chat(stream=True, prompt="secret-question", headers={"authorization": "Bearer secret-token"})
+    (line,) = [record for record in caplog.records if record.levelno == logging.INFO]
+    record: UsageRecord = line.call  # type: ignore[attr-defined]
+    assert line.name == "openai_gateway_asgi"
+    assert isinstance(record, UsageRecord)
+    told = f"{record.request_id} createChatCompletion user=a1 model=m1 upstream=A status=200"
+    assert line.getMessage().startswith(told)
+    assert "secret" not in caplog.text + repr(record) + repr(line.__dict__)
+    assert "ka" not in line.getMessage().split("user=")[1].split()

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+
+from openai_gateway_asgi.errors import UpstreamError
+from openai_gateway_asgi.upstream.inflate import PIECE, inflater
+
+TEXT = b"data: hello\n\n" * 10
+
+
+def inflated(coding: str, *reads: bytes) -> bytes:
+    inflate = inflater(coding)
+    return b"".join(piece for read in reads for piece in inflate(read))
+
+
+@pytest.mark.parametrize(
+    ("coding", "data"),
+    [
+        ("", TEXT),
+        ("identity", TEXT),
+        ("gzip", gzip.compress(TEXT)),
+        (" X-GZIP ", gzip.compress(TEXT)),
+        ("deflate", zlib.compress(TEXT)),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1_000])
+def test_however_it_is_split_the_text_comes_out(coding: str, data: bytes, size: int) -> None:
+    assert inflated(coding, *(data[at : at + size] for at in range(0, len(data), size))) == TEXT
+
+
+def test_one_member_may_follow_another() -> None:
+    both = gzip.compress(b"one ") + gzip.compress(b"two")
+    assert inflated("gzip", both) == b"one two"
+    assert inflated("gzip", both[:26], both[26:]) == b"one two"
+
+
+def test_what_was_flushed_comes_at_once() -> None:
+    packer = zlib.compressobj(wbits=31)
+    inflate = inflater("gzip")
+    for word in (b"one ", b"two "):
+        read = packer.compress(word) + packer.flush(zlib.Z_SYNC_FLUSH)
+        assert b"".join(inflate(read)) == word
+
+
+@pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 20_000_000])
+def test_a_bomb_comes_in_bounded_pieces(size: int) -> None:
+    sizes = [len(piece) for piece in inflater("gzip")(gzip.compress(b"0" * size))]
+    assert sum(sizes) == size
+    assert max(sizes) <= PIECE
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "x"])
+def test_an_unknown_coding_is_an_error(coding: str) -> None:
+    with pytest.raises(UpstreamError):
+        inflater(coding)
+
+
+def test_broken_data_is_an_error() -> None:
+    with pytest.raises(UpstreamError):
+        inflated("gzip", b"this is not gzip")
