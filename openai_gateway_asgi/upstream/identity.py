@@ -49,4 +49,4 @@ def _name(header: str) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _encoded(value: str, safe: str) -> bytes:
-    return quote(value.strip(), safe=safe).encode("ascii")
+    return quote(value.strip(), safe=safe, errors="replace").encode("ascii")

@@ -1,0 +1,141 @@
+"""The package imports one way, so that what is low can be read without what is high."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import openai_gateway_asgi
+
+PACKAGE = "openai_gateway_asgi"
+ROOT = Path(openai_gateway_asgi.__file__).parent
+
+# The bottom is plain data and pure functions; a folder is one room. Lower rooms stand first.
+LEVELS = (
+    "asgi errors sse headers users endpoints paths patterns records usage rewrites.prefix".split(),
+    ["payload"],
+    ["config"],
+    ["models"],
+    ["rewrites"],
+    ["upstream"],
+    ["exchange", "hooks"],
+    ["layers"],
+    ["gateway"],
+)
+LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
+
+
+def modules() -> dict[str, Path]:
+    """By dotted name below the package; a folder's own module bears the folder's name."""
+    named = {}
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        named[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return named
+
+
+MODULES = modules()
+
+
+def imports(module: str) -> Iterator[tuple[str, bool]]:
+    """What a module imports, absolute, and whether at its top level."""
+    path = MODULES[module]
+    package = [PACKAGE, *path.relative_to(ROOT).parts[:-1]]
+    tree = ast.parse(path.read_text())
+    top = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) - node.level + 1]] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            names = [f"{source}.{alias.name}" for alias in node.names]
+            found = [name for name in names if name.removeprefix(f"{PACKAGE}.") in MODULES]
+            yield from ((name, id(node) in top) for name in (found or [source]))
+
+
+def ours(module: str) -> set[str]:
+    """The modules of the package that a module imports."""
+    inside = (name.removeprefix(f"{PACKAGE}.") for name, _ in imports(module) if name.startswith(f"{PACKAGE}."))
+    return {name for name in inside if name in MODULES} - {module}
+
+
+def level(module: str) -> int | None:
+    """Of a module, or of the room it is in; None where the order leaves it free."""
+    return LEVEL.get(module, LEVEL.get(module.partition(".")[0]))
+
+
+def room(module: str) -> str:
+    return module.partition(".")[0] if module not in LEVEL else module
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if level(name) is not None))
+def test_a_module_imports_from_its_own_level_or_below(module: str) -> None:
+    own = level(module)
+    assert own is not None
+    higher = {name for name in ours(module) if (level(name) or 0) > own}
+    assert higher == set()
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("layers.")))
+def test_no_layer_imports_another(module: str) -> None:
+    assert {name for name in ours(module) if name.startswith("layers.")} == set()
+
+
+def test_there_are_no_circles() -> None:
+    state: dict[str, str] = {}
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        if state.get(module) == "open":
+            raise AssertionError("a circle: " + " -> ".join((*trail[trail.index(module) :], module)))
+        if module not in state:
+            state[module] = "open"
+            for below in sorted(ours(module)):
+                visit(below, (*trail, module))
+            state[module] = "done"
+
+    for module in MODULES:
+        visit(module, ())
+
+
+def test_there_are_no_circles_between_rooms() -> None:
+    below: dict[str, set[str]] = {}
+    for module in MODULES:
+        own = room(module)
+        # The package's own module hands out the public names; it is above all.
+        below.setdefault(own, set()).update(room(name) for name in ours(module) if module and name)
+    for own, rooms in below.items():
+        assert not {other for other in rooms - {own} if own in below.get(other, set())}, own
+
+
+@pytest.mark.parametrize(
+    ("library", "allowed"),
+    [
+        ("aiohttp", {"upstream.transport", "upstream.call"}),
+        ("azure", {"upstream.entra"}),
+        ("redis", set()),
+        ("django", {"contrib.django"}),
+    ],
+)
+def test_a_library_is_known_in_its_place_only(library: str, allowed: set[str]) -> None:
+    found = {module for module in MODULES for name, _ in imports(module) if name.partition(".")[0] == library}
+    assert found <= allowed
+
+
+@pytest.mark.parametrize("library", ["azure", "redis"])
+def test_an_optional_library_is_never_imported_at_the_top(library: str) -> None:
+    found = {module for module in MODULES for name, top in imports(module) if top and name.split(".")[0] == library}
+    assert found == set()
+
+
+def test_importing_the_package_imports_nothing_optional() -> None:
+    code = f"import sys, {PACKAGE}; print(*sorted(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    roots = {name.partition(".")[0] for name in ran.stdout.split()}
+    assert PACKAGE in roots
+    assert not roots & {"azure", "redis", "django", "fastapi", "uvicorn", "openai", "msal", "requests"}
