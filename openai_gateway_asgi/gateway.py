@@ -9,10 +9,9 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
-from aiocache.base import BaseCache
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
@@ -23,23 +22,36 @@ from .config import ConfigStore, GatewayConfig, MemoryStore, Settings, Upstream,
 from .config.live import LiveConfig
 from .drain import Drain
 from .exchange import KEY, Exchange
+from .groups import Groups
 from .health import Health
-from .hooks import AuthorizeModel, Hook, OAuthToken, RecordUsage, RequestContext, ResolveUser, VisibleModels
+from .hooks import (
+    AuthorizeGroup,
+    AuthorizeModel,
+    Hook,
+    OAuthToken,
+    RecordUsage,
+    RequestContext,
+    ResolveUser,
+    VisibleModels,
+)
 from .host_route import HostRoute
 from .layers.adapt_payload import AdaptPayload
 from .layers.attach_credential import AttachCredential
 from .layers.authenticate import Authenticate
 from .layers.check_model_access import CheckModelAccess
 from .layers.forward import Forward
+from .layers.guard_group import GuardGroup
 from .layers.list_models import ListModels
 from .layers.match_endpoint import MatchEndpoint
 from .layers.read_payload import ReadPayload
+from .layers.read_upload import ReadUpload
 from .layers.record_usage import RecordUsage as RecordUsageLayer
 from .layers.refuse_cross_site import RefuseCrossSite
 from .layers.refuse_disabled import RefuseDisabled
 from .layers.refuse_loops import RefuseLoops
 from .layers.render_errors import RenderErrors
 from .layers.resolve_model import ResolveModel
+from .layers.route_stored import RouteStored
 from .layers.select_upstream import SelectUpstream
 from .layers.serve_admin import ServeAdmin
 from .layers.serve_speech import ServeSpeech
@@ -54,6 +66,9 @@ from .upstream.model_lists import ModelLists
 from .upstream.slots import AllSlots
 from .users import User
 
+if TYPE_CHECKING:
+    from aiocache.base import BaseCache  # imports the redis client where that is installed
+
 T = TypeVar("T")
 Layer = Callable[[ASGIApp], ASGIApp] | Middleware
 
@@ -67,6 +82,7 @@ class Gateway:
         *,
         resolve_user: ResolveUser | None = None,
         authorize_model: AuthorizeModel,
+        authorize_group: AuthorizeGroup | None = None,
         visible_models: VisibleModels | None = None,
         oauth_token: OAuthToken | None = None,
         context: RequestContext | None = None,
@@ -79,7 +95,9 @@ class Gateway:
         """
         ``upstreams``: where calls go: ``Upstream`` objects, a ``ConfigStore``, or None for the ``OPENAI_API_BASE_URLS``
         family of environment variables. ``resolve_user`` says who asks (None: users come with ``response(user)`` only),
-        ``authorize_model`` which models they may call and see, ``visible_models`` the same for whole lists.
+        ``authorize_model`` which models they may call and see, ``visible_models`` the same for whole lists;
+        ``authorize_group`` which kinds of stored objects they may touch (administrators all, and everyone those of
+        ``settings.open_groups``).
         ``oauth_token`` gives users' own tokens for ``auth_type="system_oauth"``, ``context`` facts for the user-info
         headers; ``record_usage`` takes one record per model call. ``layers`` are your own ASGI layers: they run when
         user, model and payload are known and nothing is rewritten yet, and do not read the body. ``speech_cache`` is
@@ -108,13 +126,14 @@ class Gateway:
             hook("visible_models", visible_models),
             bypass=settings.bypass_model_access,
         )
+        groups = Groups(settings.open_groups, hook("authorize_group", authorize_group))
         admin = Admin(self._live, settings, self._connections, self._credentials, oauth_token is not None, self.health)
         # In the order in which a request meets them. Nothing else decides order.
         chain: tuple[Layer, ...] = (
             Middleware(RenderErrors, show_routing=settings.show_routing),
             Middleware(RefuseLoops, loops=loops),
             Middleware(TakeConfig, live=self._live),
-            MatchEndpoint,
+            Middleware(MatchEndpoint, passthrough=settings.passthrough),
             Middleware(RefuseCrossSite, trusted_origins=settings.trusted_origins),
             Middleware(
                 Authenticate,
@@ -125,9 +144,12 @@ class Gateway:
             Middleware(RefuseDisabled, drain=self._drain),
             Middleware(RecordUsageLayer, record_usage=hook("record_usage", record_usage)),
             Middleware(ListModels, lists=self._lists, access=access),
+            Middleware(GuardGroup, groups=groups),
+            Middleware(ReadUpload, groups=groups, settings=settings),
             Middleware(ReadPayload, limit=settings.json_limit),
             Middleware(ResolveModel, lists=self._lists),
             Middleware(CheckModelAccess, access=access),
+            Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
             *layers,
             Middleware(
                 ServeSpeech,

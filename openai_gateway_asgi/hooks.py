@@ -42,7 +42,7 @@ VisibleModels = Callable[[User, Sequence[Model]], Collection[Model] | Awaitable[
 """The bulk form of ``AuthorizeModel`` for lists: which of these models may this user see?"""
 
 AuthorizeGroup = Callable[[User, str], bool | Awaitable[bool]]
-"""May this user touch stored objects of this kind (``"files"``, ``"batches"``, ...)? Behind one key they are everyone's."""
+"""May this user touch stored objects of this kind, as ``"files"``? Behind one upstream key they are everyone's."""
 
 OAuthToken = Callable[[User, Request, Upstream], str | None | Awaitable[str | None]]
 """The user's own access token for an upstream with ``auth_type="system_oauth"``. None is a 502."""

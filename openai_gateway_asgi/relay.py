@@ -6,7 +6,9 @@ an exception that another attempt may mend; after it the answer can only be fini
 
 from __future__ import annotations
 
+import re
 from time import monotonic
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -32,6 +34,9 @@ from .upstream.reads import Reads, too_late
 
 HELD_REFUSAL = 1024 * 1024
 """The longest error answer that is held and passed on, in bytes."""
+
+REALTIME_CALL = "create-realtime-call"
+_CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
 
 EVENT_STREAM = b"text/event-stream"
 DONE = b"data: [DONE]\n\n"
@@ -116,10 +121,10 @@ class Relay:
         if length is not None:
             start.append((b"content-length", b"%d" % length))
         if status == 201:
-            start += location(headers, exchange)
+            start += _location(headers, exchange)
         chunk = await reads.next()
-        if chunk is not None and exchange.model and chunk.startswith(b'{"error"') and (error := error_in_json(chunk)) is not None:
-            raise error
+        if exchange.model and chunk is not None and chunk.startswith(b'{"error"'):
+            _raise_error_in(chunk)
         self._begun = True
         if exchange.model:  # what is stored may be long, and is watched for silence only
             self._over_at = min(self._over_at, self._answer_by)
@@ -255,6 +260,19 @@ def _is_object(body: bytes) -> bool:
         return isinstance(msgspec.json.decode(body), dict)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
+
+
+def _raise_error_in(body: bytes) -> None:
+    if (error := error_in_json(body)) is not None:
+        raise error
+
+
+def _location(headers: RawHeaders, exchange: Exchange) -> RawHeaders:
+    """Where a new realtime call is to be found: below the path by which the client made it, never at the upstream."""
+    id = (header(headers, b"location") or b"").partition(b"?")[0].rpartition(b"/")[2]
+    if exchange.match.endpoint.operation != REALTIME_CALL or not _CALL_ID.fullmatch(id):
+        return []
+    return [(b"location", quote(exchange.request().scope["path"]).encode() + b"/" + id)]
 
 
 def _length(headers: RawHeaders) -> int | None:

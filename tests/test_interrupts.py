@@ -51,17 +51,10 @@ async def watched(receive: Receive, block: Callable[[], Awaitable[object]] = for
         await block()
 
 
-async def limited(
-    prepare: Callable[[Deadline], object], block: Callable[[], Awaitable[object]] = forever, *, cleanup: int = 0
-) -> None:
-    """``block`` under a deadline; ``cleanup`` is how many turns it takes to clean up after itself."""
+async def limited(prepare: Callable[[Deadline], object], block: Callable[[], Awaitable[object]] = forever) -> None:
     with Deadline() as deadline:
         prepare(deadline)
-        try:
-            await block()
-        finally:
-            for _ in range(cleanup):
-                await asyncio.sleep(0)
+        await block()
 
 
 def no_cancellation_left() -> None:
@@ -163,18 +156,34 @@ async def test_an_earlier_move_stands_before_the_last_word() -> None:
         await limited(bounded)
 
 
-@pytest.mark.parametrize("late_first", [True, False])
-async def test_of_two_interrupts_at_once_the_outer_one_is_told(late_first: bool) -> None:
+async def test_a_client_that_leaves_during_the_cleanup_after_a_deadline_is_gone() -> None:
     line = Line()
 
-    def both(deadline: Deadline) -> None:
-        moment = monotonic() + 0.05
-        loop = asyncio.get_running_loop()
-        loop.call_at(moment - 0.001 if not late_first else moment, line.hang_up.set)
-        deadline.move(moment, Late)
+    async def block() -> None:
+        with Deadline() as deadline:
+            deadline.move(monotonic() + 0.01, Late)
+            try:
+                await forever()
+            finally:
+                line.hang_up.set()
+                await forever()
 
     with pytest.raises(ClientDisconnected):
-        await watched(line.receive, lambda: limited(both, cleanup=1_000_000 if late_first else 0))
+        await watched(line.receive, block)
+    no_cancellation_left()
+
+
+async def test_a_deadline_during_the_cleanup_after_a_client_changes_nothing() -> None:
+    async def block() -> None:
+        with Deadline() as deadline:
+            try:
+                await forever()
+            finally:
+                deadline.move(monotonic() - 1, Late)
+                await forever()
+
+    with pytest.raises(ClientDisconnected):
+        await watched(Line(hung_up=True).receive, block)
     no_cancellation_left()
 
 

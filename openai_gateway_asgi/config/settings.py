@@ -90,7 +90,7 @@ class Settings:
     """True gives every user every model: a policy that is skipped unasked is none."""
 
     open_groups: frozenset[str] = frozenset()
-    """Kinds of stored objects that every user may touch, such as files: none, because behind one key they are everyone's.
+    """Kinds of stored objects that every user may touch, as ``files``: none, for behind one key they are everyone's.
     The host's ``authorize_group`` can open some for some."""
     stored_upstream: str | None = None
     """The name of the upstream that keeps stored objects. None: the first one that is enabled."""

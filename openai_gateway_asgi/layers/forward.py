@@ -51,7 +51,8 @@ class Forward:
             # A cancelled request closes its connection all the same, and to the end.
             await asyncio.shield(asyncio.ensure_future(response.aclose()))
             raise
-        await response.aclose()
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        await response.stream.aclose()
 
     def _request(self, pool: Pool, exchange: Exchange, relay: Relay, timeouts: Timeouts) -> httpx.Request:
         body = exchange.upstream_body

@@ -32,7 +32,7 @@ class ResolveModel:
         await self.app(scope, receive, send)
 
     async def _without_model(self, exchange: Exchange) -> None:
-        """Whoever keeps the stored objects serves it; models that the body names further down are checked all the same."""
+        """Whoever keeps the stored objects serves it; models that the body names further down are still checked."""
         exchange.resolved, exchange.candidates, exchange.fallbacks = None, (), ()
         if exchange.others:
             exchange.catalogue = await self._lists.for_call(exchange.config, exchange.caller)

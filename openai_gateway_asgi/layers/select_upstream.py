@@ -43,8 +43,9 @@ class SelectUpstream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         run = _Run(exchange, self._settings)
-        routes = [(route.model, route.candidates) for route in exchange.fallbacks]
-        for exchange.served, candidates in ((exchange.resolved, exchange.candidates), *routes):
+        fallbacks = [(route.model, route.candidates) for route in exchange.fallbacks]
+        for model, candidates in ((exchange.resolved, exchange.candidates), *fallbacks):
+            exchange.served = model
             for candidate in ordered(candidates):
                 if await self._answers(candidate, run, scope, receive, send):
                     return

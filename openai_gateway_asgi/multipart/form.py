@@ -19,7 +19,8 @@ _NESTING = re.compile(r"[\[\].]")
 class Rules:
     """``wanted`` must occur exactly once, not as a file, in at most ``wanted_limit`` bytes of UTF-8.
 
-    Of ``refused`` none may occur, nested names included. For both, a name that a lenient reader could take for one of them counts as one.
+    Of ``refused`` none may occur, not even nested. For both, a name that a lenient reader could take for one of them
+    counts as one.
     """
 
     wanted: str | None = "model"

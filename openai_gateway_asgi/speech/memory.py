@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from time import monotonic
-from typing import Any
-
-from aiocache.base import BaseCache
-from aiocache.serializers import NullSerializer
 
 
-class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no types
-    """Keeps strings and bytes up to ``limit`` bytes in all; what was used longest ago goes first.
+class BoundedMemoryCache:
+    """Keeps texts of up to ``limit`` characters in all; what was used longest ago goes first.
 
-    Unlike aiocache's own memory backend it is bounded, and expires without a timer per key.
+    It has of aiocache's interface what the speech cache needs. Unlike aiocache's own memory backend it is bounded,
+    expires without a timer per key, and does not import the redis client where that is installed.
     """
 
-    NAME = "bounded-memory"
-
-    def __init__(self, limit: int, **options: Any) -> None:
-        super().__init__(serializer=NullSerializer(), **options)
+    def __init__(self, limit: int) -> None:
         self._limit = limit
         self._size = 0
-        self._entries: OrderedDict[str, tuple[Any, float]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
-    async def _get(self, key: str, encoding: str | None = None, _conn: Any = None) -> Any:
+    async def get(self, key: str) -> str | None:
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -35,9 +29,8 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
         self._entries.move_to_end(key)
         return value
 
-    async def _set(
-        self, key: str, value: Any, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
-    ) -> bool:
+    async def set(self, key: str, value: str, ttl: float | None = None) -> bool:
+        """``ttl`` is in seconds; None keeps it as long as there is room. False: it is too large to be kept."""
         self._drop(key)
         if len(value) > self._limit:
             return False
@@ -47,20 +40,7 @@ class BoundedMemoryCache(BaseCache):  # type: ignore[misc]  # aiocache ships no 
             self._drop(next(iter(self._entries)))
         return True
 
-    async def _delete(self, key: str, _conn: Any = None) -> int:
-        return self._drop(key)
-
-    async def _exists(self, key: str, _conn: Any = None) -> bool:
-        return await self._get(key) is not None
-
-    async def _clear(self, namespace: str | None = None, _conn: Any = None) -> bool:
-        for key in [key for key in self._entries if key.startswith(namespace or "")]:
-            self._drop(key)
-        return True
-
-    def _drop(self, key: str) -> int:
+    def _drop(self, key: str) -> None:
         entry = self._entries.pop(key, None)
-        if entry is None:
-            return 0
-        self._size -= len(entry[0])
-        return 1
+        if entry is not None:
+            self._size -= len(entry[0])

@@ -10,9 +10,7 @@ async def test_what_was_kept_is_found() -> None:
     cache = BoundedMemoryCache(10)
     assert await cache.get("a") is None
     assert await cache.set("a", "12345") is True
-    assert (await cache.get("a"), await cache.exists("a")) == ("12345", True)
-    assert (await cache.delete("a"), await cache.delete("a")) == (1, 0)
-    assert await cache.exists("a") is False
+    assert await cache.get("a") == "12345"
 
 
 async def test_what_was_used_longest_ago_goes_first() -> None:
@@ -21,7 +19,7 @@ async def test_what_was_used_longest_ago_goes_first() -> None:
         await cache.set(key, "12345")
     await cache.get("a")
     await cache.set("c", "1234")
-    assert [key for key in "abc" if await cache.exists(key)] == ["a", "c"]
+    assert [await cache.get(key) for key in "abc"] == ["12345", None, "1234"]
 
 
 async def test_a_new_value_makes_room_of_the_old_one() -> None:
@@ -37,8 +35,7 @@ async def test_what_is_larger_than_everything_is_not_kept_and_pushes_nothing_out
     cache = BoundedMemoryCache(limit)
     await cache.set("a", "1" * limit)
     assert await cache.set("b", "12345") is False
-    assert await cache.exists("b") is False
-    assert await cache.exists("a") is True
+    assert (await cache.get("a"), await cache.get("b")) == ("1" * limit, None)
 
 
 async def test_a_value_lives_as_long_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,14 +48,3 @@ async def test_a_value_lives_as_long_as_it_was_given(monkeypatch: pytest.MonkeyP
     assert await cache.get("a") == "1"
     now = 105.0
     assert (await cache.get("a"), await cache.get("b")) == (None, "2")
-
-
-async def test_it_can_be_cleared_in_whole_or_by_name() -> None:
-    cache = BoundedMemoryCache(100)
-    for key in ("x:a", "x:b", "y:a"):
-        await cache.set(key, "1")
-    await cache.clear(namespace="x:")
-    assert [key for key in ("x:a", "x:b", "y:a") if await cache.exists(key)] == ["y:a"]
-    await cache.clear()
-    assert await cache.exists("y:a") is False
-    assert await cache.set("big", "1" * 100) is True

@@ -171,16 +171,19 @@ async def test_beyond_the_limit_the_call_waits_for_its_slowest_listener() -> Non
 
     async def call(send: Send) -> None:
         nonlocal sent
+        await begin.wait()
         await send(START)
         for piece in pieces:
             await send(body(piece))
             sent += 1
         await send(body(b"", more=False))
 
-    gate = asyncio.Event()
+    begin, gate = asyncio.Event(), asyncio.Event()
     answer, _ = running(call, limit=10)
     quick, slow = Listener(), Listener(gate)
     following = [asyncio.create_task(answer.follow(listener.send)) for listener in (quick, slow)]
+    await turns()
+    begin.set()
     await turns(100)
     assert sent <= 3
     gate.set()

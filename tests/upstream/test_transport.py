@@ -32,7 +32,7 @@ async def transport() -> AsyncIterator[AiohttpTransport]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(1):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in the kernel
+        while not condition():
             await asyncio.sleep(0.001)
 
 
