@@ -21,13 +21,17 @@ _ERROR_EVENT = re.compile(rb"(?:^|[\r\n])event:\s?error[\r\n]")
 
 CHAT = frozenset({"createChatCompletion", "createCompletion"})
 
+_RESPONSE = ("response.completed", "response.incomplete", "response.cancelled")
 FINAL_EVENTS: dict[str, tuple[str, ...]] = {
-    "createResponse": ("response.completed", "response.incomplete", "response.cancelled"),
+    "createResponse": _RESPONSE,
+    "getResponse": _RESPONSE,
     "createImage": ("image_generation.completed",),
     "createImageEdit": ("image_edit.completed",),
     "createTranscription": ("transcript.text.done",),
     "createSpeech": ("speech.audio.done",),
 }
+RUNS = frozenset({"createThreadAndRun", "createRun", "submitToolOuputsToRun"})
+"""Streams of the Assistants API, which end with ``[DONE]`` alone."""
 FAILED = "response.failed"
 """The final event by which the Responses API says that it gave up."""
 
@@ -48,6 +52,8 @@ def ending(operation: str, tail: bytes) -> Ending:
         return Ending.COMPLETE
     if operation in CHAT:
         return Ending.WITHOUT_DONE if _FINISH_REASON.search(tail) else Ending.CUT
+    if operation in RUNS:
+        return Ending.CUT
     finals = _FINALS.get(operation)
     return Ending.COMPLETE if finals is None or finals.search(tail) else Ending.CUT
 

@@ -89,6 +89,8 @@ class Connection(asyncio.StreamReaderProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._mark()
         super().connection_lost(exc)
+        if exc is not None:
+            self._closed.exception()  # nobody asks for it, and a garbage collector may tell of it before __del__ can
 
     def _mark(self) -> None:
         if self.peer_gone_at is None:

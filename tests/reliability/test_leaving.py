@@ -1,0 +1,216 @@
+"""Clients that leave, at every stage: the upstream is let go within 100 ms and everything is back to base.
+
+That nothing is left of sockets and tasks is held for every test of this suite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from openai_gateway_asgi import Gateway, Timeouts, Upstream, UsageRecord, User
+from tests.reliability.clients import Client, request
+from tests.reliability.gateways import at, chat, make_gateway
+from tests.support.answers import chat_events
+from tests.support.leaks import Stalls, stall_watch
+from tests.support.scripted import ScriptedUpstream, answer, hang, sse
+from tests.support.servers import Http, Server, serve
+
+AT_ONCE = 0.1
+WHOLE = chat_events(chat(stream=True))
+
+
+def bare(app: ASGIApp) -> ASGIApp:
+    return app
+
+
+def behind_middleware(app: ASGIApp) -> ASGIApp:
+    async def passing_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+    return BaseHTTPMiddleware(app, dispatch=passing_on)
+
+
+@pytest.fixture(params=["h11", "httptools"])
+def http(request: pytest.FixtureRequest) -> Http:
+    return request.param
+
+
+@pytest.fixture(params=[bare, behind_middleware])
+def hosted(request: pytest.FixtureRequest) -> Callable[[ASGIApp], ASGIApp]:
+    return request.param
+
+
+class World:
+    """A gateway before one upstream, served to a client, and what became of its calls."""
+
+    def __init__(self, gateway: Gateway, server: Server, records: list[UsageRecord]) -> None:
+        self.gateway, self.server, self.records = gateway, server, records
+        self.began = 0.0
+
+    async def client(self) -> Client:
+        return await Client.to(self.server)
+
+    def leave(self, client: Client) -> None:
+        self.began = asyncio.get_running_loop().time()
+        client.leave()
+
+    async def back_to_base(self, calls: int) -> None:
+        """All calls are over and recorded as left, and no place is held."""
+        async with asyncio.timeout(2):
+            while len(self.records) < calls or any(u.in_use for u in self.gateway.health().upstreams.values()):
+                await asyncio.sleep(0)
+        assert len(self.records) == calls
+
+
+@contextlib.asynccontextmanager
+async def world(
+    upstreams: list[Upstream], http: Http, hosted: Callable[[ASGIApp], ASGIApp], **options: Any
+) -> AsyncIterator[World]:
+    records: list[UsageRecord] = []
+    gateway = make_gateway(upstreams, timeouts=Timeouts(), records=records, **options)
+    async with serve(hosted(gateway), http=http) as server:
+        yield World(gateway, server, records)
+    await gateway.aclose()
+
+
+def assert_at_once(closed: float, began: float, stalls: Stalls) -> None:
+    assert closed - began < AT_ONCE + stalls.longest  # what a busy machine takes is not the gateway's
+
+
+async def test_between_two_events(http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
+    async with ScriptedUpstream(sse(*WHOLE[:2], ending="open"), answer()) as upstream:
+        async with world([at(upstream, max_concurrency=1)], http, hosted) as here, stall_watch() as stalls:
+            client = await here.client()
+            await client.send(request(chat(stream=True)))
+            await client.until(b"data: ")
+            here.leave(client)
+            assert_at_once(await upstream.connections[0].closed(), here.began, stalls)
+            await here.back_to_base(1)
+            assert here.records[0].outcome == "client_gone"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_before_the_answer(http: Http, hosted: Callable[[ASGIApp], ASGIApp], stream: bool) -> None:
+    async with ScriptedUpstream(hang) as upstream:
+        async with world([at(upstream, max_concurrency=1)], http, hosted) as here, stall_watch() as stalls:
+            client = await here.client()
+            await client.send(request(chat(stream=stream)))
+            await upstream.until_requests(1)
+            here.leave(client)
+            assert_at_once(await upstream.connections[0].closed(), here.began, stalls)
+            await here.back_to_base(1)
+            assert here.records[0].outcome == "client_gone_before_first_byte"
+            assert upstream.methods == {"POST": 1}
+
+
+async def test_during_the_upload(http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
+    async with ScriptedUpstream() as upstream, world([at(upstream)], http, hosted) as here:
+        client = await here.client()
+        await client.send(request(b'{"model": "gpt", ', length=1000))
+        await asyncio.sleep(0.03)
+        here.leave(client)
+        await here.back_to_base(1)
+        assert here.records[0].outcome == "client_gone_before_first_byte"
+        assert upstream.connections == []
+
+
+async def test_while_waiting_for_a_place(http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
+    async with ScriptedUpstream(sse(*WHOLE[:2], ending="open"), sse(*WHOLE)) as upstream:
+        async with world([at(upstream, max_concurrency=1)], http, hosted) as here:
+            first, second = await here.client(), await here.client()
+            await first.send(request(chat(stream=True)))
+            await first.until(b"data: ")
+            await second.send(request(chat(stream=True)))
+            await asyncio.sleep(0.03)
+            here.leave(second)
+            async with asyncio.timeout(1):
+                while len(here.records) < 1:
+                    await asyncio.sleep(0)
+            assert here.gateway.health().upstreams["127.0.0.1"].in_use == 1
+            assert upstream.methods == {"POST": 1}
+            here.leave(first)
+            await here.back_to_base(2)
+
+
+async def test_between_two_tries(http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
+    slow_down = answer(429, ((b"Retry-After", b"2"),))
+    async with ScriptedUpstream(slow_down) as upstream, world([at(upstream)], http, hosted) as here:
+        client = await here.client()
+        await client.send(request(chat()))
+        await upstream.until_requests(1)
+        await asyncio.sleep(0.05)
+        here.leave(client)
+        await here.back_to_base(1)
+        assert upstream.methods == {"POST": 1}
+
+
+async def test_while_waiting_for_a_token_that_others_wait_for_too(
+    http: Http, hosted: Callable[[ASGIApp], ASGIApp]
+) -> None:
+    asked, given = asyncio.Event(), asyncio.Event()
+    cancelled = 0
+
+    async def oauth_token(user: User, request: Request, upstream: Upstream) -> str:
+        nonlocal cancelled
+        asked.set()
+        try:
+            await given.wait()
+        except asyncio.CancelledError:
+            cancelled += 1
+            raise
+        return "token"
+
+    async with ScriptedUpstream(answer()) as upstream:
+        upstreams = [at(upstream, auth_type="system_oauth")]
+        async with world(upstreams, http, hosted, oauth_token=oauth_token) as here:
+            leaving, staying = await here.client(), await here.client()
+            await leaving.send(request(chat()))
+            await staying.send(request(chat(), close=True))
+            await asked.wait()
+            await asyncio.sleep(0.05)
+            here.leave(leaving)
+            async with asyncio.timeout(1):
+                while len(here.records) < 1:
+                    await asyncio.sleep(0)
+            given.set()
+            assert b" 200 " in await staying.until(b"\r\n")
+            await staying.close()
+            await here.back_to_base(2)
+            assert (cancelled, upstream.methods) == (1, {"POST": 1})
+
+
+async def test_one_that_reads_nothing_holds_no_more_than_the_buffers(
+    http: Http, hosted: Callable[[ASGIApp], ASGIApp]
+) -> None:
+    sent = 0
+
+    async def endless(call: Any) -> None:
+        nonlocal sent
+        await call.read_body()
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        event = WHOLE[1] * 50
+        while not call.connection.peer_gone.is_set():
+            await call.send(event)
+            sent += len(event)
+
+    settings = {"send_timeout": 0.5}
+    async with ScriptedUpstream(endless) as upstream:
+        async with world([at(upstream)], http, hosted, settings=settings) as here:
+            client = await here.client()
+            client.reader._limit = 1024  # type: ignore[attr-defined]
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await client.send(request(chat(stream=True)))
+            await upstream.until_requests(1)
+            await upstream.connections[0].closed(within=5)
+            await here.back_to_base(1)
+            await client.close()
+    assert sent < 64 * 1024 * 1024
