@@ -7,7 +7,7 @@ import json
 from typing import Any, Self
 
 from tests.reliability.gateways import CHAT
-from tests.support.servers import Server
+from tests.support.servers import Program, Server
 
 
 def request(
@@ -34,7 +34,7 @@ class Client:
         self.reader, self.writer = reader, writer
 
     @classmethod
-    async def to(cls, server: Server) -> Self:
+    async def to(cls, server: Server | Program) -> Self:
         return cls(*await asyncio.open_connection("127.0.0.1", server.port))
 
     async def send(self, data: bytes) -> None:

@@ -11,8 +11,10 @@ from starlette.routing import Mount
 
 from openai_gateway_asgi import Timeouts, health_app
 from tests.reliability.gateways import at, make_gateway
+from tests.reliability.vitals import Vitals
 
-gateway = make_gateway([at(os.environ["UPSTREAM_URL"])], timeouts=Timeouts())
+gateway = make_gateway([at(os.environ["UPSTREAM_URL"], max_concurrency=100_000)], timeouts=Timeouts())
+vitals = Vitals(gateway)
 
 
 @asynccontextmanager
@@ -22,4 +24,10 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
             yield
 
 
-app = Starlette(routes=[Mount("/health", health_app(gateway.health)), Mount("/openai", gateway)], lifespan=lifespan)
+app = Starlette(
+    routes=[Mount("/health", health_app(gateway.health)), Mount("/vitals", vitals), Mount("/openai", gateway)],
+    lifespan=lifespan,
+)
+
+if os.environ.get("WATCH_CALLBACKS"):
+    vitals.watch_callbacks()

@@ -1,0 +1,65 @@
+"""How a server's process is while it bears a load, for the test that puts the load on it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import time
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from openai_gateway_asgi import Gateway
+from tests.support.leaks import open_sockets
+
+LONG = 0.02
+"""Seconds of CPU from which on a callback is told of by name."""
+
+
+class Vitals:
+    """An app that answers what it has seen since it was asked last, and starts afresh."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._longest = 0.0
+        self._long: list[str] = []
+
+    def watch_callbacks(self) -> None:
+        """Times every callback of every event loop of this process from now on."""
+        run = asyncio.Handle._run
+
+        def timed(handle: asyncio.Handle) -> None:
+            began = time.thread_time()
+            run(handle)
+            taken = time.thread_time() - began
+            self._longest = max(self._longest, taken)
+            if taken > LONG:
+                self._long.append(f"{taken:.3f} s: {handle!r}")
+
+        asyncio.Handle._run = timed  # type: ignore[method-assign]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = json.dumps(self._now()).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    def _now(self) -> dict[str, Any]:
+        gc.collect()
+        seen = {
+            "longest": self._longest,
+            "long": self._long,
+            "tasks": len(asyncio.all_tasks()),
+            "sockets": open_sockets(),
+            "in_use": sum(each.in_use for each in self._gateway.health().upstreams.values()),
+            "memory": _resident(),
+        }
+        self._longest, self._long = 0.0, []
+        return seen
+
+
+def _resident() -> int:
+    """Bytes."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
