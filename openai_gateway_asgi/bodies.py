@@ -21,11 +21,11 @@ OTHER_ROUTES = frozenset(
 )
 """Fields by which a body could choose another route or credential than the gateway's. Refused."""
 
-_IN_QUERY = frozenset(name.encode() for name in OTHER_ROUTES | {"model", "models"})
 _CREDENTIALS = frozenset(
     b"""access_token api-key api_key apikey auth authorization bearer client_secret id_token jwt key
     ocp-apim-subscription-key password refresh_token secret sig signature subscription-key token x-api-key""".split()
 )
+_IN_QUERY = frozenset(name.encode() for name in OTHER_ROUTES | {"model", "models"}) - _CREDENTIALS
 TRANSCRIBING = ("session", "audio", "input", "transcription", "model")
 _MAY_NAME_MODEL = re.compile(rb"model|\\u", re.IGNORECASE)
 _QUERY = re.compile(rb"[!\"$-~]*")

@@ -43,10 +43,14 @@ def with_text_at(payload: Payload, path: Path, text: str) -> Payload:
 
 
 def refuse_other_case(payload: Payload, wanted: str) -> None:
-    """Some decoders take a key for the wanted one whatever its case (Go's encoding/json)."""
+    """Some decoders take a key for the wanted one whatever its case (Go's encoding/json), or up to a NUL (C's)."""
     for name in payload.fields:
-        if name != wanted and name.lower() == wanted:
+        if name != wanted and wanted in name.casefold() and _plain(name) == wanted:
             raise InvalidRequest(f"The field `{name}` must be written `{wanted}`.", param=name, code="invalid_field")
+
+
+def _plain(name: str) -> str:
+    return name.partition("\0")[0].strip().casefold()
 
 
 def _below(holder: Payload, path: Path) -> Payload | None:

@@ -46,8 +46,8 @@ class AdaptPayload:
         if upstream.is_azure:
             path, ours = azure_path(upstream, path, model)
             query = azure_query(query, ours)
-        elif query:
-            query = azure_query(query, ())
+        elif query and b"version" in query:
+            query = azure_query(query, ())  # what clients of Azure add says nothing to other upstreams
         exchange.upstream_path, exchange.upstream_query = path, query
         await self.app(scope, receive, send)
 

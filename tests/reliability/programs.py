@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ vitals = Vitals(gateway)
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     with gateway.drain_on(within=float(os.environ["DRAIN_WITHIN"])):
+        gc.freeze()  # what is there before the first request stays; collections need not look at it again
         async with gateway.lifespan():
             yield
 

@@ -118,7 +118,7 @@ async def test_the_name_of_a_download_is_kept_and_made_harmless(given: str, kept
         assert got.header("content-disposition") == kept
 
 
-REALTIME = form(field("sdp", "v=0"), field("session", '{"model": "%s"}' % ASKED))
+REALTIME = form(field("sdp", "v=0"), field("session", f'{{"model": "{ASKED}"}}'))
 
 
 @pytest.mark.parametrize(
