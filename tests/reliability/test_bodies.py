@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -57,11 +58,16 @@ READERS: tuple[Callable[[Pairs], Any], ...] = (
 
 
 def readings(body: bytes) -> set[Any]:
-    """Every model that one of them reads."""
-    strict = json.loads(body, object_pairs_hook=Outer)
-    lenient = json.loads(body.decode("utf-8-sig", "replace"), strict=False, object_pairs_hook=Outer)
-    found = [read(parsed) for parsed in (strict, lenient) for read in READERS]
-    found.append(msgspec.json.decode(body)["model"])
+    """Every model that one of them reads; one that refuses the body reads none."""
+    found: list[Any] = []
+    for parse in (
+        lambda: json.loads(body, object_pairs_hook=Outer, parse_int=str),
+        lambda: json.loads(body.decode("utf-8-sig", "replace"), strict=False, object_pairs_hook=Outer, parse_int=str),
+    ):
+        with contextlib.suppress(ValueError, RecursionError):
+            found += [read(pairs) for pairs in [parse()] for read in READERS]
+    with contextlib.suppress(msgspec.DecodeError):
+        found.append(msgspec.json.decode(body)["model"])
     return {str(value) for value in found}
 
 
@@ -91,7 +97,8 @@ class Judge:
         answer = await ask(self.gateway, "POST", CHAT, body=body, headers={**ANN, "content-type": content_type})
         if answer.status == 200:
             (sent,) = self.upstream.requests
-            assert set(self.checked) == readings(sent.body) == {"gpt"}
+            assert set(self.checked) == {"gpt"}
+            assert readings(sent.body) <= {"gpt"}
         else:
             assert self.upstream.requests == []
             assert 400 <= answer.status < 500, answer.body

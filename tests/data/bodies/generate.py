@@ -60,10 +60,9 @@ def texts() -> Iterator[str]:
         yield f'{{"model": "gpt", "x": {"[" * depth}{"]" * depth}}}'
         yield '{"x":' * depth + '{"model": "secret"}' + "}" * depth
         yield "[" * depth
-    for broken in ("", " ", "null", "[]", '"gpt"', "1", "true", '[{"model": "gpt"}]', "{", "}", "{}", '{"model"}',
+    yield from ("", " ", "null", "[]", '"gpt"', "1", "true", '[{"model": "gpt"}]', "{", "}", "{}", '{"model"}',
                    '{"model": }', '{"model": "gpt",}', '{,"model": "gpt"}', '{"model" "gpt"}', '{"model": "gpt" "x": 1}',
-                   '{"model": "gpt"', '{"model": "gp', "{model: 'gpt'}", "model=gpt", "--x\r\n\r\nsecret\r\n--x--"):  # fmt: skip
-        yield broken
+                   '{"model": "gpt"', '{"model": "gp', "{model: 'gpt'}", "model=gpt", "--x\r\n\r\nsecret\r\n--x--")  # fmt: skip
     yield json.dumps({"model": "gpt", **{f"x{n}": n for n in range(2000)}})
     yield "{" + ",".join(['"model": "secret"'] * 50 + ['"model": "gpt"']) + "}"
     yield "{" + ",".join(['"model": "gpt"'] * 50 + ['"model": "secret"']) + "}"
