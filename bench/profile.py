@@ -54,7 +54,7 @@ def gateway(origin: str, models: int) -> Gateway:
         resolve_user=resolve_user,
         authorize_model=policy(models),
         record_usage=record_usage,
-        settings=Settings(forward_user_info=True),
+        settings=Settings(forward_user_info=True, open_groups=frozenset({"files"})),
     )
 
 

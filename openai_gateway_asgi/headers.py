@@ -44,9 +44,10 @@ class AllowList:
 
 def _nominated(headers: RawHeaders) -> frozenset[bytes]:
     values = [value for name, value in headers if name == b"connection"]
-    return (
-        frozenset(token.strip().lower() for value in values for token in value.split(b",")) if values else frozenset()
-    )
+    if not values:
+        return frozenset()
+    named = frozenset(token.strip().lower() for value in values for token in value.split(b","))
+    return named - {b"content-type"}  # it is checked, so it is sent: a body without one is for its reader to guess at
 
 
 def header(headers: RawHeaders, name: bytes) -> bytes | None:

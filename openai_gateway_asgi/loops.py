@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 
 from .asgi import RawHeaders
@@ -11,6 +12,8 @@ from .headers import header
 NAME = b"x-gateway-hops"
 MOST_HOPS = 8
 
+_HOPS = re.compile(rb"[0-9a-f]{16}(?:,[0-9a-f]{16})*")
+
 
 class LoopGuard:
     """Signs what goes upstream with an id of this process, and refuses what comes back signed."""
@@ -19,10 +22,16 @@ class LoopGuard:
         self._id = secrets.token_hex(8).encode()
 
     def check(self, headers: RawHeaders) -> None:
-        hops = header(headers, NAME)
-        if hops is not None and (self._id in hops or hops.count(b",") >= MOST_HOPS - 1):
+        hops = _hops(headers)
+        if self._id in hops or hops.count(b",") >= MOST_HOPS - 1:
             raise LoopDetected("This gateway is configured as its own upstream.")
 
     def header(self, headers: RawHeaders) -> tuple[bytes, bytes]:
-        hops = header(headers, NAME)
-        return (NAME, self._id if hops is None else hops[:256] + b"," + self._id)
+        hops = _hops(headers)
+        return (NAME, hops + b"," + self._id if hops else self._id)
+
+
+def _hops(headers: RawHeaders) -> bytes:
+    """What gateways wrote there; what anybody else did is dropped."""
+    value = header(headers, NAME) or b""
+    return value if _HOPS.fullmatch(value) else b""

@@ -54,6 +54,11 @@ _IN_LONG_FIELDS = {
     "input": (b'file_id"', b'container_id"', b'item_reference"'),
     "tools": (b'file_id"', b'file_ids"', b'container"', b'container_id"', b'vector_store_ids"', b'skill_id"'),
 }
+# Nothing in these is an object to anyone; they are in every body, so looking at them would cost the most.
+_PASSED_OVER = UNREAD.union(
+    """frequency_penalty max_completion_tokens max_output_tokens max_tokens model n presence_penalty seed stop store
+    stream temperature top_p user""".split()
+)
 _ESCAPED_LETTER = re.compile(rb"\\u00[5-7]")
 
 
@@ -69,12 +74,13 @@ def references(payload: Payload, operation: str) -> tuple[Reference, ...]:
     """What the body names. Raises ``InvalidRequest`` where a field that may name some cannot be read."""
     found: list[Reference] = []
     for name, value in payload.fields.items():
+        if name in _PASSED_OVER:
+            continue
         raw = bytes(value)
-        composed = raw[:1] in b"{["
-        if name in BY_NAME:
-            named = composed or name not in _TEXTS
+        if raw[:1] not in b"{[":
+            named = name in BY_NAME and name not in _TEXTS
         else:
-            named = composed and name not in UNREAD and _may_name_some(raw, _IN_LONG_FIELDS.get(name, _WORDS))
+            named = name in BY_NAME or _may_name_some(raw, _IN_LONG_FIELDS.get(name, _WORDS))
         if named:
             found += _named_in(name, pairs_of(name, raw))
         if name == "input" and operation == "createResponse":

@@ -33,8 +33,8 @@ def test_a_chain_of_many_gateways_has_an_end() -> None:
         LoopGuard().check(headers)
 
 
-def test_what_a_client_writes_there_does_no_harm() -> None:
+@pytest.mark.parametrize("value", [b"x" * 10_000, b"", b"a\0b", b"0123456789abcdef,", b",0123456789abcdef", b"\xff"])
+def test_what_a_client_writes_there_goes_no_further(value: bytes) -> None:
     guard = LoopGuard()
-    guard.check([(NAME, b"x" * 10_000)])
-    name, value = guard.header([(NAME, b"x" * 10_000)])
-    assert (name, len(value) < 300) == (NAME, True)
+    guard.check([(NAME, value)])
+    assert guard.header([(NAME, value)]) == guard.header([])

@@ -8,7 +8,7 @@ import httpx
 
 from ..asgi import Receive, Scope, Send
 from ..config import Settings, Timeouts
-from ..errors import ClientDisconnected, GatewayError
+from ..errors import ClientDisconnected, GatewayError, InvalidRequest
 from ..exchange import Exchange
 from ..interrupts import Deadline
 from ..loops import LoopGuard
@@ -43,6 +43,10 @@ class Forward:
             response = await pool.transport.handle_async_request(self._request(pool, exchange, relay, timeouts))
         except (GatewayError, ClientDisconnected):
             raise  # what the request's own body failed with
+        except (httpx.LocalProtocolError, httpx.InvalidURL) as error:
+            raise InvalidRequest(
+                "A header or the query of this request cannot be sent on.", code="invalid_header"
+            ) from error
         except Exception as error:
             raise upstream_failure(error) from error
         try:

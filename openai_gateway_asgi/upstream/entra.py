@@ -36,6 +36,7 @@ SOVEREIGN_SCOPES = {
 }
 
 _EARLY = 300.0  # azure-core's own margin: with less life left it asks its endpoint on every call
+_STUCK = 1.0  # a fetch that takes longer is not waited for by those who come then: the endpoint may be back meanwhile
 _IN_FLIGHT = 5.0  # a token must outlive the way to the upstream
 _UNOBTAINABLE = "The gateway could not obtain a credential for the upstream of this model."
 _TOKEN_LIKE = re.compile(r"[\w.~+=-]{40,}")
@@ -112,7 +113,7 @@ class EntraTokens:
         *,
         deadline: float = 10.0,
         min_interval: float = 30.0,
-        failure_ttl: float = 5.0,
+        failure_ttl: float = 0.5,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -169,8 +170,12 @@ class EntraTokens:
         return now < token.expires - _IN_FLIGHT and self._wall() < token.expires_on - _IN_FLIGHT
 
     def _required_fetch(self, scope: str, slot: _Slot, now: float) -> _Fetch:
-        """By a new credential where a token has expired: the old one's cache goes by the wall clock alone."""
-        if slot.fetch is None and slot.token is not None:
+        """By a new credential where a token has expired, whose old one's cache goes by the wall clock alone, or where
+        the old one hangs."""
+        stuck = slot.fetch is not None and now >= slot.fetch.deadline - self._deadline + _STUCK
+        if stuck:
+            slot.fetch = None
+        if stuck or (slot.fetch is None and slot.token is not None):
             self._generation += 1
         return self._fetch(scope, slot, now)
 

@@ -10,9 +10,23 @@ import pytest
 
 from openai_gateway_asgi import Gateway
 from openai_gateway_asgi.upstream import breaker
-from tests.reliability.gateways import MODEL, assert_error, call, chat, healthy, make_gateway, named, over, talk
+from tests.reliability.gateways import (
+    ANN,
+    MODEL,
+    assert_error,
+    at,
+    call,
+    chat,
+    healthy,
+    make_gateway,
+    named,
+    over,
+    talk,
+)
 from tests.support.answers import chat_events
+from tests.support.asgi import ask
 from tests.support.recorder import Answer, Recorded, Recorder, error_answer, json_answer, sse, stream_answer
+from tests.support.scripted import ScriptedUpstream
 
 OK = json_answer({"id": "1"})
 DOWN = error_answer(500)
@@ -147,6 +161,19 @@ async def test_errors_of_callers_never_trip_it(upstream: Recorder, status: int) 
     assert await breakers(gateway) == {}
 
 
+@pytest.mark.parametrize(
+    "options", [{"headers": {**ANN, "idempotency-key": "a\0b"}}, {"query": b"x=" + b"y" * 70_000}], ids=["nul", "long"]
+)
+async def test_requests_that_cannot_be_sent_on_never_trip_it(options: Any) -> None:
+    async with ScriptedUpstream() as upstream:
+        gateway = make_gateway([at(upstream, name="a")])
+        for _ in range(2 * breaker.FAILURES):
+            assert_error(await call(gateway, **options), 400, "invalid_header")
+        assert await breakers(gateway) == {}
+        assert upstream.requests == []
+        await gateway.aclose()
+
+
 async def test_clients_that_leave_never_trip_it(upstream: Recorder) -> None:
     gateway = gateway_to(upstream)
     waiting = asyncio.Event()
@@ -203,8 +230,5 @@ async def test_it_is_of_one_model_at_one_upstream(upstream: Recorder) -> None:
 
 
 async def test_users_do_not_see_it(upstream: Recorder) -> None:
-    from tests.reliability.gateways import ANN
-    from tests.support.asgi import ask
-
     gateway = gateway_to(upstream)
     assert_error(await ask(gateway, "GET", "/v1/config/health", headers=ANN), 403)
