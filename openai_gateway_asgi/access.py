@@ -25,8 +25,16 @@ class Access:
         self._visible = visible
         self._bypass = bypass
 
+    @property
+    def is_async(self) -> bool:
+        """Whether a verdict has to be waited for: ``allows`` then, else ``allows_now``."""
+        return self._authorize.is_async and not self._bypass
+
     async def allows(self, user: User, model: Model) -> bool:
-        return self._bypass or await self._authorize(user, model) is True
+        return await self._authorize(user, model) is True if self.is_async else self.allows_now(user, model)
+
+    def allows_now(self, user: User, model: Model) -> bool:
+        return self._bypass or self._authorize.now(user, model) is True
 
     async def visible(self, user: User, models: Sequence[Model]) -> Sequence[Model]:
         """Those of ``models`` that the user may see, in their order; ``models`` itself is never changed."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from .asgi import RawHeaders
+from .asgi import NamedHeaders, RawHeaders
 from .config import GatewayConfig, Settings, Upstream, VersionConflict, from_wire, to_wire, verify_target
 from .config.live import LiveConfig
 from .errors import (
@@ -20,7 +20,6 @@ from .errors import (
     PreconditionFailed,
     UpstreamError,
 )
-from .headers import header
 from .health import Health
 from .models.listing import read_listing
 from .rewrites.azure import azure_path, azure_query
@@ -50,13 +49,13 @@ class Admin:
             body["fault"] = "The stored configuration cannot be read; this is the last good one."
         return [(b"etag", _etag(config))], msgspec.json.encode(body)
 
-    async def update(self, config: GatewayConfig, headers: RawHeaders, body: bytes) -> tuple[RawHeaders, bytes]:
+    async def update(self, config: GatewayConfig, headers: NamedHeaders, body: bytes) -> tuple[RawHeaders, bytes]:
         """Replaces the configuration whole, or not at all.
 
         Raises ``InvalidRequest`` naming the field, ``PreconditionFailed`` when ``If-Match`` or the body's ``version``
         is not the version in force, or when somebody else saved in the same moment.
         """
-        wanted = header(headers, b"if-match")
+        wanted = headers.get(b"if-match")
         if wanted is not None and not {b"*", _etag(config)}.intersection(map(bytes.strip, wanted.split(b","))):
             raise PreconditionFailed("The configuration has changed since it was read.", param="if-match")
         proposed = from_wire(_decoded(body), config)

@@ -5,7 +5,7 @@ The aliases are the ones Starlette uses, so that its applications and ours type-
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from .errors import ClientDisconnected, PayloadTooLarge
@@ -16,6 +16,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 RawHeaders = list[tuple[bytes, bytes]]
+NamedHeaders = Mapping[bytes, bytes]
+"""Headers by their lower-case names; of several with one name, the first."""
 
 JSON = b"application/json"
 

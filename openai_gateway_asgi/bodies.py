@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from urllib.parse import quote, unquote_to_bytes
 
-from .asgi import RawHeaders
+from .asgi import JSON, NamedHeaders
 from .errors import InvalidRequest, UnsupportedMediaType
-from .headers import header, media_type
+from .headers import media_type
 from .models.listing import MAX_ID
 from .nested import Pairs, Path, keys_within, pairs_of, refuse_other_case, text_at
 from .payload import Payload
@@ -31,37 +31,37 @@ _MAY_NAME_MODEL = re.compile(rb"model|\\u", re.IGNORECASE)
 _QUERY = re.compile(rb"[!\"$-~]*")
 
 
-def require_json(headers: RawHeaders) -> None:
+def require_json(headers: NamedHeaders) -> None:
     """Any other type would let a page of another site post without the browser asking first (CORS preflight)."""
     require_uncompressed(headers)
-    value = header(headers, b"content-type")
-    if value is None or media_type(value) != b"application/json":
+    if content_kind(headers) != JSON:
         raise UnsupportedMediaType("Send the request body as `Content-Type: application/json`.", param="content-type")
 
 
-def require_uncompressed(headers: RawHeaders) -> None:
+def require_uncompressed(headers: NamedHeaders) -> None:
     """What cannot be read cannot be checked."""
-    if header(headers, b"content-encoding") not in (None, b"identity"):
+    if headers.get(b"content-encoding") not in (None, b"identity"):
         raise UnsupportedMediaType("Compressed request bodies are not taken; send it uncompressed.")
 
 
-def content_kind(headers: RawHeaders) -> bytes:
+def content_kind(headers: NamedHeaders) -> bytes:
     """The media type of the body, empty where none is named."""
-    return media_type(header(headers, b"content-type") or b"")
+    return media_type(headers.get(b"content-type", b""))
 
 
-def refuse_body(headers: RawHeaders) -> None:
+def refuse_body(headers: NamedHeaders) -> None:
     """A body on a GET means nothing (RFC 9110, 9.3.1), so it would be dropped in silence."""
-    if header(headers, b"content-length") not in (None, b"0") or header(headers, b"transfer-encoding") is not None:
+    if headers.get(b"content-length") not in (None, b"0") or b"transfer-encoding" in headers:
         raise InvalidRequest("This operation takes no request body.", code="invalid_body")
 
 
-def model_id(payload: Payload, deployment: str | None = None) -> str:
+def model_id(payload: Payload, telling: Iterable[str], deployment: str | None = None) -> str:
     """The model the body asks for, as the one string every reader of it will see.
 
-    ``deployment`` is the one that an Azure client named in the path; the body may then leave it out, or agree.
+    ``telling`` are the payload's ``telling`` names. ``deployment`` is the one that an Azure client named in the path;
+    the body may then leave it out, or agree.
     """
-    refuse_other_case(payload, "model")
+    refuse_other_case(telling, "model")
     id = payload.read("model", str)
     if deployment is not None and id not in (None, deployment):
         raise InvalidRequest("`$.model` is not the model that the path names.", param="model", code="invalid_value")
@@ -99,8 +99,8 @@ def check_model_id(id: str) -> None:
         )
 
 
-def refuse_other_routes(payload: Payload) -> None:
-    for name in OTHER_ROUTES.intersection(payload.fields):
+def refuse_other_routes(names: Iterable[str]) -> None:
+    for name in OTHER_ROUTES.intersection(names):
         raise InvalidRequest(
             f"The field `{name}` is not taken: the gateway decides where a call goes.", param=name, code="invalid_field"
         )

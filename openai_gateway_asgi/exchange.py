@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
-from .asgi import RawHeaders, Scope
+from .asgi import NamedHeaders, RawHeaders, Scope
 from .config import GatewayConfig, Upstream
 from .endpoints import Match
 from .models import Candidate, Catalogue, Model, Route
@@ -42,6 +42,8 @@ class Exchange:
     """In seconds of ``time.monotonic``, as all times here."""
     headers: RawHeaders
     """As they were at the door: a server may add trailers to the scope's own list while the body is read."""
+    named: NamedHeaders
+    """The same by name."""
     query: bytes
     scope: Scope
     """The request as the host's own callables see it. Without this exchange in it: a cycle would cost a collection."""

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +23,7 @@ from .config.live import LiveConfig
 from .drain import Drain
 from .exchange import KEY, Exchange
 from .groups import Groups
+from .headers import named_headers
 from .health import Health
 from .hooks import (
     AuthorizeGroup,
@@ -167,7 +168,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._serve(scope, receive, send, None)
+            await self._app(self._opened(scope, None), receive, send)
         elif scope["type"] == "websocket":
             await refuse_websocket(receive, send)
         elif scope["type"] == "lifespan":
@@ -228,7 +229,11 @@ class Gateway:
         await self._credentials.aclose()
         await self._connections.aclose()
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, user: User | None) -> None:
+    def _serve(self, scope: Scope, receive: Receive, send: Send, user: User) -> Awaitable[None]:
+        return self._app(self._opened(scope, user), receive, send)
+
+    def _opened(self, scope: Scope, user: User | None) -> Scope:
+        """Our own scope, with the exchange that the layers share."""
         headers = list(scope["headers"])
         scope = {**scope, "headers": headers}
         exchange = Exchange(
@@ -237,11 +242,12 @@ class Gateway:
             loop=asyncio.get_running_loop(),
             arrived=monotonic(),
             headers=headers,
+            named=named_headers(headers),
             query=scope.get("query_string", b""),
             scope=scope,
             given_user=user,
         )
-        await self._app({**scope, KEY: exchange}, receive, send)
+        return {**scope, KEY: exchange}
 
     def _store(self, upstreams: Iterable[Upstream] | ConfigStore | None, *, has_oauth_token: bool) -> ConfigStore:
         if isinstance(upstreams, ConfigStore):

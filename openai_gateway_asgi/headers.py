@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
-from .asgi import RawHeaders
+from .asgi import NamedHeaders, RawHeaders
 from .errors import InvalidRequest
 
 RESPONSE_NAMES = frozenset(
-    b"""accept-ranges apim-request-id cache-control content-disposition content-encoding content-language
-    content-range content-type etag expires last-modified retry-after retry-after-ms x-ms-region x-request-id
-    x-should-retry""".split()
+    b"""accept-ranges apim-request-id cache-control content-encoding content-language content-range etag expires
+    last-modified retry-after retry-after-ms x-ms-region x-request-id x-should-retry""".split()
 )
+"""Beside ``content-type`` and ``content-disposition``, which are looked into."""
 RESPONSE_PREFIXES = (b"openai-", b"x-ratelimit-")
 
 SAFE_TYPES = frozenset(
@@ -34,75 +35,64 @@ class AllowList:
         self._names = frozenset(name for name in lowered if not name.endswith(b"*"))
         self._prefixes = tuple(name[:-1] for name in lowered if name.endswith(b"*"))
 
-    def select(self, headers: RawHeaders) -> RawHeaders:
+    def select(self, headers: RawHeaders, named: NamedHeaders) -> RawHeaders:
         """The headers that may cross, without those the client's own ``Connection`` names (RFC 9110, 7.6.1)."""
         names, prefixes = self._names, self._prefixes
         chosen = [pair for pair in headers if pair[0] in names or pair[0].startswith(prefixes)]
+        if b"connection" not in named:
+            return chosen
         nominated = _nominated(headers)
-        return [pair for pair in chosen if pair[0] not in nominated] if nominated else chosen
+        return [pair for pair in chosen if pair[0] not in nominated]
 
 
 def _nominated(headers: RawHeaders) -> frozenset[bytes]:
     values = [value for name, value in headers if name == b"connection"]
-    if not values:
-        return frozenset()
     named = frozenset(token.strip().lower() for value in values for token in value.split(b","))
     return named - {b"content-type"}  # it is checked, so it is sent: a body without one is for its reader to guess at
 
 
-def header(headers: RawHeaders, name: bytes) -> bytes | None:
-    """The first value of a header."""
-    for candidate, value in headers:
-        if candidate == name:
-            return value
-    return None
+def named_headers(headers: RawHeaders) -> NamedHeaders:
+    return dict(reversed(headers))
 
 
-def refuse_ambiguous(headers: RawHeaders) -> None:
+def refuse_ambiguous(headers: RawHeaders, named: NamedHeaders) -> None:
     """Framing and type must have one reading. Servers let the pairs below through; upstreams differ on them."""
-    lengths = types = encodings = 0
-    for name, _ in headers:
-        if name == b"content-length":
-            lengths += 1
-        elif name == b"transfer-encoding":
-            encodings += 1
-        elif name == b"content-type":
-            types += 1
-    if lengths + encodings > 1:
+    if len(named) == len(headers) and not (b"content-length" in named and b"transfer-encoding" in named):
+        return
+    names = [name for name, _ in headers]
+    if names.count(b"content-length") + names.count(b"transfer-encoding") > 1:
         raise InvalidRequest("The request has more than one framing header.", code="ambiguous_framing")
-    if types > 1:
+    if names.count(b"content-type") > 1:
         raise InvalidRequest("The request has more than one Content-Type.", param="content-type")
 
 
-def response_headers(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """What of an upstream's headers reaches the client, with risky content made harmless.
+def response_headers(headers: RawHeaders, named: NamedHeaders) -> RawHeaders:
+    """What of an upstream's headers reaches the client, with risky content made harmless; names are lower-case.
 
-    Framing is ours to set; ``x-content-type-options: nosniff`` is always added.
+    Framing is ours to set; ``x-content-type-options: nosniff`` is always added. Of several content types the first
+    counts, for it is what was acted on; browsers would take the last.
     """
     kept: RawHeaders = [(b"x-content-type-options", b"nosniff")]
-    disposition: bytes | None = None
-    for name, value in raw:
-        name = name.lower()
-        if name == b"content-disposition":
-            disposition = _harmless_disposition(value)
-        elif name == b"content-type":
-            if header(kept, name) is not None:
-                continue  # the first is what was acted on; browsers would take the last
-            if not is_safe_type(value):
-                disposition = disposition or b"attachment"
-                value = b"application/octet-stream"
-            kept.append((name, value))
-        elif name in RESPONSE_NAMES or name.startswith(RESPONSE_PREFIXES):
-            kept.append((name, value))
+    kept += [pair for pair in headers if pair[0] in RESPONSE_NAMES or pair[0].startswith(RESPONSE_PREFIXES)]
+    disposition = named.get(b"content-disposition")
+    if disposition is not None:
+        disposition = _harmless_disposition(disposition)
+    kind = named.get(b"content-type")
+    if kind is not None:
+        if not is_safe_type(kind):
+            kind, disposition = b"application/octet-stream", disposition or b"attachment"
+        kept.append((b"content-type", kind))
     if disposition is not None:
         kept.append((b"content-disposition", disposition))
     return kept
 
 
+@functools.lru_cache(maxsize=256)
 def media_type(value: bytes) -> bytes:
     return value.partition(b";")[0].strip().lower()
 
 
+@functools.lru_cache(maxsize=256)
 def is_safe_type(value: bytes) -> bool:
     """Whether a browser may be handed this content type as it is, on the host's own origin."""
     kind = media_type(value)

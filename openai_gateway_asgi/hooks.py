@@ -59,7 +59,7 @@ logger = logging.getLogger("openai_gateway_asgi")
 class Hook(Generic[P, T]):
     """One callable of the host's, under its name, called by the policy above."""
 
-    __slots__ = ("_call", "_is_async", "_slow", "_warned", "name")
+    __slots__ = ("_call", "_slow", "_warned", "is_async", "name")
 
     def __init__(self, name: str, call: Callable[P, T | Awaitable[T]], *, slow: float) -> None:
         """``slow`` is in seconds: a ``def`` that takes longer earns one logged warning."""
@@ -67,28 +67,27 @@ class Hook(Generic[P, T]):
             raise TypeError(f"{name} must be a function, got {type(call).__name__}")
         self.name = name
         self._call = call
-        self._is_async = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
+        self.is_async = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
         self._slow = slow
         self._warned = False
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            if self._is_async:
+            if self.is_async:
                 return await cast("Awaitable[T]", self._call(*args, **kwargs))
-            return self.inline(*args, **kwargs)
         except Exception as error:
             raise self.translated(error) from error
+        return self.now(*args, **kwargs)
 
-    @property
-    def is_async(self) -> bool:
-        return self._is_async
-
-    def inline(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls a ``def`` right here; raises whatever it raises."""
+    def now(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls a ``def``, by the same policy, for those who need not wait: ``is_async`` tells."""
         started = perf_counter()
-        result = self._call(*args, **kwargs)
+        try:
+            result = self.settled(self._call(*args, **kwargs))
+        except Exception as error:
+            raise self.translated(error) from error
         self.note_time(perf_counter() - started)
-        return self.settled(result)
+        return result
 
     def settled(self, result: T | Awaitable[T]) -> T:
         """The result of a ``def``, which cannot be one that is still to be awaited."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 
-from .asgi import RawHeaders
+from .asgi import NamedHeaders
 from .errors import LoopDetected
-from .headers import header
 
 NAME = b"x-gateway-hops"
 MOST_HOPS = 8
@@ -20,18 +19,23 @@ class LoopGuard:
 
     def __init__(self) -> None:
         self._id = secrets.token_hex(8).encode()
+        self._first = (NAME, self._id)
 
-    def check(self, headers: RawHeaders) -> None:
+    def check(self, headers: NamedHeaders) -> None:
+        if NAME not in headers:
+            return
         hops = _hops(headers)
         if self._id in hops or hops.count(b",") >= MOST_HOPS - 1:
             raise LoopDetected("This gateway is configured as its own upstream.")
 
-    def header(self, headers: RawHeaders) -> tuple[bytes, bytes]:
+    def header(self, headers: NamedHeaders) -> tuple[bytes, bytes]:
+        if NAME not in headers:
+            return self._first
         hops = _hops(headers)
-        return (NAME, hops + b"," + self._id if hops else self._id)
+        return (NAME, hops + b"," + self._id) if hops else self._first
 
 
-def _hops(headers: RawHeaders) -> bytes:
+def _hops(headers: NamedHeaders) -> bytes:
     """What gateways wrote there; what anybody else did is dropped."""
-    value = header(headers, NAME) or b""
+    value = headers.get(NAME, b"")
     return value if _HOPS.fullmatch(value) else b""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -23,11 +23,11 @@ def text_at(payload: Payload, path: Path) -> str | None:
     for depth in range(1, len(path)):
         if holder is None:
             return None
-        refuse_other_case(holder, path[depth - 1])
+        refuse_other_case(holder.fields, path[depth - 1])
         holder = _below(holder, path[:depth])
     if holder is None:
         return None
-    refuse_other_case(holder, path[-1])
+    refuse_other_case(holder.fields, path[-1])
     raw = holder.fields.get(path[-1])
     return None if raw is None else decode_field(".".join(path), raw, str)
 
@@ -42,9 +42,9 @@ def with_text_at(payload: Payload, path: Path, text: str) -> Payload:
     return payload.edited({name: msgspec.Raw(with_text_at(inner, rest, text).encode())})
 
 
-def refuse_other_case(payload: Payload, wanted: str) -> None:
+def refuse_other_case(names: Iterable[str], wanted: str) -> None:
     """Some decoders take a key for the wanted one whatever its case (Go's encoding/json), or up to a NUL (C's)."""
-    for name in payload.fields:
+    for name in names:
         if name != wanted and wanted in name.casefold() and _plain(name) == wanted:
             raise InvalidRequest(f"The field `{name}` must be written `{wanted}`.", param=name, code="invalid_field")
 

@@ -7,6 +7,7 @@ object id, ``/files/{id}`` must not become the list of all files.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
@@ -45,10 +46,14 @@ def route_path(scope: Scope) -> RoutePath:
     for a trailing slash.
     """
     path: str = scope["path"]
-    raw: bytes | None = scope.get("raw_path")
     if len(path) > MAX_LENGTH:
         raise _invalid(f"it is longer than {MAX_LENGTH} characters")
-    mount = _mount(path, scope)
+    return _route_path(path, scope.get("raw_path"), scope.get("root_path", ""), scope.get("app_root_path", ""))
+
+
+@functools.lru_cache(maxsize=256)
+def _route_path(path: str, raw: bytes | None, root: str, proxy: str) -> RoutePath:
+    mount = _mount(path, root.rstrip("/"), proxy.rstrip("/"))
     below = path[len(mount) :]
     if (raw is None or b"%" not in raw) and _PLAIN.fullmatch(below):
         return RoutePath(without_version(tuple(below[1:].split("/"))))
@@ -65,16 +70,14 @@ def quote_segment(value: str) -> str:
     return quote(value, safe=SAFE)
 
 
-def _mount(path: str, scope: Scope) -> str:
+def _mount(path: str, root: str, proxy: str) -> str:
     """Where the gateway is mounted, as a prefix of ``path``; empty where the path comes without it.
 
     Behind a proxy that strips its own prefix, ``root_path`` names that prefix and ``path`` does not; Starlette keeps
     it in ``app_root_path``.
     """
-    root: str = scope.get("root_path", "").rstrip("/")
     if _is_below(path, root):
         return root
-    proxy: str = scope.get("app_root_path", "").rstrip("/")
     inner = root[len(proxy) :] if _is_below(root, proxy) else ""
     return inner if _is_below(path, inner) else ""
 

@@ -26,6 +26,13 @@ def _decoder(kind: Hashable) -> Any:
     return msgspec.json.Decoder(cast(Any, kind) | None)
 
 
+PLAIN_FIELDS = frozenset(
+    """annotations frequency_penalty max_completion_tokens max_output_tokens max_tokens metadata model n
+    presence_penalty seed stop store stream temperature top_p user""".split()
+)
+"""What stands at the top of nearly every body and says nothing but itself: no other model, no route, no object."""
+
+
 class Payload:
     """The top-level fields of a JSON object. Immutable; ``fields`` must not be written to."""
 
@@ -34,12 +41,17 @@ class Payload:
     def __init__(self, fields: Fields) -> None:
         self.fields = fields
 
+    @property
+    def telling(self) -> list[str]:
+        """The names of the fields that are worth a look, in their order: all but ``PLAIN_FIELDS``."""
+        return [name for name in self.fields if name not in PLAIN_FIELDS]
+
     @classmethod
     def parse(cls, body: bytes) -> Payload:
         """Raises ``InvalidRequest`` for anything that is not one strict UTF-8 JSON object."""
         try:
-            # msgspec does not look inside strings it keeps raw; lenient upstreams would.
-            body.decode()
+            if not body.isascii():
+                body.decode()  # msgspec does not look inside strings it keeps raw; lenient upstreams would
             return cls(_decode_fields(body))
         except UnicodeDecodeError as error:
             raise InvalidRequest("The request body is not valid UTF-8.", code="invalid_json") from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from .users import User
 
@@ -26,8 +27,7 @@ class Outcome(StrEnum):
     """The server or the host cancelled the call."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageRecord:
+class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One model call; given to ``record_usage`` exactly once. Times are in seconds from the request's arrival."""
 
     request_id: str

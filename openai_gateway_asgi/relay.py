@@ -13,11 +13,12 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from .asgi import JSON, RawHeaders, Send
+from .asgi import JSON, NamedHeaders, RawHeaders, Send
 from .completeness import Ending, ending
 from .config import Settings, Timeouts
 from .errors import (
     ClientDisconnected,
+    GatewayError,
     UpstreamCredentialError,
     UpstreamError,
     UpstreamRefused,
@@ -25,12 +26,12 @@ from .errors import (
     UpstreamUnavailable,
 )
 from .exchange import Exchange
-from .headers import header, media_type, response_headers
+from .headers import media_type, named_headers, response_headers
 from .in_band import error_in_events, error_in_json
 from .interrupts import Deadline
 from .sse import EventSplitter, only_comments
 from .upstream.inflate import inflater
-from .upstream.reads import Reads, too_late
+from .upstream.reads import Reads, too_late, upstream_failure
 
 HELD_REFUSAL = 1024 * 1024
 """The longest error answer that is held and passed on, in bytes."""
@@ -96,32 +97,34 @@ class Relay:
         """Relays a success; raises ``UpstreamRefused`` and its kin for everything else that came before commit."""
         status = response.status_code
         headers = [(name.lower(), value) for name, value in response.headers.raw]
-        kind = media_type(header(headers, b"content-type") or b"")
-        self.exchange.upstream_request_id = _text(header(headers, b"x-request-id"))
-        coding = _text(header(headers, b"content-encoding")) if kind == EVENT_STREAM else None
+        named = named_headers(headers)
+        kind = media_type(named.get(b"content-type", b""))
+        self.exchange.upstream_request_id = _text(named.get(b"x-request-id"))
+        coding = _text(named.get(b"content-encoding")) if kind == EVENT_STREAM else None
         reads = Reads(response, inflater(coding) if coding else None)
+        start = response_headers(headers, named)
         try:
             if status >= 400:
-                raise await self._refusal(status, headers, kind, reads)
+                raise await self._refusal(status, dict(start), kind, reads)
             if 300 <= status < 400 and status != 304:
                 raise UpstreamError("The upstream answered with a redirect, which is not followed.")
             if self.exchange.streams and kind == b"text/html":
                 raise UpstreamError("The upstream answered with a page instead of a stream.")
             if kind == EVENT_STREAM and self.exchange.method != "HEAD":
-                await self._events(status, headers, reads)
+                await self._events(status, start, reads)
             else:
-                await self._bytes(status, headers, reads)
+                await self._bytes(status, start, named, reads)
         finally:
-            await reads.settle()
+            if reads.under_way:
+                await reads.settle()
 
-    async def _bytes(self, status: int, headers: RawHeaders, reads: Reads) -> None:
+    async def _bytes(self, status: int, start: RawHeaders, named: NamedHeaders, reads: Reads) -> None:
         exchange = self.exchange
-        length = _length(headers)
-        start = response_headers(headers)
+        length = _length(named)
         if length is not None:
             start.append((b"content-length", b"%d" % length))
         if status == 201:
-            start += _location(headers, exchange)
+            start += _location(named, exchange)
         chunk = await reads.next()
         if exchange.model and chunk is not None and chunk.startswith(b'{"error"'):
             _raise_error_in(chunk)
@@ -134,7 +137,8 @@ class Relay:
             sent += len(chunk)
             complete = sent == length
             exchange.tail.append(chunk)
-            await self._send(chunk, more=not complete)
+            self._await_client()
+            await self.send({"type": "http.response.body", "body": chunk, "more_body": not complete})
             if complete:
                 return
             self._await_more()
@@ -143,28 +147,46 @@ class Relay:
             raise UpstreamUnavailable("The upstream's answer was cut short.")
         await self.send({"type": "http.response.body", "body": b""})
 
-    async def _events(self, status: int, headers: RawHeaders, reads: Reads) -> None:
+    async def _events(self, status: int, start: RawHeaders, reads: Reads) -> None:
         splitter = EventSplitter(self.settings.hold_limit)
         first = await self._first_event(reads, splitter)
         self.exchange.sse = True
-        start = [pair for pair in response_headers(headers) if pair[0] not in (b"cache-control", b"content-encoding")]
+        start = [pair for pair in start if pair[0] not in (b"cache-control", b"content-encoding")]
         await self.send({"type": "http.response.start", "status": status, "headers": start + STREAM_HEADERS})
         await self._send_events(first, splitter)
-        while (chunk := await self._next_events(reads, splitter)) is not None:
-            if whole := splitter.feed(chunk):
-                await self._send_events(whole, splitter)
+        if self.settings.keepalive_comments is None:
+            await self._pass_on(reads, splitter)
+        else:
+            await self._pass_on_kept_alive(self.settings.keepalive_comments, reads, splitter)
         await self._end(splitter)
 
-    async def _next_events(self, reads: Reads, splitter: EventSplitter) -> bytes | None:
-        """The next read; comments are sent meanwhile where the settings want the line kept alive."""
-        every = self.settings.keepalive_comments
-        if every is None:
-            return await reads.next()
-        while (chunk := await reads.next_before(monotonic() + every)) == b"":
-            if splitter.at_boundary:
-                await self._send(KEEP_ALIVE, more=True)
+    async def _pass_on(self, reads: Reads, splitter: EventSplitter) -> None:
+        """What each read gave, in one piece. This is where streams spend their time."""
+        pull, feed, send = reads.pull, splitter.feed, self.send
+        while True:
+            try:
+                chunk = await pull()
+            except StopAsyncIteration:
+                return
+            except (GatewayError, ClientDisconnected):
+                raise
+            except Exception as error:
+                raise upstream_failure(error) from error
+            if whole := feed(chunk):
+                self._note_events(whole, splitter)
+                self._await_client()
+                await send({"type": "http.response.body", "body": whole, "more_body": True})
+                self._await_more()
+
+    async def _pass_on_kept_alive(self, every: float, reads: Reads, splitter: EventSplitter) -> None:
+        """The same, with a comment whenever the upstream has said nothing for so many seconds."""
+        while (chunk := await reads.next_before(monotonic() + every)) is not None:
+            if whole := splitter.feed(chunk):
+                await self._send_events(whole, splitter)
+            elif not chunk and splitter.at_boundary:
+                self._await_client()
+                await self.send({"type": "http.response.body", "body": KEEP_ALIVE, "more_body": True})
                 self._watch_silence()
-        return chunk
 
     async def _end(self, splitter: EventSplitter) -> None:
         """The end of the events: proper only if they have said so themselves."""
@@ -205,19 +227,23 @@ class Relay:
                 return held or KEEP_ALIVE
 
     async def _send_events(self, events: bytes, splitter: EventSplitter) -> None:
-        exchange = self.exchange
-        if exchange.at_boundary and not splitter.at_boundary:
-            self._long = events  # the last long event: its kind stands at its beginning, too far back for the tail
-        exchange.at_boundary = splitter.at_boundary
-        exchange.tail.append(events)
-        self._begun = self._begun or not only_comments(events)
-        await self._send(events, more=True)
+        self._note_events(events, splitter)
+        self._await_client()
+        await self.send({"type": "http.response.body", "body": events, "more_body": True})
         self._await_more()
 
-    async def _send(self, body: bytes, *, more: bool) -> None:
-        now = monotonic()
-        self.deadline.move(now + self.settings.send_timeout, client_stalled)
-        await self.send({"type": "http.response.body", "body": body, "more_body": more})
+    def _note_events(self, events: bytes, splitter: EventSplitter) -> None:
+        exchange = self.exchange
+        if exchange.at_boundary is not splitter.at_boundary:
+            if exchange.at_boundary:
+                self._long = events  # the last long event: its kind stands at its beginning, too far back for the tail
+            exchange.at_boundary = splitter.at_boundary
+        exchange.tail.append(events)
+        if not self._begun:
+            self._begun = not only_comments(events)
+
+    def _await_client(self) -> None:
+        self.deadline.move(monotonic() + self.settings.send_timeout, client_stalled)
 
     def _await_more(self) -> None:
         """Comments are no events: until the first one its own clock goes on."""
@@ -231,7 +257,7 @@ class Relay:
         else:
             self.deadline.move(self._over_at, too_late)
 
-    async def _refusal(self, status: int, headers: RawHeaders, kind: bytes, reads: Reads) -> UpstreamError:
+    async def _refusal(self, status: int, kept: dict[bytes, bytes], kind: bytes, reads: Reads) -> UpstreamError:
         if status == 401 and self.exchange.upstream.auth_type != "session":
             return UpstreamCredentialError("The upstream refused the gateway's credential.")
         body = b""
@@ -241,7 +267,6 @@ class Relay:
                 return UpstreamRefused(
                     status, (), _plain_error(status, "The upstream refused this call."), content_type=JSON
                 )
-        kept = dict(response_headers(headers))
         content_type = kept.pop(b"content-type", b"text/plain")
         if kind == EVENT_STREAM:
             kept.pop(b"content-encoding", None)
@@ -267,16 +292,16 @@ def _raise_error_in(body: bytes) -> None:
         raise error
 
 
-def _location(headers: RawHeaders, exchange: Exchange) -> RawHeaders:
+def _location(named: NamedHeaders, exchange: Exchange) -> RawHeaders:
     """Where a new realtime call is to be found: below the path by which the client made it, never at the upstream."""
-    id = (header(headers, b"location") or b"").partition(b"?")[0].rpartition(b"/")[2]
+    id = named.get(b"location", b"").partition(b"?")[0].rpartition(b"/")[2]
     if exchange.match.endpoint.operation != REALTIME_CALL or not _CALL_ID.fullmatch(id):
         return []
     return [(b"location", quote(exchange.request().scope["path"]).encode() + b"/" + id)]
 
 
-def _length(headers: RawHeaders) -> int | None:
-    value = header(headers, b"content-length")
+def _length(named: NamedHeaders) -> int | None:
+    value = named.get(b"content-length")
     return int(value) if value is not None and value.isdigit() else None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from openai_gateway_asgi.asgi import RawHeaders
+from openai_gateway_asgi.asgi import NamedHeaders
 from openai_gateway_asgi.bodies import (
     OTHER_ROUTES,
     model_id,
@@ -23,28 +23,33 @@ def payload(**fields: Any) -> Payload:
     return Payload.parse(json.dumps(fields).encode())
 
 
+def asked_for(deployment: str | None = None, **fields: Any) -> str:
+    body = payload(**fields)
+    return model_id(body, body.telling, deployment)
+
+
 @pytest.mark.parametrize("kind", [b"application/json", b"application/json;charset=utf-8", b"APPLICATION/JSON ; x=y"])
 def test_json_is_taken(kind: bytes) -> None:
-    require_json([(b"content-type", kind), (b"content-encoding", b"identity")])
+    require_json({b"content-type": kind, b"content-encoding": b"identity"})
 
 
 @pytest.mark.parametrize(
     "headers",
     [
-        [],
-        [(b"content-type", b"text/plain")],
-        [(b"content-type", b"application/jsonl")],
-        [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")],
+        {},
+        {b"content-type": b"text/plain"},
+        {b"content-type": b"application/jsonl"},
+        {b"content-type": b"application/json", b"content-encoding": b"gzip"},
     ],
 )
-def test_anything_else_is_a_415(headers: RawHeaders) -> None:
+def test_anything_else_is_a_415(headers: NamedHeaders) -> None:
     with pytest.raises(UnsupportedMediaType):
         require_json(headers)
 
 
 @pytest.mark.parametrize("id", ["m", "org/model:free", "ü", "a" * 256])
 def test_the_model_is_the_string_that_the_body_names(id: str) -> None:
-    assert model_id(payload(model=id)) == id
+    assert asked_for(model=id) == id
 
 
 @pytest.mark.parametrize(
@@ -52,30 +57,30 @@ def test_the_model_is_the_string_that_the_body_names(id: str) -> None:
 )
 def test_a_model_that_could_be_read_in_two_ways_is_refused(id: object) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        model_id(payload(model=id))
+        asked_for(model=id)
     assert caught.value.param == "model"
 
 
 @pytest.mark.parametrize("name", ["Model", "MODEL", "mOdel"])
 def test_a_model_in_other_letters_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        model_id(payload(model="m", **{name: "m"}))
+        asked_for(model="m", **{name: "m"})
     assert caught.value.param == name
 
 
 def test_a_deployment_in_the_path_stands_for_the_model() -> None:
-    assert model_id(payload(), "d") == "d"
-    assert model_id(payload(model="d"), "d") == "d"
+    assert asked_for("d") == "d"
+    assert asked_for("d", model="d") == "d"
     with pytest.raises(InvalidRequest):
-        model_id(payload(model="other"), "d")
+        asked_for("d", model="other")
     with pytest.raises(InvalidRequest):
-        model_id(payload(), "d\x00")
+        asked_for("d\x00")
 
 
 @pytest.mark.parametrize("name", sorted(OTHER_ROUTES))
 def test_a_body_cannot_choose_another_route(name: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        refuse_other_routes(payload(model="m", **{name: "x"}))
+        refuse_other_routes(payload(model="m", **{name: "x"}).telling)
     assert caught.value.param == name
 
 

@@ -38,10 +38,15 @@ class LiveConfig:
         # The version of what is stored and cannot be read: saving mends it, unless somebody has mended it already.
         self._broken: str | None = None
 
+    @property
+    def settled(self) -> GatewayConfig | None:
+        """The configuration in force, None while the store is to be looked at first."""
+        return self._config if monotonic() < self._due else None
+
     async def current(self) -> GatewayConfig:
         """Raises ``GatewayError`` where no configuration could ever be read."""
-        if self._config is not None and monotonic() < self._due:
-            return self._config
+        if (settled := self.settled) is not None:
+            return settled
         check = self._checking()
         patience = FIRST_LOAD if self._config is None else max(0.0, self._asked + PATIENCE - monotonic())
         await asyncio.wait({check}, timeout=patience)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, fields
+from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -28,8 +29,12 @@ _NONE: Any = ()
 _UNSET: Any = None
 
 
+class _Remembering:
+    """Room for what follows from an heir's fields, so that it is worked out once."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
-class Upstream:
+class Upstream(_Remembering):
     """Immutable, checked and brought to one form when made; a fault raises ``ConfigError`` naming the field.
 
     ``repr`` shows what differs from the defaults, without the key, header values or the proxy's password. Equal
@@ -93,15 +98,15 @@ class Upstream:
         if self.auth_type == ENTRA and not (self.base_url.startswith("https:") or addresses.is_loopback(self.host)):
             raise ConfigError("auth_type", "Entra ID tokens go to https or loopback addresses only; write https://...")
 
-    @property
+    @cached_property
     def host(self) -> str:
         return urlsplit(self.base_url).hostname or ""
 
-    @property
+    @cached_property
     def is_azure(self) -> bool:
         return self.provider == "azure"
 
-    @property
+    @cached_property
     def is_azure_v1(self) -> bool:
         """Whether the address is of Azure's v1 API, which needs no api-version and no deployments in paths."""
         return re.search(r"/openai/v1(/|$)", urlsplit(self.base_url).path) is not None
@@ -110,12 +115,17 @@ class Upstream:
     def effective_api_version(self) -> str:
         return self.api_version or DEFAULT_API_VERSION
 
-    @property
+    @cached_property
     def effective_keepalive(self) -> float:
         """Seconds. Local servers close idle connections after 5; over https a new one costs a handshake."""
         if self.keepalive is not None:
             return self.keepalive
         return 30.0 if self.base_url.startswith("https:") else 4.0
+
+    @cached_property
+    def connection_key(self) -> tuple[str, str, str | None, float]:
+        """Upstreams with the same one share their connections."""
+        return (self.name, self.base_url, self.proxy, self.effective_keepalive)
 
     def __hash__(self) -> int:
         return hash((self.base_url, self.name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 from ..asgi import ASGIApp, Receive, Scope, Send
 from ..bodies import with_model_in_query
@@ -26,7 +26,7 @@ class AdaptPayload:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
         upstream, model = exchange.upstream, exchange.upstream_model
         if exchange.others and upstream.prefix_id:
@@ -49,7 +49,7 @@ class AdaptPayload:
         elif query and b"version" in query:
             query = azure_query(query, ())  # what clients of Azure add says nothing to other upstreams
         exchange.upstream_path, exchange.upstream_query = path, query
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 def _json(exchange: Exchange, model: str) -> bytes:

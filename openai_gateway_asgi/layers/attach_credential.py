@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -15,7 +15,7 @@ from ..headers import AllowList
 from ..hooks import Hook
 from ..rewrites.azure import azure_headers
 from ..upstream.credentials import Credentials
-from ..upstream.identity import attribution, user_info
+from ..upstream.identity import UserInfo, attribution
 from ..users import User
 
 MOST_KEPT = 1_024
@@ -37,51 +37,56 @@ class AttachCredential:
         self._credentials = credentials
         self._settings = settings
         self._allowed = AllowList(settings.forwarded_headers)
-        self._context = context
-        self._ours: dict[int, _Ours] = {}
+        self._context = context if settings.forward_user_info else None
+        self._user_info = UserInfo(settings) if settings.forward_user_info else None
+        self._kept: dict[int, _Ours] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
-        credential = await self._attach(exchange)
+        ours = self._static(exchange.upstream)
+        if ours is None or (self._context is not None and exchange.context is None):
+            return self._ask_first(exchange, scope, receive, send)
+        self._attach(exchange, ours)
+        return self.app(scope, receive, send)
+
+    async def _ask_first(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._context is not None and exchange.context is None:
+            exchange.context = await self._context(exchange.user, exchange.request()) or {}
+        credential = await self._credentials.headers(exchange.upstream, exchange.caller)
+        self._attach(exchange, self._ours(exchange.upstream, credential))
         try:
             await self.app(scope, receive, send)
         except UpstreamCredentialError:
             if not self._credentials.after_refusal(exchange.upstream, credential) or not exchange.repeatable:
                 raise
-            await self._attach(exchange)
+            credential = await self._credentials.headers(exchange.upstream, exchange.caller)
+            self._attach(exchange, self._ours(exchange.upstream, credential))
             await self.app(scope, receive, send)
 
-    async def _attach(self, exchange: Exchange) -> RawHeaders:
-        """Puts the headers together; gives back ours. Of headers of one name, ours are sent alone."""
-        upstream = exchange.upstream
-        ours = self._ours.get(id(upstream)) or await self._new_ours(upstream, exchange)
-        theirs = self._allowed.select(exchange.headers)
-        if self._settings.forward_user_info:
-            asks = user_info(exchange.user, await self._facts(exchange), self._settings)
-            said = {name for name, _ in asks}
-            theirs = [pair for pair in theirs if pair[0] not in said] + asks
+    def _attach(self, exchange: Exchange, ours: _Ours) -> None:
+        """Puts the headers together. Of headers of one name, ours are sent alone."""
+        theirs = self._allowed.select(exchange.headers, exchange.named)
+        if (info := self._user_info) is not None:
+            theirs = [pair for pair in theirs if pair[0] not in info.names]
+            theirs += info.headers(exchange.user, exchange.context or {})
         names = ours.names
-        exchange.upstream_headers = [pair for pair in theirs if pair[0] not in names]
-        exchange.upstream_headers += ours.headers
-        return ours.headers
+        exchange.upstream_headers = [pair for pair in theirs if pair[0] not in names] + ours.headers
 
-    async def _new_ours(self, upstream: Upstream, exchange: Exchange) -> _Ours:
-        static = self._credentials.static(upstream)
-        credential = list(static) if static is not None else await self._credentials.headers(upstream, exchange.caller)
+    def _static(self, upstream: Upstream) -> _Ours | None:
+        """What is the same for every caller, kept ready; None where the credential has to be asked for."""
+        ours = self._kept.get(id(upstream))
+        if ours is None and (credential := self._credentials.static(upstream)) is not None:
+            ours = self._ours(upstream, list(credential))
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[id(upstream)] = ours
+        return ours
+
+    def _ours(self, upstream: Upstream, credential: RawHeaders) -> _Ours:
         taken = {name for name, _ in credential}
         about = [*attribution(upstream, self._settings), *azure_headers(upstream)]
         headers = [*(pair for pair in about if pair[0] not in taken), *credential]
-        ours = _Ours(upstream, headers, frozenset(name for name, _ in headers))
-        if static is not None:
-            if len(self._ours) >= MOST_KEPT:
-                self._ours.clear()
-            self._ours[id(upstream)] = ours
-        return ours
-
-    async def _facts(self, exchange: Exchange) -> Mapping[str, str]:
-        if exchange.context is None:
-            exchange.context = {} if self._context is None else await self._context(exchange.user, exchange.request())
-        return exchange.context or {}
+        return _Ours(upstream, headers, frozenset(name for name, _ in headers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ from ..asgi import ASGIApp, Receive, Scope, Send
 from ..config import Upstream
 from ..errors import HostFailure, Unauthenticated
 from ..exchange import Exchange
-from ..headers import header
 from ..hooks import Hook, logger
 from ..upstream.credentials import Caller
 from ..users import User
+
+ResolveUser = Hook[[Request], User | None]
 
 
 class Authenticate:
@@ -23,33 +24,42 @@ class Authenticate:
         self,
         app: ASGIApp,
         *,
-        resolve_user: Hook[[Request], User | None] | None,
+        resolve_user: ResolveUser | None,
         oauth_token: Hook[[User, Request, Upstream], str | None] | None = None,
     ) -> None:
         self.app = app
         self._resolve_user = resolve_user
         self._oauth_token = oauth_token
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
-        exchange.user = user = exchange.given_user or await self._ask(exchange)
-        headers = exchange.headers
-        exchange.caller = Caller(
-            user,
-            authorization=_bearer_token(header(headers, b"authorization")),
-            cookies=exchange.request().cookies if header(headers, b"cookie") else {},
-            oauth=self._bound_oauth(user, exchange),
-        )
+        user = exchange.given_user
+        if user is None and self._resolve_user is not None:
+            if self._resolve_user.is_async:
+                return self._wait(self._resolve_user, scope, receive, send)
+            user = self._resolve_user.now(exchange.request())
+        self._take(exchange, user)
+        return self.app(scope, receive, send)
+
+    async def _wait(self, resolve_user: ResolveUser, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        self._take(exchange, await resolve_user(exchange.request()))
         await self.app(scope, receive, send)
 
-    async def _ask(self, exchange: Exchange) -> User:
-        user = await self._resolve_user(exchange.request()) if self._resolve_user is not None else None
+    def _take(self, exchange: Exchange, user: User | None) -> None:
         if user is None:
             raise Unauthenticated("You are not signed in, or your credentials are not valid.")
         if not isinstance(user, User):
             logger.error("resolve_user returned %s; return a User, or None", type(user).__name__)
             raise HostFailure("The application failed while it handled this request.")
-        return user
+        named = exchange.named
+        exchange.user = user
+        exchange.caller = Caller(
+            user,
+            authorization=_bearer_token(named.get(b"authorization")),
+            cookies=exchange.request().cookies if b"cookie" in named else {},
+            oauth=self._bound_oauth(user, exchange),
+        )
 
     def _bound_oauth(self, user: User, exchange: Exchange) -> Callable[[Upstream], Awaitable[str | None]] | None:
         if self._oauth_token is None:

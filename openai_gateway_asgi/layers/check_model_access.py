@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterator
+
 from ..access import Access
 from ..asgi import ASGIApp, Receive, Scope, Send
 from ..errors import InvalidRequest
 from ..exchange import Exchange
-from ..models import Route
+from ..models import Model, Route
+
+Allows = Callable[[Model], bool]
 
 
 class CheckModelAccess:
@@ -19,22 +23,42 @@ class CheckModelAccess:
         self.app = app
         self._access = access
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if self._access.is_async:
+            return self._wait(scope, receive, send)
         exchange = Exchange.of(scope)
-        model = exchange.resolved
-        if model is not None and not await self._access.allows(exchange.user, model):
-            raise exchange.catalogue.missing(exchange.model)
-        for id in exchange.others:
-            route = exchange.catalogue.find(id)
-            if route is None or not await self._access.allows(exchange.user, route.model):
-                raise exchange.catalogue.missing(id)
-            if model is not None:
-                _keep_to(exchange, route)
-        if exchange.fallbacks:
-            exchange.fallbacks = tuple(
-                [route for route in exchange.fallbacks if await self._access.allows(exchange.user, route.model)]
-            )
+        _check(exchange, lambda model: self._access.allows_now(exchange.user, model))
+        return self.app(scope, receive, send)
+
+    async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        verdicts = {model.id: await self._access.allows(exchange.user, model) for model in _named(exchange)}
+        _check(exchange, lambda model: verdicts[model.id])
         await self.app(scope, receive, send)
+
+
+def _named(exchange: Exchange) -> Iterator[Model]:
+    if exchange.resolved is not None:
+        yield exchange.resolved
+    for id in exchange.others:
+        if (route := exchange.catalogue.find(id)) is not None:
+            yield route.model
+    for route in exchange.fallbacks:
+        yield route.model
+
+
+def _check(exchange: Exchange, allows: Allows) -> None:
+    model = exchange.resolved
+    if model is not None and not allows(model):
+        raise exchange.catalogue.missing(exchange.model)
+    for id in exchange.others:
+        route = exchange.catalogue.find(id)
+        if route is None or not allows(route.model):
+            raise exchange.catalogue.missing(id)
+        if model is not None:
+            _keep_to(exchange, route)
+    if exchange.fallbacks:
+        exchange.fallbacks = tuple([route for route in exchange.fallbacks if allows(route.model)])
 
 
 def _keep_to(exchange: Exchange, other: Route) -> None:

@@ -30,17 +30,24 @@ class Forward:
         exchange = Exchange.of(scope)
         timeouts = exchange.upstream.timeouts or self._settings.timeouts
         pool = self._connections.lease(exchange.upstream, exchange.loop)
-        deadline = Deadline(exchange.loop)
         try:
-            with deadline:
+            with Deadline(exchange.loop) as deadline:
                 relay = Relay(exchange, send, deadline, self._settings, timeouts)
-                await self._attempt(pool, exchange, relay, timeouts)
+                response = await self._ask(pool, exchange, relay, timeouts)
+                assert isinstance(response.stream, httpx.AsyncByteStream)
+                try:
+                    await relay.answer(response)
+                except BaseException:
+                    # A cancelled request closes its connection all the same, and to the end.
+                    await asyncio.shield(asyncio.ensure_future(response.stream.aclose()))
+                    raise
+                await response.stream.aclose()
         finally:
             pool.release()
 
-    async def _attempt(self, pool: Pool, exchange: Exchange, relay: Relay, timeouts: Timeouts) -> None:
+    async def _ask(self, pool: Pool, exchange: Exchange, relay: Relay, timeouts: Timeouts) -> httpx.Response:
         try:
-            response = await pool.transport.handle_async_request(self._request(pool, exchange, relay, timeouts))
+            return await pool.transport.handle_async_request(self._request(pool, exchange, relay, timeouts))
         except (GatewayError, ClientDisconnected):
             raise  # what the request's own body failed with
         except (httpx.LocalProtocolError, httpx.InvalidURL) as error:
@@ -49,14 +56,6 @@ class Forward:
             ) from error
         except Exception as error:
             raise upstream_failure(error) from error
-        try:
-            await relay.answer(response)
-        except BaseException:
-            # A cancelled request closes its connection all the same, and to the end.
-            await asyncio.shield(asyncio.ensure_future(response.aclose()))
-            raise
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        await response.stream.aclose()
 
     def _request(self, pool: Pool, exchange: Exchange, relay: Relay, timeouts: Timeouts) -> httpx.Request:
         body = exchange.upstream_body
@@ -66,7 +65,7 @@ class Forward:
             (b"host", pool.host),
             (b"accept-encoding", b"identity"),
             *exchange.upstream_headers,
-            self._loops.header(exchange.headers),
+            self._loops.header(exchange.named),
         ]
         stream: httpx.AsyncByteStream = NO_BODY
         if isinstance(body, bytes):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from ..asgi import ASGIApp, Receive, Scope, Send
 from ..endpoints import unknown_path
 from ..exchange import Exchange
@@ -15,9 +17,13 @@ class GuardGroup:
         self.app = app
         self._groups = groups
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if Exchange.of(scope).match.endpoint.group:
+            return self._guarded(scope, receive, send)
+        return self.app(scope, receive, send)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        group = exchange.match.endpoint.group
-        if group and not await self._groups.allows(exchange.user, group):
+        if not await self._groups.allows(exchange.user, exchange.match.endpoint.group):
             raise unknown_path()
         await self.app(scope, receive, send)

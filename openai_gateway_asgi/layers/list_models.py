@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from ..access import Access
 from ..asgi import ASGIApp, Receive, Scope, Send, respond
 from ..endpoints import Kind
@@ -18,15 +20,17 @@ class ListModels:
         self._lists = lists
         self._access = access
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
         kind = exchange.match.endpoint.kind
         if kind is not Kind.MODELS and kind is not Kind.MODEL:
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
+        return self._serve(exchange, kind, receive, send)
+
+    async def _serve(self, exchange: Exchange, kind: Kind, receive: Receive, send: Send) -> None:
         with ClientWatch(receive, exchange.loop, over=lambda: exchange.finished):
             body = await (self._all(exchange) if kind is Kind.MODELS else self._one(exchange))
-        await respond(send, 200, b"" if scope["method"] == "HEAD" else body)
+        await respond(send, 200, b"" if exchange.method == "HEAD" else body)
 
     async def _all(self, exchange: Exchange) -> bytes:
         catalogue = await self._lists.for_listing(exchange.config, exchange.caller)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from ..asgi import ASGIApp, Receive, Scope, Send
 from ..bodies import refuse_ambiguous_query
@@ -21,10 +21,10 @@ class MatchEndpoint:
         self.app = app
         self._table = table_with(passthrough)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
-        refuse_ambiguous(exchange.headers)
+        refuse_ambiguous(exchange.headers, exchange.named)
         if exchange.query:
             refuse_ambiguous_query(exchange.query)
         exchange.match = match(exchange.method, route_path(scope).segments, self._table)
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)

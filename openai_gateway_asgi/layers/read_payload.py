@@ -44,7 +44,7 @@ class ReadPayload:
         exchange = Exchange.of(scope)
         endpoint = exchange.match.endpoint
         if endpoint.kind is Kind.JSON_MODEL:
-            require_json(exchange.headers)
+            require_json(exchange.named)
             if exchange.query:
                 refuse_routes_in_query(exchange.query)
             _take_json(exchange, endpoint, await read_body(receive, self._limit))
@@ -58,20 +58,20 @@ class ReadPayload:
     async def _take_other(self, exchange: Exchange, endpoint: Endpoint, receive: Receive) -> None:
         """Bodies of operations that need none, or that take more than one kind."""
         stored = endpoint.kind is Kind.STORED
-        if SDP in endpoint.bodies and content_kind(exchange.headers) == SDP.encode():
+        if SDP in endpoint.bodies and content_kind(exchange.named) == SDP.encode():
             await self._take_sdp(exchange, receive)
             return
         # The lists of stored objects are searched by model.
         refuse_routes_in_query(exchange.query, but=MODEL if stored else ())
         if exchange.method in ("GET", "HEAD"):
-            refuse_body(exchange.headers)
+            refuse_body(exchange.named)
             _take_nothing(exchange, streams=endpoint.can_stream and wants_stream(exchange.query))
             return
         body = await read_body(receive, self._limit)
         if not body and stored:
             _take_nothing(exchange)
             return
-        require_json(exchange.headers)
+        require_json(exchange.named)
         if endpoint.bodies and not endpoint.json:
             raise UnsupportedMediaType(
                 f"Send the request body as `Content-Type: {' or '.join(endpoint.bodies)}`.", param="content-type"
@@ -80,7 +80,7 @@ class ReadPayload:
 
     async def _take_sdp(self, exchange: Exchange, receive: Receive) -> None:
         """An offer in the session description protocol, whose model stands in the query."""
-        require_uncompressed(exchange.headers)
+        require_uncompressed(exchange.named)
         refuse_routes_in_query(exchange.query, but=MODEL)
         _take_nothing(exchange)
         exchange.bodiless = False
@@ -89,11 +89,11 @@ class ReadPayload:
 
 
 def _take_json(exchange: Exchange, endpoint: Endpoint, body: bytes) -> None:
-    payload = Payload.parse(body)
-    refuse_other_routes(payload)
-    exchange.payload = payload
+    exchange.payload = payload = Payload.parse(body)
+    telling = payload.telling
+    refuse_other_routes(telling)
     if endpoint.model_at == "model" and endpoint.model_required:
-        exchange.model = model_id(payload, exchange.match.params.get("deployment"))
+        exchange.model = model_id(payload, telling, exchange.match.params.get("deployment"))
     elif endpoint.model_at in ("", "model"):
         exchange.model = optional_model_id(payload)
     else:
@@ -101,7 +101,7 @@ def _take_json(exchange: Exchange, endpoint: Endpoint, body: bytes) -> None:
     exchange.others = other_models(payload, endpoint.operation)
     if endpoint.group or exchange.model_at != ("model",):
         exchange.others += tuple([id for id in models_within(payload) if id != exchange.model])
-    exchange.references = references(payload, endpoint.operation)
+    exchange.references = references(payload, telling, endpoint.operation)
     exchange.streams = payload.read("stream", bool) or False
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from ..asgi import ASGIApp, Receive, Scope, Send
 from ..bodies import (
     OTHER_ROUTES,
@@ -17,7 +19,6 @@ from ..endpoints import Endpoint, Kind
 from ..errors import InvalidRequest
 from ..exchange import Exchange
 from ..groups import Groups
-from ..headers import header
 from ..multipart import Limits, Rules, Upload
 from ..payload import NOTHING, Payload, raw_object
 from ..references import IN_FORMS, references
@@ -39,15 +40,18 @@ class ReadUpload:
         self._groups = groups
         self._limits = Limits(total=settings.upload_limit, idle=settings.upload_idle)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
         endpoint = exchange.match.endpoint
         if endpoint.kind is Kind.JSON_MODEL or not _is_form(endpoint, exchange):
-            await self.app(scope, receive, send)
-            return
-        require_uncompressed(exchange.headers)
+            return self.app(scope, receive, send)
+        return self._open(exchange, scope, receive, send)
+
+    async def _open(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = exchange.match.endpoint
+        require_uncompressed(exchange.named)
         refuse_routes_in_query(exchange.query)
-        content_type = header(exchange.headers, b"content-type") or b""
+        content_type = exchange.named.get(b"content-type", b"")
         upload = await Upload.open(receive, content_type, await self._rules(exchange, endpoint))
         try:
             _take(exchange, endpoint, upload)
@@ -67,7 +71,7 @@ class ReadUpload:
 
 
 def _is_form(endpoint: Endpoint, exchange: Exchange) -> bool:
-    return endpoint.multipart and content_kind(exchange.headers) == b"multipart/form-data"
+    return endpoint.multipart and content_kind(exchange.named) == b"multipart/form-data"
 
 
 def _take(exchange: Exchange, endpoint: Endpoint, upload: Upload) -> None:
@@ -87,4 +91,4 @@ def _take_session(exchange: Exchange, endpoint: Endpoint, session: bytes) -> Non
     exchange.payload = payload = Payload({SESSION: raw_object(session)})
     exchange.model_at, exchange.model = session_model(payload, endpoint.model_at)
     exchange.others = tuple([id for id in models_within(payload) if id != exchange.model])
-    exchange.references = references(payload, endpoint.operation)
+    exchange.references = references(payload, payload.telling, endpoint.operation)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from time import monotonic
 
 from ..asgi import ASGIApp, Receive, Scope, Send
+from ..call_log import is_logged, log_call
 from ..endpoints import Kind
 from ..errors import ClientDisconnected, GatewayError, UpstreamError
 from ..exchange import Exchange
@@ -30,11 +32,13 @@ class RecordUsage:
         self._hook = record_usage
         self._pending: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if Exchange.of(scope).match.endpoint.kind in MODEL_CALLS and (self._hook is not None or is_logged()):
+            return self._recorded(scope, receive, send)
+        return self.app(scope, receive, send)
+
+    async def _recorded(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        if exchange.match.endpoint.kind not in MODEL_CALLS:
-            await self.app(scope, receive, send)
-            return
         failure: BaseException | None = None
         try:
             await self.app(scope, receive, send)
@@ -42,31 +46,29 @@ class RecordUsage:
             failure = error
             raise
         finally:
-            await self._record(exchange, failure)
+            record = _record_of(exchange, failure)
+            if is_logged():
+                log_call(record)
+            if self._hook is not None:
+                await self._tell(self._hook, record)
 
-    async def _record(self, exchange: Exchange, failure: BaseException | None) -> None:
-        if self._hook is None and not logger.isEnabledFor(logging.INFO):
-            return
-        record = _record_of(exchange, failure)
-        _log(record)
-        if self._hook is None:
-            return
-        if not self._hook.is_async:
-            await self._told(record)
+    async def _tell(self, hook: Hook[[UsageRecord], None], record: UsageRecord) -> None:
+        if not hook.is_async:
+            await _told(hook, record)
             return
         # The record is kept even when the request is being cancelled.
-        task = asyncio.get_running_loop().create_task(self._told(record))
+        task = asyncio.get_running_loop().create_task(_told(hook, record))
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
         await asyncio.shield(task)
 
-    async def _told(self, record: UsageRecord) -> None:
-        assert self._hook is not None
-        try:
-            await self._hook(record)
-        except GatewayError:
-            # The client has its answer; the hook's failure is in the log.
-            logger.error("record_usage failed for request %s", record.request_id)
+
+async def _told(hook: Hook[[UsageRecord], None], record: UsageRecord) -> None:
+    try:
+        await hook(record)
+    except GatewayError:
+        # The client has its answer; the hook's failure is in the log.
+        logger.error("record_usage failed for request %s", record.request_id)
 
 
 def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord:
@@ -106,18 +108,3 @@ def _outcome(exchange: Exchange, failure: BaseException | None) -> Outcome:
     if isinstance(failure, UpstreamError):
         return Outcome.UPSTREAM_FAILED
     return Outcome.FAILED
-
-
-def _log(record: UsageRecord) -> None:
-    """One structured line: its fields are an attribute of the log record too, ``call``. Never bodies or tokens."""
-    if not logger.isEnabledFor(logging.INFO):
-        return
-    first_byte = "-" if record.first_byte is None else f"{record.first_byte:.3f}"
-    text = (
-        f"{record.request_id} {record.operation} user={record.user.id} model={record.model} "
-        f"upstream={record.upstream} status={record.status} outcome={record.outcome.value} "
-        f"attempts={record.attempts} first_byte={first_byte} total={record.total:.3f}"
-    )
-    # As logger.info() would, without its search for the caller, which is always this function.
-    line = logger.makeRecord(logger.name, logging.INFO, __file__, 0, text, (), None, "_log", {"call": record})
-    logger.handle(line)

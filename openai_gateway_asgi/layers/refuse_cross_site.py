@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from ..asgi import ASGIApp, RawHeaders, Receive, Scope, Send
 from ..errors import PermissionDenied
@@ -23,16 +23,16 @@ class RefuseCrossSite:
         self.app = app
         self._trusted = frozenset(origin.lower().encode("ascii") for origin in trusted_origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Exchange.of(scope).headers
-        names = {name for name, _ in headers}
-        if b"cookie" in names and names.isdisjoint(CREDENTIALS) and not self._same_site(scope, headers):
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        exchange = Exchange.of(scope)
+        names = exchange.named
+        if b"cookie" in names and CREDENTIALS.isdisjoint(names) and not self._same_site(scope, exchange.headers):
             raise PermissionDenied(
                 "Requests that are known by a cookie alone are served to the application's own pages only; "
                 "send an Authorization header, or have this origin added to trusted_origins.",
                 code="cross_site_request",
             )
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
 
     def _same_site(self, scope: Scope, headers: RawHeaders) -> bool:
         origins = [value.lower() for name, value in headers if name == b"origin"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from ..asgi import ASGIApp, Receive, Scope, Send
 from ..exchange import Exchange
 from ..loops import LoopGuard
@@ -14,6 +16,6 @@ class RefuseLoops:
         self.app = app
         self._loops = loops
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._loops.check(Exchange.of(scope).headers)
-        await self.app(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        self._loops.check(Exchange.of(scope).named)
+        return self.app(scope, receive, send)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from time import monotonic
 from urllib.parse import quote
 
-from ..asgi import ASGIApp, Message, Receive, Scope, Send, respond
+from ..asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send, respond
 from ..errors import ClientDisconnected, GatewayError, ResponseAborted
 from ..exchange import Exchange
 from ..sse import error_event
@@ -32,17 +32,12 @@ class RenderErrors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
 
-        async def noting(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                exchange.status = message["status"]
-                exchange.committed = True
-                exchange.first_byte = monotonic()
-                message["headers"] = _identified(message.get("headers", ()), exchange)
-                if self._shows_routing(exchange):
-                    message["headers"] += _routing(exchange)
+        def noting(message: Message) -> Awaitable[None]:
+            if message["type"] != "http.response.body":
+                self._note_start(message, exchange)
             elif not message.get("more_body", False):
                 exchange.finished = True
-            await send(message)
+            return send(message)
 
         try:
             await self.app(scope, receive, noting)
@@ -55,6 +50,14 @@ class RenderErrors:
         except Exception as error:
             logger.exception("unexpected failure in request %s", exchange.request_id)
             await _render(GatewayError("The gateway failed.", code="internal_error"), exchange, noting, cause=error)
+
+    def _note_start(self, message: Message, exchange: Exchange) -> None:
+        exchange.status = message["status"]
+        exchange.committed = True
+        exchange.first_byte = monotonic()
+        message["headers"] = _identified(message.get("headers", ()), exchange)
+        if self._shows_routing(exchange):
+            message["headers"] += _routing(exchange)
 
     def _shows_routing(self, exchange: Exchange) -> bool:
         if not exchange.attempts or self._show_routing == "nobody":
@@ -76,17 +79,16 @@ async def _render(error: GatewayError, exchange: Exchange, send: Send, *, cause:
         raise ResponseAborted(f"request {exchange.request_id}: {error.code}") from (cause or error)
 
 
-def _identified(headers: object, exchange: Exchange) -> list[tuple[bytes, bytes]]:
+def _identified(headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> RawHeaders:
     """The gateway's own id on every answer; as ``x-request-id`` too where no upstream gave one."""
     own = exchange.request_id.encode()
-    known: list[tuple[bytes, bytes]] = [*headers]  # type: ignore[misc]
-    known.append((b"x-gateway-request-id", own))
-    if all(name != b"x-request-id" for name, _ in known):
+    known = [*headers, (b"x-gateway-request-id", own)]
+    if b"x-request-id" not in dict(known):
         known.append((b"x-request-id", own))
     return known
 
 
-def _routing(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+def _routing(exchange: Exchange) -> RawHeaders:
     """Which upstream answered, as which model, after how many attempts."""
     routing = [
         (b"x-gateway-upstream", exchange.upstream.name.encode("ascii", "replace")),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from ..asgi import ASGIApp, Receive, Scope, Send
 from ..config import Upstream
 from ..errors import InvalidRequest, NotServed
 from ..exchange import Exchange
 from ..groups import Groups
-from ..headers import header
 from ..models import Candidate
 
 CHOICE = b"x-gateway-upstream"
@@ -25,11 +26,16 @@ class RouteStored:
         self._groups = groups
         self._upstream = upstream
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
         if exchange.references or exchange.match.endpoint.group:
-            await self._check_references(exchange)
-            self._keep_to_one(exchange)
+            return self._route(scope, receive, send)
+        return self.app(scope, receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        await self._check_references(exchange)
+        self._keep_to_one(exchange)
         await self.app(scope, receive, send)
 
     async def _check_references(self, exchange: Exchange) -> None:
@@ -71,5 +77,5 @@ class RouteStored:
 
 
 def _choice(exchange: Exchange) -> str | None:
-    value = header(exchange.headers, CHOICE) if exchange.user.is_admin else None
+    value = exchange.named.get(CHOICE) if exchange.user.is_admin else None
     return None if value is None else value.decode("utf-8", "replace")

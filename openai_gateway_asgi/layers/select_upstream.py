@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
 
@@ -41,35 +42,17 @@ class SelectUpstream:
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange.of(scope)
-        run = _Run(exchange, self._settings)
-        fallbacks = [(route.model, route.candidates) for route in exchange.fallbacks]
-        for model, candidates in ((exchange.resolved, exchange.candidates), *fallbacks):
-            exchange.served = model
-            for candidate in ordered(candidates):
-                if await self._answers(candidate, run, scope, receive, send):
-                    return
-                if not run.may_go_on() or not run.action.next:
-                    break
-            if not run.may_go_on() or not run.action.fallback:
-                break
-        assert run.error is not None
-        raise run.error
-
-    async def _answers(self, candidate: Candidate, run: _Run, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Whether this upstream answered, asked again as often as its failures allow."""
-        tries = 0
-        while True:
+        run = _Run(Exchange.of(scope), self._settings)
+        for candidate, wait in run.attempts():
+            if wait:
+                await asyncio.sleep(wait)
             began = monotonic()
             error = await self._attempt(candidate, scope, receive, send)
             if error is None:
-                return True
-            tries += 1
+                return
             run.note(error, began)
-            wait = run.wait_before_retry(tries)
-            if wait is None:
-                return False
-            await asyncio.sleep(wait)
+        assert run.error is not None
+        raise run.error
 
     async def _attempt(self, candidate: Candidate, scope: Scope, receive: Receive, send: Send) -> GatewayError | None:
         """One attempt; gives back what failed before commit."""
@@ -81,10 +64,12 @@ class SelectUpstream:
             return _resting(breaker.open_until - now)
         try:
             if candidate.upstream.max_concurrency is None:
-                await self._call(scope, receive, send)
+                exchange.attempts += 1
+                await self.app(scope, receive, send)
             else:
                 async with self._slots.of(candidate.upstream, self._settings.queue_time):
-                    await self._call(scope, receive, send)
+                    exchange.attempts += 1
+                    await self.app(scope, receive, send)
         except GatewayError as error:
             self._judge(place, exchange, error)
             if exchange.committed:
@@ -98,10 +83,6 @@ class SelectUpstream:
         else:
             self._breakers.note_success(*place, exchange)
         return None
-
-    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
-        Exchange.of(scope).attempts += 1
-        await self.app(scope, receive, send)
 
     def _judge(self, place: tuple[str, str], exchange: Exchange, error: GatewayError) -> None:
         if ACTIONS[classify(error)].counts:
@@ -122,6 +103,23 @@ class _Run:
     failure: Failure = Failure.CALLER
     silence: float = 0.0
     """Seconds spent on upstreams that did not answer in time; their limits bound it, not ``retry_time``."""
+
+    def attempts(self) -> Iterator[tuple[Candidate, float]]:
+        """Whom to ask next, and after how many seconds, for as long as nobody has answered."""
+        exchange = self.exchange
+        fallbacks = [(route.model, route.candidates) for route in exchange.fallbacks]
+        for model, candidates in ((exchange.resolved, exchange.candidates), *fallbacks):
+            exchange.served = model
+            for candidate in ordered(candidates):
+                yield candidate, 0.0
+                tries = 1
+                while (wait := self.wait_before_retry(tries)) is not None:
+                    yield candidate, wait
+                    tries += 1
+                if not self.may_go_on() or not self.action.next:
+                    break
+            if not self.may_go_on() or not self.action.fallback:
+                return
 
     def note(self, error: GatewayError, began: float) -> None:
         """An upstream that is merely being left alone does not hide what really failed before it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from ..admin import Admin
 from ..asgi import ASGIApp, RawHeaders, Receive, Scope, Send, read_body, respond
 from ..bodies import require_json
@@ -19,29 +21,31 @@ class ServeAdmin:
         self._admin = admin
         self._limit = limit
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
+        if exchange.match.endpoint.kind is not Kind.ADMIN:
+            return self.app(scope, receive, send)
+        return self._serve(exchange, receive, send)
+
+    async def _serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         endpoint = exchange.match.endpoint
-        if endpoint.kind is not Kind.ADMIN:
-            await self.app(scope, receive, send)
-            return
         if not exchange.user.is_admin:
             raise PermissionDenied("This is for administrators only.")
         body = b""
         if endpoint.bodies:
-            require_json(exchange.headers)
+            require_json(exchange.named)
             body = await read_body(receive, self._limit)
         with ClientWatch(receive, exchange.loop, over=lambda: exchange.finished):
             headers, answer = await self._answer(exchange, body)
         await respond(
-            send, 200, b"" if scope["method"] == "HEAD" else answer, [*headers, (b"cache-control", b"no-store")]
+            send, 200, b"" if exchange.method == "HEAD" else answer, [*headers, (b"cache-control", b"no-store")]
         )
 
     async def _answer(self, exchange: Exchange, body: bytes) -> tuple[RawHeaders, bytes]:
         admin, config = self._admin, exchange.config
         match exchange.match.endpoint.operation:
             case "updateConfig":
-                return await admin.update(config, exchange.headers, body)
+                return await admin.update(config, exchange.named, body)
             case "verifyUpstream":
                 return await admin.verify(config, exchange.caller, body)
             case "listUpstreamModels":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from ..asgi import ASGIApp, Receive, Scope, Send
 from ..config.live import LiveConfig
 from ..exchange import Exchange
@@ -14,6 +16,13 @@ class TakeConfig:
         self.app = app
         self._live = live
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        config = self._live.settled
+        if config is None:
+            return self._look_first(scope, receive, send)
+        Exchange.of(scope).config = config
+        return self.app(scope, receive, send)
+
+    async def _look_first(self, scope: Scope, receive: Receive, send: Send) -> None:
         Exchange.of(scope).config = await self._live.current()
         await self.app(scope, receive, send)

@@ -91,7 +91,7 @@ class Connections:
         pools = self._loops.get(loop or asyncio.get_running_loop())
         if pools is None:
             pools = self._enter_loop()
-        key = _key(upstream)
+        key = upstream.connection_key
         pool = pools.get(key)
         if pool is None:
             pool = self._open(upstream)
@@ -103,7 +103,7 @@ class Connections:
 
     def keep_only(self, upstreams: Iterable[Upstream]) -> None:
         """Retires the pools of upstreams that a new configuration no longer has; no request is cut off."""
-        self._current = current = frozenset(map(_key, upstreams))
+        self._current = current = frozenset(upstream.connection_key for upstream in upstreams)
         pools = self._loops.get(asyncio.get_running_loop(), {})
         for key in [key for key in pools if key not in current]:
             pools.pop(key).retire()
@@ -131,10 +131,6 @@ class Connections:
             keepalive=upstream.effective_keepalive, proxy=upstream.proxy, ssl_context=self._ssl
         )
         return Pool(upstream.base_url, transport, owned=True)
-
-
-def _key(upstream: Upstream) -> PoolKey:
-    return (upstream.name, upstream.base_url, upstream.proxy, upstream.effective_keepalive)
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext:

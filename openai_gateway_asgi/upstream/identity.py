@@ -27,24 +27,29 @@ def attribution(upstream: Upstream, settings: Settings) -> RawHeaders:
     return [(name, value.encode("ascii")) for name, value in pairs if value]
 
 
-def user_info(user: User, context: Mapping[str, str], settings: Settings) -> RawHeaders:
+class UserInfo:
     """Who asks, percent-encoded: what a user typed as a name can neither break a header nor begin another."""
-    return [
-        (name, value)
-        for name, value in (
-            (_name(settings.user_name_header), _encoded(user.name, " ")),
-            (_name(settings.user_id_header), _encoded(user.id, _VISIBLE)),
-            (_name(settings.user_email_header), _encoded(user.email, _VISIBLE)),
-            (_name(settings.user_role_header), _encoded(user.role, _VISIBLE)),
-            (_name(settings.chat_id_header), _encoded(str(context.get(CHAT_ID) or ""), _VISIBLE)),
-        )
-        if value
-    ]
 
+    __slots__ = ("_chat_id", "_email", "_id", "_name", "_role", "names")
 
-@lru_cache(maxsize=64)
-def _name(header: str) -> bytes:
-    return header.lower().encode("ascii")
+    def __init__(self, settings: Settings) -> None:
+        self._name = settings.user_name_header.lower().encode("ascii")
+        self._id = settings.user_id_header.lower().encode("ascii")
+        self._email = settings.user_email_header.lower().encode("ascii")
+        self._role = settings.user_role_header.lower().encode("ascii")
+        self._chat_id = settings.chat_id_header.lower().encode("ascii")
+        self.names = frozenset((self._name, self._id, self._email, self._role, self._chat_id))
+
+    def headers(self, user: User, context: Mapping[str, str]) -> RawHeaders:
+        said = [
+            (self._name, _encoded(user.name, " ")),
+            (self._id, _encoded(user.id, _VISIBLE)),
+            (self._email, _encoded(user.email, _VISIBLE)),
+            (self._role, _encoded(user.role, _VISIBLE)),
+        ]
+        if chat_id := context.get(CHAT_ID):
+            said.append((self._chat_id, _encoded(str(chat_id), _VISIBLE)))
+        return [pair for pair in said if pair[1]]
 
 
 @lru_cache(maxsize=4096)

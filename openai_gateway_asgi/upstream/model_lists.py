@@ -43,11 +43,16 @@ class ModelLists:
         self._rosters: OrderedDict[str, Roster] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def at_hand(self, config: GatewayConfig, caller: Caller | None) -> Catalogue | None:
+        """The catalogue to route by, None while it is to be looked after first: ``for_call``."""
+        view = self._roster(config).view(caller)
+        return view.catalogue if monotonic() < view.until else None
+
     async def for_call(self, config: GatewayConfig, caller: Caller | None) -> Catalogue:
         """The catalogue to route by: at once, but for the first time."""
+        if (catalogue := self.at_hand(config, caller)) is not None:
+            return catalogue
         view = self._roster(config).view(caller)
-        if monotonic() < view.until:
-            return view.catalogue
         return await self._renewed(view, [source for source in view.sources if source.never_asked])
 
     async def for_listing(self, config: GatewayConfig, caller: Caller | None) -> Catalogue:

@@ -31,18 +31,23 @@ class Reads:
         self._pieces: Iterable[bytes] = ()
         self._pending: asyncio.Task[bytes] | None = None
 
+    def pull(self) -> Awaitable[bytes]:
+        """The next read, nothing around it: raises ``StopAsyncIteration`` at the end, and what the transport raises."""
+        if self._pending is None:
+            return self._read()
+        pending, self._pending = self._pending, None
+        return pending
+
     async def next(self) -> bytes | None:
         """The next read, None at the end."""
         try:
-            return await (self._pending or self._read())
+            return await self.pull()
         except StopAsyncIteration:
             return None
         except (GatewayError, ClientDisconnected):
             raise  # what the request's own body failed with, while it was still being sent
         except Exception as error:
             raise upstream_failure(error) from error
-        finally:
-            self._pending = None
 
     async def next_before(self, at: float) -> bytes | None:
         """As ``next``, but empty when nothing comes before ``at``; the read goes on meanwhile."""
@@ -51,6 +56,10 @@ class Reads:
             self._pending = loop.create_task(self._as_task())
         done, _ = await asyncio.wait({self._pending}, timeout=max(0.0, at - monotonic()))
         return await self.next() if done else b""
+
+    @property
+    def under_way(self) -> bool:
+        return self._pending is not None
 
     async def settle(self) -> None:
         """Ends a read that nobody waits for any more: a stream must not be closed while it is being read."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openai_gateway_asgi.config import Settings, Upstream
-from openai_gateway_asgi.upstream.identity import attribution, user_info
+from openai_gateway_asgi.upstream.identity import UserInfo, attribution
 from openai_gateway_asgi.users import User
 
 SETTINGS = Settings()
@@ -42,23 +42,23 @@ def test_what_is_not_set_is_not_sent() -> None:
     ],
 )
 def test_a_name_can_neither_break_a_header_nor_begin_another(name: str, sent: bytes) -> None:
-    headers = user_info(User(id="1", name=name), {}, SETTINGS)
+    headers = UserInfo(SETTINGS).headers(User(id="1", name=name), {})
     assert dict(headers)[b"x-openwebui-user-name"] == sent
 
 
 def test_empty_facts_are_left_out() -> None:
-    headers = user_info(User(id="1"), {"chat_id": ""}, SETTINGS)
+    headers = UserInfo(SETTINGS).headers(User(id="1"), {"chat_id": ""})
     assert headers == [(b"x-openwebui-user-id", b"1"), (b"x-openwebui-user-role", b"user")]
 
 
 def test_the_header_names_are_the_hosts_choice() -> None:
     settings = Settings(user_id_header="X-Who", chat_id_header="X-Chat")
-    headers = dict(user_info(User(id="a@b", email="a@b.test"), {"chat_id": "c/1"}, settings))
+    headers = dict(UserInfo(settings).headers(User(id="a@b", email="a@b.test"), {"chat_id": "c/1"}))
     assert (headers[b"x-who"], headers[b"x-chat"]) == (b"a@b", b"c/1")
 
 
 @given(st.text(min_size=1), st.text(), st.text(), st.text())
 def test_whatever_it_says_each_value_is_one_line_of_visible_ascii(id: str, name: str, email: str, chat: str) -> None:
-    for _, value in user_info(User(id=id, name=name, email=email), {"chat_id": chat}, SETTINGS):
+    for _, value in UserInfo(SETTINGS).headers(User(id=id, name=name, email=email), {"chat_id": chat}):
         assert value == value.strip()
         assert all(0x20 <= byte <= 0x7E for byte in value)
