@@ -166,7 +166,7 @@ def _raw_pairs(query: bytes) -> list[tuple[bytes, bytes, bytes]]:
 def models_within(payload: Payload) -> tuple[str, ...]:
     """Models that a body names anywhere below its top level, as graders and realtime sessions do."""
     named: list[str] = []
-    for field, raw in payload.fields.items():
+    for field, raw in payload.outline.items():
         if _MAY_NAME_MODEL.search(raw):
             within = keys_within(pairs_of(field, bytes(raw)), field)
             named += [value for _, name, value in within if name.lower() == "model" and isinstance(value, str)]
@@ -181,7 +181,7 @@ def other_models(payload: Payload, operation: str) -> tuple[str, ...]:
     named: list[str] = []
     if "models" in payload:
         named += payload.read("models", list[str]) or []
-    tools = payload.fields.get("tools") if operation == "createResponse" else None
+    tools = payload.outline.get("tools") if operation == "createResponse" else None
     if tools is not None and _MAY_NAME_MODEL.search(tools):
         named += _models_of_tools(bytes(tools))
     return tuple(named)

@@ -17,6 +17,7 @@ from .models import Candidate, Catalogue, Model, Route
 from .multipart import Upload
 from .payload import Payload
 from .references import Reference
+from .upstream.body import Body
 from .upstream.credentials import Caller
 from .users import User
 
@@ -68,7 +69,7 @@ class Exchange:
     upstream_model: str = field(init=False)  # SelectUpstream, per attempt
     upstream_path: str = field(init=False)  # AdaptPayload, per attempt
     upstream_query: bytes = field(init=False)  # AdaptPayload, per attempt
-    upstream_body: bytes | AsyncIterator[bytes] | None = field(init=False)  # AdaptPayload, per attempt; None: no body
+    upstream_body: Body | AsyncIterator[bytes] = field(init=False)  # AdaptPayload, per attempt
     upstream_headers: RawHeaders = field(init=False)  # AttachCredential, per attempt
 
     context: Mapping[str, str] | None = None

@@ -23,12 +23,12 @@ def text_at(payload: Payload, path: Path) -> str | None:
     for depth in range(1, len(path)):
         if holder is None:
             return None
-        refuse_other_case(holder.fields, path[depth - 1])
+        refuse_other_case(holder.outline, path[depth - 1])
         holder = _below(holder, path[:depth])
     if holder is None:
         return None
-    refuse_other_case(holder.fields, path[-1])
-    raw = holder.fields.get(path[-1])
+    refuse_other_case(holder.outline, path[-1])
+    raw = holder.raw(path[-1])
     return None if raw is None else decode_field(".".join(path), raw, str)
 
 
@@ -54,7 +54,7 @@ def _plain(name: str) -> str:
 
 
 def _below(holder: Payload, path: Path) -> Payload | None:
-    raw = holder.fields.get(path[-1])
+    raw = holder.raw(path[-1])
     fields: Fields | None = None if raw is None else decode_field(".".join(path), raw, Fields)
     return None if fields is None else Payload(fields)
 

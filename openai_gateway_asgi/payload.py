@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from .errors import InvalidRequest
+from .long_texts import LONG, LongTexts
 
 T = TypeVar("T")
 Fields = dict[str, msgspec.Raw]
@@ -34,17 +35,17 @@ PLAIN_FIELDS = frozenset(
 
 
 class Payload:
-    """The top-level fields of a JSON object. Immutable; ``fields`` must not be written to."""
+    """The top-level fields of a JSON object. Immutable.
 
-    __slots__ = ("fields",)
+    ``outline`` is its fields with something short in the place of each long text (most bodies have none): for whoever
+    looks for names and short values. It must not be written to.
+    """
 
-    def __init__(self, fields: Fields) -> None:
-        self.fields = fields
+    __slots__ = ("_texts", "outline")
 
-    @property
-    def telling(self) -> list[str]:
-        """The names of the fields that are worth a look, in their order: all but ``PLAIN_FIELDS``."""
-        return [name for name in self.fields if name not in PLAIN_FIELDS]
+    def __init__(self, outline: Fields, texts: LongTexts | None = None) -> None:
+        self.outline = outline
+        self._texts = texts
 
     @classmethod
     def parse(cls, body: bytes) -> Payload:
@@ -52,7 +53,7 @@ class Payload:
         try:
             if not body.isascii():
                 body.decode()  # msgspec does not look inside strings it keeps raw; lenient upstreams would
-            return cls(_decode_fields(body))
+            return (cls._parse_long(body) if len(body) > 2 * LONG else None) or cls(_decode_fields(body))
         except UnicodeDecodeError as error:
             raise InvalidRequest("The request body is not valid UTF-8.", code="invalid_json") from error
         except msgspec.ValidationError as error:
@@ -62,25 +63,61 @@ class Payload:
         except RecursionError as error:
             raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from error
 
+    @classmethod
+    def _parse_long(cls, body: bytes) -> Payload | None:
+        """None where the body has no long texts in its values, or cannot be read without them."""
+        texts = LongTexts()
+        rest = texts.cut(body)
+        if not texts:
+            return None
+        try:
+            outline = _decode_fields(rest)
+        except msgspec.DecodeError:
+            return None
+        return None if texts.in_names(outline) else cls(outline, texts)
+
+    @property
+    def fields(self) -> Fields:
+        """All fields as they were sent."""
+        return {name: self._whole(raw) for name, raw in self.outline.items()}
+
+    @property
+    def telling(self) -> list[str]:
+        """The names of the fields that are worth a look, in their order: all but ``PLAIN_FIELDS``."""
+        return [name for name in self.outline if name not in PLAIN_FIELDS]
+
     def __contains__(self, name: str) -> bool:
-        return name in self.fields
+        return name in self.outline
+
+    def raw(self, name: str) -> msgspec.Raw | None:
+        """The field as it was sent."""
+        raw = self.outline.get(name)
+        return None if raw is None else self._whole(raw)
 
     def read(self, name: str, kind: type[T]) -> T | None:
         """The field as ``kind``, or None where it is missing or null. A wrong type is a 400 that names ``$.name``."""
-        raw = self.fields.get(name)
+        raw = self.raw(name)
         return None if raw is None else decode_field(name, raw, kind)
 
     def edited(self, changes: Mapping[str, Any] = {}, *, without: Iterable[str] = ()) -> Payload:
         """A copy with fields set (in place where they exist, else at the end) and others left out."""
-        fields = self.fields.copy()
+        fields = self.outline.copy()
         for name in without:
             fields.pop(name, None)
         for name, value in changes.items():
             fields[name] = msgspec.Raw(_encode(value))
-        return Payload(fields)
+        return Payload(fields, self._texts)
 
     def encode(self) -> bytes:
-        return _encode(self.fields)
+        return b"".join(self.pieces())
+
+    def pieces(self) -> list[bytes | memoryview]:
+        """What ``encode`` gives, long texts by themselves and not copied."""
+        encoded = _encode(self.outline)
+        return [encoded] if self._texts is None else self._texts.pieces(encoded)
+
+    def _whole(self, raw: msgspec.Raw) -> msgspec.Raw:
+        return raw if self._texts is None else self._texts.restored(raw)
 
 
 NOTHING = Payload({})

@@ -13,6 +13,7 @@ from ..multipart import Upload
 from ..nested import with_text_at
 from ..rewrites.apply import adapt
 from ..rewrites.azure import azure_path, azure_query
+from ..upstream.body import NO_BODY, Body
 
 TOP = ("model",)
 
@@ -33,13 +34,13 @@ class AdaptPayload:
             raise InvalidRequest("Models of this upstream can be named in `model` only.", code="invalid_field")
         path, query = exchange.match.path, exchange.query
         if exchange.bodiless:
-            exchange.upstream_body = None
+            exchange.upstream_body = NO_BODY
             if "model" in exchange.match.params:
                 path = upstream_path(exchange.match.endpoint, {"model": model})
         elif exchange.upload is not None:
             exchange.upstream_body = _form(exchange, exchange.upload, model)
         elif exchange.opaque is not None:
-            exchange.upstream_body = exchange.opaque
+            exchange.upstream_body = Body(exchange.opaque)
             query = with_model_in_query(query, model)
         else:
             exchange.upstream_body = _json(exchange, model)
@@ -52,11 +53,11 @@ class AdaptPayload:
         return self.app(scope, receive, send)
 
 
-def _json(exchange: Exchange, model: str) -> bytes:
+def _json(exchange: Exchange, model: str) -> Body:
     payload, operation = exchange.payload, exchange.match.endpoint.operation
     if exchange.model_at != TOP:
         payload, model = with_text_at(payload, exchange.model_at, model), ""
-    return adapt(payload, exchange.upstream, operation, model).encode()
+    return Body(*adapt(payload, exchange.upstream, operation, model).pieces())
 
 
 def _form(exchange: Exchange, upload: Upload, model: str) -> AsyncIterator[bytes]:

@@ -13,9 +13,10 @@ from ..exchange import Exchange
 from ..interrupts import Deadline
 from ..loops import LoopGuard
 from ..relay import Relay
+from ..upstream.body import NO_BODY, Body, Streamed
 from ..upstream.connections import Connections, Pool
 from ..upstream.reads import upstream_failure
-from ..upstream.requests import NO_BODY, Body, PreparedRequest, Streamed
+from ..upstream.requests import PreparedRequest
 
 
 class Forward:
@@ -67,11 +68,12 @@ class Forward:
             *exchange.upstream_headers,
             self._loops.header(exchange.named),
         ]
-        stream: httpx.AsyncByteStream = NO_BODY
-        if isinstance(body, bytes):
-            headers.append((b"content-length", b"%d" % len(body)))
-            stream = Body(body)
-        elif body is not None:
+        stream: Body | Streamed
+        if isinstance(body, Body):
+            stream = body
+            if body is not NO_BODY:
+                headers.append((b"content-length", b"%d" % body.length))
+        else:
             assert exchange.upload is not None
             headers = [pair for pair in headers if pair[0] != b"content-type"]
             headers.append((b"content-type", exchange.upload.content_type))

@@ -67,7 +67,7 @@ def is_older(upstream: Upstream, date: str) -> bool:
 
 def azure_temperature(payload: Payload, upstream: Upstream, model: str) -> Payload:
     """Reasoning models refuse a temperature other than 1, so classic deployments of them do not get it."""
-    if "temperature" not in payload.fields or not _is_classic(upstream):
+    if "temperature" not in payload or not _is_classic(upstream):
         return payload
     if not is_reasoning_model(model, upstream.reasoning_models):
         return payload
@@ -81,14 +81,14 @@ def azure_stream_options(payload: Payload, upstream: Upstream, _model: str) -> P
     The one newer field that is left out for them: without it an answer lacks its usage and nothing else. Others
     change the answer, so there the client should see the upstream's refusal.
     """
-    if "stream_options" not in payload.fields or not upstream.is_azure or not is_older(upstream, "2024-09-01"):
+    if "stream_options" not in payload or not upstream.is_azure or not is_older(upstream, "2024-09-01"):
         return payload
     return payload.edited(without=("stream_options",))
 
 
 def azure_model(payload: Payload, upstream: Upstream, _model: str) -> Payload:
     """Where the path names the deployment, the body names no model."""
-    return payload.edited(without=("model",)) if _is_classic(upstream) and "model" in payload.fields else payload
+    return payload.edited(without=("model",)) if _is_classic(upstream) and "model" in payload else payload
 
 
 def _is_classic(upstream: Upstream) -> bool:

@@ -20,7 +20,7 @@ def logit_bias(payload: Payload, _upstream: Upstream, _model: str) -> Payload:
 
     Raises ``InvalidRequest`` for a string of another form.
     """
-    raw = payload.fields.get("logit_bias")
+    raw = payload.raw("logit_bias")
     if raw is None or not _is_text(raw):
         return payload
     text = decode_field("logit_bias", raw, str)

@@ -18,7 +18,7 @@ OLD, NEW = "max_tokens", "max_completion_tokens"
 
 def token_limit(payload: Payload, upstream: Upstream, model: str) -> Payload:
     """The limit under the one name that the upstream takes for this model; of two limits the larger."""
-    has_old, has_new = OLD in payload.fields, NEW in payload.fields
+    has_old, has_new = OLD in payload, NEW in payload
     if not (has_old or has_new):
         return payload
     if is_reasoning_model(model, upstream.reasoning_models):
@@ -36,7 +36,7 @@ def _knows_both_names(upstream: Upstream) -> bool:
 
 def _larger(payload: Payload) -> msgspec.Raw:
     """The larger limit as it was written; a null is no limit."""
-    given = [name for name in (NEW, OLD) if name in payload.fields]
+    given = [name for name in (NEW, OLD) if name in payload]
     if len(given) == 1:
-        return payload.fields[given[0]]
-    return payload.fields[max(given, key=lambda name: payload.read(name, float) or 0)]
+        return payload.outline[given[0]]
+    return payload.outline[max(given, key=lambda name: payload.read(name, float) or 0)]

@@ -71,11 +71,12 @@ class Call(httpx.AsyncByteStream):
             transport.write(head)
             self._sent = False
             self._upload = asyncio.create_task(self._stream_out(cast(httpx.AsyncByteStream, request.stream), length))
-        elif len(body) < _COALESCE:
-            transport.write(head + body)
+        elif sum(map(len, body)) < _COALESCE:
+            transport.write(b"".join((head, *body)))
         else:
             transport.write(head)
-            transport.write(body)
+            for piece in body:
+                transport.write(piece)
 
     async def _stream_out(self, stream: httpx.AsyncByteStream, length: int | None) -> None:
         try:

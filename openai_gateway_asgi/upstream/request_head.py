@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import httpx
 
+from .body import Body
+
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_TARGET = re.compile(rb"[\x00-\x20\x7f]")
 _SENDS_CONTENT = frozenset({"POST", "PUT", "PATCH"})
@@ -25,8 +27,8 @@ class Outgoing(NamedTuple):
     """A request ready for the wire."""
 
     head: bytes
-    body: bytes | None
-    """The whole body, or None for one that is streamed."""
+    body: Sequence[bytes] | None
+    """The whole body, in pieces, or None for one that is streamed."""
     length: int | None
     """Of a streamed body, in bytes; None means chunked."""
 
@@ -56,18 +58,19 @@ def outgoing(request: httpx.Request, *, origin: bytes = b"", extra: Fields = ())
     return Outgoing(_joined(lines), body, length)
 
 
-def _framing(request: httpx.Request, governed: dict[bytes, bytes]) -> tuple[bytes | None, int | None, bytes]:
+def _framing(request: httpx.Request, governed: dict[bytes, bytes]) -> tuple[Sequence[bytes] | None, int | None, bytes]:
     """The whole body, or the length of a streamed one, and the framing field that is missing."""
     declared = governed.get(b"content-length")
     coding = governed.get(b"transfer-encoding")
     if declared is not None and (coding is not None or not declared.isdigit()):
         raise httpx.LocalProtocolError("The framing headers of the request contradict each other.")
-    if isinstance(request.stream, httpx.ByteStream):
-        body = b"".join(request.stream)
-        if coding is not None or (declared is not None and int(declared) != len(body)):
+    if isinstance(request.stream, httpx.ByteStream | Body):
+        body = list(request.stream)
+        size = sum(map(len, body))
+        if coding is not None or (declared is not None and int(declared) != size):
             raise httpx.LocalProtocolError("The framing headers of the request contradict its body.")
-        needed = declared is None and (body or request.method in _SENDS_CONTENT)
-        return body, None, b"Content-Length: %d" % len(body) if needed else b""
+        needed = declared is None and (size or request.method in _SENDS_CONTENT)
+        return body, None, b"Content-Length: %d" % size if needed else b""
     if declared is not None:
         return None, int(declared), b""
     if coding is not None and coding.lower() != b"chunked":

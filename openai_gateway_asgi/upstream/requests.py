@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import httpx
 
 from ..asgi import RawHeaders
 from ..errors import UpstreamError
+from .body import NO_BODY
 from .connections import Pool
 from .inflate import inflater
 from .reads import too_late, upstream_failure
-
-
-class Body(httpx.ByteStream):
-    """A request body that is sent in one piece; the transport knows it by its type and writes it with the head."""
-
-
-class Streamed(httpx.AsyncByteStream):
-    """A request body that comes in pieces; ``moved`` is called when one has been taken."""
-
-    def __init__(self, pieces: AsyncIterator[bytes], moved: Callable[[], None]) -> None:
-        self._pieces = pieces
-        self._moved = moved
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        self._moved()
-        return await anext(self._pieces)
 
 
 class _Headers(httpx.Headers):
@@ -53,9 +34,6 @@ class PreparedRequest(httpx.Request):
         self.headers = _Headers(headers)
         self.stream = stream
         self.extensions = {"timeout": {"connect": connect, "read": None, "write": None, "pool": None}}
-
-
-NO_BODY = Body(b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 
 from openai_gateway_asgi.errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from openai_gateway_asgi.upstream.connections import Pool
-from openai_gateway_asgi.upstream.requests import Answer, Body, fetch
+from openai_gateway_asgi.upstream.requests import Answer, fetch
 from tests.support.recorder import Answer as Reply
 from tests.support.recorder import Recorder, bytes_answer
 
@@ -106,8 +106,3 @@ async def test_a_cancelled_fetch_is_cancelled() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-
-
-async def test_a_body_is_sent_in_one_piece_as_often_as_it_is_asked_for() -> None:
-    body = Body(b"abc")
-    assert [piece async for piece in body] == [piece async for piece in body] == [b"abc"]
