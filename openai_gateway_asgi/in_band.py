@@ -31,7 +31,8 @@ STATUSES = {
 
 def error_in_events(events: bytes) -> UpstreamError | None:
     """What the first event with data says, if it is an error: ``{"error": ...}``, or the flat form of Responses."""
-    return error_in_json(first_data(events)) if b'"error"' in events else None
+    data = first_data(events)
+    return error_in_json(data) if b'"error"' in data else None
 
 
 def error_in_json(body: bytes) -> UpstreamError | None:

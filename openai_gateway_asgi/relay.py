@@ -29,7 +29,7 @@ from .exchange import Exchange
 from .headers import media_type, named_headers, response_headers
 from .in_band import error_in_events, error_in_json
 from .interrupts import Deadline
-from .sse import EventSplitter, only_comments
+from .sse import EventSplitter, last_events, only_comments
 from .upstream.inflate import inflater
 from .upstream.reads import Reads, too_late, upstream_failure
 
@@ -192,7 +192,7 @@ class Relay:
         """The end of the events: proper only if they have said so themselves."""
         exchange = self.exchange
         rest = splitter.rest()
-        how = ending(exchange.match.endpoint.operation, self._long + b"".join(exchange.tail) + rest)
+        how = ending(exchange.match.endpoint.operation, last_events(self._long + b"".join(exchange.tail) + rest))
         if how is Ending.CUT or not splitter.at_boundary:
             raise UpstreamUnavailable("The upstream's answer was cut short.")
         if rest:

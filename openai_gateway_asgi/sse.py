@@ -10,6 +10,7 @@ import msgspec
 from .errors import GatewayError
 
 BOUNDARIES = (b"\n\n", b"\n\r\n", b"\r\r")
+_SHORT = 4096
 _LONGEST = 4  # CR LF CR LF, which a boundary may span from one read into the next
 
 
@@ -81,12 +82,24 @@ def only_comments(data: bytes) -> bool:
 def first_data(data: bytes) -> bytes:
     """The data of the first event that has any, its lines joined by LF."""
     lines: list[bytes] = []
-    for line in data.splitlines():
-        if line.startswith(b"data:"):
-            lines.append(line[5:].removeprefix(b" "))
-        elif not line and lines:
-            break
+    for part in (data[:_SHORT], data):  # a read may hold hundreds of events; all of it is looked at only if it must be
+        lines = []
+        for line in part.splitlines():
+            if line.startswith(b"data:"):
+                lines.append(line[5:].removeprefix(b" "))
+            elif not line and lines:
+                return b"\n".join(lines)
     return b"\n".join(lines)
+
+
+def last_events(data: bytes, most: int = 16) -> bytes:
+    """The last whole events, ``most`` of them or more, and what follows them."""
+    mark = b"\r\n\r\n" if b"\r\n" in data[:_SHORT] else b"\n\n"
+    start = len(data)
+    for _ in range(most + 1):
+        if (start := data.rfind(mark, 0, start)) < 0:
+            return data
+    return data[start + len(mark) :]
 
 
 def error_event(error: GatewayError, sequence_number: int = 0) -> bytes:

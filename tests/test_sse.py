@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openai_gateway_asgi.errors import UpstreamTimeout
-from openai_gateway_asgi.sse import EventSplitter, error_event, first_data, last_boundary, only_comments
+from openai_gateway_asgi.sse import EventSplitter, error_event, first_data, last_boundary, last_events, only_comments
 
 LIMIT = 16
 
@@ -112,3 +112,18 @@ def test_an_error_event_speaks_to_both_kinds_of_clients() -> None:
     detail = {"message": "Too\nlate.", "type": "upstream_error", "param": None, "code": "upstream_timeout"}
     flat = {"code": "upstream_timeout", "message": "Too\nlate.", "param": None}
     assert json.loads(data.removeprefix(b"data: ")) == {"type": "error", "sequence_number": 7, **flat, "error": detail}
+
+
+@pytest.mark.parametrize("size", [10, 4_095, 4_096, 4_097, 50_000])
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"])
+def test_the_first_data_of_a_long_read_is_whole(size: int, end: bytes) -> None:
+    first = b"x" * size
+    assert first_data(b"data: " + first + end + b"data: y" + end + b"z" * 9_000) == first
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+def test_the_last_events_are_told_from_those_before_them(end: bytes) -> None:
+    events = [b"data: %d" % number + end for number in range(30)]
+    assert last_events(b"".join(events), 3) == b"".join(events[-3:])
+    assert last_events(b"".join(events) + b"data: cut", 3) == b"".join(events[-3:]) + b"data: cut"
+    assert last_events(b"".join(events[:3]), 3) == b"".join(events[:3])

@@ -14,6 +14,7 @@ from ..errors import ClientDisconnected, GatewayError, UpstreamError
 from ..exchange import Exchange
 from ..hooks import Hook
 from ..records import Outcome, UsageRecord
+from ..sse import last_events
 from ..usage import read_usage
 
 MODEL_CALLS = frozenset({Kind.JSON_MODEL, Kind.MULTIPART_MODEL})
@@ -92,8 +93,13 @@ def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord
         streamed=exchange.sse,
         first_byte=None if exchange.first_byte is None else exchange.first_byte - exchange.arrived,
         total=now - exchange.arrived,
-        usage=read_usage(b"".join(exchange.tail)[-TAIL:]),
+        usage=read_usage(_tail(exchange)),
     )
+
+
+def _tail(exchange: Exchange) -> bytes:
+    tail = b"".join(exchange.tail)
+    return (last_events(tail) if exchange.sse else tail)[-TAIL:]
 
 
 def _outcome(exchange: Exchange, failure: BaseException | None) -> Outcome:

@@ -74,9 +74,7 @@ class Call(httpx.AsyncByteStream):
         elif sum(map(len, body)) < _COALESCE:
             transport.write(b"".join((head, *body)))
         else:
-            transport.write(head)
-            for piece in body:
-                transport.write(piece)
+            transport.writelines((head, *body))
 
     async def _stream_out(self, stream: httpx.AsyncByteStream, length: int | None) -> None:
         try:
