@@ -15,7 +15,7 @@ from typing import Self
 from .asgi import Message, Receive
 from .errors import ClientDisconnected
 
-WATCH_AFTER = 0.02
+WATCH_AFTER = 0.05
 """Seconds into a call from which on its client's leaving is listened for."""
 
 LOOK_AGAIN = 30.0

@@ -192,7 +192,8 @@ class Relay:
         """The end of the events: proper only if they have said so themselves."""
         exchange = self.exchange
         rest = splitter.rest()
-        how = ending(exchange.match.endpoint.operation, last_events(self._long + b"".join(exchange.tail) + rest))
+        pieces = [self._long, *exchange.tail, rest] if rest else [self._long, *exchange.tail]
+        how = ending(exchange.match.endpoint.operation, last_events(pieces))
         if how is Ending.CUT or not splitter.at_boundary:
             raise UpstreamUnavailable("The upstream's answer was cut short.")
         if rest:

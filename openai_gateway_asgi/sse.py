@@ -5,12 +5,14 @@ An event ends at a blank line; lines end with LF, CRLF or CR (WHATWG HTML, 9.2.6
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from .errors import GatewayError
 
 BOUNDARIES = (b"\n\n", b"\n\r\n", b"\r\r")
-_SHORT = 4096
+_SHORT = 1024
 _LONGEST = 4  # CR LF CR LF, which a boundary may span from one read into the next
 
 
@@ -92,14 +94,23 @@ def first_data(data: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-def last_events(data: bytes, most: int = 16) -> bytes:
-    """The last whole events, ``most`` of them or more, and what follows them."""
+def last_events(pieces: Sequence[bytes], most: int = 16) -> bytes:
+    """The last whole events of a stream that came in ``pieces``, ``most`` of them or more, and what follows them."""
+    last = pieces[-1] if pieces else b""
+    start = _start_of_last(last, most)
+    if start < 0:
+        last = b"".join(pieces)
+        start = max(0, _start_of_last(last, most))
+    return last[start:]
+
+
+def _start_of_last(data: bytes, most: int) -> int:
     mark = b"\r\n\r\n" if b"\r\n" in data[:_SHORT] else b"\n\n"
     start = len(data)
     for _ in range(most + 1):
         if (start := data.rfind(mark, 0, start)) < 0:
-            return data
-    return data[start + len(mark) :]
+            return -1
+    return start + len(mark)
 
 
 def error_event(error: GatewayError, sequence_number: int = 0) -> bytes:

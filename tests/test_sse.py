@@ -124,6 +124,10 @@ def test_the_first_data_of_a_long_read_is_whole(size: int, end: bytes) -> None:
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
 def test_the_last_events_are_told_from_those_before_them(end: bytes) -> None:
     events = [b"data: %d" % number + end for number in range(30)]
-    assert last_events(b"".join(events), 3) == b"".join(events[-3:])
-    assert last_events(b"".join(events) + b"data: cut", 3) == b"".join(events[-3:]) + b"data: cut"
-    assert last_events(b"".join(events[:3]), 3) == b"".join(events[:3])
+    for pieces in (events, [b"".join(events)], [b"".join(events[:20]), *events[20:]]):
+        assert last_events(pieces, 3).endswith(b"".join(events[-3:]))
+    assert last_events([b"".join(events)], 3) == b"".join(events[-3:])
+    assert last_events([b"".join(events) + b"data: cut"], 3) == b"".join(events[-3:]) + b"data: cut"
+    assert last_events([b"".join(events), b"data: cut"], 3) == b"".join(events[-3:]) + b"data: cut"
+    assert last_events(events[:3], 3) == b"".join(events[:3])
+    assert last_events([]) == b""

@@ -98,8 +98,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord
 
 
 def _tail(exchange: Exchange) -> bytes:
-    tail = b"".join(exchange.tail)
-    return (last_events(tail) if exchange.sse else tail)[-TAIL:]
+    return (last_events(exchange.tail) if exchange.sse else b"".join(exchange.tail))[-TAIL:]
 
 
 def _outcome(exchange: Exchange, failure: BaseException | None) -> Outcome:
