@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
-from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from openai_gateway_asgi import Gateway
-from tests.hosts.apps import Host, Place
+from openai_gateway_asgi import Gateway, Settings, UsageRecord, everyone
+from tests.hosts.apps import Host, Place, resolve_user
+from tests.reliability.leaving import (
+    STAGES,
+    LocalSite,
+    Play,
+    Reading,
+    Stage,
+    bare,
+    behind_base_http_middleware,
+    endless_token,
+    leave_at,
+    needs_list,
+    upstreams,
+)
 from tests.support.answers import Answer, chat_events, stream_answer
 from tests.support.leaks import Stalls, stall_watch
 from tests.support.recorder import Recorded, Recorder
+from tests.support.scripted import ScriptedUpstream
 from tests.support.servers import serve
 
 AT_ONCE = 0.1
@@ -24,20 +35,14 @@ AT_ONCE = 0.1
 HELLO = [{"role": "user", "content": "Hello?"}]
 
 
-def bare(app: ASGIApp) -> ASGIApp:
-    return app
-
-
-def behind_base_http_middleware(app: ASGIApp) -> ASGIApp:
-    async def passing_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        return await call_next(request)
-
-    return BaseHTTPMiddleware(app, dispatch=passing_on)
-
-
 @pytest.fixture(params=[bare, behind_base_http_middleware])
-async def place(request: pytest.FixtureRequest, host: Host, gateway: Gateway) -> AsyncIterator[Place]:
-    async with serve(request.param(host.build(gateway))) as server:
+def around(request: pytest.FixtureRequest) -> Callable[[ASGIApp], ASGIApp]:
+    return request.param
+
+
+@pytest.fixture
+async def place(around: Callable[[ASGIApp], ASGIApp], host: Host, gateway: Gateway) -> AsyncIterator[Place]:
+    async with serve(around(host.build(gateway))) as server:
         yield Place(f"{server.url}{host.prefix}/v1")
 
 
@@ -84,3 +89,26 @@ def now() -> float:
 
 def assert_at_once(left: float, stalls: Stalls) -> None:
     assert now() - left < AT_ONCE + stalls.longest  # what a busy machine takes is not the gateway's
+
+
+# Every stage
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_client_may_leave_at_any_stage(stage: Stage, host: Host, around: Callable[[ASGIApp], ASGIApp]) -> None:
+    play, records = Play(), list[UsageRecord]()
+    async with ScriptedUpstream(play) as upstream:
+        gateway = Gateway(
+            upstreams(upstream.url, listed=needs_list(stage)),
+            resolve_user=resolve_user,
+            authorize_model=everyone,
+            oauth_token=endless_token,
+            record_usage=records.append,
+            settings=Settings(queue_time=60.0),
+        )
+        app = Reading(around(host.build(gateway)))
+        async with serve(app) as server:
+            await leave_at(
+                stage, LocalSite(gateway, app, server, records, prefix=host.prefix, token=b"ada-token"), upstream, play
+            )
+        await gateway.aclose()

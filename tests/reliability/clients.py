@@ -12,15 +12,22 @@ from tests.support.servers import Program, Server
 
 
 def request(
-    body: Any, *, path: str = CHAT, headers: tuple[bytes, ...] = (), length: int | None = None, close: bool = False
+    body: Any,
+    *,
+    path: str = CHAT,
+    token: bytes = b"ann",
+    content_type: bytes = b"application/json",
+    headers: tuple[bytes, ...] = (),
+    length: int | None = None,
+    close: bool = False,
 ) -> bytes:
-    """A POST of ``body`` by ann; ``length`` is claimed in place of the true one."""
+    """A POST of ``body``; ``length`` is claimed in place of the true one."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [
         f"POST {path} HTTP/1.1".encode(),
         b"Host: gateway.test",
-        b"Authorization: Bearer ann",
-        b"Content-Type: application/json",
+        b"Authorization: Bearer " + token,
+        b"Content-Type: " + content_type,
         b"Content-Length: %d" % (len(content) if length is None else length),
         *([b"Connection: close"] if close else []),
         *headers,

@@ -11,32 +11,28 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from openai_gateway_asgi import Gateway, Timeouts, Upstream, UsageRecord, User
 from tests.reliability.clients import Client, request
 from tests.reliability.gateways import at, chat, make_gateway
-from tests.support.answers import chat_events
-from tests.support.leaks import Stalls, stall_watch
-from tests.support.scripted import ScriptedUpstream, answer, hang, sse
+from tests.reliability.leaving import (
+    EVENTS,
+    STAGES,
+    LocalSite,
+    Play,
+    Reading,
+    Stage,
+    bare,
+    behind_base_http_middleware,
+    endless_token,
+    leave_at,
+    needs_list,
+    upstreams,
+)
+from tests.support.scripted import ScriptedUpstream, answer
 from tests.support.servers import Http, Server, serve
-
-AT_ONCE = 0.1
-WHOLE = chat_events(chat(stream=True))
-
-
-def bare(app: ASGIApp) -> ASGIApp:
-    return app
-
-
-def behind_middleware(app: ASGIApp) -> ASGIApp:
-    async def passing_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        return await call_next(request)
-
-    return BaseHTTPMiddleware(app, dispatch=passing_on)
 
 
 @pytest.fixture(params=["h11", "httptools"])
@@ -44,7 +40,7 @@ def http(request: pytest.FixtureRequest) -> Http:
     return request.param
 
 
-@pytest.fixture(params=[bare, behind_middleware])
+@pytest.fixture(params=[bare, behind_base_http_middleware])
 def hosted(request: pytest.FixtureRequest) -> Callable[[ASGIApp], ASGIApp]:
     return request.param
 
@@ -54,14 +50,9 @@ class World:
 
     def __init__(self, gateway: Gateway, server: Server, records: list[UsageRecord]) -> None:
         self.gateway, self.server, self.records = gateway, server, records
-        self.began = 0.0
 
     async def client(self) -> Client:
         return await Client.to(self.server)
-
-    def leave(self, client: Client) -> None:
-        self.began = asyncio.get_running_loop().time()
-        client.leave()
 
     async def back_to_base(self, calls: int) -> None:
         """All calls are over and recorded as left, and no place is held."""
@@ -82,63 +73,20 @@ async def world(
     await gateway.aclose()
 
 
-def assert_at_once(closed: float, began: float, stalls: Stalls) -> None:
-    assert closed - began < AT_ONCE + stalls.longest  # what a busy machine takes is not the gateway's
-
-
-async def test_between_two_events(http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
-    async with ScriptedUpstream(sse(*WHOLE[:2], ending="open"), answer()) as upstream:
-        async with world([at(upstream, max_concurrency=1)], http, hosted) as here, stall_watch() as stalls:
-            client = await here.client()
-            await client.send(request(chat(stream=True)))
-            await client.until(b"data: ")
-            here.leave(client)
-            assert_at_once(await upstream.connections[0].closed(), here.began, stalls)
-            await here.back_to_base(1)
-            assert here.records[0].outcome == "client_gone"
-
-
-@pytest.mark.parametrize("stream", [True, False])
-async def test_before_the_answer(http: Http, hosted: Callable[[ASGIApp], ASGIApp], stream: bool) -> None:
-    async with ScriptedUpstream(hang) as upstream:
-        async with world([at(upstream, max_concurrency=1)], http, hosted) as here, stall_watch() as stalls:
-            client = await here.client()
-            await client.send(request(chat(stream=stream)))
-            await upstream.until_requests(1)
-            here.leave(client)
-            assert_at_once(await upstream.connections[0].closed(), here.began, stalls)
-            await here.back_to_base(1)
-            assert here.records[0].outcome == "client_gone_before_first_byte"
-            assert upstream.methods == {"POST": 1}
-
-
-async def test_during_the_upload(http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
-    async with ScriptedUpstream() as upstream, world([at(upstream)], http, hosted) as here:
-        client = await here.client()
-        await client.send(request(b'{"model": "gpt", ', length=1000))
-        await asyncio.sleep(0.03)
-        here.leave(client)
-        await here.back_to_base(1)
-        assert here.records[0].outcome == "client_gone_before_first_byte"
-        assert upstream.connections == []
-
-
-async def test_while_waiting_for_a_place(http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
-    async with ScriptedUpstream(sse(*WHOLE[:2], ending="open"), sse(*WHOLE)) as upstream:
-        async with world([at(upstream, max_concurrency=1)], http, hosted) as here:
-            first, second = await here.client(), await here.client()
-            await first.send(request(chat(stream=True)))
-            await first.until(b"data: ")
-            await second.send(request(chat(stream=True)))
-            await asyncio.sleep(0.03)
-            here.leave(second)
-            async with asyncio.timeout(1):
-                while len(here.records) < 1:
-                    await asyncio.sleep(0)
-            assert here.gateway.health().upstreams["127.0.0.1"].in_use == 1
-            assert upstream.methods == {"POST": 1}
-            here.leave(first)
-            await here.back_to_base(2)
+@pytest.mark.parametrize("stage", STAGES)
+async def test_at_every_stage(stage: Stage, http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
+    play, records = Play(), list[UsageRecord]()
+    async with ScriptedUpstream(play) as upstream:
+        gateway = make_gateway(
+            upstreams(upstream.url, listed=needs_list(stage)),
+            timeouts=Timeouts(),
+            records=records,
+            oauth_token=endless_token,
+        )
+        app = Reading(hosted(gateway))
+        async with serve(app, http=http) as server:
+            await leave_at(stage, LocalSite(gateway, app, server, records), upstream, play)
+        await gateway.aclose()
 
 
 async def test_between_two_tries(http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
@@ -148,7 +96,7 @@ async def test_between_two_tries(http: Http, hosted: Callable[[ASGIApp], ASGIApp
         await client.send(request(chat()))
         await upstream.until_requests(1)
         await asyncio.sleep(0.05)
-        here.leave(client)
+        client.leave()
         await here.back_to_base(1)
         assert upstream.methods == {"POST": 1}
 
@@ -177,7 +125,7 @@ async def test_while_waiting_for_a_token_that_others_wait_for_too(
             await staying.send(request(chat(), close=True))
             await asked.wait()
             await asyncio.sleep(0.05)
-            here.leave(leaving)
+            leaving.leave()
             async with asyncio.timeout(1):
                 while len(here.records) < 1:
                     await asyncio.sleep(0)
@@ -197,7 +145,7 @@ async def test_one_that_reads_nothing_holds_no_more_than_the_buffers(
         nonlocal sent
         await call.read_body()
         await call.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
-        event = WHOLE[1] * 50
+        event = EVENTS[1] * 50
         while not call.connection.peer_gone.is_set():
             await call.send(event)
             sent += len(event)
