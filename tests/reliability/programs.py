@@ -1,35 +1,54 @@
-"""A host as one would write it, for servers in processes of their own; its upstream's URL is in ``UPSTREAM_URL``."""
+"""Hosts as one would write them, for servers in processes of their own; their upstream's URL is in ``UPSTREAM_URL``.
+
+``app`` bears loads; ``left`` and ``left_for_its_list`` are those whose clients leave.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from openai_gateway_asgi import Timeouts, health_app
+from openai_gateway_asgi import Timeouts, Upstream, UsageRecord, health_app
+from openai_gateway_asgi.asgi import ASGIApp
 from tests.reliability.gateways import at, make_gateway
+from tests.reliability.leaving import Reading, behind_base_http_middleware, endless_token, upstreams
 from tests.reliability.vitals import Vitals
 
-gateway = make_gateway([at(os.environ["UPSTREAM_URL"], max_concurrency=100_000)], timeouts=Timeouts())
-vitals = Vitals(gateway)
+
+def host(given: Iterable[Upstream], **options: Any) -> ASGIApp:
+    records: list[UsageRecord] = []
+    gateway = make_gateway(given, timeouts=Timeouts(), records=records, **options)
+    reading = Reading(gateway)
+    vitals = Vitals(gateway, reading, records)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        with gateway.drain_on(within=float(os.environ["DRAIN_WITHIN"])):
+            gc.freeze()  # what is there before the first request stays; collections need not look at it again
+            async with gateway.lifespan():
+                yield
+
+    if os.environ.get("WATCH_CALLBACKS"):
+        vitals.watch_callbacks()
+    return Starlette(
+        routes=[
+            Mount("/health", health_app(gateway.health)),
+            Mount("/vitals", vitals),
+            Mount("/openai", reading),
+            Mount("/behind", behind_base_http_middleware(reading)),
+        ],
+        lifespan=lifespan,
+    )
 
 
-@asynccontextmanager
-async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    with gateway.drain_on(within=float(os.environ["DRAIN_WITHIN"])):
-        gc.freeze()  # what is there before the first request stays; collections need not look at it again
-        async with gateway.lifespan():
-            yield
+URL = os.environ["UPSTREAM_URL"]
 
-
-app = Starlette(
-    routes=[Mount("/health", health_app(gateway.health)), Mount("/vitals", vitals), Mount("/openai", gateway)],
-    lifespan=lifespan,
-)
-
-if os.environ.get("WATCH_CALLBACKS"):
-    vitals.watch_callbacks()
+app = host([at(URL, max_concurrency=100_000)])
+left = host(upstreams(URL, listed=False), oauth_token=endless_token)
+left_for_its_list = host(upstreams(URL, listed=True))

@@ -11,7 +11,8 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from openai_gateway_asgi import Gateway
+from openai_gateway_asgi import Gateway, UsageRecord
+from tests.reliability.leaving import Reading
 from tests.support.leaks import open_sockets
 
 LONG = 0.02
@@ -19,10 +20,13 @@ LONG = 0.02
 
 
 class Vitals:
-    """An app that answers what it has seen since it was asked last, and starts afresh."""
+    """An app that answers what it has seen since it was asked last, and starts afresh.
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    Asked for ``calls``, it tells what became of them, and no more than that: it is asked for often.
+    """
+
+    def __init__(self, gateway: Gateway, reading: Reading, records: list[UsageRecord]) -> None:
+        self._gateway, self._reading, self._records = gateway, reading, records
         self._longest = self._collected = self._collecting = 0.0
         self._long: list[str] = []
 
@@ -51,9 +55,18 @@ class Vitals:
             self._collected += time.thread_time() - self._collecting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = json.dumps(self._now()).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        now = self._calls() if scope["path"].endswith("/calls") else self._now()
+        body = json.dumps(now).encode()
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def _calls(self) -> dict[str, Any]:
+        outcomes = [record.outcome for record in self._records]
+        return {"read": self._reading.count, "outcomes": outcomes, "in_use": self._in_use()}
+
+    def _in_use(self) -> int:
+        return sum(each.in_use for each in self._gateway.health().upstreams.values())
 
     def _now(self) -> dict[str, Any]:
         gc.collect()
@@ -62,10 +75,11 @@ class Vitals:
             "long": self._long,
             "tasks": len(asyncio.all_tasks()),
             "sockets": open_sockets(),
-            "in_use": sum(each.in_use for each in self._gateway.health().upstreams.values()),
+            "in_use": self._in_use(),
             "memory": _resident(),
         }
         self._longest, self._long = 0.0, []
+        self._records.clear()
         return seen
 
 
