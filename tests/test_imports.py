@@ -118,7 +118,7 @@ def test_there_are_no_circles_between_rooms() -> None:
 @pytest.mark.parametrize(
     ("library", "allowed"),
     [
-        ("aiohttp", {"upstream.transport", "upstream.call"}),
+        ("aiohttp", {"upstream.transport", "upstream.call", "upstream.lookups"}),
         ("azure", {"upstream.entra"}),
         ("redis", set()),
         ("django", {"contrib.django"}),

@@ -33,7 +33,6 @@ from aiohttp import (
     ClientRequest,
     ClientTimeout,
     TCPConnector,
-    ThreadedResolver,
     encode_basic_auth,
 )
 from aiohttp.client_proto import ResponseHandler
@@ -41,6 +40,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from .call import Call, Protocol
+from .lookups import resolver
 from .request_head import Outgoing, outgoing
 
 _CONNECT_ERRORS = (ClientError, OSError, ValueError, OverflowError)  # the last two: no such host, no such port
@@ -102,7 +102,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         # aiohttp never closes an idle connection that may live for no time at all
         keepalive = max(self._keepalive, 1e-3)
-        self._connector = TCPConnector(limit=0, keepalive_timeout=keepalive, resolver=ThreadedResolver())
+        self._connector = TCPConnector(limit=0, keepalive_timeout=keepalive, resolver=resolver())
         protocol: Callable[..., ResponseHandler] = Protocol
         self._connector._factory = functools.partial(protocol, loop=loop)
         self._keeper = _close_with_loop(self._connector)

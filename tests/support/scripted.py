@@ -164,10 +164,11 @@ class ScriptedUpstream:
     ``open`` the connections that the peer has not ended.
     """
 
-    def __init__(self, *scripts: Script, tls: bool = False, on_connect: OnConnect | None = None) -> None:
+    def __init__(self, *scripts: Script, tls: bool = False, on_connect: OnConnect | None = None, port: int = 0) -> None:
         self.scripts = scripts or (answer(),)
         self.requests: list[Received] = []
         self.connections: list[Connection] = []
+        self.port = port
         self._tls = tls
         self._on_connect = on_connect
         self._came = asyncio.Event()
@@ -175,8 +176,8 @@ class ScriptedUpstream:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         tls = server_tls() if self._tls else None
-        self._server = await loop.create_server(self._accept, "127.0.0.1", 0, ssl=tls)
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self._server = await loop.create_server(self._accept, "127.0.0.1", self.port, ssl=tls)
+        self.port = self._server.sockets[0].getsockname()[1]
         self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
         return self
 
