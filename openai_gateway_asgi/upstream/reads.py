@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from time import monotonic
 
 import httpx
 
-from ..errors import ClientDisconnected, GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from ..errors import ClientDisconnected, GatewayBusy, GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
+
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
 Inflate = Callable[[bytes], Iterable[bytes]]
 
@@ -80,10 +83,12 @@ class Reads:
             self._pieces = iter(inflate(await self._stream.__anext__()))
 
 
-def upstream_failure(error: Exception) -> UpstreamError:
+def upstream_failure(error: Exception) -> GatewayError:
     """What a transport's exception means."""
     if isinstance(error, UpstreamError):
         return error
+    if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_DESCRIPTOR:  # no fault of the upstream's
+        return GatewayBusy("The gateway has no connection left; try again shortly.", headers=((b"retry-after", b"1"),))
     if not isinstance(error, httpx.HTTPError | OSError):
         logger.error("the transport to an upstream raised %s", type(error).__name__, exc_info=error)
     failure: UpstreamError

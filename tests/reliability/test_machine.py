@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import socket
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -96,6 +97,46 @@ async def test_names_that_are_looked_up_for_ever_cost_their_callers_the_limit_an
 def test_an_address_that_cannot_be_one_is_refused_when_it_is_configured(url: str) -> None:
     with pytest.raises(ConfigError, match="base_url"):
         Upstream(url)
+
+
+# Descriptors
+
+
+async def test_calls_without_a_descriptor_left_are_a_503_and_the_next_ones_are_served() -> None:
+    gate = asyncio.Event()
+    streams = sse(*EVENTS, gates={2: gate})
+    uvicorn = f"{sys.executable} -m uvicorn --port 0 --ws none --loop asyncio tests.reliability.programs:app"
+    async with ScriptedUpstream(streams) as upstream:
+        env = {"UPSTREAM_URL": upstream.url, "DRAIN_WITHIN": "1"}
+        limited = f"ulimit -n 64 && exec {uvicorn}"
+        async with serve_program("sh", "-c", limited, env=env) as program:
+            clients = [await Client.to(program) for _ in range(48)]
+            calls = [asyncio.create_task(outcome(client)) for client in clients]
+            await first_done(calls)
+            gate.set()
+            outcomes = [await call for call in calls]
+            after = await Client.to(program)
+            assert await outcome(after) == (200, True)
+            async with asyncio.timeout(5):
+                await asyncio.gather(*[client.close() for client in (*clients, after)])
+
+    assert {status for status, _ in outcomes} == {200, 503}
+    assert all(whole for status, whole in outcomes if status == 200)
+
+
+async def first_done(calls: list[asyncio.Task[Any]]) -> None:
+    async with asyncio.timeout(5):
+        await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def outcome(client: Client) -> tuple[int, bool]:
+    """The status, and whether the stream came whole."""
+    await client.send(request(chat(stream=True), path="/openai" + CHAT, close=True))
+    got = await client.rest(within=20)
+    if b" 503 " in got[:20]:
+        assert b'"gateway_busy"' in got
+        assert b"retry-after: 1" in got.lower()
+    return int(got[9:12]), b"data: [DONE]" in got
 
 
 # Event loops
