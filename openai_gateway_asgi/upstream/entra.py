@@ -36,7 +36,7 @@ SOVEREIGN_SCOPES = {
 }
 
 _EARLY = 300.0  # azure-core's own margin: with less life left it asks its endpoint on every call
-_STUCK = 1.0  # a fetch that takes longer is not waited for by those who come then: the endpoint may be back meanwhile
+_STUCK = 0.75  # who waits longer than this for a fetch asks anew: the endpoint may be back, and that fetch still hang
 _IN_FLIGHT = 5.0  # a token must outlive the way to the upstream
 _UNOBTAINABLE = "The gateway could not obtain a credential for the upstream of this model."
 _TOKEN_LIKE = re.compile(r"[\w.~+=-]{40,}")
@@ -84,8 +84,10 @@ class _Token:
 @dataclass(slots=True, eq=False)
 class _Fetch:
     deadline: float
+    stuck: float
+    """From then on it is not waited for."""
     generation: int
-    done: Future[_Token | None]
+    done: Future[None]
 
 
 @dataclass(slots=True)
@@ -131,19 +133,19 @@ class EntraTokens:
 
     async def token(self, scope: str) -> str:
         """A token that is valid now. Raises ``UpstreamCredentialError`` when none can be had within the deadline."""
-        with self._lock:
-            slot = self._slots.setdefault(scope, _Slot())
-            now = self._monotonic()
-            if slot.token is not None and self._is_valid(slot.token, now):
-                if now >= slot.token.refresh and now >= slot.retry_at:
-                    self._fetch(scope, slot, now)
-                return slot.token.text
-            fetch = None if now < slot.failed_until else self._required_fetch(scope, slot, now)
-        token = None if fetch is None else await self._outcome(scope, fetch, now)
-        if token is None:
-            # Without the usual x-should-retry: false, because a token endpoint may be back in a moment.
-            raise UpstreamCredentialError(_UNOBTAINABLE, headers=())
-        return token.text
+        until = self._monotonic() + self._deadline
+        while True:
+            with self._lock:
+                slot = self._slots.setdefault(scope, _Slot())
+                now = self._monotonic()
+                if slot.token is not None and self._is_valid(slot.token, now):
+                    if now >= slot.token.refresh and now >= slot.retry_at:
+                        self._fetch(scope, slot, now)
+                    return slot.token.text
+                fetch = None if now < slot.failed_until or now > until else self._required_fetch(scope, slot, now)
+            if fetch is None or not await self._ended(scope, fetch, until):
+                # Without the usual x-should-retry: false, because a token endpoint may be back in a moment.
+                raise UpstreamCredentialError(_UNOBTAINABLE, headers=())
 
     def invalidate(self, scope: str, refused: str) -> bool:
         """Forgets the token that an upstream refused. True when asking again may give a different one.
@@ -172,7 +174,7 @@ class EntraTokens:
     def _required_fetch(self, scope: str, slot: _Slot, now: float) -> _Fetch:
         """By a new credential where a token has expired, whose old one's cache goes by the wall clock alone, or where
         the old one hangs."""
-        stuck = slot.fetch is not None and now >= slot.fetch.deadline - self._deadline + _STUCK
+        stuck = slot.fetch is not None and now >= slot.fetch.stuck
         if stuck:
             slot.fetch = None
         if stuck or (slot.fetch is None and slot.token is not None):
@@ -183,7 +185,7 @@ class EntraTokens:
         """The fetch under way, or a new one in a thread of its own; called with the lock held."""
         fetch = slot.fetch
         if fetch is None or now >= fetch.deadline:
-            fetch = _Fetch(now + self._deadline, self._generation, Future())
+            fetch = _Fetch(now + self._deadline, now + _STUCK, self._generation, Future())
             fetch.done.set_running_or_notify_cancel()  # so that a waiter who leaves cannot cancel it
             # Not the loop's thread pool: hung endpoints would fill it, and it is waited for at exit.
             Thread(target=self._work, args=(scope, slot, fetch), name="entra-token", daemon=True).start()
@@ -191,13 +193,16 @@ class EntraTokens:
             slot.retry_at = now + self._min_interval
         return fetch
 
-    async def _outcome(self, scope: str, fetch: _Fetch, now: float) -> _Token | None:
+    async def _ended(self, scope: str, fetch: _Fetch, until: float) -> bool:
+        """Waits for the fetch, or until it is stuck; whether there is time left to look what came of it."""
         try:
-            async with asyncio.timeout(fetch.deadline - now):
-                return await asyncio.wrap_future(fetch.done)
+            async with asyncio.timeout(min(fetch.stuck, until) - self._monotonic()):
+                await asyncio.wrap_future(fetch.done)
         except TimeoutError:
-            self._abandon(scope, fetch)
-            return None
+            if self._monotonic() >= until:
+                self._abandon(scope, fetch)
+                return False
+        return True
 
     def _abandon(self, scope: str, fetch: _Fetch) -> None:
         """A thread cannot be stopped: leave it to its own time-outs, and let the next caller start anew."""
@@ -219,7 +224,6 @@ class EntraTokens:
             logger.error("No Entra ID token for %s: %s: %s", scope, type(error).__name__, detail)
         finally:
             self._store(slot, fetch, token)
-            fetch.done.set_result(token)
 
     def _ask(self, scope: str, generation: int) -> _Token:
         started = self._monotonic()
@@ -255,8 +259,9 @@ class EntraTokens:
         return _Token(info.token, fetched, fetched + wait, fetched + life, info.expires_on)
 
     def _store(self, slot: _Slot, fetch: _Fetch, token: _Token | None) -> None:
+        """A token of an older fetch serves those who wait for a newer one; its failure is nobody's concern any more."""
         with self._lock:
-            is_current = slot.fetch is fetch
+            current, is_current = slot.fetch, slot.fetch is fetch
             if is_current:
                 slot.fetch = None
             if token is None:
@@ -264,6 +269,9 @@ class EntraTokens:
                     self._remember_failure(slot)
             elif self._supersedes(token, slot.token):
                 slot.token = token
+            for ended in {fetch, current} if token is not None else {fetch}:
+                if ended is not None and not ended.done.done():
+                    ended.done.set_result(None)
 
     def _supersedes(self, token: _Token, kept: _Token | None) -> bool:
         if kept is None or not self._is_valid(kept, self._monotonic()):
