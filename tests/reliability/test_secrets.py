@@ -8,6 +8,7 @@ import logging
 import pickle
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,12 +16,25 @@ import msgspec
 import pytest
 from starlette.requests import Request
 
-from openai_gateway_asgi import ConfigError, Gateway, MemoryStore, Model, Settings, Upstream, User
+from openai_gateway_asgi import (
+    ConfigError,
+    FileStore,
+    Gateway,
+    GatewayConfig,
+    MemoryStore,
+    Model,
+    Settings,
+    Upstream,
+    User,
+)
+from openai_gateway_asgi.errors import ResponseAborted
 from tests.reliability.gateways import ADMIN, ANN, CHAT, SHORT, USERS, chat, everyone
+from tests.support import token_endpoint as token_endpoint_module
 from tests.support.answers import chat_events, sse
 from tests.support.asgi import Response, ask
 from tests.support.recorder import Answer, Recorded, Recorder, error_answer, stream_answer
-from tests.support.scripted import ScriptedUpstream, answer, close_before_headers, hang
+from tests.support.scripted import ScriptedUpstream, answer, close_before_headers, hang, head, raw
+from tests.support.token_endpoint import TokenEndpoint, token_endpoint
 
 CANARY = "c4n4ry"
 """In every secret, so that one search finds any of them."""
@@ -238,3 +252,141 @@ async def test_what_a_callable_of_the_hosts_raises_is_not_told_to_clients() -> N
 
     assert answered.status == 500
     assert CANARY.encode() not in answered.body
+
+
+# Entra ID: the token, and the secret that the token's own endpoint asks for
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenEndpoint]:
+    monkeypatch.setattr(token_endpoint_module, "SECRET", f"{CANARY}-identity")
+    monkeypatch.setattr(token_endpoint_module, "TOKEN_STEM", f"{CANARY}.{'t' * 30}.")
+    with token_endpoint(monkeypatch) as endpoint:
+        yield endpoint
+
+
+def entra_gateway(upstream: Recorder) -> Gateway:
+    azure = Upstream("https://azure.test/openai/v1", auth_type="microsoft_entra_id", model_ids=["token"])
+    return make_gateway(upstream.transport(), [azure])
+
+
+async def seen_by_all(gateway: Gateway) -> list[Response]:
+    """What a caller gets, streamed and not, and what administrators are shown."""
+    admin = {**ADMIN, "x-admin": "1", "api-key": "x"}
+    answers = [
+        await ask(gateway, "POST", CHAT, json=chat(model="token", stream=stream), headers=ANN)
+        for stream in (False, True)
+    ]
+    return answers + [await ask(gateway, "GET", path, headers=admin) for path in ("/v1/config", "/v1/config/health")]
+
+
+@pytest.mark.parametrize("fault", [None, error_answer(401, f"Bad token {CANARY}"), raising(RuntimeError("?"))])
+async def test_an_entra_token_is_shown_to_its_upstream_alone(
+    fault: Any, endpoint: TokenEndpoint, said: io.StringIO
+) -> None:
+    upstream = Recorder()
+    if fault is not None:
+        upstream.answer("/chat/completions", fault)
+    gateway = entra_gateway(upstream)
+
+    assert_silent(said, *await seen_by_all(gateway))
+    assert CANARY in (upstream.last.header("authorization") or "")
+    assert endpoint.requests
+    await gateway.aclose()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, f'{{"error": "{CANARY}"}}'.encode()),
+        (400, f'{{"error": "invalid", "error_description": "no {CANARY}"}}'.encode()),
+        (200, f'{{"access_token": "{CANARY}.{"t" * 30}", "expires_on": "soon"}}'.encode()),
+        (200, f"not json {CANARY}".encode()),
+    ],
+    ids=["500", "400", "bad-expiry", "no-json"],
+)
+async def test_what_a_token_endpoint_says_is_not_passed_on(
+    status: int, body: bytes, endpoint: TokenEndpoint, said: io.StringIO
+) -> None:
+    endpoint.status, endpoint.broken = status, body
+    gateway = entra_gateway(Recorder())
+
+    answers = await seen_by_all(gateway)
+
+    assert {answer.status for answer in answers[:2]} == {502}
+    for each in answers:
+        assert CANARY.encode() not in each.body
+    assert f"{CANARY}-identity" not in said.getvalue()
+    assert f"{CANARY}.{'t' * 30}" not in said.getvalue()
+    await gateway.aclose()
+
+
+# Where secrets are kept, and what is raised to hosts
+
+
+async def test_a_file_of_the_configuration_is_its_owners_alone_and_no_fault_of_it_shows_one(
+    tmp_path: Path, said: io.StringIO
+) -> None:
+    path = tmp_path / "gateway.json"
+    store = FileStore(path)
+    await store.save(GatewayConfig(upstreams=upstreams()), replaces=None)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert CANARY in path.read_text()
+
+    for damaged in (path.read_text()[:-20], path.read_text().replace('"session"', '"sess"')):
+        path.write_text(damaged)
+        gateway = Gateway(FileStore(path), resolve_user=lambda request: USERS["root"], authorize_model=everyone)
+        answered = await ask(gateway, "GET", "/v1/config", headers=ADMIN)
+        assert_silent(said, answered)
+        with pytest.raises(ConfigError) as raised:
+            await FileStore(path).load()
+        assert CANARY not in "".join(traceback.format_exception_only(raised.value))
+        await gateway.aclose()
+
+
+@pytest.mark.parametrize(
+    "configs", ["not json", '{"0": {"auth_type": "c4n4ry"}}', '{"0": {"proxy": "ftp://me:c4n4ry@x"}}']
+)
+def test_no_fault_of_the_environment_shows_one(configs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_BASE_URLS", "http://u.test/v1")
+    monkeypatch.setenv("OPENAI_API_KEYS", f"{KEY};{KEY}\n")
+    monkeypatch.setenv("OPENAI_API_CONFIGS", configs)
+    with pytest.raises(ConfigError) as raised:
+        Gateway(resolve_user=lambda request: USERS["root"], authorize_model=everyone)
+    assert KEY not in "".join(traceback.format_exception(raised.value))
+
+
+async def test_what_is_raised_to_the_server_shows_none() -> None:
+    headers = ((b"Content-Type", b"application/json"), (b"Content-Length", b"100"))
+    async with ScriptedUpstream(raw(head(200, headers) + b'{"cut": ', close=True)) as upstream:
+        given = [Upstream(f"{upstream.url}/v1", api_key=KEY, headers={"X-Secret": HEADER}, model_ids=["bearer"])]
+        gateway = make_gateway(None, given)
+        with pytest.raises(ResponseAborted) as raised:
+            await ask(gateway, "POST", CHAT, json=chat(model="bearer"), headers=ANN)
+        assert CANARY not in "".join(traceback.format_exception(raised.value))
+        await gateway.aclose()
+
+
+async def test_what_other_routes_answer_shows_none(said: io.StringIO) -> None:
+    upstream = Recorder()
+    upstream.answer("", error_answer(401, f"Bad key {KEY}"))
+    gateway = make_gateway(upstream.transport(), [named_canary := Upstream("http://b.test/v1", api_key=KEY)])
+    assert KEY not in repr(named_canary)
+    admin = {**ADMIN, "x-admin": "1", "api-key": "x"}
+    form = (
+        b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nbearer\r\n'
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx\r\n--x--\r\n'
+    )
+    answers = [
+        await ask(gateway, "GET", "/v1/models", headers=admin),
+        await ask(gateway, "GET", "/v1/files", headers=admin),
+        await ask(gateway, "POST", "/v1/audio/speech", json={"model": "bearer", "input": "x"}, headers=admin),
+        await ask(
+            gateway,
+            "POST",
+            "/v1/audio/transcriptions",
+            body=form,
+            headers={**admin, "content-type": "multipart/form-data; boundary=x"},
+        ),
+    ]
+    assert_silent(said, *answers)
