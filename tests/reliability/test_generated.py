@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -83,6 +84,20 @@ whole_paths = st.lists(pieces, max_size=12).map(lambda found: b"/" + b"".join(fo
 near_paths = st.tuples(st.integers(0, len(CHAT)), pieces, pieces).map(
     lambda at: CHAT[: at[0]].encode() + at[1] + CHAT[at[0] :].encode() + at[2]
 )
+spellings = st.tuples(
+    st.sets(st.integers(0, len(CHAT) - 1), max_size=4),
+    st.sampled_from([b"", b"", b"/", b"?x=y", b"?x=%2e%2e/..", b"?model=gpt", b"?a=%zz", b"?a=b#c", b"?\xe9"]),
+).map(
+    lambda found: (
+        bytes(chain.from_iterable(spelt(at in found[0], byte) for at, byte in enumerate(CHAT.encode()))) + found[1]
+    )
+)
+"""The path itself, with some of its letters escaped, and a query."""
+paths = whole_paths | near_paths | spellings | st.binary(max_size=30).map(lambda data: b"/" + data)
+
+
+def spelt(escaped: bool, byte: int) -> bytes:
+    return b"%%%02X" % byte if escaped else bytes([byte])
 
 
 async def judge_path(path: bytes) -> None:
@@ -94,14 +109,14 @@ async def judge_path(path: bytes) -> None:
 
 
 @generated(500)
-@given(whole_paths | near_paths | st.binary(max_size=30).map(lambda data: b"/" + data))
+@given(paths)
 async def test_a_path_that_arrives_is_read_alike_by_all(path: bytes) -> None:
     await judge_path(path)
 
 
 @pytest.mark.soak
 @generated(10_000)
-@given(whole_paths | near_paths | st.binary(max_size=30).map(lambda data: b"/" + data))
+@given(paths)
 async def test_ten_thousand_paths(path: bytes) -> None:
     await judge_path(path)
 
