@@ -1,4 +1,4 @@
-"""README says what is there: every setting, variable, error code and public name."""
+"""README says what is there: every setting, variable, error code and public name; and what it promises is tested."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pytest
 import openai_gateway_asgi
 from openai_gateway_asgi import Settings, Timeouts, Upstream, errors
 from openai_gateway_asgi.config import variables
+from openai_gateway_asgi.errors import RateLimited
+from openai_gateway_asgi.upstream.failures import ACTIONS, Failure, wait_before_retry
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -56,3 +58,57 @@ def test_every_error_code_is_documented(error: type[errors.GatewayError]) -> Non
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_code_is_python(block: str) -> None:
     ast.parse(block)
+
+
+TESTS = frozenset(
+    name
+    for path in Path(__file__).parent.rglob("test_*.py")
+    for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+)
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(test_\w+)`", README))))
+def test_a_promise_is_held_by_a_test_that_is_there(name: str) -> None:
+    assert name in TESTS
+
+
+def rows(title: str) -> list[list[str]]:
+    """The table below a title, without its head."""
+    table = re.search(r"\n\|[^\n]*\n\|---.*?\n\n", README[README.index(f"## {title}\n") :], re.DOTALL)
+    assert table is not None
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table[0].strip().splitlines()[2:]]
+
+
+@pytest.mark.parametrize("row", rows("What happens when"), ids=lambda row: row[0])
+def test_every_line_of_what_happens_names_the_tests_that_hold_it(row: list[str]) -> None:
+    assert re.fullmatch(r"`test_\w+`(, `test_\w+`)*", row[2].rstrip(" |"))
+
+
+LONG = "429 or 5xx with a longer `retry-after`"
+POLICY = {
+    "429 with `retry-after` up to 2 s": {Failure.RATE_LIMITED_BRIEFLY},
+    LONG: {Failure.RATE_LIMITED, Failure.SERVER_ERROR},
+    "429 without, 5xx, a broken or refused connection, an error inside the stream before its first event": {
+        Failure.RATE_LIMITED,
+        Failure.SERVER_ERROR,
+        Failure.CUT,
+        Failure.REFUSED,
+    },
+    "no answer in time": {Failure.TIMEOUT, Failure.UNREACHED},
+    "the gateway's own limit for this upstream": {Failure.BUSY},
+    "the upstream refuses the gateway's credential": {Failure.CREDENTIAL},
+    "`context_length_exceeded`": {Failure.CONTEXT_LENGTH},
+    "any other 4xx, content policy included": {Failure.CALLER},
+}
+
+
+def test_the_table_of_failures_is_the_one_in_force() -> None:
+    printed = {row[0]: row[1:] for row in rows("Who answers, and what is tried again")}
+
+    assert printed.keys() == POLICY.keys()
+    assert set().union(*POLICY.values()) == set(Failure)
+    for label, (same, following, fallback) in printed.items():
+        for action in (ACTIONS[failure] for failure in POLICY[label]):
+            assert (following != "no", fallback != "no") == (action.next, action.fallback), label
+            assert (not same.startswith(("no", "never"))) == (action.same and label != LONG), label
+    assert wait_before_retry(RateLimited("", headers=((b"retry-after", b"3"),)), 1) is None
