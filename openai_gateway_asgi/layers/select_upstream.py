@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
 
-from ..asgi import ASGIApp, Receive, Scope, Send
+from ..asgi import ASGIApp, Message, Receive, Scope, Send
 from ..config import Settings
 from ..errors import GatewayBusy, GatewayError
 from ..exchange import Exchange
 from ..models import Candidate
 from ..retry_after import retry_after
+from ..sse import only_comments
 from ..upstream.breaker import Breakers
 from ..upstream.failures import (
     ACTIONS,
@@ -60,8 +61,11 @@ class SelectUpstream:
         exchange.upstream, exchange.upstream_model = candidate.upstream, candidate.model_id
         place = (candidate.upstream.name, candidate.model_id)
         breaker = self._breakers.find(*place)
-        if breaker is not None and not breaker.enter(exchange, now := monotonic()):
-            return _resting(breaker.open_until - now)
+        if breaker is not None:
+            if not breaker.enter(exchange, now := monotonic()):
+                return _resting(breaker.open_until - now)
+            if breaker.probe is exchange:
+                send = self._healing(place, exchange, send)
         try:
             if candidate.upstream.max_concurrency is None:
                 exchange.attempts += 1
@@ -83,6 +87,21 @@ class SelectUpstream:
         else:
             self._breakers.note_success(*place, exchange)
         return None
+
+    def _healing(self, place: tuple[str, str], exchange: Exchange, send: Send) -> Send:
+        """A probe has succeeded as soon as something comes of it: its stream may go on for minutes."""
+
+        healed = False
+
+        async def healing(message: Message) -> None:
+            nonlocal healed
+            body = message.get("body", b"")
+            if not healed and body and not only_comments(body):
+                healed = True
+                self._breakers.note_success(*place, exchange)
+            await send(message)
+
+        return healing
 
     def _judge(self, place: tuple[str, str], exchange: Exchange, error: GatewayError) -> None:
         if ACTIONS[classify(error)].counts:

@@ -109,6 +109,46 @@ async def test_a_recovery_is_noticed_by_one_probe(upstream: Recorder) -> None:
     assert (await call(gateway)).status == 200
 
 
+async def test_a_recovery_is_noticed_by_the_first_event_of_a_stream_however_long_it_lasts(upstream: Recorder) -> None:
+    gateway = gateway_to(upstream)
+    await open_breaker(gateway, upstream)
+    go_on = asyncio.Event()
+
+    async def long() -> Any:
+        events = chat_events(chat())
+        yield events[0]
+        await go_on.wait()
+        for event in events[1:]:
+            yield event
+
+    upstream.host("a.test").answer("/chat/completions", lambda _: stream_answer(long()), OK)
+    await until_half_open(gateway)
+    async with talk(gateway) as probing:
+        await probing.receive_start()
+
+        assert (await call(gateway)).status == 200
+        assert await breakers(gateway) == {}
+        go_on.set()
+        await probing.receive_rest()
+
+
+async def test_comments_of_the_gateways_own_are_no_recovery(upstream: Recorder) -> None:
+    settings = {**ONE_TRY, "keepalive_comments": 0.02}
+    gateway = make_gateway(over(upstream, "a"), transport=upstream.transport(), settings=settings)
+    await open_breaker(gateway, upstream)
+
+    async def silent() -> Any:
+        await asyncio.Event().wait()
+        yield b""
+
+    upstream.host("a.test").answer("/chat/completions", lambda _: stream_answer(silent()))
+    await until_half_open(gateway)
+    async with talk(gateway) as probing:
+        await probing.receive_start()
+        assert await probing.receive_chunk() == b": keep-alive\n\n"
+        assert await breakers(gateway) == {MODEL: "half_open"}
+
+
 async def test_a_probe_that_fails_starts_the_cool_down_again(upstream: Recorder) -> None:
     gateway = gateway_to(upstream)
     await open_breaker(gateway, upstream)
@@ -203,15 +243,22 @@ async def test_streams_that_are_cut_after_their_first_event_count(upstream: Reco
     assert await breakers(gateway) == {MODEL: "open"}
 
 
-async def test_an_error_event_late_in_a_stream_neither_trips_nor_heals_it(upstream: Recorder) -> None:
+async def test_an_error_event_late_in_a_stream_does_not_count(upstream: Recorder) -> None:
     gateway = gateway_to(upstream)
-    await open_breaker(gateway, upstream)
-    await until_half_open(gateway)
     late = [chat_events(chat())[1], sse({"error": {"message": "No.", "code": "server_error"}})]
-    upstream.host("a.test").answer("/chat/completions", stream_answer(late))
+    upstream.answer("/chat/completions", stream_answer(late))
+    for _ in range(2 * breaker.FAILURES):
+        assert (await call(gateway, chat(stream=True))).status == 200
+    assert await breakers(gateway) == {}
 
-    assert (await call(gateway, chat(stream=True))).status == 200
-    assert await breakers(gateway) == {MODEL: "half_open"}
+
+async def test_an_error_event_late_in_a_stream_is_no_success_either(upstream: Recorder) -> None:
+    gateway = gateway_to(upstream)
+    late = [chat_events(chat())[1], sse({"error": {"message": "No.", "code": "server_error"}})]
+    upstream.answer("/chat/completions", *[DOWN] * (breaker.FAILURES - 1), stream_answer(late), DOWN)
+    for _ in range(breaker.FAILURES + 1):
+        await call(gateway, chat(stream=True))
+    assert await breakers(gateway) == {MODEL: "open"}
 
 
 async def test_it_is_of_one_model_at_one_upstream(upstream: Recorder) -> None:
