@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ import pytest
 from tests.reliability.clients import Client, request
 from tests.reliability.gateways import CHAT, chat
 from tests.reliability.processes import OTHERS, many_files, run, vitals
+from tests.reliability.vitals import Moment
 from tests.support.answers import chat_events
 from tests.support.scripted import Call, ScriptedUpstream, chunked, head
 from tests.support.servers import Program
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 EVENTS = chat_events(chat(stream=True))
 STALL = 0.05
-"""Seconds of CPU that nothing on the gateway's event loop may take in one go."""
+"""Seconds that nothing on the gateway's event loop may take in one go."""
 GROWTH = 5 * 1024 * 1024
 """Bytes that its process may grow by from the second round to the last."""
 
@@ -127,6 +129,19 @@ async def bear(load: Load, server: str, seed: int) -> None:
     grown = [size - sizes[1] for size in sizes[1:]]
     assert max(grown) < GROWTH, sizes
     logger.info("longest callback %.0f ms, memory %+.1f MiB since round 2", longest * 1000, grown[-1] / 2**20)
+
+
+@pytest.mark.parametrize("stall", [lambda: time.sleep(0.03), lambda: burn(0.03)], ids=["blocked", "busy"])
+async def test_the_measure_of_stalls_sees_one(stall: Callable[[], None]) -> None:
+    moment = Moment()
+    stall()
+    assert moment.taken() > 0.025
+
+
+def burn(seconds: float) -> None:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
