@@ -147,7 +147,7 @@ class Gateway:
             Middleware(ListModels, lists=self._lists, access=access),
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
-            Middleware(ReadPayload, limit=settings.json_limit),
+            Middleware(ReadPayload, limit=settings.json_limit, idle=settings.upload_idle),
             Middleware(ResolveModel, lists=self._lists),
             Middleware(CheckModelAccess, access=access),
             Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),

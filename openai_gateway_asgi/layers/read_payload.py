@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..asgi import ASGIApp, Receive, Scope, Send, read_body
+from ..asgi import ASGIApp, Receive, Scope, Send
 from ..bodies import (
     content_kind,
     model_id,
@@ -23,6 +23,7 @@ from ..endpoints import Endpoint, Kind
 from ..errors import UnsupportedMediaType
 from ..exchange import Exchange
 from ..interrupts import ClientWatch
+from ..patience import Patience
 from ..payload import NOTHING, Payload
 from ..references import references
 
@@ -31,14 +32,17 @@ MODEL = (b"model",)
 
 
 class ReadPayload:
-    """Reads the body within ``limit`` bytes; from then on ``receive`` carries the disconnect alone.
+    """Reads the body within ``limit`` bytes, and ``idle`` seconds between its pieces.
+
+    From then on ``receive`` carries the disconnect alone.
 
     Whatever runs inside is cancelled when the client leaves.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, idle: float) -> None:
         self.app = app
         self._limit = limit
+        self._patience = Patience(idle)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -47,7 +51,7 @@ class ReadPayload:
             require_json(exchange.named)
             if exchange.query:
                 refuse_routes_in_query(exchange.query)
-            _take_json(exchange, endpoint, await read_body(receive, self._limit))
+            _take_json(exchange, endpoint, await self._patience.read(receive, self._limit, exchange.loop))
         elif exchange.upload is None:
             await self._take_other(exchange, endpoint, receive)
         if exchange.query:
@@ -67,7 +71,7 @@ class ReadPayload:
             refuse_body(exchange.named)
             _take_nothing(exchange, streams=endpoint.can_stream and wants_stream(exchange.query))
             return
-        body = await read_body(receive, self._limit)
+        body = await self._patience.read(receive, self._limit, exchange.loop)
         if not body and stored:
             _take_nothing(exchange)
             return
@@ -85,7 +89,7 @@ class ReadPayload:
         _take_nothing(exchange)
         exchange.bodiless = False
         exchange.model = model_in_query(exchange.query)
-        exchange.opaque = await read_body(receive, self._limit)
+        exchange.opaque = await self._patience.read(receive, self._limit, exchange.loop)
 
 
 def _take_json(exchange: Exchange, endpoint: Endpoint, body: bytes) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from openai_gateway_asgi import Timeouts
+from tests.reliability.clients import Client, request
 from tests.reliability.gateways import assert_error, call, chat, healthy, make_gateway, named, talk
 from tests.support.answers import chat_events
 from tests.support.recorder import Answer, Recorded, Recorder, error_answer, json_answer, stream_answer
+from tests.support.servers import Http, serve
 
 OK = json_answer({"id": "1"})
 
@@ -134,3 +138,17 @@ async def test_who_waits_between_two_tries_holds_no_place() -> None:
 
     assert asyncio.get_running_loop().time() - began < 0.2
     assert (await waiting).status == 200
+
+
+@pytest.mark.parametrize("http", ["h11", "httptools"])
+@pytest.mark.parametrize("sent", [b"", b'{"model": "gpt", '], ids=["nothing", "a-piece"])
+async def test_a_body_that_stalls_is_a_408_and_reaches_nobody(http: Http, sent: bytes) -> None:
+    upstream = Recorder()
+    gateway = make_gateway([named("a")], transport=upstream.transport(), settings={"upload_idle": 0.1})
+    async with serve(gateway, http=http) as server:
+        client = await Client.to(server)
+        await client.send(request(sent, length=1000))
+        assert (await client.until(b'"request_timeout"')).startswith(b"HTTP/1.1 408 ")
+        await client.close()
+
+    assert upstream.requests == []
