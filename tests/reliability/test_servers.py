@@ -1,4 +1,4 @@
-"""The other servers, hypercorn and granian: clients that leave at every stage, as with uvicorn.
+"""The other servers, hypercorn and granian: clients that leave at every stage, as with uvicorn, and the end.
 
 Their loads are in ``test_load``. All of it is run with ``-m soak``.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reliability.clients import Client
-from tests.reliability.leaving import STAGES, Play, Stage, leave_at, needs_list
+from tests.reliability.clients import Client, request
+from tests.reliability.gateways import CHAT, chat
+from tests.reliability.leaving import EVENTS, STAGES, Play, Stage, leave_at, needs_list
 from tests.reliability.processes import OTHERS, run, vitals
-from tests.support.scripted import ScriptedUpstream
+from tests.support.scripted import ScriptedUpstream, sse
 from tests.support.servers import Program
 
 
@@ -45,3 +46,33 @@ async def test_a_client_may_leave_at_any_stage(server: str, stage: Stage, prefix
     play = Play()
     async with ScriptedUpstream(play) as upstream, run(server, app, {"UPSTREAM_URL": upstream.url}) as program:
         await leave_at(stage, FarSite(program, prefix), upstream, play)
+
+
+async def told_to_stop(server: str) -> bytes:
+    """The rest of a stream that was open then."""
+    async with ScriptedUpstream(sse(*EVENTS[:2], ending="open")) as upstream:
+        env = {"UPSTREAM_URL": upstream.url, "DRAIN_WITHIN": "0.5"}
+        async with run(server, "app", env) as program:
+            client = await Client.to(program)
+            await client.send(request(chat(stream=True), path="/openai" + CHAT))
+            await client.until(b"data: ")
+            program.terminate()
+            rest = await client.rest()
+            await upstream.connections[0].closed()
+            await client.close()
+    return rest
+
+
+@pytest.mark.soak
+async def test_granian_told_to_stop_ends_a_stream_with_the_error_event_at_the_deadline() -> None:
+    rest = await told_to_stop("granian")
+    assert b'"gateway_draining"' in rest
+    assert b"[DONE]" not in rest
+
+
+@pytest.mark.soak
+async def test_hypercorn_told_to_stop_cuts_a_stream_visibly() -> None:
+    """It takes the signal for itself, after the lifespan has begun."""
+    rest = await told_to_stop("hypercorn")
+    assert b"[DONE]" not in rest
+    assert not rest.endswith(b"\r\n0\r\n\r\n")
