@@ -104,6 +104,8 @@ class Relay:
         reads = Reads(response, inflater(coding) if coding else None)
         start = response_headers(headers, named)
         try:
+            if status >= 600:
+                raise UpstreamError("The upstream answered with a status that there is not.")
             if status >= 400:
                 raise await self._refusal(status, dict(start), kind, reads)
             if 300 <= status < 400 and status != 304:
@@ -126,6 +128,8 @@ class Relay:
         if status == 201:
             start += _location(named, exchange)
         chunk = await reads.next()
+        if exchange.model and status == 200 and chunk is None and exchange.method != "HEAD":
+            raise UpstreamUnavailable("The upstream's answer was empty.")
         if exchange.model and chunk is not None and chunk.startswith(b'{"error"'):
             _raise_error_in(chunk)
         self._begun = True
