@@ -74,9 +74,10 @@ async def world(
 
 
 @pytest.mark.parametrize("stage", STAGES)
-async def test_at_every_stage(stage: Stage, http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_at_every_stage(stage: Stage, tls: bool, http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
     play, records = Play(), list[UsageRecord]()
-    async with ScriptedUpstream(play) as upstream:
+    async with ScriptedUpstream(play, tls=tls) as upstream:
         gateway = make_gateway(
             upstreams(upstream.url, listed=needs_list(stage)),
             timeouts=Timeouts(),
