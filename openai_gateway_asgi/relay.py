@@ -39,6 +39,9 @@ HELD_REFUSAL = 1024 * 1024
 REALTIME_CALL = "create-realtime-call"
 _CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
 
+MAY_BE_ERROR = re.compile(rb'\s*\{\s*"(?:error"\s*:|type"\s*:\s*"error")')
+"""How an error begins that came as a whole 200: some upstreams print theirs over several lines."""
+
 EVENT_STREAM = b"text/event-stream"
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -130,7 +133,7 @@ class Relay:
         chunk = await reads.next()
         if exchange.model and status == 200 and chunk is None and exchange.method != "HEAD":
             raise UpstreamUnavailable("The upstream's answer was empty.")
-        if exchange.model and chunk is not None and chunk.startswith(b'{"error"'):
+        if exchange.model and chunk is not None and MAY_BE_ERROR.match(chunk):
             _raise_error_in(chunk)
         self._begun = True
         if exchange.model:  # what is stored may be long, and is watched for silence only

@@ -14,7 +14,16 @@ import pytest
 from openai_gateway_asgi import Model, UsageRecord, User
 from tests.reliability.gateways import ADMIN, MODEL, assert_error, call, chat, make_gateway, named, over, talk
 from tests.support.answers import DONE, chat_events
-from tests.support.recorder import Answer, Recorded, Recorder, error_answer, json_answer, sse, stream_answer
+from tests.support.recorder import (
+    Answer,
+    Recorded,
+    Recorder,
+    bytes_answer,
+    error_answer,
+    json_answer,
+    sse,
+    stream_answer,
+)
 
 OK = json_answer({"id": "1", "choices": [{"finish_reason": "stop"}]})
 
@@ -102,6 +111,9 @@ async def test_each_kind_of_failure_is_met_as_the_table_says(
         pytest.param(in_band(None, "invalid_request_error"), 1, 0, 400, id="invalid"),
         pytest.param(stream_answer([sse({"type": "error", "code": "server_error", "message": "No."}, "error")]), 3, 1, 200, id="flat"),
         pytest.param(json_answer({"error": {"message": "No.", "code": 500}}), 3, 1, 200, id="whole"),
+        pytest.param(bytes_answer(b'\n{\n  "error": {\n    "code": 503\n  }\n}\n', "application/json"), 3, 1, 200, id="whole-in-lines"),
+        pytest.param(json_answer({"type": "error", "error": {"type": "overloaded_error"}}), 3, 1, 200, id="whole-typed"),
+        pytest.param(json_answer({"error": None, "id": "1", "choices": []}), 1, 0, 200, id="none"),
     ],
 )  # fmt: skip
 async def test_an_error_inside_a_200_counts_as_the_failure_it_is(
