@@ -35,10 +35,8 @@ def run(server: str, app: str, env: Mapping[str, str] = {}) -> AbstractAsyncCont
     app = f"tests.reliability.programs:{app}"
     env = {"DRAIN_WITHIN": "1", **env}
     if server not in OTHERS:
-        own = ("--host", "127.0.0.1", "--port", "0", "--ws", "none", "--loop", "asyncio", "--backlog", "4096")
-        return serve_program(
-            "python", "-m", "uvicorn", *own, "--no-access-log", "--http", server, app, env=env
-        )  # fmt: skip
+        own = ("--port", "0", "--ws", "none", "--loop", "asyncio", "--backlog", "4096", "--no-access-log")
+        return serve_program("python", "-m", "uvicorn", *own, "--http", server, app, env=env)
     if importlib.util.find_spec(server) is None:
         pytest.skip(f'{server} is not installed: pip install "openai-gateway-asgi[soak]"')
     port = free_port()

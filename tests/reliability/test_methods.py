@@ -31,7 +31,7 @@ from tests.support.scripted import (
 )
 from tests.support.servers import serve
 
-LIMIT = 0.3
+LIMIT = 0.15
 HASTY = Timeouts(first_event=LIMIT, answer=LIMIT, idle=LIMIT)
 IN_TIME = 0.5
 
