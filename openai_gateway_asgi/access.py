@@ -8,6 +8,7 @@ from time import perf_counter
 from .errors import HostFailure
 from .hooks import Hook, logger
 from .models import Model
+from .policies import Grants
 from .users import User
 
 Authorize = Hook[[User, Model], bool]
@@ -45,21 +46,27 @@ class Access:
             return [model for model in models if model.id in chosen]
         if self._authorize.is_async:
             return [model for model in models if await self._authorize(user, model) is True]
-        return self._each(user, models)
+        policy = self._authorize.plain
+        return policy.visible_to(user, models) if type(policy) is Grants else self._each(user, models)
 
     def _each(self, user: User, models: Sequence[Model]) -> Sequence[Model]:
         """A plain policy over a long list: one call each and nothing around it."""
         authorize = self._authorize.plain
         try:
             started = perf_counter()
-            allowed = [model for model in models if self._means_yes(authorize(user, model))]
+            allowed = [
+                model
+                for model in models
+                if (answer := authorize(user, model)) is True or (answer is not False and self._settles(answer))
+            ]
             self._authorize.note_time(perf_counter() - started)
         except Exception as error:
             raise self._authorize.translated(error) from error
         return allowed
 
-    def _means_yes(self, answer: bool | Awaitable[bool]) -> bool:
-        return answer is True or (answer is not False and self._authorize.settled(answer) is True)
+    def _settles(self, answer: bool | Awaitable[bool]) -> bool:
+        """What is neither True nor False is a no, or a mistake that is told of."""
+        return self._authorize.settled(answer) is True
 
 
 def _models(answer: object) -> list[Model]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .models import Model
@@ -57,12 +57,31 @@ class Grants:
         patterns = compile_patterns(id for id, _ in wild)
         self._wild = tuple(zip(patterns, (grant for _, grant in wild), strict=True))
         self._admins = admins
+        self._public = frozenset(id for id, grant in self._exact.items() if grant.public)
+        self._of_user: dict[str, set[str]] = {}
+        self._of_group: dict[str, set[str]] = {}
+        for id, grant in self._exact.items():
+            for user in {*grant.users, *([] if grant.owner is None else [grant.owner])}:
+                self._of_user.setdefault(user, set()).add(id)
+            for group in grant.groups:
+                self._of_group.setdefault(group, set()).add(id)
 
     def __call__(self, user: User, model: Model) -> bool:
         if self._admins and user.is_admin:
             return True
         grant = self._exact.get(model.id) or self._first_match(model.id)
         return grant is not None and grant.allows(user)
+
+    def visible_to(self, user: User, models: Sequence[Model]) -> Sequence[Model]:
+        """Those of ``models`` for which it says yes, in their order: asked at once, however many there are."""
+        if self._admins and user.is_admin:
+            return models
+        granted = self._public.union(
+            self._of_user.get(user.id, ()), *(self._of_group.get(group, ()) for group in user.groups)
+        )
+        if not self._wild:
+            return [model for model in models if model.id in granted]
+        return [model for model in models if model.id in granted or (model.id not in self._exact and self(user, model))]
 
     def _first_match(self, id: str) -> Grant | None:
         return next((grant for pattern, grant in self._wild if pattern.fullmatch(id)), None)

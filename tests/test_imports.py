@@ -135,9 +135,18 @@ def test_an_optional_library_is_never_imported_at_the_top(library: str) -> None:
     assert found == set()
 
 
-def test_importing_the_package_imports_nothing_optional() -> None:
-    code = f"import sys, {PACKAGE}; print(*sorted(sys.modules))"
+def imported_after(statement: str) -> set[str]:
+    code = f"import sys, {PACKAGE} as package; {statement}; print(*sorted(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    roots = {name.partition(".")[0] for name in ran.stdout.split()}
+    return {name.partition(".")[0] for name in ran.stdout.split()}
+
+
+def test_the_engine_comes_with_the_first_gateway_not_with_its_first_request() -> None:
+    assert "aiohttp" not in imported_after("pass")
+    assert "aiohttp" in imported_after("package.Gateway([], authorize_model=package.everyone)")
+
+
+def test_importing_the_package_imports_nothing_optional() -> None:
+    roots = imported_after("pass")
     assert PACKAGE in roots
     assert not roots & {"azure", "redis", "django", "fastapi", "uvicorn", "openai", "msal", "requests"}

@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from openai_gateway_asgi import Grant, Grants, Model, User, admins_only, everyone
 
@@ -113,3 +115,25 @@ def test_the_hosts_own_object_stays_out_of_sight() -> None:
     user = User("bob", native={"password": "hush"})
     assert "hush" not in repr(user)
     assert user == User("bob")
+
+
+names = st.sampled_from(["bob", "eve", "ann"])
+grants = st.builds(
+    Grant,
+    owner=st.none() | names,
+    users=st.frozensets(names, max_size=2),
+    groups=st.frozensets(st.sampled_from(["staff", "day"]), max_size=2),
+    public=st.booleans(),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["m1", "m2", "team-a", "team-*", "*", "*2"]), grants),
+    st.sampled_from([BOB, EVE, ADMIN]),
+    st.booleans(),
+)
+@settings(max_examples=300, derandomize=True)
+def test_whole_lists_are_answered_as_each_model_would_be(given: dict[str, Grant], user: User, admins: bool) -> None:
+    rule = Grants(given, admins=admins)
+    models = [model(id) for id in ("m2", "team-a", "m1", "team-b", "x")]
+    assert list(rule.visible_to(user, models)) == [each for each in models if rule(user, each)]

@@ -34,8 +34,7 @@ class ListModels:
 
     async def _all(self, exchange: Exchange) -> bytes:
         catalogue = await self._lists.for_listing(exchange.config, exchange.caller)
-        models = await self._access.visible(exchange.user, catalogue.models)
-        return b'{"object":"list","data":[' + b",".join([model.listing for model in models]) + b"]}"
+        return catalogue.listing(await self._access.visible(exchange.user, catalogue.models))
 
     async def _one(self, exchange: Exchange) -> bytes:
         id = exchange.match.params["model"]

@@ -39,7 +39,7 @@ class Catalogue:
     are called with the caller's own token, and this caller has none.
     """
 
-    __slots__ = ("_closed", "_found", "_serving", "_unknown", "models", "retry_after")
+    __slots__ = ("_closed", "_found", "_serving", "_unknown", "_whole", "models", "retry_after")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Catalogue:
         retry_after: int = 1,
     ) -> None:
         self._found: dict[str, Route] = {}
+        self._whole: bytes | None = None
         self._serving = tuple(_Serving.of(listing) for listing in listings)
         self._unknown = tuple(unknown)
         self._closed = tuple(closed)
@@ -57,6 +58,14 @@ class Catalogue:
         """What ``GET /models`` shows."""
         self.retry_after = retry_after
         """Seconds until the lists that never loaded are asked again."""
+
+    def listing(self, models: Sequence[Model]) -> bytes:
+        """The answer to ``GET /models`` for somebody who sees these of its models."""
+        if len(models) != len(self.models):
+            return _encoded(models)
+        if self._whole is None:
+            self._whole = _encoded(self.models)
+        return self._whole
 
     def find(self, id: str) -> Route | None:
         """The model under a public id: listed by an upstream, or matched by a pattern of one's ``model_ids``.
@@ -89,6 +98,10 @@ class Catalogue:
             return Unauthenticated("This model is called with your own bearer token, and the request has none.")
         return ModelNotFound(f"The model `{id}` does not exist or you do not have access to it.", param="model",
                              headers=DO_NOT_RETRY)  # fmt: skip
+
+
+def _encoded(models: Sequence[Model]) -> bytes:
+    return b'{"object":"list","data":[' + b",".join([model.listing for model in models]) + b"]}"
 
 
 @dataclass(frozen=True, slots=True)

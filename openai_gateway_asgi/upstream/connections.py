@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
 
 import httpx
 
 from ..config import Settings, Upstream
-from .transport import AiohttpTransport
+
+if TYPE_CHECKING:
+    from .transport import AiohttpTransport
 
 PoolKey = tuple[str, str, str | None, float]
 
@@ -17,15 +21,16 @@ PoolKey = tuple[str, str, str | None, float]
 class Pool:
     """A transport to one upstream, and how many requests hold it."""
 
-    __slots__ = ("_base", "_closing", "_leases", "_owned", "_urls", "host", "path", "retired", "transport")
+    __slots__ = ("_base", "_closing", "_leases", "_ours", "_urls", "host", "path", "retired", "transport")
 
-    def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport, *, owned: bool) -> None:
+    def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport, ours: AiohttpTransport | None) -> None:
+        """``ours`` is the transport itself where the pool is to close it."""
         url = httpx.URL(base_url)
         self.transport = transport
         self.host = url.netloc
         self.path = url.raw_path.rstrip(b"/")
         self._base = base_url
-        self._owned = owned
+        self._ours = ours
         self.retired = False
         self._leases = 0
         self._closing: asyncio.Task[None] | None = None
@@ -63,8 +68,8 @@ class Pool:
             self._close()
 
     def _close(self) -> None:
-        if self._owned:
-            self._closing = asyncio.get_running_loop().create_task(self.transport.aclose())
+        if self._ours is not None:
+            self._closing = asyncio.get_running_loop().create_task(self._ours.aclose())
 
     async def closed(self) -> None:
         """Waits for a close under way."""
@@ -73,8 +78,8 @@ class Pool:
 
     def abandon(self) -> None:
         """Lets go of what an ended event loop left behind."""
-        if isinstance(self.transport, AiohttpTransport):
-            self.transport.abandon()
+        if self._ours is not None:
+            self._ours.abandon()
 
 
 class Connections:
@@ -82,7 +87,7 @@ class Connections:
 
     def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._given = transport
-        self._ssl = _ssl_context(settings) if transport is None else None
+        self._new = _maker(settings) if transport is None else None
         self._loops: dict[asyncio.AbstractEventLoop, dict[PoolKey, Pool]] = {}
         self._current: frozenset[PoolKey] | None = None
 
@@ -126,11 +131,17 @@ class Connections:
 
     def _open(self, upstream: Upstream) -> Pool:
         if self._given is not None:
-            return Pool(upstream.base_url, self._given, owned=False)
-        transport = AiohttpTransport(
-            keepalive=upstream.effective_keepalive, proxy=upstream.proxy, ssl_context=self._ssl
-        )
-        return Pool(upstream.base_url, transport, owned=True)
+            return Pool(upstream.base_url, self._given, None)
+        assert self._new is not None
+        transport = self._new(keepalive=upstream.effective_keepalive, proxy=upstream.proxy)
+        return Pool(upstream.base_url, transport, transport)
+
+
+def _maker(settings: Settings) -> Callable[..., AiohttpTransport]:
+    """Makes our transports. The engine takes half of an import's time, so it comes with the first gateway."""
+    from .transport import AiohttpTransport
+
+    return partial(AiohttpTransport, ssl_context=_ssl_context(settings))
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext:

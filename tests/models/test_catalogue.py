@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Callable
@@ -128,11 +129,13 @@ def _operations(run: Callable[[], object]) -> int:
         count += event == "opcode"
         return trace
 
+    gc.disable()  # a collection calls back into whoever listens for it
     sys.settrace(trace)
     try:
         run()
     finally:
         sys.settrace(None)
+        gc.enable()
     return count
 
 

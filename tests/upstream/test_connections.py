@@ -141,14 +141,14 @@ def test_each_event_loop_has_its_own_and_ended_loops_leave_nothing() -> None:
 async def test_the_address_is_the_base_and_the_path_as_they_are(
     base: str, path: str, query: bytes, target: bytes
 ) -> None:
-    pool = Pool(base, httpx.MockTransport(lambda request: httpx.Response(200)), owned=False)
+    pool = Pool(base, httpx.MockTransport(lambda request: httpx.Response(200)), None)
     for _ in range(2):
         url = pool.url(path, query, keep=True)
         assert (url.raw_path, url.host) == (target, "a")
 
 
 async def test_only_addresses_of_a_fixed_set_are_kept() -> None:
-    pool = Pool("http://a", httpx.MockTransport(lambda request: httpx.Response(200)), owned=False)
+    pool = Pool("http://a", httpx.MockTransport(lambda request: httpx.Response(200)), None)
     assert pool.url("/models", b"", keep=True) is pool.url("/models", b"", keep=True)
     assert pool.url("/files/1", b"", keep=False) is not pool.url("/files/1", b"", keep=False)
     assert pool.url("/models", b"a", keep=True) is not pool.url("/models", b"a", keep=True)

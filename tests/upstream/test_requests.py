@@ -16,7 +16,7 @@ AUTH = [(b"authorization", b"Bearer k")]
 
 
 async def get(recorder: Recorder, path: str = "/models", *, deadline: float = 5, limit: int = 1000) -> Answer:
-    pool = Pool("http://a/v1", recorder.transport(), owned=False)
+    pool = Pool("http://a/v1", recorder.transport(), None)
     return await fetch(pool, path, AUTH, query=b"x=1", connect=1, deadline=deadline, limit=limit)
 
 
