@@ -47,7 +47,7 @@ class Exchange:
     """The same by name."""
     query: bytes
     scope: Scope
-    """The request as the host's own callables see it. Without this exchange in it: a cycle would cost a collection."""
+    """The request as the host's own callables see it."""
     given_user: User | None
     """Whom the host's own route has already let in (``gateway.response(user)``)."""
 

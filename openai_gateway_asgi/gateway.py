@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import secrets
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -168,7 +168,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._app(self._opened(scope, None), receive, send)
+            await self._serve(scope, receive, send, None)
         elif scope["type"] == "websocket":
             await refuse_websocket(receive, send)
         elif scope["type"] == "lifespan":
@@ -229,14 +229,10 @@ class Gateway:
         await self._credentials.aclose()
         await self._connections.aclose()
 
-    def _serve(self, scope: Scope, receive: Receive, send: Send, user: User) -> Awaitable[None]:
-        return self._app(self._opened(scope, user), receive, send)
-
-    def _opened(self, scope: Scope, user: User | None) -> Scope:
-        """Our own scope, with the exchange that the layers share."""
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, user: User | None) -> None:
         headers = list(scope["headers"])
         scope = {**scope, "headers": headers}
-        exchange = Exchange(
+        scope[KEY] = Exchange(
             request_id=f"{self._id}{next(self._count):010x}",
             method=scope["method"],
             loop=asyncio.get_running_loop(),
@@ -247,7 +243,10 @@ class Gateway:
             scope=scope,
             given_user=user,
         )
-        return {**scope, KEY: exchange}
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            del scope[KEY]  # the exchange knows its scope: a cycle, which would wait for the next collection
 
     def _store(self, upstreams: Iterable[Upstream] | ConfigStore | None, *, has_oauth_token: bool) -> ConfigStore:
         if isinstance(upstreams, ConfigStore):

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from .asgi import Receive, Scope, Send
 from .users import User
 
-Serve = Callable[[Scope, Receive, Send, User], Awaitable[None]]
+Serve = Callable[[Scope, Receive, Send, User | None], Awaitable[None]]
 
 
 class HostRoute(Response):
