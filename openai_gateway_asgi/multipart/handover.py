@@ -29,14 +29,17 @@ class Handover:
         self._timer: asyncio.TimerHandle | None = None
 
     async def put(self, chunk: bytes) -> None:
-        """``chunk`` must not be empty."""
-        if self._slot:
-            await self._room_or_stall()
+        """Returns when ``chunk``, which must not be empty, has been taken or spooled.
+
+        Reading on before it is taken would gain nothing: one more piece in flight, and allocator and kernel hand pages
+        to and fro for every one, which costs as much as the transfer itself.
+        """
+        self._slot = chunk
+        self._news.set()
+        await self._room_or_stall()
         if self._slot:
             displaced, self._slot = self._slot, b""
             await self._spool.write(displaced)
-        self._slot = chunk
-        self._news.set()
 
     async def _room_or_stall(self) -> None:
         while self._slot and self._loop.time() < self._moved + STALL:
