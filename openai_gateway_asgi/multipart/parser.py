@@ -29,18 +29,20 @@ class Parser:
     raise ``InvalidRequest``. Time is linear in the length of the body, and at most one head is held back.
     """
 
-    __slots__ = ("_at", "_buffer", "_delimiter", "_parts", "_scanned", "_step")
+    __slots__ = ("_at", "_buffer", "_delimiter", "_last", "_parts", "_scanned", "_step")
 
     def __init__(self, boundary: bytes) -> None:
         self._delimiter = b"\r\n--" + boundary
         self._buffer = b""
         self._at = 0
+        self._last = -1
         self._scanned = 0
         self._parts = 0
         self._step = self._opening
 
     def feed(self, data: bytes) -> list[Event]:
         self._buffer = self._buffer + data if self._buffer else data
+        self._last = self._buffer.rfind(self._delimiter)  # several times as fast as find, and most often enough
         events: list[Event] = []
         while self._step(events):
             pass
@@ -95,10 +97,8 @@ class Parser:
         return True
 
     def _content(self, events: list[Event]) -> bool:
-        end = self._buffer.find(self._delimiter, self._at)
-        whole = end >= 0
-        if not whole:
-            end = self._partial_delimiter()
+        whole = self._at <= self._last
+        end = self._buffer.find(self._delimiter, self._at) if whole else self._partial_delimiter()
         if end > self._at:
             events.append(self._buffer[self._at : end])
         self._at = end
