@@ -34,6 +34,7 @@ class Scenario:
     size: int = 0  # bytes added to the request, or asked for in the answer
     events: int = 0
     pace: int = 0
+    model_last: bool = False  # of an upload: its model stands after the file
     once: bool = False  # one request per client, all at once, in place of a closed loop
     setting: Setting = Setting()
     targets: tuple[str, ...] = ()  # empty: all
@@ -73,6 +74,15 @@ SCENARIOS = (
         setting=Setting(fresh=True),
     ),
     Scenario("upload", "100 MB multipart upload", 1, kind="upload", size=100 * MEGABYTE, least_answer=JSON_ANSWER),
+    Scenario(
+        "upload-model-last",
+        "100 MB multipart upload, the model after the file",
+        1,
+        kind="upload",
+        size=100 * MEGABYTE,
+        model_last=True,
+        least_answer=JSON_ANSWER,
+    ),
     Scenario("download", "100 MB download", 1, kind="download", size=100 * MEGABYTE, least_answer=100 * MEGABYTE),
     Scenario("tls-json-64", "small JSON, 64 clients, TLS upstream", 64, setting=Setting(tls=True), least_answer=700),
     Scenario(
@@ -103,7 +113,7 @@ def requests(scenario: Scenario, prefix: str) -> list[bytes]:
         return [_request("GET", f"{prefix}/files/file-{scenario.size}/content")]
     if scenario.kind == "upload":
         kind = b"multipart/form-data; boundary=" + BOUNDARY
-        return [_request("POST", f"{prefix}/audio/transcriptions", _multipart(scenario.size), kind)]
+        return [_request("POST", f"{prefix}/audio/transcriptions", _multipart(scenario), kind)]
     models = range(min(UPSTREAMS, scenario.setting.models))
     return [_request("POST", f"{prefix}/chat/completions", _chat(scenario, number)) for number in models]
 
@@ -130,8 +140,9 @@ def _chat(scenario: Scenario, number: int) -> bytes:
     return json.dumps(fields).encode()
 
 
-def _multipart(size: int) -> bytes:
-    part = b'--%s\r\ncontent-disposition: form-data; name="%s"%s\r\n\r\n'
-    model = part % (BOUNDARY, b"model", b"") + b"model-0\r\n"
-    file = part % (BOUNDARY, b"file", b'; filename="speech.wav"\r\ncontent-type: audio/wav')
-    return model + file + b"\0" * size + b"\r\n--" + BOUNDARY + b"--\r\n"
+def _multipart(scenario: Scenario) -> bytes:
+    part = b'--%s\r\ncontent-disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+    model = part % (BOUNDARY, b"model", b"", b"model-0")
+    file_head = b'; filename="speech.wav"\r\ncontent-type: audio/wav'
+    file = part % (BOUNDARY, b"file", file_head, b"\0" * scenario.size)
+    return (file + model if scenario.model_last else model + file) + b"--" + BOUNDARY + b"--\r\n"
