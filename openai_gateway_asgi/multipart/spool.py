@@ -17,7 +17,7 @@ WINDOW = 1024 * 1024
 """Bytes held in memory; what is beyond goes to disk in one piece of about this size."""
 PIECES = 1024
 """Pieces held in memory: small ones cost many times their length."""
-READ_SIZE = 512 * 1024
+READ_SIZE = 1024 * 1024
 
 
 class Spool:
