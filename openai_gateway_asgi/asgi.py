@@ -1,4 +1,4 @@
-"""The few ASGI helpers that every room needs: the types, and reading a body once.
+"""The few ASGI helpers that every room needs: the types, and a whole answer.
 
 The aliases are the ones Starlette uses, so that its applications and ours type-check against each other.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
-
-from .errors import ClientDisconnected, PayloadTooLarge
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -20,27 +18,6 @@ NamedHeaders = Mapping[bytes, bytes]
 """Headers by their lower-case names; of several with one name, the first."""
 
 JSON = b"application/json"
-
-
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole request body; afterwards ``receive`` carries nothing but the disconnect.
-
-    ``limit`` is in bytes and counts what arrives, not what ``Content-Length`` claims.
-    Raises ``PayloadTooLarge`` one chunk after the limit at the latest, ``ClientDisconnected`` when the client leaves.
-    """
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnected
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise PayloadTooLarge(f"The request body is larger than the {limit} bytes this gateway takes.")
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def respond(

@@ -141,7 +141,7 @@ class Gateway:
                 resolve_user=hook("resolve_user", resolve_user),
                 oauth_token=hook("oauth_token", oauth_token),
             ),
-            Middleware(ServeAdmin, admin=admin, limit=settings.config_limit),
+            Middleware(ServeAdmin, admin=admin, limit=settings.config_limit, idle=settings.upload_idle),
             Middleware(RefuseDisabled, drain=self._drain),
             Middleware(RecordUsageLayer, record_usage=hook("record_usage", record_usage)),
             Middleware(ListModels, lists=self._lists, access=access),

@@ -23,8 +23,8 @@ from ..endpoints import Endpoint, Kind
 from ..errors import UnsupportedMediaType
 from ..exchange import Exchange
 from ..interrupts import ClientWatch
-from ..patience import Patience
 from ..payload import NOTHING, Payload
+from ..reading import read_body
 from ..references import references
 
 SDP = "application/sdp"
@@ -42,7 +42,7 @@ class ReadPayload:
     def __init__(self, app: ASGIApp, *, limit: int, idle: float) -> None:
         self.app = app
         self._limit = limit
-        self._patience = Patience(idle)
+        self._idle = idle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -51,7 +51,7 @@ class ReadPayload:
             require_json(exchange.named)
             if exchange.query:
                 refuse_routes_in_query(exchange.query)
-            _take_json(exchange, endpoint, await self._patience.read(receive, self._limit, exchange.loop))
+            _take_json(exchange, endpoint, await read_body(receive, self._limit, self._idle))
         elif exchange.upload is None:
             await self._take_other(exchange, endpoint, receive)
         if exchange.query:
@@ -71,7 +71,7 @@ class ReadPayload:
             refuse_body(exchange.named)
             _take_nothing(exchange, streams=endpoint.can_stream and wants_stream(exchange.query))
             return
-        body = await self._patience.read(receive, self._limit, exchange.loop)
+        body = await read_body(receive, self._limit, self._idle)
         if not body and stored:
             _take_nothing(exchange)
             return
@@ -89,7 +89,7 @@ class ReadPayload:
         _take_nothing(exchange)
         exchange.bodiless = False
         exchange.model = model_in_query(exchange.query)
-        exchange.opaque = await self._patience.read(receive, self._limit, exchange.loop)
+        exchange.opaque = await read_body(receive, self._limit, self._idle)
 
 
 def _take_json(exchange: Exchange, endpoint: Endpoint, body: bytes) -> None:

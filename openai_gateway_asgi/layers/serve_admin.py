@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from ..admin import Admin
-from ..asgi import ASGIApp, RawHeaders, Receive, Scope, Send, read_body, respond
+from ..asgi import ASGIApp, RawHeaders, Receive, Scope, Send, respond
 from ..bodies import require_json
 from ..endpoints import Kind
 from ..errors import PermissionDenied
 from ..exchange import Exchange
 from ..interrupts import ClientWatch
+from ..reading import read_body
 
 
 class ServeAdmin:
     """``/config`` and what is below it, and ``/verify``; ``role == "admin"`` only."""
 
-    def __init__(self, app: ASGIApp, *, admin: Admin, limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, admin: Admin, limit: int, idle: float) -> None:
         self.app = app
         self._admin = admin
         self._limit = limit
+        self._idle = idle
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
@@ -34,7 +36,7 @@ class ServeAdmin:
         body = b""
         if endpoint.bodies:
             require_json(exchange.named)
-            body = await read_body(receive, self._limit)
+            body = await read_body(receive, self._limit, self._idle)
         with ClientWatch(receive, exchange.loop, over=lambda: exchange.finished):
             headers, answer = await self._answer(exchange, body)
         await respond(
