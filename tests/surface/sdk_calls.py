@@ -1,4 +1,4 @@
-"""Every method of the ``openai`` package that makes one request, found by looking at it, with arguments that it takes."""
+"""Every method of the ``openai`` package, found by looking at it, with arguments that it takes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 import openai
 from openai._resource import SyncAPIResource
 
-# Sections of the package for what is no part of the surface: the account, and products it does not describe.
 ELSEWHERE = ("admin", "beta.agents", "decisions", "live", "safety", "webhooks")
-# No single request: several in a row, a socket, or none at all.
-COMPOSED = ("poll", "stream", "connect", "unwrap", "verify_", "wait_", "prepare", "upload", "parse", "with_")
-NOT_IN_SURFACE = {"evals.runs.cancel", "audio.voices.delete", "fine_tuning.checkpoints.permissions.retrieve"}
-"""Other methods for the same operations, or newer ones."""
+"""Sections of the package for what is no part of the surface: the account, and products it does not describe."""
+NOT_IN_SURFACE = ("audio.voices.delete", "evals.runs.cancel")
+"""Single methods of that kind. The surface has another path by which the run of an eval is cancelled."""
+# Other protocols, or no call at all.
+_NO_REQUEST = ("connect", "for_result", "unwrap", "verify_signature")
+# Several requests in a row, or a stream that is read event by event.
+_SEVERAL = ("parse", "poll", "prepare", "stream", "upload", "wait_")
 
 FILE = ("sound.mp3", b"ID3 sound", "audio/mpeg")
 SESSION = {"type": "realtime", "model": "m"}
@@ -66,6 +68,15 @@ ALSO: dict[str, dict[str, Any]] = {
     "containers.files.create": {"file": FILE},
     "audio.voices.create": {"audio_sample": FILE, "consent": "c"},
     "vector_stores.file_batches.create": {"file_ids": ["f"]},
+    "vector_stores.file_batches.create_and_poll": {"file_ids": ["f"]},
+    "vector_stores.file_batches.upload_and_poll": {"files": [FILE]},
+    "responses.parse": {"model": "m", "input": "hi"},
+    "responses.stream": {"model": "m", "input": "hi"},
+    "uploads.upload_file_chunked": {"file": b"ID3 sound", "filename": "sound.mp3", "bytes": 9, "purpose": "batch"},
+    "videos.create_and_poll": {"model": "m"},
+    "admin.organization.external_keys.create": dict.fromkeys(("external_id", "kms_arn", "name", "role_arn"), "x1"),
+    "beta.agents.automations.create": dict.fromkeys(("expression", "name", "target", "timezone"), "x1"),
+    "beta.agents.environments.files.create": dict.fromkeys(("file_id", "path", "type"), "x1"),
 }
 
 
@@ -83,16 +94,21 @@ class Call:
         return target(**self.arguments)
 
 
-def _methods(resource: Any, path: str) -> Iterator[Call]:
+def methods(resource: Any, base: type, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every public method below a client, by its dotted name; ``base`` is the class of its resources."""
     for name in sorted(dir(type(resource))):
         full = f"{path}.{name}" if path else name
-        if name.startswith("_") or full.startswith(ELSEWHERE):
+        if name.startswith(("_", "with_")):
             continue
         value = getattr(resource, name)
-        if isinstance(value, SyncAPIResource):
-            yield from _methods(value, full)
-        elif path and callable(value) and full not in NOT_IN_SURFACE and not any(word in name for word in COMPOSED):
-            yield Call(full, _arguments(full, value))
+        if isinstance(value, base):
+            yield from methods(value, base, full)
+        elif path and callable(value):
+            yield full, value
+
+
+def _is_below(name: str, sections: tuple[str, ...]) -> bool:
+    return any(name == section or name.startswith(section + ".") for section in sections)
 
 
 def _arguments(full: str, method: Any) -> dict[str, Any]:
@@ -105,4 +121,20 @@ def _arguments(full: str, method: Any) -> dict[str, Any]:
     return {name: BY_NAME.get(name, "x1") for name in required} | ALSO.get(full, {})
 
 
-CALLS = list(_methods(openai.OpenAI(api_key="unused"), ""))
+METHODS = dict(methods(openai.OpenAI(api_key="unused"), SyncAPIResource))
+
+
+def _calls(*, served: bool, several: bool) -> list[Call]:
+    """All methods but those that make no request fall in one of the four kinds, so that none can be forgotten."""
+    return [
+        Call(name, _arguments(name, method))
+        for name, method in METHODS.items()
+        if not name.endswith(_NO_REQUEST)
+        and _is_below(name, ELSEWHERE + NOT_IN_SURFACE) != served
+        and any(word in name.rpartition(".")[2] for word in _SEVERAL) == several
+    ]
+
+
+CALLS = _calls(served=True, several=False)
+HELPERS = _calls(served=True, several=True)
+REFUSED = _calls(served=False, several=False)

@@ -36,6 +36,8 @@ STREAMS: dict[str, list[dict[str, Any]]] = {
         {"type": "transcript.text.done", "text": "h"},
     ],
 }
+RUNS = ("createRun", "createThreadAndRun", "submitToolOuputsToRun")
+STATUS = {"retrieveFile": "processed"}
 LISTS = ("list", "List", "getEvalRuns", "getEvalRunOutputItems", "searchVectorStore", "getChatCompletionMessages")
 PAGES = 3
 
@@ -49,6 +51,9 @@ def shaped(request: Recorded) -> Answer:
     operation, fields = found.endpoint.operation, _fields(request)
     if operation in STREAMS and fields.get("stream"):
         return stream_answer([sse(event, event["type"]) for event in STREAMS[operation]])
+    if operation in RUNS and fields.get("stream"):
+        run = _object(operation, found.params, fields)
+        return stream_answer([sse(run, "thread.run.completed"), sse("[DONE]", "done")])
     if operation == "getResponse" and b"stream=true" in request.query:
         return stream_answer(answers.responses_events({"model": "m"}))
     if operation in USUAL:
@@ -98,7 +103,7 @@ def _object(operation: str, params: Any, fields: dict[str, Any]) -> dict[str, An
     made: dict[str, Any] = {
         "id": "obj_1",
         "object": "thing",
-        "status": "completed",
+        "status": STATUS.get(operation, "completed"),
         "created_at": 1,
         "model": fields.get("model", "m"),
         "deleted": True,
@@ -106,6 +111,8 @@ def _object(operation: str, params: Any, fields: dict[str, Any]) -> dict[str, An
         "data": [{"b64_json": "eA=="}],
         "value": "ek_1",
         "file": {"id": "file_1"},
+        "file_counts": {"completed": 1, "in_progress": 0, "cancelled": 0, "failed": 0, "total": 1},
+        "thread_id": "thread_1",
         "input_tokens": 3,
     }
     return made | {name: value for name, value in params.items() if name.endswith("_id")}

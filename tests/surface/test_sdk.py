@@ -12,13 +12,14 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from openai._resource import AsyncAPIResource
 
 from openai_gateway_asgi import Upstream
 from openai_gateway_asgi.endpoints import ENDPOINTS, match
 from tests.support.answers import WORDS
 from tests.support.recorder import Recorder
 from tests.support.servers import serve
-from tests.surface.sdk_calls import CALLS, Call
+from tests.surface.sdk_calls import CALLS, ELSEWHERE, HELPERS, METHODS, NOT_IN_SURFACE, REFUSED, Call, methods
 from tests.surface.shapes import PAGES, shaped
 from tests.surface.world import SOUND, surface
 
@@ -36,6 +37,7 @@ class Clients:
     plain: openai.AsyncOpenAI
     blocking: openai.OpenAI
     azure: openai.AsyncAzureOpenAI
+    blocking_azure: openai.AzureOpenAI
 
     @property
     def operations(self) -> list[str]:
@@ -51,14 +53,22 @@ async def clients() -> AsyncIterator[Clients]:
     async with serve(up) as upstream, httpx.AsyncClient(trust_env=False, verify=False) as pool:
         one = Upstream(f"{upstream.url}/v1", name="A", api_key="ka", model_ids=["m", "x1"])
         async with surface(one, transport=None) as gateway, serve(gateway.app) as server:
-            options: Any = {"api_key": "sk-user", "max_retries": 0, "default_headers": WHO, "timeout": 10}
+            options: Any = {
+                "api_key": "sk-user",
+                "admin_api_key": "sk-admin",
+                "max_retries": 0,
+                "default_headers": WHO,
+                "timeout": 10,
+            }
             url = f"{server.url}/openai/v1"
-            azure = {"azure_endpoint": server.url, "api_version": "2024-10-21", **options}
+            azure = {**options, "azure_endpoint": server.url, "api_version": "2024-10-21"}
+            azure.pop("admin_api_key")
             plain = openai.AsyncOpenAI(base_url=url, http_client=pool, **options)
             azure_client = openai.AsyncAzureOpenAI(http_client=pool, **azure)
             with httpx.Client(trust_env=False, verify=False) as blocking_pool:
                 blocking = openai.OpenAI(base_url=url, http_client=blocking_pool, **options)
-                yield Clients(url, up, plain, blocking, azure_client)
+                blocking_azure = openai.AzureOpenAI(http_client=blocking_pool, **azure)
+                yield Clients(url, up, plain, blocking, azure_client, blocking_azure)
 
 
 SERVED_HERE = ("models.list", "models.retrieve")
@@ -107,6 +117,54 @@ def check(result: Any) -> None:
 def check_all_reached(sdk: Clients) -> None:
     assert {endpoint.operation for endpoint in ENDPOINTS} - set(sdk.operations) == UNREACHED
     assert len(sdk.operations) == len(CALLS) - len(SERVED_HERE)
+
+
+async def test_the_helpers_of_both_clients() -> None:
+    """Those that stream, wait until something is done, or send a file in parts."""
+
+    async def run(call: Call) -> None:
+        with naming(call):
+            helped = call.on(sdk.plain)
+            if not hasattr(helped, "__aenter__"):
+                assert await helped
+                return
+            async with helped as stream:
+                assert [event async for event in stream]
+
+    def run_blocking(call: Call) -> None:
+        with naming(call):
+            helped = call.on(sdk.blocking)
+            if not hasattr(helped, "__enter__"):
+                assert helped
+                return
+            with helped as stream:
+                assert list(stream)
+
+    async with clients() as sdk:
+        await asyncio.gather(*map(run, HELPERS))
+        of_one = sorted(sdk.operations)
+        sdk.up.requests.clear()
+        await asyncio.gather(*(asyncio.to_thread(run_blocking, call) for call in HELPERS))
+        assert sorted(sdk.operations) == of_one
+        assert len(of_one) > len(HELPERS)
+
+
+async def test_what_the_surface_does_not_have_is_refused_and_no_upstream_hears_of_it() -> None:
+    async def make(call: Call) -> None:
+        with naming(call), pytest.raises(openai.NotFoundError):
+            made = call.on(sdk.plain)
+            assert [each async for each in made] if hasattr(made, "__aiter__") else await made
+
+    async with clients() as sdk:
+        await asyncio.gather(*map(make, REFUSED))
+        assert sdk.up.requests == []
+
+
+def test_both_clients_have_the_methods_that_are_tried_and_all_that_are_left_out() -> None:
+    blocking = set(METHODS)
+    assert blocking == {name for name, _ in methods(openai.AsyncOpenAI(api_key="unused"), AsyncAPIResource)}
+    for left_out in ELSEWHERE + NOT_IN_SURFACE:
+        assert any(name == left_out or name.startswith(left_out + ".") for name in blocking), left_out
 
 
 async def test_streams_and_their_helpers() -> None:
@@ -164,6 +222,18 @@ async def test_raw_and_streamed_responses() -> None:
             assert await spoken.read() == SOUND
 
 
+async def test_raw_and_streamed_responses_of_the_blocking_client() -> None:
+    def work(client: openai.OpenAI) -> None:
+        raw = client.chat.completions.with_raw_response.create(model="m", messages=MESSAGES)
+        assert raw.headers["x-gateway-request-id"]
+        assert raw.parse().choices[0].message.content == TEXT
+        with client.files.with_streaming_response.content("file_1") as content:
+            assert b"".join(content.iter_bytes(100)) == SOUND
+
+    async with clients() as sdk:
+        await asyncio.to_thread(work, sdk.blocking)
+
+
 async def test_files_from_disk(tmp_path: Path) -> None:
     sound = tmp_path / "söund ;.mp3"
     sound.write_bytes(SOUND * 40)
@@ -209,6 +279,17 @@ async def test_clients_of_azure() -> None:
         assert [each.header("api-key") for each in sdk.up.requests] == [None] * 3
         async with sdk.azure.responses.stream(model="m", input="hi") as events:
             assert (await events.get_final_response()).output_text == TEXT
+
+
+async def test_the_blocking_client_of_azure() -> None:
+    def work(client: openai.AzureOpenAI) -> None:
+        assert client.embeddings.create(model="m", input="hi").data
+        chunks = client.chat.completions.create(model="m", messages=MESSAGES, stream=True)
+        assert "".join(each.choices[0].delta.content or "" for each in chunks) == TEXT
+
+    async with clients() as sdk:
+        await asyncio.to_thread(work, sdk.blocking_azure)
+        assert [each.path for each in sdk.up.requests] == ["/v1/embeddings", "/v1/chat/completions"]
 
 
 async def test_refusals_are_the_exceptions_of_the_package() -> None:
