@@ -98,13 +98,13 @@ def parts_of(body: bytes, content_type: str) -> list[tuple[bytes, bytes]]:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the surface with one of the media types its body may have."""
+    """One line of the surface with one of the media types its body may have; the answers to streams are not in it."""
 
     method: str
     path: str
     operation: str
     body_type: str
-    answer_type: str
+    answer_types: tuple[str, ...]
     streams: bool
 
     @property
@@ -122,6 +122,7 @@ def is_administrative(path: str) -> bool:
     return path.startswith(("/organization", "/projects"))
 
 
+EVERY_OPERATION = [row["operation"] for row in _rows()]
 ADMINISTRATIVE = [(row["method"], row["path"]) for row in _rows() if is_administrative(row["path"])]
 ROWS = [
     Row(
@@ -129,7 +130,7 @@ ROWS = [
         row["path"],
         row["operation"],
         body_type,
-        row["response_types"].split("|")[0] or JSON,
+        tuple(kind for kind in row["response_types"].split("|") if kind not in ("", "text/event-stream")) or (JSON,),
         row["can_stream"] == "yes",
     )
     for row in _rows()
