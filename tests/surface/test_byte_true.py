@@ -7,13 +7,14 @@ import json
 from typing import Any, Literal
 from urllib.parse import quote
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openai_gateway_asgi.endpoints import ENDPOINTS, Kind
 from openai_gateway_asgi.paths import SAFE
 from tests.support.recorder import Recorded, json_answer
-from tests.surface.world import JSON, Surface, keeper, surface
+from tests.surface.world import FORM, JSON, Surface, field, form, keeper, parts_of, surface
 
 SPACES = st.text(" \t\r\n", max_size=3)
 LETTERS = "abcXYZ_-.0 é😀/<>&'$"
@@ -155,5 +156,43 @@ def test_a_session_is_written_anew_at_its_own_level_alone(body: tuple[bytes, byt
         async with surface(plain, answer=json_answer({})) as gateway:
             got = await sent_by(gateway, "POST", "/v1/realtime/client_secrets", b"", sent, "una")
             assert got.body == b'{"session":%b,"x":[ 1.0 ]}' % expected
+
+    run(check)
+
+
+@pytest.mark.parametrize("kind", [JSON, "application/json; charset=utf-8", "Application/JSON ;charset=UTF-8"])
+async def test_the_type_of_a_body_is_told_as_it_was(kind: str) -> None:
+    async with surface(answer=json_answer({})) as gateway:
+        body = b'{"model":"pre.other"}'
+        await gateway.ask("POST", "/v1/embeddings", headers={"content-type": kind}, body=body)
+        assert gateway.up.last.header("content-type") == kind
+
+
+contents = st.lists(
+    st.sampled_from([b"\r\n", b"\r", b"--", b"--frontie", b"\r\n--fron", b"\x00", b"\xff", b"text", b"\r\n\r\n"]),
+    max_size=6,
+).map(b"".join)
+file_heads = st.builds(
+    'name="{}"; filename="{}"{}'.format,
+    st.sampled_from(["file", "image[]", "mask", "größe"]),
+    st.sampled_from(["a.mp3", "", "tö nung (1).png", "a%20b", "c:x"]),
+    st.sampled_from(["", "\r\nContent-Type: audio/mpeg", "\r\nContent-Type: text/plain; charset=utf-8"]),
+)
+parts = st.tuples(file_heads, contents) | st.tuples(st.sampled_from(['name="language"', 'name="include[]"']), contents)
+
+
+@CHECKED
+@given(before=st.lists(parts, max_size=3), after=st.lists(parts, max_size=3), mode=MODES)
+def test_a_form_keeps_its_parts(before: list[Any], after: list[Any], mode: Mode) -> None:
+    """Their order, names, file names, types and bytes; what frames them is the gateway's own."""
+    sent = form(*before, field("model", "m"), *after)
+
+    async def check() -> None:
+        plain = keeper(prefix_id="", model_ids=["m"], rewrites=mode)
+        async with surface(plain, answer=json_answer({})) as gateway:
+            answer = await gateway.ask("POST", "/v1/audio/transcriptions", headers={"content-type": FORM}, body=sent)
+            assert answer.status == 200, answer.body
+            (got,) = gateway.up.requests
+            assert parts_of(got.body, got.header("content-type") or "") == parts_of(sent, FORM)
 
     run(check)
