@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from openai_gateway_asgi import User
 from tests.cases.gateways import error_of
 from tests.support.recorder import Answer, bytes_answer, json_answer
 from tests.surface.world import ASKED, DENIED, FILE, FORM, SERVED, SOUND, field, form, parts_of, surface
@@ -97,6 +98,18 @@ async def test_they_are_for_administrators_where_their_group_is_closed() -> None
     async with surface(answer=json_answer({}), settings={"passthrough": PATTERNS}) as gateway:
         assert (await gateway.ask("POST", "/rerank", json={})).status == 404
         assert (await gateway.ask("POST", "/rerank", who="ada", json={})).status == 200
+        assert len(gateway.up.requests) == 1
+
+
+async def test_a_policy_of_the_host_opens_them_to_whom_it_likes() -> None:
+    def staff_may(user: User, group: str) -> bool:
+        return group == "passthrough" and "staff" in user.groups
+
+    async with surface(
+        answer=json_answer({}), settings={"passthrough": PATTERNS}, authorize_group=staff_may
+    ) as gateway:
+        assert (await gateway.ask("POST", "/rerank", who="val", json={})).status == 200
+        assert (await gateway.ask("POST", "/rerank", who="una", json={})).status == 404
         assert len(gateway.up.requests) == 1
 
 
