@@ -94,12 +94,24 @@ class Call(httpx.AsyncByteStream):
             sent += len(piece)
             if length is not None and sent > length:
                 raise httpx.LocalProtocolError("The request body is longer than its Content-Length.")
-            await writer.write(piece)
+            if length is None and piece:
+                await self._write_chunk(writer, piece)
+            else:
+                await writer.write(piece)
             self._sent = sent == length
         if length is not None and sent < length:
             raise httpx.LocalProtocolError("The request body is shorter than its Content-Length.")
         await writer.write_eof()
         self._sent = True
+
+    async def _write_chunk(self, writer: StreamWriter, piece: bytes) -> None:
+        """Without copying it, which aiohttp does: asyncio's own ``writelines`` copies, or forgets to hold us back."""
+        transport = self._protocol.transport
+        if transport is None or transport.is_closing() or type(transport).__module__.startswith("asyncio."):
+            await writer.write(piece)
+        else:
+            transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
+            await writer.drain()
 
     def __aiter__(self) -> Call:
         return self

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import gzip
+import os
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -843,7 +844,30 @@ def upstream_elsewhere(*scripts: Script, tls: bool) -> Iterator[ScriptedUpstream
             serving.result(5)
 
 
-@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+
+
+@LOOPS
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_body_in_large_pieces_arrives_whole_on_every_loop(
+    tls: bool, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    pieces = [os.urandom(size) for size in (1, 300_000, 0, 2_000_000, 70_000)]
+
+    async def send(transport: AiohttpTransport, url: str) -> tuple[int, bytes]:
+        got = await fetch(transport, request(url, "POST", stream=Streamed(*pieces)))
+        await transport.aclose()
+        return got
+
+    with upstream_elsewhere(answer(), tls=tls) as upstream:
+        transport = AiohttpTransport(keepalive=60, ssl_context=client_tls())
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            assert runner.run(send(transport, upstream.url)) == (200, b"{}")
+        assert upstream.requests[0].body == b"".join(pieces)
+        assert upstream.requests[0].values("transfer-encoding") == [b"chunked"]
+
+
+@LOOPS
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_loop_that_ends_in_order_closes_its_idle_connections_without_a_word(
     tls: bool, new_loop: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture
