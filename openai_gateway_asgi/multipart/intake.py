@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
-from typing import Self
 
-from ..asgi import Receive
+from ..asgi import Message, Receive
 from ..errors import ClientDisconnected, PayloadTooLarge, RequestTimeout
 from ..interrupts import Deadline
 from .limits import Limits
 
 
 class Intake:
-    """The only reader of ``receive``. ``read`` is called in a ``with`` block on it, by one task at a time.
+    """The only reader of ``receive``, for one task at a time.
 
     Its clocks run while it waits for the client, not while the client waits.
     """
@@ -26,27 +24,16 @@ class Intake:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._until = self._loop.time() + limits.duration
+        self._deadline: Deadline | None = None
 
-    def __enter__(self) -> Self:
-        self._deadline = Deadline()
-        self._deadline.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Raises ``RequestTimeout`` if that is what ended the block."""
-        self._deadline.__exit__(kind, error, traceback)
-
-    async def read(self) -> bytes:
+    async def read(self, deadline: Deadline) -> bytes:
         """The next bytes, none at the end.
 
-        Raises ``ClientDisconnected``, or ``PayloadTooLarge`` one chunk late at the latest.
+        ``deadline`` is one that the task has entered; it ends in ``RequestTimeout``, and a task that reads often keeps
+        it. Raises ``ClientDisconnected``, or ``PayloadTooLarge`` one chunk late at the latest.
         """
         while not self.finished:
-            self._deadline.move(min(self._loop.time() + self._limits.idle, self._until), _too_slow)
-            message = await self._receive()
-            self._deadline.move(float("inf"), _too_slow)
+            message = await self._message(deadline)
             if message["type"] == "http.disconnect":
                 raise ClientDisconnected
             self.finished = not message.get("more_body", False)
@@ -55,10 +42,25 @@ class Intake:
                 return bytes(chunk)
         return b""
 
+    async def _message(self, deadline: Deadline) -> Message:
+        self._deadline = deadline
+        deadline.move(min(self._loop.time() + self._limits.idle, self._until), _too_slow)
+        try:
+            message = await self._receive()
+        finally:
+            self._deadline = None  # its block may be over before ``stop`` is called
+        deadline.move(float("inf"), _too_slow)
+        return message
+
     def _count(self, chunk: bytes) -> None:
         self.size += len(chunk)
         if self.size > self._limits.total:
             raise PayloadTooLarge(f"The upload is larger than the {self._limits.total} bytes this gateway takes.")
+
+    def stop(self) -> None:
+        """A task that waits in ``read`` gets ``ClientDisconnected``."""
+        if self._deadline is not None:
+            self._deadline.end_by(0, ClientDisconnected)
 
     async def departure(self) -> None:
         """Waits for the client to leave; raises ``ClientDisconnected`` then. What it sends meanwhile is dropped."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from ..asgi import Message, Receive
-from ..errors import ClientDisconnected
+from ..interrupts import Deadline
 from .emitter import Emitter, new_boundary
 from .form import Form, Rules
 from .handover import Handover
@@ -27,16 +26,14 @@ class Upload:
     def __init__(self, intake: Intake, spool: Spool, form: Form, rules: Rules, boundary: bytes) -> None:
         self.started = False
         """Whether ``body`` was begun: from then on no other upstream can be asked."""
-        self.disconnected = asyncio.Event()
-        """Set when the client has left, during the upload or after it."""
-        self._intake = intake
         self._spool = spool
         self._fields = form.fields
         self._rules = rules
         self._boundary = boundary
         self._new_boundary = new_boundary()
-        self._handover = Handover(spool)
-        self._pump = asyncio.create_task(self._watch(), name="upload")
+        self._handover = Handover(intake, spool)
+        self.disconnected = self._handover.disconnected
+        """Set when the client has left, during the upload or after it."""
 
     @classmethod
     async def open(cls, receive: Receive, content_type: bytes, rules: Rules) -> Upload:
@@ -48,8 +45,8 @@ class Upload:
         boundary = boundary_of(content_type)
         intake, spool, form = Intake(receive, rules.limits), Spool(), Form(boundary, rules)
         try:
-            with intake:
-                while not (form.decided and intake.size >= LOOK_AHEAD) and (chunk := await intake.read()):
+            with Deadline() as deadline:
+                while not (form.decided and intake.size >= LOOK_AHEAD) and (chunk := await intake.read(deadline)):
                     form.feed(chunk)
                     await spool.write(chunk)
             if intake.finished:
@@ -77,9 +74,10 @@ class Upload:
             raise RuntimeError("An upload can be sent once.")
         self.started = True
         form, emitter = Form(self._boundary, self._rules), Emitter(self._new_boundary, replace)
-        while chunk := await self._handover.take():
-            if piece := emitter.encode(form.feed(chunk)):
-                yield piece
+        with Deadline() as deadline:
+            while chunk := await self._handover.take(deadline):
+                if piece := emitter.encode(form.feed(chunk)):
+                    yield piece
         form.close()
         yield emitter.closing
 
@@ -88,29 +86,7 @@ class Upload:
         await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
-    async def _watch(self) -> None:
-        try:
-            await self._transfer()
-            await self._intake.departure()
-        except ClientDisconnected as gone:
-            self._handover.fail(gone)
-            self.disconnected.set()
-
-    async def _transfer(self) -> None:
-        try:
-            with self._intake:
-                while chunk := await self._intake.read():
-                    await self._handover.put(chunk)
-            self._handover.finish()
-        except ClientDisconnected:
-            raise
-        except Exception as error:
-            # Whatever it is, the one who waits for the rest of the body must learn of it.
-            self._handover.fail(error)
-
     async def aclose(self) -> None:
         """Stops reading and lets go of what was held, before it first waits. May be called twice."""
-        self._pump.cancel()
         self._spool.close()
-        self._handover.fail(ClientDisconnected())
-        await asyncio.gather(self._pump, return_exceptions=True)
+        await self._handover.aclose()

@@ -367,7 +367,8 @@ async def test_cancelling_at_any_moment_leaves_nothing(after: int) -> None:
 
 
 async def test_closing_is_complete_even_when_it_is_cancelled(directory: Path) -> None:
-    upload = await open_upload(Client(cut(MODEL_LAST, 65536), ends=False))
+    upload = await open_upload(Client(cut(MODEL_LAST, 65536)))
+    await turns()  # all has come, and it listens for the client's leaving
     closing = asyncio.create_task(upload.aclose())
     await asyncio.sleep(0)
     closing.cancel()
