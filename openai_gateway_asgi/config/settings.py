@@ -57,7 +57,8 @@ class Settings:
     upload_limit: int = GIB
     """Uploads are streamed, so this bounds what an upstream is charged with, not memory. OpenAI takes 512 MB a file."""
     upload_idle: float = 30.0
-    """A live uploader sends something within seconds; a stalled one holds an upstream's connection."""
+    """Of any body: a live client sends something within seconds; a stalled one holds its call, and an upload holds an
+    upstream's connection."""
     send_timeout: float = 60.0
     """A client that takes no bytes for a minute is gone; servers would wait for it for ever."""
     comment_hold: float = 15.0
