@@ -11,18 +11,22 @@ from .asgi import Message, Receive
 from .errors import ClientDisconnected, PayloadTooLarge, RequestTimeout
 from .interrupts import Deadline
 
+LONGEST = 3600.0
+"""Seconds that a body may take, however it drips."""
+
 
 async def read_body(receive: Receive, limit: int, idle: float) -> bytes:
     """The whole request body; afterwards ``receive`` carries nothing but the disconnect.
 
     ``limit`` is in bytes and counts what arrives, not what ``Content-Length`` claims.
     Raises ``PayloadTooLarge`` one chunk after the limit at the latest, ``RequestTimeout`` when ``idle`` seconds bring
-    nothing, ``ClientDisconnected`` when the client leaves.
+    nothing or the whole takes longer than ``LONGEST``, ``ClientDisconnected`` when the client leaves.
     """
     chunks: list[bytes] = []
     size = 0
+    over = monotonic() + LONGEST
     while True:
-        message = await _within(idle, receive)
+        message = await _by(min(monotonic() + idle, over), receive)
         if message["type"] == "http.disconnect":
             raise ClientDisconnected
         chunk = message.get("body", b"")
@@ -35,8 +39,8 @@ async def read_body(receive: Receive, limit: int, idle: float) -> bytes:
 
 
 @types.coroutine
-def _within(seconds: float, receive: Receive) -> Generator[Any, None, Message]:
-    """What ``receive`` gives, or ``RequestTimeout``.
+def _by(moment: float, receive: Receive) -> Generator[Any, None, Message]:
+    """What ``receive`` gives by then, or ``RequestTimeout``.
 
     The body of most calls has come with their head, and a deadline costs several times what it costs to take it. So the
     coroutine is driven by hand: only if it has to wait at all there is one.
@@ -45,7 +49,7 @@ def _within(seconds: float, receive: Receive) -> Generator[Any, None, Message]:
     try:
         waited_for = steps.send(None)
         with Deadline() as deadline:
-            deadline.move(monotonic() + seconds, _stalled)
+            deadline.move(moment, _stalled)
             while True:
                 try:
                     yield waited_for
@@ -63,4 +67,4 @@ async def _received(receive: Receive) -> Message:
 
 
 def _stalled() -> RequestTimeout:
-    return RequestTimeout("The request body stalled.")
+    return RequestTimeout("The request body stalled, or took too long.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from openai_gateway_asgi import reading
 from openai_gateway_asgi.asgi import Message, Receive
 from openai_gateway_asgi.errors import ClientDisconnected, PayloadTooLarge, RequestTimeout
 from openai_gateway_asgi.reading import read_body
@@ -118,3 +119,14 @@ async def test_whatever_can_be_awaited_may_come_from_a_server() -> None:
         return Foreign(messages.pop(0))
 
     assert await read_body(receive, 3, 1) == b"a"
+
+
+async def test_a_body_that_drips_has_an_end_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "LONGEST", 0.05)
+
+    async def receive() -> Message:
+        await asyncio.sleep(0.01)  # what is tested is the time that passes
+        return part(b"a")
+
+    with pytest.raises(RequestTimeout):
+        await read_body(receive, 1_000, 5)
