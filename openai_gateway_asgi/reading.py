@@ -7,7 +7,7 @@ from collections.abc import Generator
 from time import monotonic
 from typing import Any, cast
 
-from .asgi import Message, Receive
+from .asgi import Receive
 from .errors import ClientDisconnected, PayloadTooLarge, RequestTimeout
 from .interrupts import Deadline
 
@@ -15,18 +15,39 @@ LONGEST = 3600.0
 """Seconds that a body may take, however it drips."""
 
 
-async def read_body(receive: Receive, limit: int, idle: float) -> bytes:
+@types.coroutine
+def read_body(receive: Receive, limit: int, idle: float) -> Generator[Any, None, bytes]:
     """The whole request body; afterwards ``receive`` carries nothing but the disconnect.
 
     ``limit`` is in bytes and counts what arrives, not what ``Content-Length`` claims.
     Raises ``PayloadTooLarge`` one chunk after the limit at the latest, ``RequestTimeout`` when ``idle`` seconds bring
     nothing or the whole takes longer than ``LONGEST``, ``ClientDisconnected`` when the client leaves.
+
+    The body of most calls has come with their head, and a deadline costs several times what it costs to take it. So the
+    reading is driven by hand: only if it has to wait at all there is one.
     """
+    pace = _Pace(idle)
+    reading = _read(receive, limit, pace)
+    try:
+        waited_for = reading.send(None)
+        with Deadline() as deadline:
+            pace.keep_by(deadline)
+            while True:
+                try:
+                    yield waited_for
+                except BaseException as error:
+                    waited_for = reading.throw(error)
+                else:
+                    waited_for = reading.send(None)
+    except StopIteration as over:
+        return cast(bytes, over.value)
+
+
+async def _read(receive: Receive, limit: int, pace: _Pace) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    over = monotonic() + LONGEST
     while True:
-        message = await _by(min(monotonic() + idle, over), receive)
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnected
         chunk = message.get("body", b"")
@@ -36,34 +57,27 @@ async def read_body(receive: Receive, limit: int, idle: float) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        pace.note()
 
 
-@types.coroutine
-def _by(moment: float, receive: Receive) -> Generator[Any, None, Message]:
-    """What ``receive`` gives by then, or ``RequestTimeout``.
+class _Pace:
+    """How long the next piece may take, and the whole."""
 
-    The body of most calls has come with their head, and a deadline costs several times what it costs to take it. So the
-    coroutine is driven by hand: only if it has to wait at all there is one.
-    """
-    steps = _received(receive)
-    try:
-        waited_for = steps.send(None)
-        with Deadline() as deadline:
-            deadline.move(moment, _stalled)
-            while True:
-                try:
-                    yield waited_for
-                except BaseException as error:
-                    waited_for = steps.throw(error)
-                else:
-                    waited_for = steps.send(None)
-    except StopIteration as over:
-        return cast(Message, over.value)
+    __slots__ = ("_deadline", "_idle", "_over")
 
+    def __init__(self, idle: float) -> None:
+        self._idle = idle
+        self._deadline: Deadline | None = None
 
-async def _received(receive: Receive) -> Message:
-    """A coroutine whatever the server's ``receive`` returns: not every awaitable can be driven by hand."""
-    return await receive()
+    def keep_by(self, deadline: Deadline) -> None:
+        """From now on ``deadline`` ends in ``RequestTimeout`` when nothing is noted for too long."""
+        self._deadline = deadline
+        self._over = monotonic() + LONGEST
+        self.note()
+
+    def note(self) -> None:
+        if self._deadline is not None:
+            self._deadline.move(min(monotonic() + self._idle, self._over), _stalled)
 
 
 def _stalled() -> RequestTimeout:
