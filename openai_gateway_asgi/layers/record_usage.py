@@ -17,6 +17,7 @@ from ..records import Outcome, UsageRecord
 from ..sse import last_events
 from ..usage import read_usage
 
+RecordHook = Hook[[UsageRecord], None]
 MODEL_CALLS = frozenset({Kind.JSON_MODEL, Kind.MULTIPART_MODEL})
 
 logger = logging.getLogger("openai_gateway_asgi")
@@ -28,7 +29,7 @@ TAIL = 64 * 1024
 class RecordUsage:
     """Gives the host's ``record_usage`` one record, and the log one line, when a model call is over."""
 
-    def __init__(self, app: ASGIApp, *, record_usage: Hook[[UsageRecord], None] | None) -> None:
+    def __init__(self, app: ASGIApp, *, record_usage: RecordHook | None) -> None:
         self.app = app
         self._hook = record_usage
         self._pending: set[asyncio.Task[None]] = set()
@@ -50,26 +51,37 @@ class RecordUsage:
             record = _record_of(exchange, failure)
             if is_logged():
                 log_call(record)
-            if self._hook is not None:
-                await self._tell(self._hook, record)
+            if (hook := self._hook) is not None:
+                if hook.is_async:
+                    await self._tell_whatever_comes(hook, record)
+                else:
+                    _tell(hook, record)
 
-    async def _tell(self, hook: Hook[[UsageRecord], None], record: UsageRecord) -> None:
-        if not hook.is_async:
-            await _told(hook, record)
-            return
-        # The record is kept even when the request is being cancelled.
+    async def _tell_whatever_comes(self, hook: RecordHook, record: UsageRecord) -> None:
+        """The record is kept even when the request is being cancelled."""
         task = asyncio.get_running_loop().create_task(_told(hook, record))
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
         await asyncio.shield(task)
 
 
-async def _told(hook: Hook[[UsageRecord], None], record: UsageRecord) -> None:
+def _tell(hook: RecordHook, record: UsageRecord) -> None:
+    try:
+        hook.now(record)
+    except GatewayError:
+        _note_failure(record)
+
+
+async def _told(hook: RecordHook, record: UsageRecord) -> None:
     try:
         await hook(record)
     except GatewayError:
-        # The client has its answer; the hook's failure is in the log.
-        logger.error("record_usage failed for request %s", record.request_id)
+        _note_failure(record)
+
+
+def _note_failure(record: UsageRecord) -> None:
+    """The client has its answer; what the hook failed with is in the log already."""
+    logger.error("record_usage failed for request %s", record.request_id)
 
 
 def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord:

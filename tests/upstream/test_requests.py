@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from openai_gateway_asgi.errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from openai_gateway_asgi.upstream.body import NO_BODY
 from openai_gateway_asgi.upstream.connections import Pool
-from openai_gateway_asgi.upstream.requests import Answer, fetch
+from openai_gateway_asgi.upstream.requests import Answer, PreparedRequest, fetch
 from tests.support.recorder import Answer as Reply
 from tests.support.recorder import Recorder, bytes_answer
 
@@ -106,3 +107,15 @@ async def test_a_cancelled_fetch_is_cancelled() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def test_prepared_headers_are_httpx_headers_to_whoever_looks() -> None:
+    raw = [(b"host", b"up"), (b"x-a", b"1"), (b"x-a", b"2")]
+    request = PreparedRequest("GET", httpx.URL("http://up"), raw, NO_BODY, 1.0)
+    assert request.headers.raw is raw
+    assert (request.headers["X-A"], request.headers.get_list("x-a")) == ("1, 2", ["1", "2"])
+    assert request.headers.raw == raw
+    request.headers["x-b"] = "3"
+    del request.headers["x-a"]
+    assert request.headers.raw == [(b"host", b"up"), (b"x-b", b"3")]
+    assert httpx.Headers(request.headers) == request.headers == request.headers.copy()
