@@ -52,6 +52,8 @@ async def serve(module: str, port: int) -> None:
     # What was imported lives as long as the process: every target's collections are spared going through it again.
     gc.collect()
     gc.freeze()
+    # With thousands of streams open a full collection takes tens of milliseconds, and finds nothing.
+    gc.set_threshold(10_000, 50, 100)
     config = uvicorn.Config(
         app, port=port, http="httptools", lifespan="off", access_log=False, log_level="warning", backlog=4096
     )

@@ -43,14 +43,20 @@ class ClientWatch:
         self._task = task
         self._cancelling = task.cancelling()
         # A call that is over sooner needs no watcher, which costs as much as a tenth of a small call.
-        self._start = self._loop.call_later(WATCH_AFTER, self._listen)
+        self._start: asyncio.TimerHandle | None = self._loop.call_later(WATCH_AFTER, self._listen)
         return self
 
     def _listen(self) -> asyncio.Task[None]:
         if self._watcher is None:
-            self._start.cancel()
+            self._cancel_start()
             self._watcher = self._loop.create_task(self._watch())
         return self._watcher
+
+    def _cancel_start(self) -> None:
+        """And lets go of it: a timer holds a copy of the context, for as long as a stream may last."""
+        if self._start is not None:
+            self._start.cancel()
+            self._start = None
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -66,7 +72,7 @@ class ClientWatch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._start.cancel()
+        self._cancel_start()
         if self._watcher is not None:
             self._watcher.cancel()
         if self._interrupted and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:

@@ -30,6 +30,7 @@ from .headers import media_type, named_headers, response_headers
 from .in_band import error_in_events, error_in_json
 from .interrupts import Deadline
 from .sse import EventSplitter, last_events, only_comments
+from .upstream.body import NO_BODY
 from .upstream.inflate import inflater
 from .upstream.reads import Reads, too_late, upstream_failure
 
@@ -158,6 +159,7 @@ class Relay:
         splitter = EventSplitter(self.settings.hold_limit)
         first = await self._first_event(reads, splitter)
         self.exchange.sse = True
+        self.exchange.upstream_body = NO_BODY  # nobody else will be asked, and a stream may be long
         start = [pair for pair in start if pair[0] not in (b"cache-control", b"content-encoding")]
         await self.send({"type": "http.response.start", "status": status, "headers": start + STREAM_HEADERS})
         await self._send_events(first, splitter)
