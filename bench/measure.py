@@ -13,8 +13,9 @@ from typing import Any
 
 from .instances import Instance, MockUpstream
 from .native import Tools
+from .open_calls import open_calls
 from .processes import ROOT, BenchError, NotServed
-from .scenarios import Scenario, requests
+from .scenarios import Scenario, requests, waiting_request
 
 LOAD_TIMEOUT = 180.0
 MEMORY_INTERVAL = 0.05
@@ -98,6 +99,15 @@ class Meter:
         """Loads ``instance`` for ``seconds``, or as long as one request per client takes."""
         if self._scenario.kind == "chat" and not self._scenario.once:
             self.warm_up(instance)  # idle connections to the upstream ended while others were measured
+        with open_calls(
+            instance.port,
+            waiting_request(instance.target.prefix),
+            self._scenario.open_calls,
+            lambda: self._upstream.counts()["requests"],
+        ):
+            return self._loaded(instance, seconds)
+
+    def _loaded(self, instance: Instance, seconds: float) -> Sample:
         memory, base = [0], instance.resident_bytes()
         instance.watch_loop()
         counts, cpu = self._upstream.counts(), instance.cpu_seconds()

@@ -39,6 +39,7 @@ class Scenario:
     setting: Setting = Setting()
     targets: tuple[str, ...] = ()  # empty: all
     least_answer: int = 0  # bytes; a shorter body is an error
+    open_calls: int = 0  # further ones, which wait for their first event all the while
 
     @property
     def unit(self) -> str:
@@ -53,6 +54,11 @@ def _curve(models: int) -> Scenario:
     setting = Setting(models=models)
     title = f"small JSON, 64 clients, {models:,} models known"
     return Scenario(f"models-{models}", title, 64, setting=setting, targets=GATEWAY_ONLY, least_answer=JSON_ANSWER)
+
+
+def _among(calls: int) -> Scenario:
+    title = f"small JSON, 64 clients, {calls:,} other calls open"
+    return Scenario(f"open-{calls}", title, 64, targets=GATEWAY_ONLY, least_answer=JSON_ANSWER, open_calls=calls)
 
 
 SCENARIOS = (
@@ -88,6 +94,8 @@ SCENARIOS = (
     Scenario(
         "tls-stream-64", "stream of 200 events, 64 clients, TLS upstream", 64, events=200, setting=Setting(tls=True)
     ),
+    _among(100),
+    _among(1_000),
     _curve(10),
     _curve(1_000),
     _curve(100_000),
@@ -116,6 +124,12 @@ def requests(scenario: Scenario, prefix: str) -> list[bytes]:
         return [_request("POST", f"{prefix}/audio/transcriptions", _multipart(scenario), kind)]
     models = range(min(UPSTREAMS, scenario.setting.models))
     return [_request("POST", f"{prefix}/chat/completions", _chat(scenario, number)) for number in models]
+
+
+def waiting_request(prefix: str) -> bytes:
+    """A call whose first event comes in a minute."""
+    waiting = Scenario("waiting", "", 1, events=1, pace=60_000)
+    return _request("POST", f"{prefix}/chat/completions", _chat(waiting, 0))
 
 
 def _request(method: str, path: str, body: bytes = b"", kind: bytes = b"application/json") -> bytes:
