@@ -9,8 +9,9 @@ from ..interrupts import Deadline
 from .intake import Intake
 from .spool import Spool
 
-STALL = 0.25
-"""Seconds after which a taker that took nothing counts as standing still."""
+STALL = 0.08
+"""Seconds after which a taker that took nothing counts as standing still: a client that leaves is to be noticed within
+100 ms, also where its upstream reads nothing."""
 
 
 class Handover:
