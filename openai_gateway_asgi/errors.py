@@ -22,6 +22,7 @@
     │   └── UpstreamRefused                  its own status and body, passed on
     ├── ModelListUnavailable            503  unknown only because an upstream's list never loaded
     ├── GatewayBusy                     503  gateway_busy
+    │   └── UpstreamFull                503  at an upstream's own limit
     ├── GatewayDraining                 503  gateway_draining: this process is about to stop
     ├── GatewayDisabled                 503  gateway_disabled
     └── LoopDetected                    508  the gateway was configured to call itself
@@ -206,6 +207,10 @@ class ModelListUnavailable(GatewayError):
 class GatewayBusy(GatewayError):
     status = 503
     code = "gateway_busy"
+
+
+class UpstreamFull(GatewayBusy):
+    """No place came free at an upstream with ``max_concurrency``."""
 
 
 class GatewayDraining(GatewayError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
+from urllib.parse import quote, unquote_to_bytes
 
 from .asgi import NamedHeaders, RawHeaders
 from .errors import InvalidRequest
@@ -25,6 +26,7 @@ SAFE_FAMILIES = (b"audio/", b"video/")
 
 _UNSAFE_IN_FILENAME = re.compile(r"[^\w .()\[\]+-]|\.\.")
 _FILENAME = re.compile(rb'filename="([^"]*)"|filename=([^;\s"]+)', re.IGNORECASE)
+_EXTENDED_FILENAME = re.compile(rb"filename\*=utf-8'[^';\s]*'([^;\s\"]+)", re.IGNORECASE)
 
 
 class AllowList:
@@ -100,10 +102,16 @@ def is_safe_type(value: bytes) -> bool:
 
 
 def _harmless_disposition(value: bytes) -> bytes:
-    """Always a download, under a name without path, quotes or controls (RFC 6266)."""
-    found = _FILENAME.search(value)
-    if found is None:
+    """Always a download, under a name without path, quotes or controls (RFC 6266; in other letters, RFC 8187)."""
+    if (found := _EXTENDED_FILENAME.search(value)) is not None:
+        given = unquote_to_bytes(found[1])
+    elif (found := _FILENAME.search(value)) is not None:
+        given = found[1] or found[2] or b""
+    else:
         return b"attachment"
-    name = (found[1] or found[2] or b"").decode("utf-8", "replace")
-    name = _UNSAFE_IN_FILENAME.sub("_", name.replace("\\", "/").rpartition("/")[2]).strip(" .")
-    return f'attachment; filename="{name}"'.encode("ascii", "replace").replace(b"?", b"_") if name else b"attachment"
+    name = given.decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
+    name = _UNSAFE_IN_FILENAME.sub("_", name).strip(" .")
+    if not name:
+        return b"attachment"
+    plain = b'attachment; filename="%b"' % name.encode("ascii", "replace").replace(b"?", b"_")
+    return plain if name.isascii() else plain + b"; filename*=UTF-8''" + quote(name, safe="").encode()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import NamedTuple
 
 from ..asgi import ASGIApp, Message, Receive, Scope, Send
 from ..config import Settings
-from ..errors import GatewayBusy, GatewayError
+from ..errors import GatewayBusy, GatewayError, UpstreamFull
 from ..exchange import Exchange
 from ..models import Candidate
 from ..retry_after import retry_after
@@ -44,19 +45,21 @@ class SelectUpstream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         run = _Run(Exchange.of(scope), self._settings)
-        for candidate, wait in run.attempts():
+        for candidate, wait, patience in run.attempts():
             if wait:
                 await asyncio.sleep(wait)
             began = monotonic()
-            error = await self._attempt(candidate, scope, receive, send)
+            error = await self._attempt(candidate, patience, scope, receive, send)
             if error is None:
                 return
             run.note(error, began)
         assert run.error is not None
         raise run.error
 
-    async def _attempt(self, candidate: Candidate, scope: Scope, receive: Receive, send: Send) -> GatewayError | None:
-        """One attempt; gives back what failed before commit."""
+    async def _attempt(
+        self, candidate: Candidate, patience: float, scope: Scope, receive: Receive, send: Send
+    ) -> GatewayError | None:
+        """One attempt; gives back what failed before commit. For a place ``patience`` seconds are waited."""
         exchange = Exchange.of(scope)
         exchange.upstream, exchange.upstream_model = candidate.upstream, candidate.model_id
         place = (candidate.upstream.name, candidate.model_id)
@@ -71,7 +74,7 @@ class SelectUpstream:
                 exchange.attempts += 1
                 await self.app(scope, receive, send)
             else:
-                async with self._slots.of(candidate.upstream, self._settings.queue_time):
+                async with self._slots.of(candidate.upstream, patience):
                     exchange.attempts += 1
                     await self.app(scope, receive, send)
         except GatewayError as error:
@@ -112,6 +115,14 @@ class SelectUpstream:
             self._breakers.note_nothing(*place, exchange)
 
 
+class Attempt(NamedTuple):
+    candidate: Candidate
+    wait: float
+    """Seconds before it."""
+    patience: float
+    """Seconds that a place at the upstream is waited for."""
+
+
 @dataclass(slots=True)
 class _Run:
     """What one call has tried so far, and what it may still do."""
@@ -119,30 +130,50 @@ class _Run:
     exchange: Exchange
     settings: Settings
     error: GatewayError | None = None
+    full: bool = False
+    """Whether the upstream asked last was at its limit."""
     failure: Failure = Failure.CALLER
     silence: float = 0.0
     """Seconds spent on upstreams that did not answer in time; their limits bound it, not ``retry_time``."""
 
-    def attempts(self) -> Iterator[tuple[Candidate, float]]:
-        """Whom to ask next, and after how many seconds, for as long as nobody has answered."""
+    def attempts(self) -> Iterator[Attempt]:
+        """Whom to ask next, for as long as nobody has answered."""
         exchange = self.exchange
         fallbacks = [(route.model, route.candidates) for route in exchange.fallbacks]
         for model, candidates in ((exchange.resolved, exchange.candidates), *fallbacks):
             exchange.served = model
-            for candidate in ordered(candidates):
-                yield candidate, 0.0
-                tries = 1
-                while (wait := self.wait_before_retry(tries)) is not None:
-                    yield candidate, wait
-                    tries += 1
-                if not self.may_go_on() or not self.action.next:
-                    break
+            yield from self._among(ordered(candidates))
             if not self.may_go_on() or not self.action.fallback:
                 return
+
+    def _among(self, candidates: Sequence[Candidate]) -> Iterator[Attempt]:
+        """One after the other; for a place at one that is at its limit is waited only when no other has answered."""
+        queue_time = self.settings.queue_time
+        if len(candidates) == 1:
+            yield from self._at(candidates[0], queue_time)
+            return
+        full: list[Candidate] = []
+        for candidate in candidates:
+            yield from self._at(candidate, 0.0)
+            if self.full:
+                full.append(candidate)
+            if not self.may_go_on() or not self.action.next:
+                return
+        if full:
+            yield from self._at(full[0], queue_time)
+
+    def _at(self, candidate: Candidate, patience: float) -> Iterator[Attempt]:
+        """The same one as often as its failures allow."""
+        yield Attempt(candidate, 0.0, patience)
+        tries = 1
+        while (wait := self.wait_before_retry(tries)) is not None:
+            yield Attempt(candidate, wait, patience)
+            tries += 1
 
     def note(self, error: GatewayError, began: float) -> None:
         """An upstream that is merely being left alone does not hide what really failed before it."""
         self.failure = classify(error)
+        self.full = isinstance(error, UpstreamFull)
         if self.failure in SILENT:
             self.silence += monotonic() - began
         if self.error is None or self.failure is not Failure.BUSY:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
 
 from ..config import Upstream
-from ..errors import GatewayBusy
+from ..errors import UpstreamFull
 
 RETRY_AFTER = 1
 """Seconds that a refused caller is asked to wait."""
@@ -35,10 +35,12 @@ class Slots:
         self._admit()
 
     async def enter(self, patience: float) -> None:
-        """Waits for a slot, ``patience`` seconds at most; then ``GatewayBusy``."""
+        """Waits for a slot, ``patience`` seconds at most; then ``UpstreamFull``."""
         if self.in_use < self._limit:
             self.in_use += 1
             return
+        if patience <= 0:
+            raise _full()
         turn = asyncio.get_running_loop().create_future()
         self._line.append(turn)
         try:
@@ -50,10 +52,7 @@ class Slots:
             elif turn in self._line:
                 self._line.remove(turn)
             if isinstance(error, TimeoutError):
-                raise GatewayBusy(
-                    "This model's upstream is at its limit; try again shortly.",
-                    headers=((b"retry-after", b"%d" % RETRY_AFTER),),
-                ) from error
+                raise _full() from error
             raise
 
     def leave(self) -> None:
@@ -67,6 +66,12 @@ class Slots:
             if not turn.done():
                 turn.set_result(None)
                 self.in_use += 1
+
+
+def _full() -> UpstreamFull:
+    return UpstreamFull(
+        "This model's upstream is at its limit; try again shortly.", headers=((b"retry-after", b"%d" % RETRY_AFTER),)
+    )
 
 
 class AllSlots:
@@ -84,7 +89,7 @@ class AllSlots:
 
     @asynccontextmanager
     async def of(self, upstream: Upstream, patience: float) -> AsyncIterator[None]:
-        """Holds one of the upstream's slots; raises ``GatewayBusy`` when none came free within ``patience`` seconds."""
+        """Holds one of its slots; raises ``UpstreamFull`` when none came free within ``patience`` seconds."""
         limit = upstream.max_concurrency
         assert limit is not None
         by_name = self._loops.setdefault(asyncio.get_running_loop(), {})

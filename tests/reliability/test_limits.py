@@ -86,6 +86,43 @@ async def test_an_upstream_at_its_limit_is_passed_over_and_not_held_against_it()
     await first
 
 
+async def test_where_all_are_at_their_limit_the_first_is_waited_for() -> None:
+    upstream, gate = Recorder(), Gate()
+    upstream.answer("/chat/completions", gate.answer)
+    gateway = make_gateway(
+        [named("a", max_concurrency=1), named("b", max_concurrency=1)],
+        timeouts=Timeouts(),
+        transport=upstream.transport(),
+    )
+    calls = [asyncio.create_task(call(gateway)) for _ in range(3)]
+    await upstream.until_requests(2)
+    assert {name: state["in_use"] for name, state in (await healthy(gateway)).items()} == {"a": 1, "b": 1}
+    gate.opened.set()
+
+    assert [answer.status for answer in await asyncio.gather(*calls)] == [200] * 3
+    assert [request.host for request in upstream.requests] == ["a.test", "b.test", "a.test"]
+
+
+async def test_nobody_waits_at_a_limit_while_another_upstream_would_answer() -> None:
+    upstream, gate = Recorder(), Gate()
+    upstream.host("a.test").answer("/chat/completions", gate.answer)
+    gateway = make_gateway(
+        [named("a", max_concurrency=1), named("b")],
+        timeouts=Timeouts(),
+        transport=upstream.transport(),
+        settings={"queue_time": 60},
+    )
+    first = asyncio.create_task(call(gateway))
+    await upstream.until_requests(1)
+
+    async with asyncio.timeout(5):
+        assert (await call(gateway)).status == 200
+
+    assert upstream.requests[-1].host == "b.test"
+    gate.opened.set()
+    await first
+
+
 async def test_a_stream_holds_its_place_to_its_end() -> None:
     upstream, go_on = Recorder(), asyncio.Event()
     events = chat_events(chat())
