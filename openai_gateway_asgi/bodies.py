@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Iterator
+from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from .asgi import JSON, NamedHeaders
@@ -168,9 +169,9 @@ def models_within(payload: Payload) -> tuple[str, ...]:
     named: list[str] = []
     for field, raw in payload.outline.items():
         if _MAY_NAME_MODEL.search(raw):
-            within = keys_within(pairs_of(field, bytes(raw)), field)
+            within = keys_within(_whole(payload, field), field)
             named += [value for _, name, value in within if name.lower() == "model" and isinstance(value, str)]
-    return tuple(dict.fromkeys(named))
+    return tuple(dict.fromkeys(_checked(named)))
 
 
 def other_models(payload: Payload, operation: str) -> tuple[str, ...]:
@@ -183,12 +184,22 @@ def other_models(payload: Payload, operation: str) -> tuple[str, ...]:
         named += payload.read("models", list[str]) or []
     tools = payload.outline.get("tools") if operation == "createResponse" else None
     if tools is not None and _MAY_NAME_MODEL.search(tools):
-        named += _models_of_tools(bytes(tools))
-    return tuple(named)
+        named += _models_of_tools(_whole(payload, "tools"))
+    return tuple(_checked(named))
 
 
-def _models_of_tools(raw: bytes) -> Iterator[str]:
-    tools = pairs_of("tools", raw)
+def _whole(payload: Payload, field: str) -> Any:
+    """A field with its long texts, for a model's name may be one."""
+    return pairs_of(field, bytes(payload.raw(field) or b""))
+
+
+def _checked(named: list[str]) -> list[str]:
+    for id in named:
+        check_model_id(id)
+    return named
+
+
+def _models_of_tools(tools: Any) -> Iterator[str]:
     for tool in tools if isinstance(tools, list) else ():
         if isinstance(tool, Pairs):
             yield from (value for name, value in tool if name.lower() == "model" and isinstance(value, str))

@@ -9,6 +9,7 @@ from openai_gateway_asgi.asgi import NamedHeaders
 from openai_gateway_asgi.bodies import (
     OTHER_ROUTES,
     model_id,
+    models_within,
     other_models,
     refuse_ambiguous_query,
     refuse_other_routes,
@@ -129,6 +130,17 @@ def test_further_models_of_a_body_are_found(operation: str, fields: dict[str, An
 def test_no_spelling_hides_the_model_of_a_tool(tool: bytes) -> None:
     body = Payload.parse(b'{"model": "m", "tools": [' + tool + b"]}")
     assert "secret" in other_models(body, "createResponse")
+
+
+@pytest.mark.parametrize("id", ["secret" + " " * 100_000, "secret" + "t" * 100_000, "secret ", ""])
+def test_what_names_no_model_cannot_be_one_among_others(id: str) -> None:
+    """Nor does something short stand for it, which a policy would take for another model's name."""
+    fields = {"models": [id], "tools": [{"model": id}], "graders": {"model": id}}
+    for name, value in fields.items():
+        body = payload(model="m", **{name: value})
+        with pytest.raises(InvalidRequest) as caught:
+            models_within(body) if name == "graders" else other_models(body, "createResponse")
+        assert caught.value.param == "model"
 
 
 def test_tools_that_cannot_be_read_are_a_400() -> None:
