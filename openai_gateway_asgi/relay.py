@@ -244,13 +244,14 @@ class Relay:
 
     def _note_events(self, events: bytes, splitter: EventSplitter) -> None:
         exchange = self.exchange
+        comments = only_comments(events)
+        if not (comments and exchange.at_boundary and splitter.at_boundary):  # they may go on long after the last event
+            exchange.tail.append(events)
         if exchange.at_boundary is not splitter.at_boundary:
             if exchange.at_boundary:
                 self._long = events  # the last long event: its kind stands at its beginning, too far back for the tail
             exchange.at_boundary = splitter.at_boundary
-        exchange.tail.append(events)
-        if not self._begun:
-            self._begun = not only_comments(events)
+        self._begun = self._begun or not comments
 
     def _await_client(self) -> None:
         self.deadline.move(monotonic() + self.settings.send_timeout, client_stalled)

@@ -72,6 +72,15 @@ async def test_usage_that_comes_in_pieces_is_found() -> None:
         assert w.records[0].usage == {"prompt_tokens": 7, "total_tokens": 11}
 
 
+async def test_comments_behind_the_last_event_hide_neither_the_end_nor_the_usage() -> None:
+    final = b'data: {"type": "response.completed", "response": {"usage": {"total_tokens": 11}}}\n\n'
+    async with world() as w:
+        w.upstream.answer("/responses", stream_answer([final, *[b": ping\n\n"] * 20]))
+        answer = await w.post("/responses", {"model": "m1", "input": "x", "stream": True})
+        assert answer.body == final + b": ping\n\n" * 20
+        assert w.records[0].usage == {"total_tokens": 11}
+
+
 def cut(request: object) -> Answer:
     async def chunks() -> Any:
         yield b'data: {"a": 1}\n\n'
