@@ -63,7 +63,6 @@ class Relay:
     __slots__ = (
         "_answer_by",
         "_begun",
-        "_long",
         "_over_at",
         "_silent_at",
         "deadline",
@@ -83,7 +82,6 @@ class Relay:
         self.timeouts = timeouts
         now = monotonic()
         self._begun = False
-        self._long = b""
         self._answer_by = now + timeouts.answer
         self._silent_at = now + timeouts.first_event if exchange.streams else self._answer_by
         self._over_at = float("inf") if timeouts.total is None else exchange.arrived + timeouts.total
@@ -201,7 +199,7 @@ class Relay:
         """The end of the events: proper only if they have said so themselves."""
         exchange = self.exchange
         rest = splitter.rest()
-        pieces = [self._long, *exchange.tail, rest] if rest else [self._long, *exchange.tail]
+        pieces = [splitter.long, *exchange.tail, rest] if rest else [splitter.long, *exchange.tail]
         how = ending(exchange.match.endpoint.operation, last_events(pieces))
         if how is Ending.CUT or not splitter.at_boundary:
             raise UpstreamUnavailable("The upstream's answer was cut short.")
@@ -247,10 +245,7 @@ class Relay:
         comments = only_comments(events)
         if not (comments and exchange.at_boundary and splitter.at_boundary):  # they may go on long after the last event
             exchange.tail.append(events)
-        if exchange.at_boundary is not splitter.at_boundary:
-            if exchange.at_boundary:
-                self._long = events  # the last long event: its kind stands at its beginning, too far back for the tail
-            exchange.at_boundary = splitter.at_boundary
+        exchange.at_boundary = splitter.at_boundary
         self._begun = self._begun or not comments
 
     def _await_client(self) -> None:

@@ -22,13 +22,15 @@ class EventSplitter:
     An event longer than ``limit`` bytes streams through; until it ends, ``at_boundary`` is False.
     """
 
-    __slots__ = ("_edge", "_held", "_limit", "at_boundary")
+    __slots__ = ("_edge", "_held", "_limit", "at_boundary", "long")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held = b""
         self._edge = b""
         self.at_boundary = True
+        self.long = b""
+        """How the last event longer than ``limit`` begins: of what kind it is may stand nowhere else."""
 
     def feed(self, data: bytes) -> bytes:
         """What may go out now: everything up to the last boundary, or all of it once an event is too long."""
@@ -45,6 +47,7 @@ class EventSplitter:
         if len(data) - end > self._limit:
             self.at_boundary = False
             self._edge = data[-_LONGEST:]
+            self.long = data[end:]
             return data
         self.at_boundary = True
         self._edge = b""

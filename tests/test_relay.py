@@ -199,6 +199,17 @@ async def test_our_own_comments_move_no_clock(first: tuple[bytes, ...]) -> None:
         assert b"upstream_timeout" in body
 
 
+async def test_a_long_last_event_that_begins_where_a_long_one_ends_is_known_by_its_beginning() -> None:
+    partial = b'data: {"type":"image_generation.partial_image","b64_json":"%s"}\n\n' % (b"A" * 200)
+    final = b'data: {"type":"image_generation.completed","b64_json":"%s"}\n\n' % (b"A" * 900)
+    whole = partial + final
+    reads = [whole[at : at + 200] for at in range(0, len(whole), 200)]
+    async with world(settings=Settings(hold_limit=100, retries=0)) as w:
+        w.upstream.answer("/images/generations", stream_answer(reads))
+        answer = await w.post("/images/generations", {"model": "m1", "prompt": "x", "stream": True})
+        assert answer.body == whole
+
+
 async def test_no_comment_breaks_into_a_long_event() -> None:
     async with world(settings=Settings(keepalive_comments=0.01, hold_limit=10, retries=0)) as w:
         script = Script(w)
