@@ -24,6 +24,9 @@ from .users import User
 TAIL = 4
 """How many pieces of an answer are kept: a finish reason, the usage and ``[DONE]`` may come one by one."""
 
+PIECE = 4096
+"""Bytes up to which reads make one piece, where they are parts of one answer or event: it may come byte by byte."""
+
 KEY = "openai_gateway_asgi.exchange"
 
 
@@ -103,6 +106,13 @@ class Exchange:
     def request(self) -> Request:
         """For the host's callables; its body is the gateway's to read."""
         return Request(self.scope)
+
+    def keep(self, piece: bytes, *, part: bool) -> None:
+        """Keeps what was sent of the answer, until more has come; ``part`` if it goes on with what came before it."""
+        if part and self.tail and len(self.tail[-1]) < PIECE:
+            self.tail[-1] += piece
+        else:
+            self.tail.append(piece)
 
     def fork(self) -> Exchange:
         """A copy for a call that may outlive this request."""

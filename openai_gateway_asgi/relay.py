@@ -142,7 +142,7 @@ class Relay:
         while chunk is not None:
             sent += len(chunk)
             complete = sent == length
-            exchange.tail.append(chunk)
+            exchange.keep(chunk, part=True)
             self._await_client()
             await self.send({"type": "http.response.body", "body": chunk, "more_body": not complete})
             if complete:
@@ -244,7 +244,7 @@ class Relay:
         exchange = self.exchange
         comments = only_comments(events)
         if not (comments and exchange.at_boundary and splitter.at_boundary):  # they may go on long after the last event
-            exchange.tail.append(events)
+            exchange.keep(events, part=not exchange.at_boundary)
         exchange.at_boundary = splitter.at_boundary
         self._begun = self._begun or not comments
 

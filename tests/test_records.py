@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from openai_gateway_asgi import Outcome, UsageRecord
+from openai_gateway_asgi import Outcome, Settings, UsageRecord
 from tests.cases.gateways import USERS, chat, upstream_a, world
 from tests.support.answers import RESPONSES_USAGE, USAGE
 from tests.support.asgi import Conversation
@@ -70,6 +70,20 @@ async def test_usage_that_comes_in_pieces_is_found() -> None:
         w.upstream.answer(CHAT, Answer(pieces, 200, [("content-type", "application/json")]))
         await w.chat()
         assert w.records[0].usage == {"prompt_tokens": 7, "total_tokens": 11}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_usage_is_found_however_small_the_reads_are(streamed: bool) -> None:
+    whole = b'{"output": ["%s"], "usage": {"total_tokens": 11}, "metadata": {"a": "%s"}}' % (b"x" * 900, b"m" * 900)
+    if streamed:
+        whole = b'data: {"type": "response.completed", "response": ' + whole + b"}\n\n"
+    reads = [whole[at : at + 10] for at in range(0, len(whole), 10)]
+    async with world(settings=Settings(hold_limit=100)) as w:
+        kind = "text/event-stream" if streamed else "application/json"
+        w.upstream.answer("/responses", Answer(reads, 200, [("content-type", kind)]))
+        answer = await w.post("/responses", {"model": "m1", "input": "x", "stream": streamed})
+        assert answer.body == whole
+        assert w.records[0].usage == {"total_tokens": 11}
 
 
 async def test_comments_behind_the_last_event_hide_neither_the_end_nor_the_usage() -> None:
