@@ -32,18 +32,25 @@ class CheckModelAccess:
 
     async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        verdicts = {model.id: await self._access.allows(exchange.user, model) for model in _named(exchange)}
-        _check(exchange, lambda model: verdicts[model.id])
+        verdicts: dict[str, bool] = {}
+        for model in _needed(exchange):
+            verdicts[model.id] = await self._access.allows(exchange.user, model)
+            if not verdicts[model.id]:
+                break  # a further answer could only tell the caller that this model exists
+        else:
+            for route in exchange.fallbacks:
+                verdicts[route.model.id] = await self._access.allows(exchange.user, route.model)
+        _check(exchange, lambda model: verdicts.get(model.id, False))
         await self.app(scope, receive, send)
 
 
-def _named(exchange: Exchange) -> Iterator[Model]:
+def _needed(exchange: Exchange) -> Iterator[Model]:
+    """The models that must all be allowed, up to the first that does not exist."""
     if exchange.resolved is not None:
         yield exchange.resolved
     for id in exchange.others:
-        if (route := exchange.catalogue.find(id)) is not None:
-            yield route.model
-    for route in exchange.fallbacks:
+        if (route := exchange.catalogue.find(id)) is None:
+            return
         yield route.model
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from openai_gateway_asgi import Grant, Grants, MemoryStore, Settings, Upstream, admins_only
+from openai_gateway_asgi import Grant, Grants, MemoryStore, Model, Settings, Upstream, User, admins_only
 from tests.cases.conftest import MakeWorld
 from tests.cases.world import A, B, M, World, refusal
 
@@ -203,6 +203,24 @@ async def test_case_057_denied_and_unknown_models_look_the_same(make_world: Make
         denied, unknown = await ask("secret"), await ask("unheard-of")
         assert _without_ids(denied, "secret") == _without_ids(unknown, "unheard-of")
         assert denied.status_code == (503 if unknown_list else 404)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_case_057_a_policy_is_not_asked_on_behind_its_no(make_world: MakeWorld, waits: bool) -> None:
+    """What it says of the model's fallbacks, or raises there, would tell that there is such a model."""
+
+    def plain(_: User, model: Model) -> bool:
+        if model.id != "secret":
+            raise RuntimeError(model.id)
+        return False
+
+    async def waiting(user: User, model: Model) -> bool:
+        return plain(user, model)
+
+    store = MemoryStore([replace(A, model_ids=["secret", "m1"])], fallbacks={"secret": ["m1"]})
+    world = make_world(store, authorize_model=waiting if waits else plain)
+    assert (await world.chat("secret", "u1")).status_code == 404
+    assert (await world.chat("secret", "u1", models=["m1"])).status_code == 404
 
 
 async def test_a_model_unknown_only_because_a_list_never_loaded_is_a_503(make_world: MakeWorld) -> None:
