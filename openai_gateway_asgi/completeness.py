@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import Any
 
 import msgspec
 
@@ -51,7 +52,7 @@ def ending(operation: str, tail: bytes) -> Ending:
     if (done := tail.rfind(b"[DONE]")) >= 0 and _DONE.search(tail, max(0, done - 8)):
         return Ending.COMPLETE
     if operation in CHAT:
-        return Ending.WITHOUT_DONE if _FINISH_REASON.search(tail) else Ending.CUT
+        return Ending.WITHOUT_DONE if _FINISH_REASON.search(tail) and not _unfinished(tail) else Ending.CUT
     if operation in RUNS:
         return Ending.CUT
     finals = _FINALS.get(operation)
@@ -68,7 +69,21 @@ def _says_error(tail: bytes) -> bool:
     return any(says_error(_decoded(data)) for data in _DATA.findall(tail) if _MAY_SAY_ERROR.search(data))
 
 
-def _decoded(data: bytes) -> object:
+def _unfinished(tail: bytes) -> set[str]:
+    """Choices of which the last events tell, but not that they are finished: one alone does not end them all."""
+    told: set[str] = set()
+    finished: set[str] = set()
+    for data in _DATA.findall(tail):
+        event = _decoded(data)
+        choices = event.get("choices") if isinstance(event, dict) else None
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                ended = isinstance(choice.get("finish_reason"), str)
+                (finished if ended else told).add(str(choice.get("index") or 0))
+    return told - finished
+
+
+def _decoded(data: bytes) -> Any:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -17,6 +17,10 @@ def delta(text: str) -> bytes:
     return sse({"choices": [{"delta": {"content": text}, "finish_reason": None}]})
 
 
+def choice(index: int, finish_reason: str | None = None) -> bytes:
+    return sse({"choices": [{"index": index, "delta": {}, "finish_reason": finish_reason}]})
+
+
 @pytest.mark.parametrize(
     ("operation", "tail", "how"),
     [
@@ -27,6 +31,12 @@ def delta(text: str) -> bytes:
         (CHAT, FINISH, Ending.WITHOUT_DONE),
         (CHAT, FINISH + USAGE, Ending.WITHOUT_DONE),
         (CHAT, b'data: {"choices":[{"finish_reason" : "length"}]}\n\n', Ending.WITHOUT_DONE),
+        (CHAT, choice(0, "stop") + choice(1, "stop"), Ending.WITHOUT_DONE),
+        (CHAT, choice(0, "stop") + choice(1), Ending.CUT),
+        (CHAT, choice(1) + choice(0, "stop"), Ending.CUT),
+        (CHAT, choice(1) + choice(0, "stop") + DONE, Ending.COMPLETE),
+        (CHAT, choice(0) + choice(0, "stop") + choice(0), Ending.WITHOUT_DONE),
+        (CHAT, choice(0) + FINISH, Ending.WITHOUT_DONE),
         (CHAT, DELTA, Ending.CUT),
         (CHAT, USAGE, Ending.CUT),
         (CHAT, b"", Ending.CUT),
