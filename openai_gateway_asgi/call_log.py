@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from typing import Any
@@ -12,7 +13,14 @@ from .records import UsageRecord
 
 logger = logging.getLogger("openai_gateway_asgi")
 
-_templates: dict[int, dict[str, Any]] = {}
+
+class _Kept(threading.local):
+    """Of each thread its own, for as long as it lives: a later one may get its number, but not its name."""
+
+    template: dict[str, Any] | None = None
+
+
+_kept = _Kept()
 
 
 def is_logged() -> bool:
@@ -37,8 +45,9 @@ def _line(text: str, record: UsageRecord) -> logging.LogRecord:
     """
     if logging.getLogRecordFactory() is not logging.LogRecord:
         return logger.makeRecord(logger.name, logging.INFO, __file__, 0, text, (), None, "log_call", {"call": record})
-    place = threading.get_ident()
-    template = _templates.get(place) or _templates.setdefault(place, _template())
+    template = _kept.template
+    if template is None or template["process"] != os.getpid():  # which a fork changes
+        template = _kept.template = _template()
     now = time.time()
     line = logging.LogRecord.__new__(logging.LogRecord)
     line.__dict__ = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 import httpx
@@ -254,3 +255,20 @@ async def test_the_log_gets_one_line_with_the_record(caplog: pytest.LogCaptureFi
     assert line.getMessage().startswith(told)
     assert "secret" not in caplog.text + repr(record) + repr(line.__dict__)
     assert "ka" not in line.getMessage().split("user=")[1].split()
+
+
+def test_a_line_names_the_thread_that_served_even_where_an_earlier_one_had_its_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "openai_gateway_asgi")
+
+    async def call() -> None:
+        async with world() as w:
+            await w.chat()
+
+    names = [f"thread {number}" for number in range(20)]
+    for name in names:
+        thread = threading.Thread(target=asyncio.run, args=(call(),), name=name)
+        thread.start()
+        thread.join()
+    assert [line.threadName for line in caplog.records if line.levelno == logging.INFO] == names
