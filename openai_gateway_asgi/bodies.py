@@ -169,7 +169,7 @@ def models_within(payload: Payload) -> tuple[str, ...]:
     named: list[str] = []
     for field, raw in payload.outline.items():
         if _MAY_NAME_MODEL.search(raw):
-            within = keys_within(_whole(payload, field), field)
+            within = keys_within(pairs_of(payload, field), field)
             named += [value for _, name, value in within if name.lower() == "model" and isinstance(value, str)]
     return tuple(dict.fromkeys(_checked(named)))
 
@@ -184,13 +184,8 @@ def other_models(payload: Payload, operation: str) -> tuple[str, ...]:
         named += payload.read("models", list[str]) or []
     tools = payload.outline.get("tools") if operation == "createResponse" else None
     if tools is not None and _MAY_NAME_MODEL.search(tools):
-        named += _models_of_tools(_whole(payload, "tools"))
+        named += _models_of_tools(pairs_of(payload, "tools"))
     return tuple(_checked(named))
-
-
-def _whole(payload: Payload, field: str) -> Any:
-    """A field with its long texts, for a model's name may be one."""
-    return pairs_of(field, bytes(payload.raw(field) or b""))
 
 
 def _checked(named: list[str]) -> list[str]:

@@ -63,10 +63,10 @@ class Pairs(tuple[tuple[str, Any], ...]):
     """An object with every key that was written: upstreams differ on which of two equal ones counts."""
 
 
-def pairs_of(name: str, raw: bytes) -> Any:
-    """The value of the top-level field ``name`` with ``Pairs`` for its objects."""
+def pairs_of(payload: Payload, name: str) -> Any:
+    """The value of the top-level field ``name``, as it was sent, with ``Pairs`` for its objects."""
     try:
-        return json.loads(raw, object_pairs_hook=Pairs)
+        return json.loads(bytes(payload.raw(name) or b""), object_pairs_hook=Pairs)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"The value at `$.{name}` cannot be read.", param=name, code="invalid_json") from error
 

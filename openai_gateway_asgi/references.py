@@ -77,7 +77,7 @@ def references(payload: Payload, telling: Iterable[str], operation: str) -> tupl
         else:
             named = name in BY_NAME or _may_name_some(raw, _IN_LONG_FIELDS.get(name, _WORDS))
         if named:
-            found += _named_in(name, pairs_of(name, raw))
+            found += _named_in(name, pairs_of(payload, name))
         if name == "input" and operation == "createResponse":
             found += _bare_items(raw)
     return tuple(found)

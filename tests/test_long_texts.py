@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from openai_gateway_asgi.errors import InvalidRequest
 from openai_gateway_asgi.long_texts import LONG, LongTexts
 from openai_gateway_asgi.payload import Payload
+from openai_gateway_asgi.references import references
 
 IMAGE = "iVBORw0KGgo" * LONG
 """Longer than what is never missed."""
@@ -125,6 +126,13 @@ def test_damage_inside_a_long_text_is_seen(damage: bytes, place: int) -> None:
 def test_a_long_name_is_looked_at_whole(name: str) -> None:
     body = json.dumps({name: "a", "model": "b"}).encode()
     assert list(parsed(body).outline) == [name, "model"]
+
+
+def test_what_a_body_names_is_told_by_its_own_names() -> None:
+    """Nothing short stands there for a long one, which nobody has written."""
+    name = "x" * 3 * LONG
+    body = parsed(json.dumps({"input": [{name: {"file_id": "f"}}]}).encode())
+    assert [found.field for found in references(body, body.telling, "createResponse")] == [f"input[0].{name}.file_id"]
 
 
 @given(objects, st.booleans())
