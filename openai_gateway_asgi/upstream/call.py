@@ -64,8 +64,8 @@ class Call(httpx.AsyncByteStream):
 
     def _send(self, request: httpx.Request, prepared: Outgoing) -> None:
         transport = self._protocol.transport
-        if transport is None:
-            return  # lost since it was opened, and the protocol knows why
+        if transport is None or transport.is_closing():
+            return  # lost since it was opened, and the protocol knows why; writelines does not (CPython gh-136234)
         head, body, length = prepared
         if body is None:
             transport.write(head)

@@ -11,11 +11,14 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock, call
 
 import httpx
 import pytest
 import uvloop
 
+from openai_gateway_asgi.upstream.call import Call as OneCall
+from openai_gateway_asgi.upstream.request_head import outgoing
 from openai_gateway_asgi.upstream.transport import AiohttpTransport
 from tests.support import scripted
 from tests.support.certificates import client_tls
@@ -347,6 +350,15 @@ async def test_a_request_on_a_connection_that_closes_under_it_is_sent_once(
 
         assert upstream.methods == {method: 2}
         assert len(upstream.connections) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1_000_000])
+def test_nothing_is_written_on_a_connection_that_is_lost(size: int) -> None:
+    connection = Mock()
+    connection.protocol.transport.is_closing.return_value = True
+    made = request("http://u/", "POST", content=b"x" * size)
+    OneCall(connection)._send(made, outgoing(made))
+    assert connection.protocol.transport.mock_calls == [call.is_closing()]
 
 
 async def test_an_idle_connection_closes_after_its_keepalive() -> None:
