@@ -151,6 +151,7 @@ class Relay:
             chunk = await reads.next()
         if length is not None and sent != length and exchange.method != "HEAD" and status not in (204, 304):
             raise UpstreamUnavailable("The upstream's answer was cut short.")
+        self._await_client()  # servers take the last piece when the client has taken the one before it
         await self.send({"type": "http.response.body", "body": b""})
 
     async def _events(self, status: int, start: RawHeaders, reads: Reads) -> None:
@@ -205,6 +206,7 @@ class Relay:
             raise UpstreamUnavailable("The upstream's answer was cut short.")
         if rest:
             await self._send_events(rest, splitter)
+        self._await_client()
         if how is Ending.WITHOUT_DONE:
             done = DONE if not rest else b"\n\n" + DONE
             await self.send({"type": "http.response.body", "body": done, "more_body": True})

@@ -17,7 +17,7 @@ from tests.support import scripted
 from tests.support.recorder import Answer, stream_answer
 from tests.support.scripted import ScriptedUpstream, head
 
-from .gateways import MESSAGES, Served, World, chat, served, world
+from .gateways import MESSAGES, Served, World, chat, served, upstream_a, world
 
 CHAT = "/chat/completions"
 DONE = b"data: [DONE]\n\n"
@@ -410,6 +410,22 @@ async def test_a_client_that_takes_no_bytes_is_given_up() -> None:
             await talk.receive_start()
             await w.upstream.until_closed_early()
             talk.disconnect()
+    assert [record.outcome for record in w.records] == [Outcome.CLIENT_GONE]
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_client_that_does_not_take_the_end_is_given_up_and_no_fault_of_the_upstreams(streamed: bool) -> None:
+    upstream = upstream_a(timeouts=Timeouts(idle=0.02, answer=0.02))
+    async with world(upstream, settings=Settings(send_timeout=0.1)) as w:
+        answer = (
+            stream_answer([FIRST, DONE]) if streamed else Answer([b"{}"], 200, [("content-type", "application/json")])
+        )
+        w.upstream.answer(CHAT, answer)
+        async with w.conversation(CHAT, chat(stream=streamed), read_ahead=False) as talk:
+            await talk.receive_start()
+            for _ in range(2 if streamed else 1):
+                await talk.receive_chunk()
+            await talk.ended()
     assert [record.outcome for record in w.records] == [Outcome.CLIENT_GONE]
 
 
