@@ -131,7 +131,7 @@ class Gateway:
         admin = Admin(self._live, settings, self._connections, self._credentials, oauth_token is not None, self.health)
         # In the order in which a request meets them. Nothing else decides order.
         chain: tuple[Layer, ...] = (
-            Middleware(RenderErrors, show_routing=settings.show_routing),
+            Middleware(RenderErrors, show_routing=settings.show_routing, send_timeout=settings.send_timeout),
             Middleware(RefuseLoops, loops=loops),
             Middleware(TakeConfig, live=self._live),
             Middleware(MatchEndpoint, passthrough=settings.passthrough),

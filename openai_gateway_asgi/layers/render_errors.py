@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Iterable
@@ -25,9 +26,10 @@ class RenderErrors:
     Also notes, for all layers, when the answer begins and when it is complete.
     """
 
-    def __init__(self, app: ASGIApp, *, show_routing: str = "nobody") -> None:
+    def __init__(self, app: ASGIApp, *, show_routing: str, send_timeout: float) -> None:
         self.app = app
         self._show_routing = show_routing
+        self._send_timeout = send_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -44,12 +46,23 @@ class RenderErrors:
         except ClientDisconnected:
             return
         except GatewayError as error:
-            await _render(error, exchange, noting)
+            await self._render(error, exchange, noting)
         except ResponseAborted:
             raise
         except Exception as error:
             logger.exception("unexpected failure in request %s", exchange.request_id)
-            await _render(GatewayError("The gateway failed.", code="internal_error"), exchange, noting, cause=error)
+            failure = GatewayError("The gateway failed.", code="internal_error")
+            await self._render(failure, exchange, noting, cause=error)
+
+    async def _render(
+        self, error: GatewayError, exchange: Exchange, send: Send, *, cause: BaseException | None = None
+    ) -> None:
+        """A client that takes no bytes does not take its error either, and is cut off."""
+        try:
+            async with asyncio.timeout(self._send_timeout):
+                await _render(error, exchange, send, cause=cause)
+        except TimeoutError as late:
+            raise ResponseAborted(f"request {exchange.request_id}: {error.code}") from late
 
     def _note_start(self, message: Message, exchange: Exchange) -> None:
         exchange.status = message["status"]

@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from openai_gateway_asgi import Outcome, Settings, Timeouts
+from openai_gateway_asgi.errors import ResponseAborted
 from tests.support import scripted
 from tests.support.recorder import Answer, stream_answer
 from tests.support.scripted import ScriptedUpstream, head
@@ -427,6 +428,17 @@ async def test_a_client_that_does_not_take_the_end_is_given_up_and_no_fault_of_t
                 await talk.receive_chunk()
             await talk.ended()
     assert [record.outcome for record in w.records] == [Outcome.CLIENT_GONE]
+
+
+async def test_a_client_that_does_not_take_its_error_is_given_up() -> None:
+    async with world(settings=Settings(send_timeout=0.05)) as w:
+        w.upstream.answer(CHAT, stream_answer([FIRST]))
+        async with w.conversation(CHAT, chat(stream=True), read_ahead=False) as talk:
+            await talk.receive_start()
+            assert await talk.receive_chunk() == FIRST
+            with pytest.raises(ResponseAborted):
+                await talk.ended()
+    assert [record.outcome for record in w.records] == [Outcome.UPSTREAM_FAILED]
 
 
 async def test_a_stream_that_ends_without_done_but_finished_gets_its_done() -> None:
