@@ -48,7 +48,7 @@ def ending(operation: str, tail: bytes) -> Ending:
     """How a stream of ``operation`` ended, by its last events."""
     if _says_error(tail) or (operation in ("createResponse", "getResponse") and _type_of((FAILED,)).search(tail)):
         return Ending.ERROR
-    # A pattern takes its time over what may be 256 KiB; looking for a word in it does not.
+    # An event may be long, and a pattern takes its time over it; looking for a word in it does not.
     if (done := tail.rfind(b"[DONE]")) >= 0 and _DONE.search(tail, max(0, done - 8)):
         return Ending.COMPLETE
     if operation in CHAT:

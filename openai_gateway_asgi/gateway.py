@@ -258,6 +258,7 @@ class Gateway:
 
     def _adopted(self, config: GatewayConfig) -> None:
         self._connections.keep_only(config.upstreams)
+        self._credentials.keep_only(config.upstreams)
 
 
 def _compose(chain: Sequence[Layer], last: ASGIApp) -> ASGIApp:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
 from urllib.parse import quote, unquote_to_bytes
@@ -22,6 +21,8 @@ SAFE_TYPES = frozenset(
     application/x-ndjson application/x-subrip application/zip image/gif image/jpeg image/png image/webp
     text/csv text/event-stream text/plain text/vtt""".split()
 )
+EVENT_STREAM = b"text/event-stream"
+_PLAIN_TYPES = frozenset({b"application/json", EVENT_STREAM})
 SAFE_FAMILIES = (b"audio/", b"video/")
 
 _UNSAFE_IN_FILENAME = re.compile(r"[^\w .()\[\]+-]|\.\.")
@@ -89,12 +90,10 @@ def response_headers(headers: RawHeaders, named: NamedHeaders) -> RawHeaders:
     return kept
 
 
-@functools.lru_cache(maxsize=256)
 def media_type(value: bytes) -> bytes:
-    return value.partition(b";")[0].strip().lower()
+    return value if value in _PLAIN_TYPES else value.partition(b";")[0].strip().lower()
 
 
-@functools.lru_cache(maxsize=256)
 def is_safe_type(value: bytes) -> bool:
     """Whether a browser may be handed this content type as it is, on the host's own origin."""
     kind = media_type(value)

@@ -21,6 +21,9 @@ SAFE = "!$&'()*+,=:@"
 MAX_LENGTH = 4096
 """Characters of a path, decoded; beyond any id, and decoding costs time before anyone has been authenticated."""
 
+_USUAL = 256
+"""Bytes of a path that is worth remembering; longer ones only fill the memory."""
+
 # The usual case, told in one pass: segments that decode and quote to themselves and, without a dot in front, are no
 # dot segments.
 _PLAIN = re.compile(r"(?:/(?!\.)[A-Za-z0-9\-._~!$&'()*+,=:@]++)++")
@@ -48,16 +51,20 @@ def route_path(scope: Scope) -> RoutePath:
     path: str = scope["path"]
     if len(path) > MAX_LENGTH:
         raise _invalid(f"it is longer than {MAX_LENGTH} characters")
-    return _route_path(path, scope.get("raw_path"), scope.get("root_path", ""), scope.get("app_root_path", ""))
+    raw: bytes | None = scope.get("raw_path")
+    read = _known_path if raw is None or len(raw) <= _USUAL else _route_path
+    return read(path, raw, scope.get("root_path", ""), scope.get("app_root_path", ""))
 
 
-@functools.lru_cache(maxsize=256)
 def _route_path(path: str, raw: bytes | None, root: str, proxy: str) -> RoutePath:
     mount = _mount(path, root.rstrip("/"), proxy.rstrip("/"))
     below = path[len(mount) :]
     if (raw is None or b"%" not in raw) and _PLAIN.fullmatch(below):
         return RoutePath(without_version(tuple(below[1:].split("/"))))
     return RoutePath(without_version(_decode_below(_encoded(path, raw), mount)))
+
+
+_known_path = functools.lru_cache(maxsize=256)(_route_path)
 
 
 def without_version(segments: tuple[str, ...]) -> tuple[str, ...]:

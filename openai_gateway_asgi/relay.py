@@ -11,31 +11,26 @@ from time import monotonic
 from urllib.parse import quote
 
 import httpx
-import msgspec
 
-from .asgi import JSON, NamedHeaders, RawHeaders, Send
+from .asgi import NamedHeaders, RawHeaders, Send
 from .completeness import Ending, ending
 from .config import Settings, Timeouts
 from .errors import (
     ClientDisconnected,
     GatewayError,
-    UpstreamCredentialError,
     UpstreamError,
-    UpstreamRefused,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
 from .exchange import Exchange
-from .headers import media_type, named_headers, response_headers
+from .headers import EVENT_STREAM, media_type, named_headers, response_headers
 from .in_band import error_in_events, error_in_json
 from .interrupts import Deadline
+from .refusal import refusal
 from .sse import EventSplitter, last_events, only_comments
 from .upstream.body import NO_BODY
 from .upstream.inflate import inflater
 from .upstream.reads import Reads, too_late, upstream_failure
-
-HELD_REFUSAL = 1024 * 1024
-"""The longest error answer that is held and passed on, in bytes."""
 
 REALTIME_CALL = "create-realtime-call"
 _CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
@@ -43,7 +38,6 @@ _CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
 MAY_BE_ERROR = re.compile(rb'\s*\{\s*"(?:error"\s*:|type"\s*:\s*"error")')
 """How an error begins that came as a whole 200: some upstreams print theirs over several lines."""
 
-EVENT_STREAM = b"text/event-stream"
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
 STREAM_HEADERS: RawHeaders = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
@@ -109,7 +103,7 @@ class Relay:
             if status >= 600:
                 raise UpstreamError("The upstream answered with a status that there is not.")
             if status >= 400:
-                raise await self._refusal(status, dict(start), kind, reads)
+                raise await refusal(status, start, reads, own_credential=self.exchange.upstream.auth_type != "session")
             if 300 <= status < 400 and status != 304:
                 raise UpstreamError("The upstream answered with a redirect, which is not followed.")
             if self.exchange.streams and kind == b"text/html":
@@ -264,35 +258,6 @@ class Relay:
             self.deadline.move(self._silent_at, gone_silent if self._begun else too_late)
         else:
             self.deadline.move(self._over_at, too_late)
-
-    async def _refusal(self, status: int, kept: dict[bytes, bytes], kind: bytes, reads: Reads) -> UpstreamError:
-        if status == 401 and self.exchange.upstream.auth_type != "session":
-            return UpstreamCredentialError("The upstream refused the gateway's credential.")
-        body = b""
-        while (chunk := await reads.next()) is not None:
-            body += chunk
-            if len(body) > HELD_REFUSAL:
-                return UpstreamRefused(
-                    status, (), _plain_error(status, "The upstream refused this call."), content_type=JSON
-                )
-        content_type = kept.pop(b"content-type", b"text/plain")
-        if kind == EVENT_STREAM:
-            kept.pop(b"content-encoding", None)
-            content_type = JSON
-            body = body if _is_object(body) else _plain_error(status, body.decode("utf-8", "replace"))
-        return UpstreamRefused(status, tuple(kept.items()), body, content_type=content_type)
-
-
-def _plain_error(status: int, message: str) -> bytes:
-    detail = {"message": message, "type": "upstream_error", "param": None, "code": f"upstream_{status}"}
-    return msgspec.json.encode({"error": detail})
-
-
-def _is_object(body: bytes) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(body), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
 
 
 def _raise_error_in(body: bytes) -> None:

@@ -98,7 +98,10 @@ def first_data(data: bytes) -> bytes:
 
 
 def last_events(pieces: Sequence[bytes], most: int = 16) -> bytes:
-    """The last whole events of a stream that came in ``pieces``, ``most`` of them or more, and what follows them."""
+    """The last whole events of a stream that came in ``pieces``, ``most`` of them or more, and what follows them.
+
+    Comments do not count: any number of them may follow the last event.
+    """
     last = pieces[-1] if pieces else b""
     start = _start_of_last(last, most)
     if start < 0:
@@ -109,10 +112,12 @@ def last_events(pieces: Sequence[bytes], most: int = 16) -> bytes:
 
 def _start_of_last(data: bytes, most: int) -> int:
     mark = b"\r\n\r\n" if b"\r\n" in data[:_SHORT] else b"\n\n"
-    start = len(data)
-    for _ in range(most + 1):
+    start, events = len(data), 0
+    while events <= most:
         if (start := data.rfind(mark, 0, start)) < 0:
             return -1
+        after = start + len(mark)
+        events += data[after : after + 1] != b":"
     return start + len(mark)
 
 

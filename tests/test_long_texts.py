@@ -1,4 +1,4 @@
-"""A payload with long texts behaves as one that was read character by character; it only costs less."""
+"""A payload with long texts means what one means that was read character by character; it only costs less."""
 
 from __future__ import annotations
 

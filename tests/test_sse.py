@@ -131,3 +131,8 @@ def test_the_last_events_are_told_from_those_before_them(end: bytes) -> None:
     assert last_events([b"".join(events), b"data: cut"], 3) == b"".join(events[-3:]) + b"data: cut"
     assert last_events(events[:3], 3) == b"".join(events[:3])
     assert last_events([]) == b""
+
+
+def test_comments_after_the_last_event_do_not_count_as_events() -> None:
+    final = b"data: final\n\n"
+    assert last_events([b"data: x\n\n" * 9 + final + b": ping\n\n" * 50], 1) == final + b": ping\n\n" * 50

@@ -40,6 +40,7 @@ class AttachCredential:
         self._context = context if settings.forward_user_info else None
         self._user_info = UserInfo(settings) if settings.forward_user_info else None
         self._kept: dict[int, _Ours] = {}
+        self._changes = credentials.changes
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
@@ -74,6 +75,9 @@ class AttachCredential:
 
     def _static(self, upstream: Upstream) -> _Ours | None:
         """What is the same for every caller, kept ready; None where the credential has to be asked for."""
+        if self._changes != self._credentials.changes:
+            self._changes = self._credentials.changes
+            self._kept.clear()
         ours = self._kept.get(id(upstream))
         if ours is None and (credential := self._credentials.static(upstream)) is not None:
             ours = self._ours(upstream, list(credential))

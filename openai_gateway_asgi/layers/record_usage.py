@@ -22,7 +22,7 @@ MODEL_CALLS = frozenset({Kind.JSON_MODEL, Kind.MULTIPART_MODEL})
 
 logger = logging.getLogger("openai_gateway_asgi")
 
-TAIL = 64 * 1024
+USAGE_WITHIN = 64 * 1024
 """How much of an answer's end is searched for its usage, in bytes."""
 
 
@@ -110,7 +110,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord
 
 
 def _tail(exchange: Exchange) -> bytes:
-    return (last_events(exchange.tail) if exchange.sse else b"".join(exchange.tail))[-TAIL:]
+    return (last_events(exchange.tail) if exchange.sse else b"".join(exchange.tail))[-USAGE_WITHIN:]
 
 
 def _outcome(exchange: Exchange, failure: BaseException | None) -> Outcome:

@@ -166,7 +166,7 @@ class _Run:
         """The same one as often as its failures allow."""
         yield Attempt(candidate, 0.0, patience)
         tries = 1
-        while (wait := self.wait_before_retry(tries)) is not None:
+        while (wait := self.retry_wait(tries)) is not None:
             yield Attempt(candidate, wait, patience)
             tries += 1
 
@@ -191,7 +191,7 @@ class _Run:
         left = exchange.attempts < settings.max_attempts and spent + wait <= settings.retry_time
         return left and exchange.repeatable and not executed
 
-    def wait_before_retry(self, tries: int) -> float | None:
+    def retry_wait(self, tries: int) -> float | None:
         if not self.action.same or tries > self.settings.retries or self.error is None:
             return None
         wait = wait_before_retry(self.error, tries)

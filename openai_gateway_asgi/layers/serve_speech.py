@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
+from time import monotonic
+
 from ..asgi import ASGIApp, Message, Receive, Scope, Send, respond
 from ..config import Settings
 from ..exchange import KEY, Exchange
+from ..interrupts import Deadline
+from ..relay import client_stalled
 from ..speech.cache import SpeechCache, Spoken, is_audio, speech_key
 from ..speech.shared import SharedAnswer
 from ..upstream.credentials import Credentials
@@ -24,6 +29,7 @@ class ServeSpeech:
         self._cache = cache
         self._credentials = credentials
         self._limit = settings.speech_entry_bytes
+        self._send_timeout = settings.send_timeout
         self._under_way: dict[tuple[str, ...], SharedAnswer] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +46,7 @@ class ServeSpeech:
         place = (key, *(route.model.id for route in exchange.fallbacks))
         answer = self._under_way.get(place)
         if answer is not None and answer.joinable:
-            await answer.follow(send)
+            await self._follow(answer, exchange, send)
         else:
             await self._lead(place, scope, receive, send)
 
@@ -65,9 +71,20 @@ class ServeSpeech:
         self._under_way[place] = answer
         answer.run(call, ended)
         try:
-            await answer.follow(send)
+            await self._follow(answer, exchange, send)
         finally:
             exchange.learn(own)
+
+    async def _follow(self, answer: SharedAnswer, exchange: Exchange, send: Send) -> None:
+        """A caller that takes no bytes is given up: the others would wait for it in the end."""
+        with Deadline(exchange.loop) as deadline:
+
+            async def in_time(message: Message) -> None:
+                deadline.move(monotonic() + self._send_timeout, client_stalled)
+                await send(message)
+                deadline.move(inf, client_stalled)
+
+            await answer.follow(in_time)
 
     async def _store(self, key: str, answer: SharedAnswer) -> None:
         whole = answer.whole()

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..asgi import RawHeaders
@@ -74,6 +74,8 @@ class Credentials:
         # By identity: hashing an upstream by its fields would cost more than all the rest. The plan keeps the upstream
         # alive, so that its id stays its own.
         self._plans: dict[int, _Plan] = {}
+        self.changes = 0
+        """How often ``keep_only`` was called: what others keep by an upstream's identity is to go with ours."""
 
     def check(self, upstream: Upstream, *, has_oauth_token: bool) -> None:
         """Raises ``ConfigError`` when the upstream's kind of authentication cannot work in this process.
@@ -87,6 +89,12 @@ class Credentials:
         private = self._private_cookies.intersection(upstream.forward_cookies)
         if private:
             raise ConfigError("forward_cookies", f"must not list {min(private)}: it is the host's own session")
+
+    def keep_only(self, upstreams: Iterable[Upstream]) -> None:
+        """Lets go of the secrets of upstreams that a new configuration no longer has."""
+        current = set(map(id, upstreams))
+        self._plans = {place: plan for place, plan in self._plans.items() if place in current}
+        self.changes += 1
 
     def static(self, upstream: Upstream) -> Headers | None:
         """The headers, where they are the same for every caller; None where ``headers`` must be awaited."""

@@ -172,12 +172,10 @@ class EntraTokens:
         return now < token.expires - _IN_FLIGHT and self._wall() < token.expires_on - _IN_FLIGHT
 
     def _required_fetch(self, scope: str, slot: _Slot, now: float) -> _Fetch:
-        """By a new credential where a token has expired, whose old one's cache goes by the wall clock alone, or where
-        the old one hangs."""
-        stuck = slot.fetch is not None and now >= slot.fetch.stuck
-        if stuck:
+        """By a new credential where a token has expired: the old one's cache goes by the wall clock alone."""
+        if slot.fetch is not None and now >= slot.fetch.stuck:
             slot.fetch = None
-        if stuck or (slot.fetch is None and slot.token is not None):
+        elif slot.fetch is None and slot.token is not None:
             self._generation += 1
         return self._fetch(scope, slot, now)
 

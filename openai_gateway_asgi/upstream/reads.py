@@ -66,9 +66,9 @@ class Reads:
 
     async def settle(self) -> None:
         """Ends a read that nobody waits for any more: a stream must not be closed while it is being read."""
-        if self._pending is not None:
-            self._pending.cancel()
-            await asyncio.gather(self._pending, return_exceptions=True)
+        assert self._pending is not None
+        self._pending.cancel()
+        await asyncio.gather(self._pending, return_exceptions=True)
 
     def _read(self) -> Awaitable[bytes]:
         return self._stream.__anext__() if self._inflate is None else self._piece(self._inflate)

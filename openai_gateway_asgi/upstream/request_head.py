@@ -17,6 +17,7 @@ from .body import Body
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_TARGET = re.compile(rb"[\x00-\x20\x7f]")
+_USUAL = 64  # bytes of a name that is worth remembering: clients choose some of them
 _SENDS_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 _GOVERNED = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
@@ -45,7 +46,7 @@ def outgoing(request: httpx.Request, *, origin: bytes = b"", extra: Fields = ())
         raise httpx.LocalProtocolError("The request target holds a space or a control character.")
     fields = [*request.headers.raw, *extra]
     lines = [b"%b %b%b HTTP/1.1" % (_method(request.method), origin, target)]
-    lines += [_start(name) + value for name, value in fields]
+    lines += [(_known_start if len(name) <= _USUAL else _start)(name) + value for name, value in fields]
     found = [(lower, value) for name, value in fields if (lower := name.lower()) in _GOVERNED]
     governed = dict(found)
     if len(governed) != len(found):
@@ -86,12 +87,14 @@ def _joined(lines: list[bytes]) -> bytes:
     return head + b"\r\n\r\n"
 
 
-@functools.lru_cache(maxsize=512)
 def _start(name: bytes) -> bytes:
     """How the line of a field starts."""
     if not _TOKEN.fullmatch(name):
         raise httpx.LocalProtocolError("A request header has a name that is not a token.")
     return name + b": "
+
+
+_known_start = functools.lru_cache(maxsize=512)(_start)
 
 
 @functools.lru_cache(maxsize=32)

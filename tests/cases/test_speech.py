@@ -213,6 +213,21 @@ async def test_the_first_caller_hears_the_beginning_while_the_end_is_still_being
         assert len(w.upstream.requests) == 1
 
 
+async def test_a_caller_that_takes_no_bytes_is_given_up_and_the_others_hear_it_all() -> None:
+    gate = asyncio.Event()
+    settings = Settings(send_timeout=0.05, speech_entry_bytes=4)
+    async with world(tts(), settings=settings) as w:
+        w.upstream.answer(SPEECH, audio(b"ID3", *[b"rest"] * 5, gate=gate))
+        async with w.conversation(SPEECH, BODY, read_ahead=False) as deaf:
+            await deaf.receive_start()
+            async with w.conversation(SPEECH, BODY) as hearing:
+                await hearing.receive_start()
+                gate.set()
+                assert await hearing.receive_rest() == b"ID3" + b"rest" * 5
+            deaf.disconnect()
+    assert sorted(record.outcome for record in w.records) == [Outcome.CLIENT_GONE, Outcome.COMPLETED]
+
+
 async def test_the_call_goes_on_for_the_others_when_the_first_caller_leaves() -> None:
     gate = asyncio.Event()
     async with world(tts()) as w:

@@ -295,3 +295,14 @@ def test_no_repr_shows_a_secret() -> None:
     credentials = Credentials()
     credentials.static(upstream(api_key="K-secret", headers={"X-C": "H-secret"}))
     assert "secret" not in repr(caller) + repr(vars(credentials))
+
+
+async def test_secrets_of_upstreams_that_are_no_more_are_let_go() -> None:
+    credentials, kept, gone = Credentials(), upstream(api_key="k1"), upstream(api_key="k2")
+    for each in (kept, gone):
+        await credentials.headers(each, None)
+
+    credentials.keep_only([kept])
+
+    assert [plan.upstream for plan in credentials._plans.values()] == [kept]
+    assert credentials.changes == 1
