@@ -94,6 +94,8 @@ class Exchange:
     finished: bool = False
     """Whether the answer is complete."""
     first_byte: float | None = None
+    shared: bool = False
+    """Whether several clients take the answer: then it is settled elsewhere which of them take no bytes."""
     sse: bool = False
     at_boundary: bool = True
     """Whether what was sent of an event stream ends with a whole event."""

@@ -245,7 +245,10 @@ class Relay:
         self._begun = self._begun or not comments
 
     def _await_client(self) -> None:
-        self.deadline.move(monotonic() + self.settings.send_timeout, client_stalled)
+        if self.exchange.shared:
+            self.deadline.move(self._over_at, too_late)
+        else:
+            self.deadline.move(monotonic() + self.settings.send_timeout, client_stalled)
 
     def _await_more(self) -> None:
         """Comments are no events: until the first one its own clock goes on."""

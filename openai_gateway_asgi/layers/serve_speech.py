@@ -53,6 +53,7 @@ class ServeSpeech:
     async def _lead(self, place: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         own = exchange.fork()
+        own.shared = True
         answer = SharedAnswer(self._limit)
 
         async def call(shared_send: Send) -> None:
