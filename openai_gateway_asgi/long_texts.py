@@ -2,17 +2,18 @@
 
 A reader of JSON looks at every character. In a text of megabytes nothing is to be found, and its end is its next quote,
 which is found thirty times faster. So a token takes the text's place, one that is good JSON inside a string only: where
-the rest can be read, what was cut out was inside a string, and the whole means the same as the rest.
+the rest can be read, what was cut out was inside a string, and the whole means the same as the rest. The pieces in which
+a body came need not be joined for that: copying a megabyte costs more than all the rest.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-LONG = 32 * 1024
+LONG = 16 * 1024
 """Bytes of a text worth cutting out, and the distance in which they are looked for; of twice that none is missed."""
 
 _DIGITS = 5
@@ -31,18 +32,32 @@ class LongTexts:
         self._stem = b"~" + secrets.token_hex(8).encode()
         self._texts: list[memoryview] = []
 
-    def cut(self, body: bytes) -> bytes:
-        """The body with tokens in place of its long texts; to be called once."""
+    def cut(self, body: Sequence[bytes]) -> bytes:
+        """A body, in the pieces in which it came, with tokens in place of what is long and without a quote.
+
+        Raises ``UnicodeDecodeError`` where it is not UTF-8.
+        """
+        if len(body) == 1:
+            return self._cut_piece(checked(body[0]))
+        # Of a piece that is not all ASCII a character may stand in two.
+        return checked(b"".join([self._cut_piece(piece) if piece.isascii() else piece for piece in body]))
+
+    def _cut_piece(self, piece: bytes) -> bytes:
         kept: list[bytes] = []
         at, probe = 0, LONG
-        while (end := body.find(b'"', probe)) >= 0:
-            start = body.rfind(b'"', at, probe) + 1
-            if start and end - start >= LONG and all(body.find(mark, start, end) < 0 for mark in _TELLING):
-                kept += (body[at:start], self._stem, b"%0*d" % (_DIGITS, len(self._texts)))
-                self._texts.append(memoryview(body)[start:end])
+        while probe < len(piece):
+            end = piece.find(b'"', probe)
+            end = len(piece) if end < 0 else end
+            start = piece.rfind(b'"', at, probe) + 1
+            if end - start >= LONG and all(piece.find(mark, start, end) < 0 for mark in _TELLING):
+                kept += (piece[at:start], self._token(memoryview(piece)[start:end]))
                 at = end
             probe = max(probe, end) + LONG
-        return b"".join((*kept, body[at:])) if kept else body
+        return b"".join((*kept, piece[at:])) if kept else piece
+
+    def _token(self, text: memoryview) -> bytes:
+        self._texts.append(text)
+        return b"%b%0*d" % (self._stem, _DIGITS, len(self._texts) - 1)
 
     def __bool__(self) -> bool:
         return bool(self._texts)
@@ -63,3 +78,10 @@ class LongTexts:
     def restored(self, raw: msgspec.Raw) -> msgspec.Raw:
         data = bytes(raw)
         return msgspec.Raw(b"".join(self.pieces(data))) if self._stem in data else raw
+
+
+def checked(body: bytes) -> bytes:
+    """``body``, if it is UTF-8: msgspec does not look inside what it keeps raw; lenient upstreams would."""
+    if not body.isascii():
+        body.decode()
+    return body

@@ -7,13 +7,13 @@ is written anew, so duplicate keys have collapsed and what was checked is what i
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from .errors import InvalidRequest
-from .long_texts import LONG, LongTexts
+from .long_texts import LONG, LongTexts, checked
 
 T = TypeVar("T")
 Fields = dict[str, msgspec.Raw]
@@ -48,12 +48,13 @@ class Payload:
         self._texts = texts
 
     @classmethod
-    def parse(cls, body: bytes) -> Payload:
-        """Raises ``InvalidRequest`` for anything that is not one strict UTF-8 JSON object."""
+    def parse(cls, *body: bytes) -> Payload:
+        """``body`` is in the pieces in which it came.
+
+        Raises ``InvalidRequest`` for anything that is not one strict UTF-8 JSON object.
+        """
         try:
-            if not body.isascii():
-                body.decode()  # msgspec does not look inside strings it keeps raw; lenient upstreams would
-            return (cls._parse_long(body) if len(body) > 2 * LONG else None) or cls(_decode_fields(body))
+            return (cls._parse_long(body) if sum(map(len, body)) > 2 * LONG else None) or cls._parse_all(body)
         except UnicodeDecodeError as error:
             raise InvalidRequest("The request body is not valid UTF-8.", code="invalid_json") from error
         except msgspec.ValidationError as error:
@@ -64,7 +65,11 @@ class Payload:
             raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from error
 
     @classmethod
-    def _parse_long(cls, body: bytes) -> Payload | None:
+    def _parse_all(cls, body: Iterable[bytes]) -> Payload:
+        return cls(_decode_fields(checked(b"".join(body))))
+
+    @classmethod
+    def _parse_long(cls, body: Sequence[bytes]) -> Payload | None:
         """None where the body has no long texts in its values, or cannot be read without them."""
         texts = LongTexts()
         rest = texts.cut(body)

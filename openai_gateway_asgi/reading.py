@@ -16,8 +16,8 @@ LONGEST = 3600.0
 
 
 @types.coroutine
-def read_body(receive: Receive, limit: int, idle: float) -> Generator[Any, None, bytes]:
-    """The whole request body; afterwards ``receive`` carries nothing but the disconnect.
+def read_body(receive: Receive, limit: int, idle: float) -> Generator[Any, None, list[bytes]]:
+    """The whole request body, as it came in pieces; afterwards ``receive`` carries nothing but the disconnect.
 
     ``limit`` is in bytes and counts what arrives, not what ``Content-Length`` claims.
     Raises ``PayloadTooLarge`` one chunk after the limit at the latest, ``RequestTimeout`` when ``idle`` seconds bring
@@ -40,10 +40,10 @@ def read_body(receive: Receive, limit: int, idle: float) -> Generator[Any, None,
                 else:
                     waited_for = reading.send(None)
     except StopIteration as over:
-        return cast(bytes, over.value)
+        return cast("list[bytes]", over.value)
 
 
-async def _read(receive: Receive, limit: int, pace: _Pace) -> bytes:
+async def _read(receive: Receive, limit: int, pace: _Pace) -> list[bytes]:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -56,7 +56,7 @@ async def _read(receive: Receive, limit: int, pace: _Pace) -> bytes:
             raise PayloadTooLarge(f"The request body is larger than the {limit} bytes this gateway takes.")
         chunks.append(chunk)
         if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            return chunks
         pace.note()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -35,16 +36,32 @@ objects = st.dictionaries(st.text(max_size=3) | long_texts, values, max_size=4)
 
 
 def cut(body: bytes) -> bytes:
-    return LongTexts().cut(body)
+    return LongTexts().cut([body])
 
 
-def parsed(body: bytes) -> Payload:
-    payload = Payload.parse(body)
+def in_pieces(body: bytes, size: int) -> list[bytes]:
+    return [body[at : at + size] for at in range(0, len(body), size)]
+
+
+def same_as_plainly(payload: Payload, body: bytes) -> None:
     assert payload.encode() == msgspec.json.encode(plainly(body))
     assert {name: bytes(raw) for name, raw in payload.fields.items()} == {
         name: bytes(raw) for name, raw in plainly(body).items()
     }
+
+
+def parsed(body: bytes) -> Payload:
+    payload = Payload.parse(body)
+    same_as_plainly(payload, body)
+    for size in (LONG, LONG + 1, 2 * LONG, 3 * LONG - 1):
+        same_as_plainly(Payload.parse(*in_pieces(body, size)), body)
     return payload
+
+
+def refused(body: bytes) -> None:
+    for size in (len(body), LONG, 2 * LONG):
+        with pytest.raises(InvalidRequest):
+            Payload.parse(*in_pieces(body, size))
 
 
 def vision(text: str = IMAGE) -> bytes:
@@ -91,8 +108,7 @@ def test_a_text_with_an_escape_or_a_line_break_is_read_to_its_end(mark: str, pla
     if "\\" in mark:
         parsed(body)
     else:
-        with pytest.raises(InvalidRequest):
-            Payload.parse(body)
+        refused(body)
 
 
 @pytest.mark.parametrize(
@@ -110,16 +126,14 @@ def test_what_is_long_outside_of_texts_is_read(body: bytes) -> None:
 
 @pytest.mark.parametrize("junk", [b"x", b"]", b"//", b"/*", b"NaN ", b"#", b"~", b"\xc2\xa0"])
 def test_junk_between_texts_is_refused(junk: bytes) -> None:
-    with pytest.raises(InvalidRequest):
-        Payload.parse(b'{"model": "a", ' + junk * 3 * LONG + b' "model": "b"}')
+    refused(b'{"model": "a", ' + junk * 3 * LONG + b' "model": "b"}')
 
 
 @pytest.mark.parametrize("damage", [b'"', b"\xff", b"\xed\xa0\x80"])
 @pytest.mark.parametrize("place", [0, 2, LONG, 2 * LONG])
 def test_damage_inside_a_long_text_is_seen(damage: bytes, place: int) -> None:
     text = IMAGE.encode()
-    with pytest.raises(InvalidRequest):
-        Payload.parse(b'{"a": "' + text[:place] + damage + text[place:] + b'"}')
+    refused(b'{"a": "' + text[:place] + damage + text[place:] + b'"}')
 
 
 @pytest.mark.parametrize("name", ["model" + " " * 3 * LONG, "Model" + "\0" * 3 * LONG, "x" * 3 * LONG])
@@ -148,7 +162,43 @@ def test_nothing_is_taken_that_is_refused_when_read_plainly(pieces: list[bytes])
     try:
         plainly(body)
     except msgspec.DecodeError:
-        with pytest.raises(InvalidRequest):
-            Payload.parse(body)
+        refused(body)
     else:
         parsed(body)
+
+
+def test_pieces_of_a_text_are_sent_as_they_came() -> None:
+    pieces = in_pieces(vision(), 2 * LONG)
+    payload = Payload.parse(*pieces)
+    views = [piece for piece in payload.pieces() if isinstance(piece, memoryview)]
+    assert [view.obj is piece for view, piece in zip(views, pieces, strict=True)] == [True] * len(pieces)
+    assert [len(view) for view in views[1:-1]] == [2 * LONG] * (len(pieces) - 2)
+    assert sum(len(bytes(raw)) for raw in payload.outline.values()) < 1_000
+
+
+@given(objects, st.lists(st.integers(0, 400_000), max_size=5), st.booleans())
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_it_does_not_matter_where_a_body_is_cut_into_pieces(
+    value: dict[str, Any], cuts: list[int], ascii: bool
+) -> None:
+    body = json.dumps(value, ensure_ascii=ascii).encode("utf-8", "replace")
+    ends = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
+    pieces = [body[start:end] for start, end in pairwise(ends)]
+    same_as_plainly(Payload.parse(*pieces), body)
+
+
+@pytest.mark.parametrize("before", [b"\\", b"\\u00", b"\xc3"])
+def test_a_piece_that_ends_amid_a_character_is_read_with_the_next(before: bytes) -> None:
+    rest = {b"\\": b"n", b"\\u00": b"41", b"\xc3": b"\xa9"}[before]
+    head = b'{"model": "m", "a": "' + b"x" * 3 * LONG + before
+    for end in (rest, b"zz"):
+        tail = end + b"y" * 3 * LONG
+        body = head + tail + b'"}'
+        try:
+            body.decode()
+            plainly(body)
+        except (UnicodeDecodeError, msgspec.DecodeError):
+            with pytest.raises(InvalidRequest):
+                Payload.parse(head, tail, b'"}')
+        else:
+            same_as_plainly(Payload.parse(head, tail, b'"}'), body)

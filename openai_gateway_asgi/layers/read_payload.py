@@ -72,7 +72,7 @@ class ReadPayload:
             _take_nothing(exchange, streams=endpoint.can_stream and wants_stream(exchange.query))
             return
         body = await read_body(receive, self._limit, self._idle)
-        if not body and stored:
+        if stored and not any(body):
             _take_nothing(exchange)
             return
         require_json(exchange.named)
@@ -89,11 +89,11 @@ class ReadPayload:
         _take_nothing(exchange)
         exchange.bodiless = False
         exchange.model = model_in_query(exchange.query)
-        exchange.opaque = await read_body(receive, self._limit, self._idle)
+        exchange.opaque = b"".join(await read_body(receive, self._limit, self._idle))
 
 
-def _take_json(exchange: Exchange, endpoint: Endpoint, body: bytes) -> None:
-    exchange.payload = payload = Payload.parse(body)
+def _take_json(exchange: Exchange, endpoint: Endpoint, body: list[bytes]) -> None:
+    exchange.payload = payload = Payload.parse(*body)
     telling = payload.telling
     refuse_other_routes(telling)
     if endpoint.model_at == "model" and endpoint.model_required:

@@ -36,7 +36,7 @@ class ServeAdmin:
         body = b""
         if endpoint.bodies:
             require_json(exchange.named)
-            body = await read_body(receive, self._limit, self._idle)
+            body = b"".join(await read_body(receive, self._limit, self._idle))
         with ClientWatch(receive, exchange.loop, over=lambda: exchange.finished):
             headers, answer = await self._answer(exchange, body)
         await respond(
