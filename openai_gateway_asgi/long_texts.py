@@ -1,9 +1,9 @@
 """Long texts in a JSON body, such as images: cut out before it is read, and put back when it is sent.
 
 A reader of JSON looks at every character. In a text of megabytes nothing is to be found, and its end is its next quote,
-which is found thirty times faster. So a token takes the text's place, one that is good JSON inside a string only: where
-the rest can be read, what was cut out was inside a string, and the whole means the same as the rest. For that the pieces
-in which a body came need not be joined: copying a megabyte costs more than all this.
+which is found thirty times faster. So a token takes the place of the text, one that is good JSON inside a string only:
+where the rest can be read, what was cut out was inside a string, and the whole means the same as the rest. For that the
+pieces in which a body came need not be joined: copying a megabyte costs more than all this.
 """
 
 from __future__ import annotations
