@@ -41,7 +41,7 @@ class Runner:
     def _run_setting(
         self, setting: Setting, scenarios: Sequence[Scenario], targets: Sequence[Target]
     ) -> Iterable[Result]:
-        directory = self._directory / f"setting-{setting.models}-{setting.tls}-{setting.fresh}"
+        directory = self._directory / f"setting-{setting.models}-{setting.tls}-{setting.fresh}-{setting.loads}"
         directory.mkdir()
         wanted = [target for target in targets if any(_takes_part(target, scenario) for scenario in scenarios)]
         with Group(setting, self._tools, self._cores, directory).running(wanted) as (upstream, instances):
