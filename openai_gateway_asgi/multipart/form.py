@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
@@ -13,6 +14,7 @@ from .limits import Limits
 from .parser import Event, Parser, PartEnd
 
 _NESTING = re.compile(r"[\[\].]")
+_AROUND = string.whitespace + "\0'`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +124,13 @@ class Form:
 
 
 def stem(name: str) -> str:
-    """What the most lenient reader may make of a field's name: without case, escapes, blanks and nesting."""
+    """What the most lenient reader may make of a field's name: without case, escapes, blanks, quotes and nesting."""
     return next(pieces(name), "")
 
 
 def pieces(name: str) -> Iterator[str]:
     """The names in a field's name, which may nest: ``input_reference[file_id]`` is a ``file_id`` to some."""
-    return (piece for raw in _NESTING.split(unquote(name).casefold()) if (piece := raw.strip()))
+    return (piece for raw in _NESTING.split(unquote(name).casefold()) if (piece := raw.strip(_AROUND)))
 
 
 def _check_text(name: str, value: bytes) -> None:

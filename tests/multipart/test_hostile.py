@@ -108,6 +108,7 @@ HOSTILE = {
     "[model]": (form(MODEL, FILE, field("[model]", b"x")), 400, "must be written `model`"),
     "model.id": (form(MODEL, FILE, field("model.id", b"x")), 400, "must be written `model`"),
     "model and a blank": (form(MODEL, FILE, field(" model ", b"x")), 400, "must be written `model`"),
+    "model in the other quotes": (form(MODEL, FILE, field("'model'", b"x")), 400, "must be written `model`"),
     "model in escapes": (form(MODEL, FILE, field("m%6Fdel", b"x")), 400, "must be written `model`"),
     "empty model": (form(field("model", b""), FILE), 400, "`model` is empty"),
     "long model": (form(field("model", b"m" * 257), FILE), 400, "longer than 256 bytes"),
