@@ -85,8 +85,6 @@ class Exchange:
     """The body, where it is neither JSON nor a form."""
     bodiless: bool = False
     """Whether there is no body at all."""
-    repeatable: bool = True
-    """Whether the body can be sent again; one that is streamed cannot."""
     attempts: int = 0
     status: int | None = None
     committed: bool = False
@@ -104,6 +102,11 @@ class Exchange:
     failed_in_band: bool = False
     """Whether the answer ended with an error event of the upstream's own."""
     upstream_request_id: str | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the body can be sent again: one that is streamed cannot, once it has begun."""
+        return self.upload is None or not self.upload.started
 
     def request(self) -> Request:
         """For the host's callables; its body is the gateway's to read."""

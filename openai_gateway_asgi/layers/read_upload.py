@@ -32,7 +32,7 @@ YES = (b"true", b"True", b"1")
 class ReadUpload:
     """Opens the form of operations that take one; whoever leaves, and however, it is closed.
 
-    A form can be sent once, so such a call has one attempt.
+    A form can be sent once: a call that has begun to send it has no further attempt.
     """
 
     def __init__(self, app: ASGIApp, *, groups: Groups, settings: Settings) -> None:
@@ -75,7 +75,7 @@ def _is_form(endpoint: Endpoint, exchange: Exchange) -> bool:
 
 
 def _take(exchange: Exchange, endpoint: Endpoint, upload: Upload) -> None:
-    exchange.upload, exchange.repeatable = upload, False
+    exchange.upload = upload
     exchange.payload, exchange.others, exchange.references, exchange.model = NOTHING, (), (), ""
     exchange.streams = upload.field("stream") in YES
     if endpoint.model_at == "model":

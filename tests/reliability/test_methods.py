@@ -1,13 +1,14 @@
 """Faults of an upstream for every kind of request: attempts are counted where they arrive, by method.
 
 What is in ``test_faults`` for chats, here for requests without a body, for stored objects and for forms. A form is
-streamed and so cannot be sent again.
+streamed and so cannot be sent again, once it has begun.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.support.scripted import (
     garbage,
     hang,
     head,
+    refusing_url,
     reset,
 )
 from tests.support.servers import serve
@@ -100,6 +102,32 @@ async def test_a_fault_has_its_answer_and_its_attempts(kind: Kind, fault: str) -
         assert upstream.methods == Counter({kind.method: asked})
         if fault != "429-long":
             assert (await kind.ask(gateway)).body == b'{"id": "1"}'
+        await gateway.aclose()
+
+
+def asks_with_a_form(gateway: Gateway) -> Awaitable[Response]:
+    return KINDS[-1].ask(gateway)
+
+
+async def test_a_form_goes_to_the_next_upstream_while_nothing_of_it_was_sent() -> None:
+    with refusing_url() as refusing:
+        async with ScriptedUpstream(answer(200, body=b'{"id": "1"}')) as upstream:
+            gateway = make_gateway([at(refusing, name="refusing"), at(upstream, name="up")], settings={"retries": 0})
+            assert (await asks_with_a_form(gateway)).body == b'{"id": "1"}'
+            await gateway.aclose()
+
+
+async def test_a_form_waits_in_no_line_while_another_upstream_would_take_it() -> None:
+    async with ScriptedUpstream(hang) as full, ScriptedUpstream(answer(200, body=b'{"id": "1"}')) as upstream:
+        gateway = make_gateway(
+            [at(full, name="full", max_concurrency=1), at(upstream, name="up")], settings={"queue_time": 60}
+        )
+        first = asyncio.create_task(asks_with_a_form(gateway))
+        await full.until_requests(1)
+        async with asyncio.timeout(5):
+            assert (await asks_with_a_form(gateway)).body == b'{"id": "1"}'
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
         await gateway.aclose()
 
 
