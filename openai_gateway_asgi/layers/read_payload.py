@@ -34,9 +34,8 @@ MODEL = (b"model",)
 class ReadPayload:
     """Reads the body within ``limit`` bytes, and ``idle`` seconds between its pieces.
 
-    From then on ``receive`` carries the disconnect alone.
-
-    Whatever runs inside is cancelled when the client leaves.
+    From then on ``receive`` carries the disconnect alone, and whatever runs inside is cancelled when the client
+    leaves.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int, idle: float) -> None:

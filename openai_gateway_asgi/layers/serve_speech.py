@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from math import inf
 from time import monotonic
 
@@ -32,11 +33,13 @@ class ServeSpeech:
         self._send_timeout = settings.send_timeout
         self._under_way: dict[tuple[str, ...], SharedAnswer] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
         if exchange.match.endpoint.operation != SPEECH or exchange.payload.read("stream_format", str) == "sse":
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
+        return self._serve(exchange, scope, receive, send)
+
+    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         key = speech_key(exchange.payload, exchange.candidates, self._scope(exchange))
         spoken = await self._cache.get(key)
         if spoken is not None:
@@ -48,10 +51,11 @@ class ServeSpeech:
         if answer is not None and answer.joinable:
             await self._follow(answer, exchange, send)
         else:
-            await self._lead(place, scope, receive, send)
+            await self._lead(place, exchange, scope, receive, send)
 
-    async def _lead(self, place: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange.of(scope)
+    async def _lead(
+        self, place: tuple[str, ...], exchange: Exchange, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         own = exchange.fork()
         own.shared = True
         answer = SharedAnswer(self._limit)
