@@ -59,7 +59,8 @@ class Access:
                 for model in models
                 if (answer := authorize(user, model)) is True or (answer is not False and self._settles(answer))
             ]
-            self._authorize.note_time(perf_counter() - started)
+            if perf_counter() - started > self._authorize.slow:
+                self._authorize.note_slow()
         except Exception as error:
             raise self._authorize.translated(error) from error
         return allowed

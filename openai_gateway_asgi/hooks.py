@@ -59,7 +59,7 @@ logger = logging.getLogger("openai_gateway_asgi")
 class Hook(Generic[P, T]):
     """One callable of the host's, under its name, called by the policy above."""
 
-    __slots__ = ("_call", "_slow", "_warned", "is_async", "name")
+    __slots__ = ("_call", "_warned", "is_async", "name", "slow")
 
     def __init__(self, name: str, call: Callable[P, T | Awaitable[T]], *, slow: float) -> None:
         """``slow`` is in seconds: a ``def`` that takes longer earns one logged warning."""
@@ -68,7 +68,7 @@ class Hook(Generic[P, T]):
         self.name = name
         self._call = call
         self.is_async = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
-        self._slow = slow
+        self.slow = slow
         self._warned = False
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -86,7 +86,8 @@ class Hook(Generic[P, T]):
             result = self.settled(self._call(*args, **kwargs))
         except Exception as error:
             raise self.translated(error) from error
-        self.note_time(perf_counter() - started)
+        if perf_counter() - started > self.slow:
+            self.note_slow()
         return result
 
     def settled(self, result: T | Awaitable[T]) -> T:
@@ -102,12 +103,12 @@ class Hook(Generic[P, T]):
         """The callable itself, for the one place that calls it for each of many models."""
         return self._call
 
-    def note_time(self, seconds: float) -> None:
-        if seconds > self._slow and not self._warned:
+    def note_slow(self) -> None:
+        if not self._warned:
             self._warned = True
             logger.warning(
                 "%s blocked the event loop for more than %.0f ms; make it async, or wrap it: %s=in_thread(...)",
-                self.name, self._slow * 1000, self.name,
+                self.name, self.slow * 1000, self.name,
             )  # fmt: skip
 
     def translated(self, error: Exception) -> GatewayError:

@@ -36,7 +36,7 @@ def with_text_at(payload: Payload, path: Path, text: str) -> Payload:
     """A copy with ``text`` there. Each object on the way is written anew, so that no key stands in it twice."""
     name, rest = path[0], path[1:]
     if not rest:
-        return payload if payload.read(name, str) == text else payload.edited({name: text})
+        return payload if payload.says(name, text) else payload.edited({name: text})
     inner = _below(payload, path[:1])
     assert inner is not None, "only what text_at has found is replaced"
     return payload.edited({name: msgspec.Raw(with_text_at(inner, rest, text).encode())})

@@ -66,12 +66,13 @@ class AttachCredential:
 
     def _attach(self, exchange: Exchange, ours: _Ours) -> None:
         """Puts the headers together. Of headers of one name, ours are sent alone."""
-        theirs = self._allowed.select(exchange.headers, exchange.named)
-        if (info := self._user_info) is not None:
-            theirs = [pair for pair in theirs if pair[0] not in info.names]
-            theirs += info.headers(exchange.user, exchange.context or {})
-        names = ours.names
-        exchange.upstream_headers = [pair for pair in theirs if pair[0] not in names] + ours.headers
+        headers = self._allowed.select(exchange.headers, exchange.named)
+        if not ours.barred.isdisjoint(exchange.named):
+            headers = [pair for pair in headers if pair[0] not in ours.barred]
+        if self._user_info is not None:
+            about = self._user_info.headers(exchange.user, exchange.context)
+            headers += about if ours.leaves_user_info else [pair for pair in about if pair[0] not in ours.names]
+        exchange.upstream_headers = headers + ours.headers
 
     def _static(self, upstream: Upstream) -> _Ours | None:
         """What is the same for every caller, kept ready; None where the credential has to be asked for."""
@@ -90,7 +91,9 @@ class AttachCredential:
         taken = {name for name, _ in credential}
         about = [*attribution(upstream, self._settings), *azure_headers(upstream)]
         headers = [*(pair for pair in about if pair[0] not in taken), *credential]
-        return _Ours(upstream, headers, frozenset(name for name, _ in headers))
+        names = frozenset(name for name, _ in headers)
+        of_user = self._user_info.names if self._user_info is not None else frozenset()
+        return _Ours(upstream, headers, names, names | of_user, names.isdisjoint(of_user))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +103,7 @@ class _Ours:
     upstream: Upstream
     headers: RawHeaders
     names: frozenset[bytes]
+    barred: frozenset[bytes]
+    """What clients cannot send: these, and those that say who asks."""
+    leaves_user_info: bool
+    """Whether none of these stands for one of those that say who asks."""

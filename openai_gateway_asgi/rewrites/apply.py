@@ -65,6 +65,6 @@ def _rewrites_of(operation: str) -> tuple[Rewrite, ...]:
 
 
 def _with_model(payload: Payload, upstream_model: str) -> Payload:
-    if not upstream_model or payload.read("model", str) == upstream_model:
+    if not upstream_model or payload.says("model", upstream_model):
         return payload
     return payload.edited({"model": upstream_model})

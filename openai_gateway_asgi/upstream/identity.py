@@ -30,28 +30,30 @@ def attribution(upstream: Upstream, settings: Settings) -> RawHeaders:
 class UserInfo:
     """Who asks, percent-encoded: what a user typed as a name can neither break a header nor begin another."""
 
-    __slots__ = ("_chat_id", "_email", "_id", "_name", "_role", "names")
+    __slots__ = ("_chat_id", "_headers", "_kept", "names")
 
     def __init__(self, settings: Settings) -> None:
-        self._name = settings.user_name_header.lower().encode("ascii")
-        self._id = settings.user_id_header.lower().encode("ascii")
-        self._email = settings.user_email_header.lower().encode("ascii")
-        self._role = settings.user_role_header.lower().encode("ascii")
+        of_user = (
+            settings.user_name_header,
+            settings.user_id_header,
+            settings.user_email_header,
+            settings.user_role_header,
+        )
+        self._headers = tuple(header.lower().encode("ascii") for header in of_user)
         self._chat_id = settings.chat_id_header.lower().encode("ascii")
-        self.names = frozenset((self._name, self._id, self._email, self._role, self._chat_id))
+        self.names = frozenset((*self._headers, self._chat_id))
+        self._kept = lru_cache(maxsize=4096)(self._said)
 
-    def headers(self, user: User, context: Mapping[str, str]) -> RawHeaders:
-        said = [
-            (self._name, _encoded(user.name, " ")),
-            (self._id, _encoded(user.id, _VISIBLE)),
-            (self._email, _encoded(user.email, _VISIBLE)),
-            (self._role, _encoded(user.role, _VISIBLE)),
-        ]
-        if chat_id := context.get(CHAT_ID):
-            said.append((self._chat_id, _encoded(str(chat_id), _VISIBLE)))
-        return [pair for pair in said if pair[1]]
+    def headers(self, user: User, context: Mapping[str, str] | None) -> RawHeaders:
+        """Not to be written to. ``context`` is the host's, None where it has none."""
+        said = self._kept(user.name, user.id, user.email, user.role)
+        chat_id = context.get(CHAT_ID) if context else None
+        return [*said, (self._chat_id, _encoded(str(chat_id)))] if chat_id else said
+
+    def _said(self, name: str, id: str, email: str, role: str) -> RawHeaders:
+        values = (_encoded(name, " "), _encoded(id), _encoded(email), _encoded(role))
+        return [pair for pair in zip(self._headers, values, strict=True) if pair[1]]
 
 
-@lru_cache(maxsize=4096)
-def _encoded(value: str, safe: str) -> bytes:
+def _encoded(value: str, safe: str = _VISIBLE) -> bytes:
     return quote(value.strip(), safe=safe, errors="replace").encode("ascii")

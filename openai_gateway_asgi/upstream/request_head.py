@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import string
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,13 +16,19 @@ import httpx
 
 from .body import Body
 
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN = b"!#$%&'*+-.^_`|~" + (string.digits + string.ascii_letters).encode()  # RFC 9110, 5.6.2
 _NOT_IN_TARGET = re.compile(rb"[\x00-\x20\x7f]")
-_USUAL = 64  # bytes of a name that is worth remembering: clients choose some of them
 _SENDS_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 _GOVERNED = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 Fields = Sequence[tuple[bytes, bytes]]
+
+_as_line = b": ".join
+
+_USUAL = 64  # bytes of a name that is worth remembering: clients choose some of them
+_MOST_KNOWN = 512
+_known_names: set[bytes] = set()
+"""Lower-case names that have been looked at."""
 
 
 class Outgoing(NamedTuple):
@@ -45,24 +52,37 @@ def outgoing(request: httpx.Request, *, origin: bytes = b"", extra: Fields = ())
     if _NOT_IN_TARGET.search(target):
         raise httpx.LocalProtocolError("The request target holds a space or a control character.")
     fields = [*request.headers.raw, *extra]
+    named = _by_name(fields)
     lines = [b"%b %b%b HTTP/1.1" % (_method(request.method), origin, target)]
-    lines += [(_known_start if len(name) <= _USUAL else _start)(name) + value for name, value in fields]
-    found = [(lower, value) for name, value in fields if (lower := name.lower()) in _GOVERNED]
-    governed = dict(found)
-    if len(governed) != len(found):
-        raise httpx.LocalProtocolError("A header that may stand once stands twice.")
-    if b"host" not in governed:
-        lines.insert(1, b"Host: " + request.url.netloc)
-    body, length, framing = _framing(request, governed)
+    if b"host" not in named:
+        lines.append(b"Host: " + request.url.netloc)
+    lines += map(_as_line, fields)
+    body, length, framing = _framing(request, named)
     if framing:
         lines.append(framing)
     return Outgoing(_joined(lines), body, length)
 
 
-def _framing(request: httpx.Request, governed: dict[bytes, bytes]) -> tuple[Sequence[bytes] | None, int | None, bytes]:
+def _by_name(fields: Fields) -> dict[bytes, bytes]:
+    """The fields by their lower-case names, each of which is a token; those that govern the framing stand once."""
+    named = dict(fields)
+    if len(named) == len(fields) and _known_names.issuperset(named):
+        return named
+    names = [name.lower() for name, _ in fields]
+    for name in names:
+        if not name or name.translate(None, _TOKEN):
+            raise httpx.LocalProtocolError("A request header has a name that is not a token.")
+        if len(name) <= _USUAL and len(_known_names) < _MOST_KNOWN:
+            _known_names.add(name)
+    if any(names.count(name) > 1 for name in _GOVERNED):
+        raise httpx.LocalProtocolError("A header that may stand once stands twice.")
+    return dict(zip(names, [value for _, value in fields], strict=True))
+
+
+def _framing(request: httpx.Request, named: dict[bytes, bytes]) -> tuple[Sequence[bytes] | None, int | None, bytes]:
     """The whole body, or the length of a streamed one, and the framing field that is missing."""
-    declared = governed.get(b"content-length")
-    coding = governed.get(b"transfer-encoding")
+    declared = named.get(b"content-length")
+    coding = named.get(b"transfer-encoding")
     if declared is not None and (coding is not None or not declared.isdigit()):
         raise httpx.LocalProtocolError("The framing headers of the request contradict each other.")
     if isinstance(request.stream, httpx.ByteStream | Body):
@@ -87,18 +107,9 @@ def _joined(lines: list[bytes]) -> bytes:
     return head + b"\r\n\r\n"
 
 
-def _start(name: bytes) -> bytes:
-    """How the line of a field starts."""
-    if not _TOKEN.fullmatch(name):
-        raise httpx.LocalProtocolError("A request header has a name that is not a token.")
-    return name + b": "
-
-
-_known_start = functools.lru_cache(maxsize=512)(_start)
-
-
 @functools.lru_cache(maxsize=32)
 def _method(method: str) -> bytes:
-    if not _TOKEN.fullmatch(encoded := method.encode()):
+    encoded = method.encode()
+    if not encoded or encoded.translate(None, _TOKEN):
         raise httpx.LocalProtocolError("The request method is not a token.")
     return encoded
