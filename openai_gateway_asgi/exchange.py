@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -13,6 +12,7 @@ from typing import ClassVar
 from starlette.requests import Request
 
 from .asgi import NamedHeaders, RawHeaders, Scope
+from .clock import Clock
 from .config import GatewayConfig, Upstream
 from .endpoints import Match
 from .models import Candidate, Catalogue, Model, Route
@@ -42,8 +42,8 @@ class Exchange:
 
     request_id: str
     method: str
-    loop: asyncio.AbstractEventLoop
-    """The running one; kept, because asking for it is a system call before Python 3.12."""
+    clock: Clock
+    """The running event loop's; kept, because asking for the loop is a system call before Python 3.12."""
     arrived: float
     """In seconds of ``time.monotonic``, as all times here."""
     headers: RawHeaders

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from .access import Access
 from .admin import Admin
 from .asgi import ASGIApp, Receive, Scope, Send
+from .clock import Clock
 from .config import ConfigStore, GatewayConfig, MemoryStore, Settings, Upstream, upstreams_from_env
 from .config.live import LiveConfig
 from .drain import Drain
@@ -235,7 +236,7 @@ class Gateway:
         scope[KEY] = Exchange(
             request_id=f"{self._id}{next(self._count):010x}",
             method=scope["method"],
-            loop=asyncio.get_running_loop(),
+            clock=Clock.of(asyncio.get_running_loop()),
             arrived=monotonic(),
             headers=headers,
             named=named_headers(headers),

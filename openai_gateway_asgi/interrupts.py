@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 from time import monotonic
 from types import TracebackType
 from typing import Self
 
 from .asgi import Message, Receive
+from .clock import GRACE, Clock
 from .errors import ClientDisconnected
-
-WATCH_AFTER = 0.05
-"""Seconds into a call from which on its client's leaving is listened for."""
 
 LOOK_AGAIN = 30.0
 """Seconds after which a deadline's timer looks again at the latest: within them moving it costs nothing."""
+
+_NEVER = float("inf")
 
 
 class ClientWatch:
@@ -29,34 +30,27 @@ class ClientWatch:
     ``receive`` is what inner layers may call instead: it tells the disconnect, and nothing else.
     """
 
-    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, *, over: Callable[[], bool]) -> None:
+    def __init__(self, receive: Receive, clock: Clock, *, over: Callable[[], bool]) -> None:
         """``over`` tells whether the answer is complete: a client that leaves then has missed nothing."""
-        self._loop = loop
+        self._clock = clock
         self._receive = receive
         self._over = over
         self._interrupted = False
         self._watcher: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task(self._loop)
+        task = asyncio.current_task(self._clock.loop)
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        # A call that is over sooner needs no watcher, which costs as much as a tenth of a small call.
-        self._start: asyncio.TimerHandle | None = self._loop.call_later(WATCH_AFTER, self._listen)
+        # A call that is over soon needs no watcher, which costs as much as a tenth of a small call.
+        self._context = copy_context()
+        self._clock.enter(self)
         return self
 
-    def _listen(self) -> asyncio.Task[None]:
-        if self._watcher is None:
-            self._cancel_start()
-            self._watcher = self._loop.create_task(self._watch())
-        return self._watcher
-
-    def _cancel_start(self) -> None:
-        """And lets go of it: a timer holds a copy of the context, for as long as a stream may last."""
-        if self._start is not None:
-            self._start.cancel()
-            self._start = None
+    def stayed(self) -> None:
+        self._clock.leave(self)
+        self._watcher = self._clock.loop.create_task(self._watch(), context=self._context)
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -66,13 +60,16 @@ class ClientWatch:
             self._task.cancel()
 
     async def receive(self) -> Message:
-        await asyncio.wait({self._listen()})
+        if self._watcher is None:
+            self.stayed()
+        assert self._watcher is not None
+        await asyncio.wait({self._watcher})
         return {"type": "http.disconnect"}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._cancel_start()
+        self._clock.leave(self)
         if self._watcher is not None:
             self._watcher.cancel()
         if self._interrupted and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
@@ -90,24 +87,24 @@ class Deadline:
         "_armed",
         "_at",
         "_cancelling",
+        "_clock",
         "_expired",
         "_failure",
         "_handle",
         "_last",
-        "_loop",
         "_task",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self._loop = loop or asyncio.get_running_loop()
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock.of(asyncio.get_running_loop())
         self._handle: asyncio.TimerHandle | None = None
-        self._armed = float("inf")
-        self._at = float("inf")
+        self._armed = _NEVER
+        self._at = _NEVER
         self._last: tuple[float, Callable[[], Exception]] | None = None
         self._expired = False
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task(self._loop)
+        task = asyncio.current_task(self._clock.loop)
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
@@ -120,9 +117,7 @@ class Deadline:
         self._at = at
         self._failure = failure
         if at < self._armed:
-            if self._handle is not None:
-                self._handle.cancel()
-            self._arm()
+            self._wait()
 
     def end_by(self, at: float, failure: Callable[[], Exception]) -> None:
         """However it is moved, the deadline is never later than ``at``."""
@@ -130,9 +125,23 @@ class Deadline:
         if at < self._at:
             self.move(at, failure)
 
+    def _wait(self) -> None:
+        """A block that is over soon needs no timer."""
+        now = monotonic()
+        if self._armed == _NEVER and self._at - now > GRACE:
+            self._armed = now + GRACE
+            self._clock.enter(self)
+        else:
+            self._arm()
+
+    def stayed(self) -> None:
+        self._arm()
+
     def _arm(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
         self._armed = min(self._at, monotonic() + LOOK_AGAIN)
-        self._handle = self._loop.call_at(self._armed, self._fire)
+        self._handle = self._clock.loop.call_at(self._armed, self._fire)
 
     def _fire(self) -> None:
         if self._at > monotonic():
@@ -146,5 +155,7 @@ class Deadline:
     ) -> None:
         if self._handle is not None:
             self._handle.cancel()
+        if self._armed != _NEVER:
+            self._clock.leave(self)
         if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise self._failure() from error

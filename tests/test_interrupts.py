@@ -7,6 +7,7 @@ from time import monotonic
 import pytest
 
 from openai_gateway_asgi.asgi import Message, Receive
+from openai_gateway_asgi.clock import Clock
 from openai_gateway_asgi.errors import ClientDisconnected
 from openai_gateway_asgi.interrupts import ClientWatch, Deadline
 
@@ -43,7 +44,7 @@ async def fails() -> None:
 
 
 def watch(receive: Receive, over: Callable[[], bool] = lambda: False) -> ClientWatch:
-    return ClientWatch(receive, asyncio.get_running_loop(), over=over)
+    return ClientWatch(receive, Clock.of(asyncio.get_running_loop()), over=over)
 
 
 async def watched(receive: Receive, block: Callable[[], Awaitable[object]] = forever) -> None:

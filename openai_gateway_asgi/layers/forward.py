@@ -30,9 +30,9 @@ class Forward:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         timeouts = exchange.upstream.timeouts or self._settings.timeouts
-        pool = self._connections.lease(exchange.upstream, exchange.loop)
+        pool = self._connections.lease(exchange.upstream, exchange.clock.loop)
         try:
-            with Deadline(exchange.loop) as deadline:
+            with Deadline(exchange.clock) as deadline:
                 relay = Relay(exchange, send, deadline, self._settings, timeouts)
                 response = await self._ask(pool, exchange, relay, timeouts)
                 assert isinstance(response.stream, httpx.AsyncByteStream)

@@ -28,7 +28,7 @@ class ListModels:
         return self._serve(exchange, kind, receive, send)
 
     async def _serve(self, exchange: Exchange, kind: Kind, receive: Receive, send: Send) -> None:
-        with ClientWatch(receive, exchange.loop, over=lambda: exchange.finished):
+        with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished):
             body = await (self._all(exchange) if kind is Kind.MODELS else self._one(exchange))
         await respond(send, 200, b"" if exchange.method == "HEAD" else body)
 

@@ -25,7 +25,7 @@ class RefuseDisabled:
             raise GatewayDisabled("OpenAI API is disabled.")
         if self._drain.active:
             raise GatewayDraining("The gateway is about to restart; try again.")
-        deadline = Deadline(exchange.loop)
+        deadline = Deadline(exchange.clock)
         self._drain.enter(deadline)
         try:
             with deadline:

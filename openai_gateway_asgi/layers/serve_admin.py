@@ -37,7 +37,7 @@ class ServeAdmin:
         if endpoint.bodies:
             require_json(exchange.named)
             body = b"".join(await read_body(receive, self._limit, self._idle))
-        with ClientWatch(receive, exchange.loop, over=lambda: exchange.finished):
+        with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished):
             headers, answer = await self._answer(exchange, body)
         await respond(
             send, 200, b"" if exchange.method == "HEAD" else answer, [*headers, (b"cache-control", b"no-store")]

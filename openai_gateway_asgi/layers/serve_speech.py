@@ -82,7 +82,7 @@ class ServeSpeech:
 
     async def _follow(self, answer: SharedAnswer, exchange: Exchange, send: Send) -> None:
         """A caller that takes no bytes is given up: the others would wait for it in the end."""
-        with Deadline(exchange.loop) as deadline:
+        with Deadline(exchange.clock) as deadline:
 
             async def in_time(message: Message) -> None:
                 deadline.move(monotonic() + self._send_timeout, client_stalled)

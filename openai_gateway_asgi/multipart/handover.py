@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from ..clock import Clock
 from ..errors import ClientDisconnected
 from ..interrupts import Deadline
 from .intake import Intake
@@ -94,7 +95,7 @@ class Handover:
 
     async def _read_on(self) -> None:
         try:
-            with Deadline(self._loop) as deadline:
+            with Deadline(Clock.of(self._loop)) as deadline:
                 while not self._over and self._still_at() <= self._loop.time():
                     if chunk := await self._read(deadline):
                         await self._spool.write(chunk)

@@ -405,7 +405,7 @@ async def test_case_122_after_two_hundred_aborted_requests_nothing_is_left() -> 
 
 
 async def test_a_client_that_takes_no_bytes_is_given_up() -> None:
-    async with world(settings=Settings(send_timeout=0.05)) as w:
+    async with world(settings=Settings(send_timeout=0.1)) as w:
         w.upstream.answer(CHAT, stream_answer([FIRST] * 5 + [DONE]))
         async with w.conversation(CHAT, chat(stream=True), read_ahead=False) as talk:
             await talk.receive_start()
