@@ -29,16 +29,29 @@ STATUSES = {
 """By ``code`` or ``type``, as OpenAI and those who imitate it name them. Any other is the upstream's own fault."""
 
 
-def error_in_events(events: bytes) -> UpstreamError | None:
-    """What the first event with data says, if it is an error: ``{"error": ...}``, or the flat form of Responses."""
+def refuse_error_in_events(events: bytes) -> None:
+    """Raises what the first event with data says, if it is an error: ``{"error": ...}``, or the flat form of Responses.
+
+    An ``UpstreamError``, with the status that it would have had.
+    """
     data = first_data(events)
-    return error_in_json(data) if b'"error"' in data else None
+    if b'"error"' in data:
+        refuse_error_in_json(data)
 
 
-def error_in_json(body: bytes) -> UpstreamError | None:
+def refuse_error_in_json(body: bytes) -> None:
+    """The same for an answer that is no stream."""
     data = _decoded(body)
-    if not says_error(data):
-        return None
+    if says_error(data):
+        raise _error_of(data)
+
+
+def says_error(data: Any) -> bool:
+    """Whether a decoded event or answer is, or carries, an error."""
+    return isinstance(data, dict) and bool(data.get("error") or data.get("type") == "error")
+
+
+def _error_of(data: dict[str, Any]) -> UpstreamError:
     error: Any = data.get("error") or data
     error = error if isinstance(error, dict) else {"message": str(error)}
     status = _status(error)
@@ -46,11 +59,6 @@ def error_in_json(body: bytes) -> UpstreamError | None:
         return UpstreamCredentialError("The upstream refused the gateway's credential.")
     shaped = {key: error.get(key) for key in ("message", "type", "param", "code")} | error
     return UpstreamRefused(status, (), msgspec.json.encode({"error": shaped}), content_type=JSON)
-
-
-def says_error(data: Any) -> bool:
-    """Whether a decoded event or answer is, or carries, an error."""
-    return isinstance(data, dict) and bool(data.get("error") or data.get("type") == "error")
 
 
 def _status(error: dict[str, Any]) -> int:

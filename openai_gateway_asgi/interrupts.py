@@ -72,6 +72,8 @@ class ClientWatch:
         self._clock.leave(self)
         if self._watcher is not None:
             self._watcher.cancel()
+            # Its cancellation holds its frame, and so this watch: a cycle, which would keep the body for long.
+            self._watcher = None
         if self._interrupted and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise ClientDisconnected from error
 

@@ -24,7 +24,7 @@ from .errors import (
 )
 from .exchange import Exchange
 from .headers import EVENT_STREAM, media_type, named_headers, response_headers
-from .in_band import error_in_events, error_in_json
+from .in_band import refuse_error_in_events, refuse_error_in_json
 from .interrupts import Deadline
 from .refusal import refusal
 from .sse import EventSplitter, last_events, only_comments
@@ -127,7 +127,7 @@ class Relay:
         if exchange.model and status == 200 and chunk is None and exchange.method != "HEAD":
             raise UpstreamUnavailable("The upstream's answer was empty.")
         if exchange.model and chunk is not None and MAY_BE_ERROR.match(chunk):
-            _raise_error_in(chunk)
+            refuse_error_in_json(chunk)
         self._begun = True
         if exchange.model:  # what is stored may be long, and is watched for silence only
             self._over_at = min(self._over_at, self._answer_by)
@@ -222,8 +222,7 @@ class Relay:
                 raise UpstreamUnavailable("The upstream ended its answer before the first event.")
             held += splitter.feed(chunk)
             if held and (not only_comments(held) or not splitter.at_boundary):
-                if (error := error_in_events(held)) is not None:
-                    raise error
+                refuse_error_in_events(held)
                 return held
             if len(held) > self.settings.hold_limit:
                 return held
@@ -261,11 +260,6 @@ class Relay:
             self.deadline.move(self._silent_at, gone_silent if self._begun else too_late)
         else:
             self.deadline.move(self._over_at, too_late)
-
-
-def _raise_error_in(body: bytes) -> None:
-    if (error := error_in_json(body)) is not None:
-        raise error
 
 
 def _location(named: NamedHeaders, exchange: Exchange) -> RawHeaders:

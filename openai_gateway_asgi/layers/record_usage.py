@@ -49,6 +49,7 @@ class RecordUsage:
             raise
         finally:
             record = _record_of(exchange, failure)
+            failure = None  # it knows this frame: a cycle, which would keep the body until the next collection
             if is_logged():
                 log_call(record)
             if (hook := self._hook) is not None:

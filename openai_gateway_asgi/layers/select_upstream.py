@@ -45,28 +45,29 @@ class SelectUpstream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         run = _Run(Exchange.of(scope), self._settings)
-        for candidate, wait, patience in run.attempts():
-            if wait:
-                await asyncio.sleep(wait)
-            began = monotonic()
-            error = await self._attempt(candidate, patience, scope, receive, send)
-            if error is None:
-                return
-            run.note(error, began)
-        assert run.error is not None
-        raise run.error
+        try:
+            for candidate, wait, patience in run.attempts():
+                if wait:
+                    await asyncio.sleep(wait)
+                if await self._attempt(run, candidate, patience, scope, receive, send):
+                    return
+            assert run.error is not None
+            raise run.error
+        finally:
+            run.error = None  # it knows these frames: a cycle, which would keep the body until the next collection
 
     async def _attempt(
-        self, candidate: Candidate, patience: float, scope: Scope, receive: Receive, send: Send
-    ) -> GatewayError | None:
-        """One attempt; gives back what failed before commit. For a place ``patience`` seconds are waited."""
-        exchange = Exchange.of(scope)
+        self, run: _Run, candidate: Candidate, patience: float, scope: Scope, receive: Receive, send: Send
+    ) -> bool:
+        """One attempt; whether it was answered. For a place ``patience`` seconds are waited."""
+        exchange, began = run.exchange, monotonic()
         exchange.upstream, exchange.upstream_model = candidate.upstream, candidate.model_id
         place = (candidate.upstream.name, candidate.model_id)
         breaker = self._breakers.find(*place)
         if breaker is not None:
-            if not breaker.enter(exchange, now := monotonic()):
-                return _resting(breaker.open_until - now)
+            if not breaker.enter(exchange, began):
+                run.note(_resting(breaker.open_until - began), began)
+                return False
             if breaker.probe is exchange:
                 send = self._healing(place, exchange, send)
         try:
@@ -81,7 +82,8 @@ class SelectUpstream:
             self._judge(place, exchange, error)
             if exchange.committed:
                 raise
-            return error
+            run.note(error, began)
+            return False
         except BaseException:
             self._breakers.note_nothing(*place, exchange)
             raise
@@ -89,7 +91,7 @@ class SelectUpstream:
             self._breakers.note_nothing(*place, exchange)
         else:
             self._breakers.note_success(*place, exchange)
-        return None
+        return True
 
     def _healing(self, place: tuple[str, str], exchange: Exchange, send: Send) -> Send:
         """A probe has succeeded as soon as something comes of it: its stream may go on for minutes."""

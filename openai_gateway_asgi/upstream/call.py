@@ -25,7 +25,7 @@ _LINE_LIMIT: Final = 64 * 1024  # bytes of one response header line; at most 128
 _READ_BUFFER: Final = 64 * 1024  # bytes held for a slow reader before the socket is left unread, and as many again
 _COALESCE: Final = 64 * 1024  # bytes of a body worth copying, so that head and body leave in one packet
 
-_ENGINE_ERRORS = (ClientError, HttpProcessingError, OSError)
+ENGINE_ERRORS = (ClientError, HttpProcessingError, OSError)
 
 
 class Call(httpx.AsyncByteStream):
@@ -121,23 +121,20 @@ class Call(httpx.AsyncByteStream):
         assert content is not None
         try:
             piece = await content.readany()
-        except _ENGINE_ERRORS as error:
+        except ENGINE_ERRORS as error:
             if content._buffer:
                 return content._read_nowait(-1)  # what came before the break goes out before it is told
             self.end()
-            self.raise_for(error)
+            raise self.failure(error) from error
         if not piece:
             self.end()
             raise StopAsyncIteration
         return piece
 
-    def raise_for(self, error: BaseException) -> NoReturn:
-        """Raise what the caller is to see of ``error``, or what its own request stream raised and so caused it."""
-        if self._upload_error is not None and isinstance(error, Exception):
-            raise self._upload_error
-        if isinstance(error, _ENGINE_ERRORS):
-            raise _translated(error) from error
-        raise error
+    def failure(self, error: Exception) -> Exception:
+        """What the caller is to see of the engine's error, or what its own request stream raised and so caused it."""
+        own, self._upload_error = self._upload_error, None
+        return own or _translated(error)
 
     async def aclose(self) -> None:
         self.end()

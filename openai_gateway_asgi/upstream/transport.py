@@ -39,7 +39,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
-from .call import Call, Protocol
+from .call import ENGINE_ERRORS, Call, Protocol
 from .lookups import resolver
 from .request_head import Outgoing, outgoing
 
@@ -72,9 +72,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         call = Call(connection)
         try:
             message = await call.perform(request, prepared)
-        except BaseException as error:
+        except ENGINE_ERRORS as error:
             call.end()
-            call.raise_for(error)
+            raise call.failure(error) from error
+        except BaseException:
+            call.end()
+            raise
         return httpx.Response(message.code, headers=message.raw_headers, stream=call)
 
     def _prepare(self, request: httpx.Request) -> Outgoing:
