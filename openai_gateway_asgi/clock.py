@@ -10,6 +10,8 @@ import asyncio
 from contextvars import Context
 from typing import Protocol
 
+from .turns import Turns
+
 TICK = 0.04
 """Seconds."""
 
@@ -27,6 +29,7 @@ class Clock:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.turns = Turns(loop)
         self._new: set[Newcomer] = set()
         self._old: set[Newcomer] = set()
         self._ticking = False

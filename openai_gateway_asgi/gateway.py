@@ -58,6 +58,7 @@ from .layers.select_upstream import SelectUpstream
 from .layers.serve_admin import ServeAdmin
 from .layers.serve_speech import ServeSpeech
 from .layers.take_config import TakeConfig
+from .layers.take_turns import TakeTurns
 from .lifespan import answer_lifespan, refuse_websocket
 from .loops import LoopGuard
 from .speech.cache import SpeechCache
@@ -135,6 +136,7 @@ class Gateway:
             Middleware(RenderErrors, show_routing=settings.show_routing, send_timeout=settings.send_timeout),
             Middleware(RefuseLoops, loops=loops),
             Middleware(TakeConfig, live=self._live),
+            TakeTurns,
             Middleware(MatchEndpoint, passthrough=settings.passthrough),
             Middleware(RefuseCrossSite, trusted_origins=settings.trusted_origins),
             Middleware(

@@ -259,6 +259,8 @@ async def test_case_037_many_callers_cost_one_call_per_upstream(make_world: Make
     callers = [asyncio.create_task(world.ids()) for _ in range(60)]
     callers += [asyncio.create_task(world.chat("m")) for _ in range(40)]  # type: ignore[arg-type]
     await world.up.until_requests(2)
+    for _ in callers:
+        await asyncio.sleep(0)  # a burst begins in turns, and all of it is to be there
     go_on.set()
     await asyncio.gather(*callers)
     assert [len(world.up.host(host).calls("/models")) for host in ("a", "b")] == [1, 1]
