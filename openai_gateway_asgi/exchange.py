@@ -6,6 +6,7 @@ import copy
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from operator import itemgetter
 from typing import ClassVar
 
@@ -99,7 +100,7 @@ class Exchange:
     sse: bool = False
     at_boundary: bool = True
     """Whether what was sent of an event stream ends with a whole event."""
-    tail: deque[bytes] = field(default_factory=lambda: deque(maxlen=TAIL))
+    tail: deque[bytes] = field(default_factory=partial(deque, maxlen=TAIL))
     """The last pieces of the answer, where its usage and its proper end stand."""
     failed_in_band: bool = False
     """Whether the answer ended with an error event of the upstream's own."""

@@ -111,6 +111,11 @@ class Upstream(_Remembering):
         """Whether the address is of Azure's v1 API, which needs no api-version and no deployments in paths."""
         return re.search(r"/openai/v1(/|$)", urlsplit(self.base_url).path) is not None
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether it asks for no rewrites of its own: no Azure, and nothing to be dropped or flattened."""
+        return not (self.is_azure or self.drop_fields or self.drop_nulls or self.flatten_tool_content)
+
     @property
     def effective_api_version(self) -> str:
         return self.api_version or DEFAULT_API_VERSION

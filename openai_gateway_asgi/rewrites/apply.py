@@ -27,20 +27,22 @@ ALL = None
 class Rule(NamedTuple):
     operations: frozenset[str] | None
     rewrite: Rewrite
+    configured: bool = False
+    """Whether it changes nothing for a ``plain`` upstream."""
 
 
 # The drops come last: they name fields as the upstream would get them.
 RULES = (
     Rule(CHAT, first_role),
-    Rule(CHAT, flat_tool_content),
+    Rule(CHAT, flat_tool_content, configured=True),
     Rule(CHAT, token_limit),
-    Rule(CHAT, azure_temperature),
+    Rule(CHAT, azure_temperature, configured=True),
     Rule(COMPLETIONS, logit_bias),
     Rule(STREAMS, stream_options),
-    Rule(COMPLETIONS, azure_stream_options),
-    Rule(DEPLOYMENT_OPERATIONS, azure_model),
-    Rule(ALL, drop_fields),
-    Rule(ALL, drop_nulls),
+    Rule(COMPLETIONS, azure_stream_options, configured=True),
+    Rule(DEPLOYMENT_OPERATIONS, azure_model, configured=True),
+    Rule(ALL, drop_fields, configured=True),
+    Rule(ALL, drop_nulls, configured=True),
 )
 
 
@@ -54,14 +56,15 @@ def adapt(payload: Payload, upstream: Upstream, operation: str, upstream_model: 
     adapted = _with_model(payload, upstream_model)
     if upstream.rewrites == "off":
         return adapted
-    for rewrite in _rewrites_of(operation):
+    for rewrite in _rewrites_of(operation, upstream.is_plain):
         adapted = rewrite(adapted, upstream, upstream_model)
     return adapted
 
 
 @functools.lru_cache(maxsize=256)
-def _rewrites_of(operation: str) -> tuple[Rewrite, ...]:
-    return tuple(rule.rewrite for rule in RULES if rule.operations is None or operation in rule.operations)
+def _rewrites_of(operation: str, plain: bool) -> tuple[Rewrite, ...]:
+    fitting = [rule for rule in RULES if rule.operations is None or operation in rule.operations]
+    return tuple(rule.rewrite for rule in fitting if not (plain and rule.configured))
 
 
 def _with_model(payload: Payload, upstream_model: str) -> Payload:

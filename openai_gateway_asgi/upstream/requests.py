@@ -12,30 +12,8 @@ from ..errors import UpstreamError
 from .body import NO_BODY
 from .connections import Pool
 from .inflate import inflater
+from .lazy_headers import LazyHeaders
 from .reads import too_late, upstream_failure
-
-
-class _Headers(httpx.Headers):
-    """Headers that are known to be canonical, as pairs: httpx's own form of them is made for whoever asks for it."""
-
-    def __init__(self, raw: RawHeaders) -> None:
-        self._pairs: RawHeaders | None = raw
-        self._encoding = None
-
-    @property
-    def raw(self) -> RawHeaders:
-        return super().raw if self._pairs is None else self._pairs
-
-    @property
-    def _list(self) -> list[tuple[bytes, bytes, bytes]]:
-        if self._pairs is not None:
-            self._made = [(name, name, value) for name, value in self._pairs]
-            self._pairs = None
-        return self._made
-
-    @_list.setter
-    def _list(self, made: list[tuple[bytes, bytes, bytes]]) -> None:
-        self._pairs, self._made = None, made
 
 
 class PreparedRequest(httpx.Request):
@@ -46,7 +24,7 @@ class PreparedRequest(httpx.Request):
     ) -> None:
         self.method = method
         self.url = url
-        self.headers = _Headers(headers)
+        self.headers = LazyHeaders(headers)
         self.stream = stream
         self.extensions = {"timeout": {"connect": connect, "read": None, "write": None, "pool": None}}
 

@@ -40,6 +40,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from .call import ENGINE_ERRORS, Call, Protocol
+from .lazy_headers import LazyHeaders
 from .lookups import resolver
 from .request_head import Outgoing, outgoing
 
@@ -78,7 +79,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         except BaseException:
             call.end()
             raise
-        return httpx.Response(message.code, headers=message.raw_headers, stream=call)
+        response = httpx.Response(message.code, stream=call)
+        response.headers = LazyHeaders(list(message.raw_headers))
+        return response
 
     def _prepare(self, request: httpx.Request) -> Outgoing:
         scheme = request.url.scheme

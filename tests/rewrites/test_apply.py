@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from openai_gateway_asgi.config.upstream import Upstream
 from openai_gateway_asgi.errors import InvalidRequest
 from openai_gateway_asgi.payload import Payload
-from openai_gateway_asgi.rewrites.apply import adapt
+from openai_gateway_asgi.rewrites.apply import RULES, adapt
 
 from .upstreams import AZURE, AZURE_OLD, AZURE_V1, OPENAI, PLAIN
 
@@ -18,6 +20,7 @@ CHAT, RESPONSES, EMBEDDINGS = "createChatCompletion", "createResponse", "createE
 OFF = Upstream("http://a/v1", rewrites="off", drop_fields=("metadata",), drop_nulls=True, flatten_tool_content=True)
 AZURE_OFF = Upstream("https://r.openai.azure.com", provider="azure", rewrites="off")
 M = b'"messages":[{"role":"system","content":"S"},{"role":"user","content":"hi"}]'
+OWN_RULES: dict[str, Any] = {"drop_fields": ("user",), "drop_nulls": True, "flatten_tool_content": True}
 D = M.replace(b"system", b"developer")
 
 
@@ -216,3 +219,14 @@ def test_fields_that_no_rule_names_keep_every_byte_and_their_order(
     )
     kept = [(name, bytes(value).decode()) for name, value in arrived.items() if name in others]
     assert kept == list(others.items())
+
+
+@pytest.mark.parametrize("operation", [CHAT, "createCompletion", RESPONSES, EMBEDDINGS])
+def test_what_only_some_upstreams_ask_for_changes_nothing_for_a_plain_one(operation: str) -> None:
+    fields = b'"temperature":0.2,"stream":true,"stream_options":{},"user":null,"logit_bias":{"1":2}'
+    payload = Payload.parse(b'{"model":"gpt-4o",%b,%b}' % (M, fields))
+    configured = [rule.rewrite for rule in RULES if rule.configured]
+    assert PLAIN.is_plain
+    assert [rewrite(payload, PLAIN, "gpt-4o") is payload for rewrite in configured] == [True] * len(configured)
+    assert not any(each.is_plain for each in (AZURE, AZURE_OLD, AZURE_V1))
+    assert not any(replace(PLAIN, **{name: value}).is_plain for name, value in OWN_RULES.items())
