@@ -23,6 +23,15 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
+def _forget() -> None:
+    """Of the thread that forked, the only one in the new process: the number of its process has changed."""
+    _kept.template = None
+
+
+if hasattr(os, "register_at_fork"):  # nowhere else can a process fork
+    os.register_at_fork(after_in_child=_forget)
+
+
 def is_logged() -> bool:
     return logger.isEnabledFor(logging.INFO)
 
@@ -46,7 +55,7 @@ def _line(text: str, record: UsageRecord) -> logging.LogRecord:
     if logging.getLogRecordFactory() is not logging.LogRecord:
         return logger.makeRecord(logger.name, logging.INFO, __file__, 0, text, (), None, "log_call", {"call": record})
     template = _kept.template
-    if template is None or template["process"] != os.getpid():  # which a fork changes
+    if template is None:
         template = _kept.template = _template()
     now = time.time()
     line = logging.LogRecord.__new__(logging.LogRecord)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -272,3 +275,35 @@ def test_a_line_names_the_thread_that_served_even_where_an_earlier_one_had_its_n
         thread.start()
         thread.join()
     assert [line.threadName for line in caplog.records if line.levelno == logging.INFO] == names
+
+
+FORKS = """
+import asyncio, logging, os, sys
+from tests.cases.gateways import world
+
+class Numbers(logging.Handler):
+    def emit(self, line):
+        os.write(1, f"{line.process == os.getpid()} ".encode())
+
+logger = logging.getLogger("openai_gateway_asgi")
+logger.setLevel(logging.INFO)
+logger.addHandler(Numbers())
+
+async def call():
+    async with world() as w:
+        await w.chat()
+
+asyncio.run(call())
+child = os.fork()
+asyncio.run(call())
+if child:
+    os.waitpid(child, 0)
+else:
+    os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_line_of_a_forked_process_names_that_process() -> None:
+    told = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.split() == ["True"] * 3
