@@ -61,7 +61,7 @@ class Exchange:
     match: Match = field(init=False)  # MatchEndpoint
     user: User = field(init=False)  # Authenticate
     caller: Caller = field(init=False)  # Authenticate
-    payload: Payload = field(init=False)  # ReadPayload: empty where the body is no JSON, or there is none
+    payload: Payload = field(init=False)  # ReadPayload: empty where there is no JSON, and once a stream has begun
     model: str = field(init=False)  # ReadPayload: the id the client asked for, empty where it names none
     others: tuple[str, ...] = field(init=False)  # ReadPayload: more models that the body names
     references: tuple[Reference, ...] = field(init=False)  # ReadPayload: stored objects that the body names

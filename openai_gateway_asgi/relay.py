@@ -26,6 +26,7 @@ from .exchange import Exchange
 from .headers import EVENT_STREAM, media_type, named_headers, response_headers
 from .in_band import refuse_error_in_events, refuse_error_in_json
 from .interrupts import Deadline
+from .payload import NOTHING
 from .refusal import refusal
 from .sse import EventSplitter, last_events, only_comments
 from .upstream.body import NO_BODY
@@ -152,7 +153,8 @@ class Relay:
         splitter = EventSplitter(self.settings.hold_limit)
         first = await self._first_event(reads, splitter)
         self.exchange.sse = True
-        self.exchange.upstream_body = NO_BODY  # nobody else will be asked, and a stream may be long
+        # Nobody else will be asked. A stream may be long, and the body large.
+        self.exchange.upstream_body, self.exchange.payload = NO_BODY, NOTHING
         start = [pair for pair in start if pair[0] not in (b"cache-control", b"content-encoding")]
         await self.send({"type": "http.response.start", "status": status, "headers": start + STREAM_HEADERS})
         await self._send_events(first, splitter)

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from openai_gateway_asgi.asgi import Message
+from openai_gateway_asgi.asgi import ASGIApp, Message, Receive, Scope, Send
 from openai_gateway_asgi.clock import GRACE
 from openai_gateway_asgi.errors import ResponseAborted
 from openai_gateway_asgi.exchange import Exchange
-from openai_gateway_asgi.payload import Payload
+from openai_gateway_asgi.payload import NOTHING, Payload
+from openai_gateway_asgi.upstream.body import NO_BODY
 from tests.reliability.gateways import ANN, CHAT, at, chat, make_gateway
 from tests.reliability.test_faults import FAULTS, HASTY, OK, WHOLE, packets
 from tests.support.asgi import make_scope
@@ -95,6 +96,31 @@ async def test_a_call_that_succeeds_leaves_nothing(stream: bool) -> None:
 
 async def test_a_stream_that_lasts_leaves_nothing() -> None:
     assert not await left_by_a_call([lasting], stream=True)
+
+
+async def test_an_open_stream_does_not_hold_what_was_asked() -> None:
+    """A thousand streams that were asked with a picture each would hold a gigabyte."""
+    seen: list[Exchange] = []
+
+    def looking(app: ASGIApp) -> ASGIApp:
+        async def look(scope: Scope, receive: Receive, send: Send) -> None:
+            exchange = Exchange.of(scope)
+            assert "messages" in exchange.payload
+            seen.append(exchange)
+            await app(scope, receive, send)
+
+        return look
+
+    async with ScriptedUpstream(endless) as upstream:
+        gateway = make_gateway([at(upstream)], layers=[looking])
+        call = CallByHand(stream=True)
+        making = asyncio.create_task(call.make(gateway))
+        await call.answered.wait()
+        assert seen[0].payload is NOTHING
+        assert seen[0].upstream_body is NO_BODY
+        call.left.set()
+        await making
+        await gateway.aclose()
 
 
 async def test_a_client_that_leaves_leaves_nothing_behind() -> None:
