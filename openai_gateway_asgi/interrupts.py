@@ -114,8 +114,6 @@ class Deadline:
 
     def move(self, at: float, failure: Callable[[], Exception]) -> None:
         """``at`` is in seconds of ``time.monotonic``; ``failure`` makes what is raised when it comes."""
-        if self._last is not None and self._last[0] < at:
-            at, failure = self._last
         self._at = at
         self._failure = failure
         if at < self._armed:
@@ -124,13 +122,17 @@ class Deadline:
     def end_by(self, at: float, failure: Callable[[], Exception]) -> None:
         """However it is moved, the deadline is never later than ``at``."""
         self._last = (at, failure)
-        if at < self._at:
-            self.move(at, failure)
+        if at < self._armed:
+            self._wait()
+
+    @property
+    def _due(self) -> float:
+        return self._at if self._last is None else min(self._at, self._last[0])
 
     def _wait(self) -> None:
         """A block that is over soon needs no timer."""
         now = monotonic()
-        if self._armed == _NEVER and self._at - now > GRACE:
+        if self._armed == _NEVER and self._due - now > GRACE:
             self._armed = now + GRACE
             self._clock.enter(self)
         else:
@@ -142,15 +144,17 @@ class Deadline:
     def _arm(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._armed = min(self._at, monotonic() + LOOK_AGAIN)
+        self._armed = min(self._due, monotonic() + LOOK_AGAIN)
         self._handle = self._clock.loop.call_at(self._armed, self._fire)
 
     def _fire(self) -> None:
-        if self._at > monotonic():
+        if self._due > monotonic():
             self._arm()
-        else:
-            self._expired = True
-            self._task.cancel()
+            return
+        if self._last is not None and self._last[0] <= self._at:
+            self._failure = self._last[1]
+        self._expired = True
+        self._task.cancel()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -166,7 +166,7 @@ class Relay:
 
     async def _pass_on(self, reads: Reads, splitter: EventSplitter) -> None:
         """What each read gave, in one piece. This is where streams spend their time."""
-        pull, feed, send = reads.pull, splitter.feed, self.send
+        pull, feed, send = reads.pulling(), splitter.feed, self.send
         while True:
             try:
                 chunk = await pull()
@@ -240,8 +240,12 @@ class Relay:
     def _note_events(self, events: bytes, splitter: EventSplitter) -> None:
         exchange = self.exchange
         comments = only_comments(events)
-        if not (comments and exchange.at_boundary and splitter.at_boundary):  # they may go on long after the last event
-            exchange.keep(events, part=not exchange.at_boundary)
+        if exchange.at_boundary and splitter.at_boundary:  # as nearly always
+            if not comments:  # which may go on long after the last event
+                exchange.tail.append(events)
+                self._begun = True
+            return
+        exchange.keep(events, part=not exchange.at_boundary)
         exchange.at_boundary = splitter.at_boundary
         self._begun = self._begun or not comments
 
@@ -254,7 +258,10 @@ class Relay:
     def _await_more(self) -> None:
         """Comments are no events: until the first one its own clock goes on."""
         if self._begun:
-            self._silent_at = monotonic() + self.timeouts.idle
+            self._silent_at = silent_at = monotonic() + self.timeouts.idle
+            if silent_at < self._over_at:
+                self.deadline.move(silent_at, gone_silent)
+                return
         self._watch_silence()
 
     def _watch_silence(self) -> None:

@@ -34,6 +34,8 @@ class Turns:
     async def wait(self) -> None:
         place = self._loop.create_future()
         self._line.append(place)
+        if not self._begun:
+            self._loop.call_soon(self._next)
         await place
 
     def _next(self) -> None:

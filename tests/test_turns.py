@@ -78,3 +78,8 @@ async def test_whoever_gives_up_leaves_the_line_and_keeps_nobody_waiting() -> No
         calls[number].cancel()
     await asyncio.gather(*calls, return_exceptions=True)
     assert log == [number for number in range(4 * MOST) if number not in gone]
+
+
+async def test_whoever_waits_when_nobody_begins_is_served_as_well() -> None:
+    turns = Turns(asyncio.get_running_loop())
+    await asyncio.wait_for(asyncio.gather(*(turns.wait() for _ in range(2 * MOST))), 1)

@@ -41,6 +41,10 @@ class Reads:
         pending, self._pending = self._pending, None
         return pending
 
+    def pulling(self) -> Callable[[], Awaitable[bytes]]:
+        """``pull`` for one who does nothing else from now on."""
+        return self.pull if self._pending is not None or self._inflate is not None else self._stream.__anext__
+
     async def next(self) -> bytes | None:
         """The next read, None at the end."""
         try:
