@@ -25,8 +25,8 @@ _USUAL = 256
 """Bytes of a path that is worth remembering; longer ones only fill the memory."""
 
 # The usual case, told in one pass: segments that decode and quote to themselves and, without a dot in front, are no
-# dot segments.
-_PLAIN = re.compile(r"(?:/(?!\.)[A-Za-z0-9\-._~!$&'()*+,=:@]++)++")
+# dot segments. Not possessive (CPython before 3.11.5 then takes what does not match), nor need it be.
+_PLAIN = re.compile(r"(?:/(?!\.)[A-Za-z0-9\-._~!$&'()*+,=:@]+)+")
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 # ? and # end the path, ; and \ and % are read again by lenient decoders, U+FFFD is what invalid UTF-8 leaves behind.
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\;%?#\ufffd]")

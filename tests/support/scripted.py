@@ -99,7 +99,8 @@ class Connection(asyncio.StreamReaderProtocol):
 
     def abort(self) -> None:
         if self.task is not None:
-            self.writer.transport.abort()
+            with contextlib.suppress(AttributeError):  # CPython before 3.11.3, of TLS that has ended already
+                self.writer.transport.abort()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
