@@ -85,7 +85,10 @@ async def test_cancelling_it_cancels_what_it_waits_for() -> None:
             ended.append("receive")
             raise
 
-    reading = asyncio.create_task(read_body(receive, 3, 1))
+    async def read() -> None:
+        await read_body(receive, 3, 1)
+
+    reading = asyncio.create_task(read())
     await asyncio.sleep(0)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):

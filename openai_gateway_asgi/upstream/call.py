@@ -122,6 +122,7 @@ class Call(httpx.AsyncByteStream):
         try:
             piece = await content.readany()
         except ENGINE_ERRORS as error:
+            error.__traceback__ = None  # the engine keeps its error, which would keep everyone that waited for it
             if content._buffer:
                 return content._read_nowait(-1)  # what came before the break goes out before it is told
             self.end()
@@ -133,6 +134,7 @@ class Call(httpx.AsyncByteStream):
 
     def failure(self, error: Exception) -> Exception:
         """What the caller is to see of the engine's error, or what its own request stream raised and so caused it."""
+        error.__traceback__ = None
         own, self._upload_error = self._upload_error, None
         return own or _translated(error)
 

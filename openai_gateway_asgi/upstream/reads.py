@@ -61,8 +61,8 @@ class Reads:
         loop = asyncio.get_running_loop()
         if self._pending is None:
             self._pending = loop.create_task(self._as_task())
-        done, _ = await asyncio.wait({self._pending}, timeout=max(0.0, at - monotonic()))
-        return await self.next() if done else b""
+        await asyncio.wait({self._pending}, timeout=max(0.0, at - monotonic()))
+        return await self.next() if self._pending.done() else b""
 
     @property
     def under_way(self) -> bool:
