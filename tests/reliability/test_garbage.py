@@ -20,17 +20,13 @@ from openai_gateway_asgi.exchange import Exchange
 from openai_gateway_asgi.payload import NOTHING, Payload
 from openai_gateway_asgi.upstream.body import NO_BODY
 from tests.reliability.gateways import ANN, CHAT, at, chat, make_gateway
-from tests.reliability.test_faults import FAULTS, HASTY, OK, WHOLE, packets
+from tests.reliability.test_faults import FAULTS, HASTY, OK, WHOLE, Fault, packets
 from tests.support.asgi import make_scope
 from tests.support.leaks import cyclic_garbage
 from tests.support.scripted import EVENTS, Call, Script, ScriptedUpstream, answer, chunked, head, sse
 
 LASTS = GRACE * 2
 """Seconds after which a call has clocks and a watcher of its own."""
-
-SEVERAL_WAYS_TO_FAIL = """close reset hang garbage switching-protocols empty 500 429-long 401 400 400-hang short-body
-bad-chunk body-hangs cut-before-event hang-before-event comments-for-ever in-band-error page ended-early cut
-falls-silent cut-in-long-event bad-gzip""".split()
 
 
 class CallByHand:
@@ -131,7 +127,6 @@ async def test_one_that_is_retried_leaves_nothing() -> None:
     assert not await left_by_a_call([packets(close=True), answer(200, body=OK)], stream=False)
 
 
-@pytest.mark.parametrize("name", SEVERAL_WAYS_TO_FAIL)
-async def test_a_call_that_fails_leaves_nothing(name: str) -> None:
-    fault = next(fault for fault in FAULTS if fault.name == name)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+async def test_a_call_that_fails_leaves_nothing(fault: Fault) -> None:
     assert not await left_by_a_call([fault.script] * fault.asked, stream=fault.only is not False)
