@@ -132,6 +132,8 @@ def _operations(run: Callable[[], object]) -> int:
     gc.disable()  # a collection calls back into whoever listens for it
     sys.settrace(trace)
     try:
+        run()  # from the second time on every instruction is told of (CPython 3.12)
+        count = 0
         run()
     finally:
         sys.settrace(None)
