@@ -130,11 +130,12 @@ def _operations(run: Callable[[], object]) -> int:
         return trace
 
     gc.disable()  # a collection calls back into whoever listens for it
-    sys.settrace(trace)
     try:
-        run()  # from the second time on every instruction is told of (CPython 3.12)
-        count = 0
-        run()
+        for _ in range(2):  # CPython 3.12 tells of instructions from the second time on
+            count = 0
+            sys.settrace(trace)
+            run()
+            sys.settrace(None)
     finally:
         sys.settrace(None)
         gc.enable()
