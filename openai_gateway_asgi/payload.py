@@ -101,8 +101,8 @@ class Payload:
 
     def read(self, name: str, kind: type[T]) -> T | None:
         """The field as ``kind``, or None where it is missing or null. A wrong type is a 400 that names ``$.name``."""
-        raw = self.outline.get(name)
-        return None if raw is None else decode_field(name, raw if self._texts is None else self._whole(raw), kind)
+        raw = self.raw(name)
+        return None if raw is None else decode_field(name, raw, kind)
 
     def says(self, name: str, text: str) -> bool:
         """Whether the field is this text, however it is spelt."""

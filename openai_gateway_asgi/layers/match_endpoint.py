@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from functools import lru_cache, partial
 
 from ..asgi import ASGIApp, Receive, Scope, Send
 from ..bodies import refuse_ambiguous_query
@@ -20,12 +19,12 @@ class MatchEndpoint:
     def __init__(self, app: ASGIApp, *, passthrough: Sequence[str] = ()) -> None:
         """``passthrough``: patterns of paths beyond the API's, as the settings have them."""
         self.app = app
-        self._match = lru_cache(maxsize=256)(partial(match, table=table_with(passthrough)))
+        self._table = table_with(passthrough)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
         refuse_ambiguous(exchange.headers, exchange.named)
         if exchange.query:
             refuse_ambiguous_query(exchange.query)
-        exchange.match = self._match(exchange.method, route_path(scope).segments)
+        exchange.match = match(exchange.method, route_path(scope).segments, self._table)
         return self.app(scope, receive, send)

@@ -122,8 +122,8 @@ class Call(httpx.AsyncByteStream):
         try:
             piece = await content.readany()
         except ENGINE_ERRORS as error:
-            error.__traceback__ = None  # the engine keeps its error, which would keep everyone that waited for it
             if content._buffer:
+                _let_go(error)
                 return content._read_nowait(-1)  # what came before the break goes out before it is told
             self.end()
             raise self.failure(error) from error
@@ -134,7 +134,7 @@ class Call(httpx.AsyncByteStream):
 
     def failure(self, error: Exception) -> Exception:
         """What the caller is to see of the engine's error, or what its own request stream raised and so caused it."""
-        error.__traceback__ = None
+        _let_go(error)
         own, self._upload_error = self._upload_error, None
         return own or _translated(error)
 
@@ -204,6 +204,11 @@ class _NothingExpected:
 
 
 _NOTHING_EXPECTED: Any = _NothingExpected()
+
+
+def _let_go(error: Exception) -> None:
+    """The engine keeps its error, and with its traceback everyone that waited for it, for as long as a cycle lasts."""
+    error.__traceback__ = None
 
 
 def _translated(error: Exception) -> httpx.TransportError:

@@ -72,8 +72,10 @@ def _by_name(fields: Fields) -> dict[bytes, bytes]:
     for name in names:
         if not name or name.translate(None, _TOKEN):
             raise httpx.LocalProtocolError("A request header has a name that is not a token.")
-        if len(name) <= _USUAL and len(_known_names) < _MOST_KNOWN:
+        if len(name) <= _USUAL:
             _known_names.add(name)
+    if len(_known_names) > _MOST_KNOWN:  # whoever sends ever new ones does not keep out those of others
+        _known_names.clear()
     if any(names.count(name) > 1 for name in _GOVERNED):
         raise httpx.LocalProtocolError("A header that may stand once stands twice.")
     return dict(zip(names, [value for _, value in fields], strict=True))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from openai_gateway_asgi.upstream import request_head
 from openai_gateway_asgi.upstream.request_head import outgoing
 
 
@@ -166,3 +167,12 @@ def test_the_refusals_do_not_repeat_the_value() -> None:
         outgoing(request(headers=[(b"Authorization", b"Bearer sk-secret\n")]))
 
     assert "sk-secret" not in str(refused.value)
+
+
+def test_ever_new_names_are_forgotten_and_the_usual_ones_sent_all_the_same() -> None:
+    for number in range(3_000):
+        name = b"x-new-%d" % number
+        assert name + b": 1\r\n" in outgoing(request(headers=[(b"host", b"up"), (name, b"1")])).head
+    assert len(request_head._known_names) <= request_head._MOST_KNOWN
+    with pytest.raises(httpx.LocalProtocolError):
+        outgoing(request(headers=[(b"host", b"up"), (b"Host", b"other")]))
