@@ -27,12 +27,12 @@ from .config import (
 from .errors import ConfigError, GatewayError
 from .exchange import Exchange
 from .gateway import Gateway
-from .health import Health, UpstreamHealth, health_app
-from .hooks import in_thread
+from .host.hooks import in_thread
+from .host.policies import Grant, Grants, admins_only, everyone
+from .host.records import Outcome, UsageRecord
+from .host.users import User
 from .models import Model
-from .policies import Grant, Grants, admins_only, everyone
-from .records import Outcome, UsageRecord
-from .users import User
+from .observe.health import Health, UpstreamHealth, health_app
 
 __version__ = "0.1.0"
 

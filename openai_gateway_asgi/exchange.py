@@ -12,17 +12,17 @@ from typing import ClassVar
 
 from starlette.requests import Request
 
-from .asgi import NamedHeaders, RawHeaders, Scope
-from .clock import Clock
+from .api.endpoints import Match
+from .bodies.multipart import Upload
+from .bodies.payload import Payload
+from .bodies.stored_references import Reference
 from .config import GatewayConfig, Upstream
-from .endpoints import Match
+from .host.users import User
+from .http.asgi import NamedHeaders, RawHeaders, Scope
+from .http.timers import Clock
 from .models import Candidate, Catalogue, Model, Route
-from .multipart import Upload
-from .payload import Payload
-from .references import Reference
-from .upstream.body import Body
 from .upstream.credentials import Caller
-from .users import User
+from .upstream.request_body import Body
 
 TAIL = 4
 """How many pieces of an answer are kept: a finish reason, the usage and ``[DONE]`` may come one by one."""

@@ -15,18 +15,13 @@ import httpx
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
-from .access import Access
-from .admin import Admin
-from .asgi import ASGIApp, Receive, Scope, Send
-from .clock import Clock
+from .admin.routes import Admin
 from .config import ConfigStore, GatewayConfig, MemoryStore, Settings, Upstream, upstreams_from_env
 from .config.live import LiveConfig
-from .drain import Drain
 from .exchange import KEY, Exchange
-from .groups import Groups
-from .headers import named_headers
-from .health import Health
-from .hooks import (
+from .host.access import Access
+from .host.groups import Groups
+from .host.hooks import (
     AuthorizeGroup,
     AuthorizeModel,
     Hook,
@@ -36,7 +31,14 @@ from .hooks import (
     ResolveUser,
     VisibleModels,
 )
-from .host_route import HostRoute
+from .host.host_route import HostRoute
+from .host.users import User
+from .http.asgi import ASGIApp, Receive, Scope, Send
+from .http.drain import Drain
+from .http.headers import named_headers
+from .http.lifespan import answer_lifespan, refuse_websocket
+from .http.loop_guard import LoopGuard
+from .http.timers import Clock
 from .layers.adapt_payload import AdaptPayload
 from .layers.attach_credential import AttachCredential
 from .layers.authenticate import Authenticate
@@ -59,15 +61,13 @@ from .layers.serve_admin import ServeAdmin
 from .layers.serve_speech import ServeSpeech
 from .layers.take_config import TakeConfig
 from .layers.take_turns import TakeTurns
-from .lifespan import answer_lifespan, refuse_websocket
-from .loops import LoopGuard
+from .observe.health import Health
 from .speech.cache import SpeechCache
 from .upstream.breaker import Breakers
+from .upstream.concurrency import AllSlots
 from .upstream.connections import Connections
 from .upstream.credentials import Credentials
 from .upstream.model_lists import ModelLists
-from .upstream.slots import AllSlots
-from .users import User
 
 if TYPE_CHECKING:
     from aiocache.base import BaseCache  # imports the redis client where that is installed

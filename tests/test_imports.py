@@ -118,7 +118,7 @@ def test_there_are_no_circles_between_rooms() -> None:
 @pytest.mark.parametrize(
     ("library", "allowed"),
     [
-        ("aiohttp", {"upstream.transport", "upstream.call", "upstream.lookups"}),
+        ("aiohttp", {"upstream.transport", "upstream.call", "upstream.dns"}),
         ("azure", {"upstream.entra"}),
         ("redis", set()),
         ("django", {"contrib.django"}),

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from ..errors import ConfigError
 from .entries import KEYS, read_entry, typed, write_entry
-from .names import derived_names, unique_names
 from .store import GatewayConfig
 from .upstream import Upstream
+from .upstream_names import derived_names, unique_names
 
 ENABLED = "ENABLE_OPENAI_API"
 BASE_URLS = "OPENAI_API_BASE_URLS"

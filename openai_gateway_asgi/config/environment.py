@@ -10,8 +10,8 @@ import msgspec
 
 from ..errors import ConfigError
 from .document import API_KEYS, BASE_URLS, CONFIGS, join
-from .names import unique_names
 from .upstream import Upstream
+from .upstream_names import unique_names
 
 BASE_URL = "OPENAI_API_BASE_URL"
 API_KEY = "OPENAI_API_KEY"

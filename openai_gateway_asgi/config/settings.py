@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..errors import ConfigError
-from . import addresses, checks, header_rules, surface, variables
+from . import addresses, checks, header_rules, opened_paths, variables
 from .timeouts import Timeouts, timeout_rule
 
 KIB = 1024
@@ -202,9 +202,9 @@ _RULES: dict[str, checks.Rule] = {
     "forwarded_headers": header_rules.forwarded,
     "trusted_origins": _origins,
     "bypass_model_access": checks.flag,
-    "open_groups": surface.groups,
+    "open_groups": opened_paths.groups,
     "stored_upstream": checks.optional(checks.line),
-    "passthrough": surface.passthrough,
+    "passthrough": opened_paths.passthrough,
     "forward_user_info": checks.flag,
     "user_name_header": header_rules.identity_name,
     "user_id_header": header_rules.identity_name,

@@ -12,8 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 from ..errors import ConfigError
 from . import checks
 from .converted import Converted
-from .names import unique_names
 from .upstream import Upstream
+from .upstream_names import unique_names
 
 _NO_UPSTREAMS: Any = ()
 _NO_FALLBACKS: Any = MappingProxyType({})

@@ -26,8 +26,8 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from starlette.requests import Request
 
-from ..asgi import ASGIApp, Receive, Scope, Send
-from ..users import ADMIN, User
+from ..host.users import ADMIN, User
+from ..http.asgi import ASGIApp, Receive, Scope, Send
 
 P = ParamSpec("P")
 T = TypeVar("T")

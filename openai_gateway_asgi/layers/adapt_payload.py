@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
 
-from ..asgi import ASGIApp, Receive, Scope, Send
-from ..bodies import with_model_in_query
-from ..endpoints import upstream_path
+from ..api.endpoints import upstream_path
+from ..bodies.body_rules import with_model_in_query
+from ..bodies.multipart import Upload
+from ..bodies.nested_fields import with_text_at
 from ..errors import InvalidRequest
 from ..exchange import Exchange
-from ..multipart import Upload
-from ..nested import with_text_at
+from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..rewrites.apply import adapt
 from ..rewrites.azure import azure_path, azure_query
-from ..upstream.body import NO_BODY, Body
+from ..upstream.request_body import NO_BODY, Body
 
 TOP = ("model",)
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from ..asgi import ASGIApp, RawHeaders, Receive, Scope, Send
 from ..config import Settings, Upstream
 from ..errors import UpstreamCredentialError
 from ..exchange import Exchange
-from ..headers import AllowList
-from ..hooks import Hook
+from ..host.hooks import Hook
+from ..host.users import User
+from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
+from ..http.headers import AllowList
 from ..rewrites.azure import azure_headers
 from ..upstream.credentials import Credentials
 from ..upstream.identity import UserInfo, attribution
-from ..users import User
 
 MOST_KEPT = 1_024
 """Upstreams whose headers are kept ready."""

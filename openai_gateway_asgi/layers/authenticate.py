@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 
-from ..asgi import ASGIApp, Receive, Scope, Send
 from ..config import Upstream
 from ..errors import HostFailure, Unauthenticated
 from ..exchange import Exchange
-from ..hooks import Hook, logger
+from ..host.hooks import Hook, logger
+from ..host.users import User
+from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..upstream.credentials import Caller
-from ..users import User
 
 ResolveUser = Hook[[Request], User | None]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 
-from ..access import Access
-from ..asgi import ASGIApp, Receive, Scope, Send
 from ..errors import InvalidRequest
 from ..exchange import Exchange
+from ..host.access import Access
+from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..models import Model, Route
 
 Allows = Callable[[Model], bool]

@@ -6,17 +6,17 @@ import asyncio
 
 import httpx
 
-from ..asgi import Receive, Scope, Send
+from ..answers.relay import Relay
 from ..config import Settings, Timeouts
 from ..errors import ClientDisconnected, GatewayError, InvalidRequest
 from ..exchange import Exchange
-from ..interrupts import Deadline
-from ..loops import LoopGuard
-from ..relay import Relay
-from ..upstream.body import NO_BODY, Body, Streamed
+from ..http.asgi import Receive, Scope, Send
+from ..http.cancellation import Deadline
+from ..http.loop_guard import LoopGuard
 from ..upstream.connections import Connections, Pool
-from ..upstream.reads import upstream_failure
+from ..upstream.request_body import NO_BODY, Body, Streamed
 from ..upstream.requests import PreparedRequest
+from ..upstream.response_reads import upstream_failure
 
 
 class Forward:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from ..asgi import ASGIApp, Receive, Scope, Send
-from ..endpoints import unknown_path
+from ..api.endpoints import unknown_path
 from ..exchange import Exchange
-from ..groups import Groups
+from ..host.groups import Groups
+from ..http.asgi import ASGIApp, Receive, Scope, Send
 
 
 class GuardGroup:

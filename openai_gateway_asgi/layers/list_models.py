@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from ..access import Access
-from ..asgi import ASGIApp, Receive, Scope, Send, respond
-from ..endpoints import Kind
+from ..api.endpoints import Kind
 from ..exchange import Exchange
-from ..interrupts import ClientWatch
+from ..host.access import Access
+from ..http.asgi import ASGIApp, Receive, Scope, Send, respond
+from ..http.cancellation import ClientWatch
 from ..upstream.model_lists import ModelLists
 
 

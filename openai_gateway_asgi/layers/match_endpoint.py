@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
-from ..asgi import ASGIApp, Receive, Scope, Send
-from ..bodies import refuse_ambiguous_query
-from ..endpoints import match
+from ..api.endpoints import match
+from ..api.passthrough import table_with
+from ..bodies.body_rules import refuse_ambiguous_query
 from ..exchange import Exchange
-from ..headers import refuse_ambiguous
-from ..passthrough import table_with
-from ..paths import route_path
+from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..http.headers import refuse_ambiguous
+from ..http.paths import route_path
 
 
 class MatchEndpoint:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..asgi import ASGIApp, Receive, Scope, Send
-from ..bodies import (
+from ..api.endpoints import Endpoint, Kind
+from ..bodies.body_rules import (
     content_kind,
     model_id,
     model_in_query,
@@ -19,13 +19,13 @@ from ..bodies import (
     wants_stream,
     without_credentials,
 )
-from ..endpoints import Endpoint, Kind
+from ..bodies.payload import NOTHING, Payload
+from ..bodies.stored_references import references
 from ..errors import UnsupportedMediaType
 from ..exchange import Exchange
-from ..interrupts import ClientWatch
-from ..payload import NOTHING, Payload
-from ..reading import read_body
-from ..references import references
+from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..http.cancellation import ClientWatch
+from ..http.request_body import read_body
 
 SDP = "application/sdp"
 MODEL = (b"model",)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from ..asgi import ASGIApp, Receive, Scope, Send
-from ..bodies import (
+from ..api.endpoints import Endpoint, Kind
+from ..bodies.body_rules import (
     OTHER_ROUTES,
     check_model_id,
     content_kind,
@@ -14,14 +14,14 @@ from ..bodies import (
     require_uncompressed,
     session_model,
 )
+from ..bodies.multipart import Limits, Rules, Upload
+from ..bodies.payload import NOTHING, Payload, raw_object
+from ..bodies.stored_references import IN_FORMS, references
 from ..config import Settings
-from ..endpoints import Endpoint, Kind
 from ..errors import InvalidRequest
 from ..exchange import Exchange
-from ..groups import Groups
-from ..multipart import Limits, Rules, Upload
-from ..payload import NOTHING, Payload, raw_object
-from ..references import IN_FORMS, references
+from ..host.groups import Groups
+from ..http.asgi import ASGIApp, Receive, Scope, Send
 
 SESSION = "session"
 SESSION_LIMIT = 256 * 1024

@@ -7,15 +7,15 @@ import logging
 from collections.abc import Awaitable
 from time import monotonic
 
-from ..asgi import ASGIApp, Receive, Scope, Send
-from ..call_log import is_logged, log_call
-from ..endpoints import Kind
+from ..answers.usage import read_usage
+from ..api.endpoints import Kind
 from ..errors import ClientDisconnected, GatewayError, UpstreamError
 from ..exchange import Exchange
-from ..hooks import Hook
-from ..records import Outcome, UsageRecord
-from ..sse import last_events
-from ..usage import read_usage
+from ..host.hooks import Hook
+from ..host.records import Outcome, UsageRecord
+from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..http.sse import last_events
+from ..observe.call_log import is_logged, log_call
 
 RecordHook = Hook[[UsageRecord], None]
 MODEL_CALLS = frozenset({Kind.JSON_MODEL, Kind.MULTIPART_MODEL})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
 
-from ..asgi import ASGIApp, RawHeaders, Receive, Scope, Send
 from ..errors import PermissionDenied
 from ..exchange import Exchange
+from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
 
 CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key"})
 """Headers that no other site's page can make a browser send along by itself."""

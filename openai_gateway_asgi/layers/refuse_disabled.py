@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..asgi import ASGIApp, Receive, Scope, Send
-from ..drain import Drain
 from ..errors import GatewayDisabled, GatewayDraining
 from ..exchange import Exchange
-from ..interrupts import Deadline
+from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..http.cancellation import Deadline
+from ..http.drain import Drain
 
 
 class RefuseDisabled:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from ..asgi import ASGIApp, Receive, Scope, Send
 from ..exchange import Exchange
-from ..loops import LoopGuard
+from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..http.loop_guard import LoopGuard
 
 
 class RefuseLoops:

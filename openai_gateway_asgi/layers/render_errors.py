@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Iterable
 from time import monotonic
 from urllib.parse import quote
 
-from ..asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send, respond
 from ..errors import ClientDisconnected, GatewayError, ResponseAborted
 from ..exchange import Exchange
-from ..sse import error_event
+from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send, respond
+from ..http.sse import error_event
 
 logger = logging.getLogger("openai_gateway_asgi")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from ..asgi import ASGIApp, Receive, Scope, Send
 from ..exchange import Exchange
+from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..models import Catalogue
 from ..upstream.model_lists import ModelLists
 

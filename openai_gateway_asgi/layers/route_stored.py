@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from ..asgi import ASGIApp, Receive, Scope, Send
 from ..config import Upstream
 from ..errors import InvalidRequest, NotServed
 from ..exchange import Exchange
-from ..groups import Groups
+from ..host.groups import Groups
+from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..models import Candidate
 
 CHOICE = b"x-gateway-upstream"

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import NamedTuple
 
-from ..asgi import ASGIApp, Message, Receive, Scope, Send
 from ..config import Settings
 from ..errors import GatewayBusy, GatewayError, UpstreamFull
 from ..exchange import Exchange
+from ..http.asgi import ASGIApp, Message, Receive, Scope, Send
+from ..http.retry_after import retry_after
+from ..http.sse import only_comments
 from ..models import Candidate
-from ..retry_after import retry_after
-from ..sse import only_comments
 from ..upstream.breaker import Breakers
+from ..upstream.concurrency import AllSlots
 from ..upstream.failures import (
     ACTIONS,
     MAY_HAVE_ACTED,
@@ -28,7 +29,6 @@ from ..upstream.failures import (
     wait_before_retry,
 )
 from ..upstream.selection import ordered
-from ..upstream.slots import AllSlots
 
 
 class SelectUpstream:

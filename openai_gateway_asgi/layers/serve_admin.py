@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from ..admin import Admin
-from ..asgi import ASGIApp, RawHeaders, Receive, Scope, Send, respond
-from ..bodies import require_json
-from ..endpoints import Kind
+from ..admin.routes import Admin
+from ..api.endpoints import Kind
+from ..bodies.body_rules import require_json
 from ..errors import PermissionDenied
 from ..exchange import Exchange
-from ..interrupts import ClientWatch
-from ..reading import read_body
+from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send, respond
+from ..http.cancellation import ClientWatch
+from ..http.request_body import read_body
 
 
 class ServeAdmin:

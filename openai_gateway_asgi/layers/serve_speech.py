@@ -6,11 +6,11 @@ from collections.abc import Awaitable
 from math import inf
 from time import monotonic
 
-from ..asgi import ASGIApp, Message, Receive, Scope, Send, respond
+from ..answers.relay import client_stalled
 from ..config import Settings
 from ..exchange import KEY, Exchange
-from ..interrupts import Deadline
-from ..relay import client_stalled
+from ..http.asgi import ASGIApp, Message, Receive, Scope, Send, respond
+from ..http.cancellation import Deadline
 from ..speech.cache import SpeechCache, Spoken, is_audio, speech_key
 from ..speech.shared import SharedAnswer
 from ..upstream.credentials import Credentials

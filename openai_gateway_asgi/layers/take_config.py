@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from ..asgi import ASGIApp, Receive, Scope, Send
 from ..config.live import LiveConfig
 from ..exchange import Exchange
+from ..http.asgi import ASGIApp, Receive, Scope, Send
 
 
 class TakeConfig:

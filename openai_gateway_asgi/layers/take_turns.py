@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from ..asgi import ASGIApp, Receive, Scope, Send
 from ..exchange import Exchange
-from ..turns import Turns
+from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..http.pacing import Turns
 
 
 class TakeTurns:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import Upstream
+from ..config.model_ids import Patterns, compile_patterns, is_pattern, matches
 from ..errors import DO_NOT_RETRY, GatewayError, ModelListUnavailable, ModelNotFound, Unauthenticated
-from ..patterns import Patterns, compile_patterns, is_pattern, matches
-from ..rewrites.prefix import upstream_id
 from .listing import Listing, unlisted_model
 from .model import Model
+from .prefix import upstream_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,13 @@ from typing import Any, TypeGuard
 import msgspec
 
 from ..config import Upstream
-from ..patterns import compile_patterns, is_pattern, matches
-from ..rewrites.prefix import public_id
+from ..config.model_ids import MAX_ID, compile_patterns, is_pattern, matches
 from .model import Model
+from .prefix import public_id
 
 OFFICIAL_HOST = "api.openai.com"
 NOT_FOR_CHAT = ("babbage", "dall-e", "davinci", "embedding", "tts", "whisper")
 """Parts of ids that the official API lists and a chat application does not want to see; they stay callable."""
-
-MAX_ID = 256
 
 _encode = msgspec.json.Encoder().encode
 _decode_answer = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw]).decode

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..bodies.payload import Payload
 from ..config.upstream import Upstream
-from ..payload import Payload
 from .azure import DEPLOYMENT_OPERATIONS, azure_model, azure_stream_options, azure_temperature
 from .drops import drop_fields, drop_nulls
 from .logit_bias import logit_bias

@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote, unquote_to_bytes, urlencode
 
+from ..bodies.payload import Payload
 from ..config.upstream import Upstream
 from ..errors import InvalidRequest
-from ..payload import Payload
 from .reasoning import is_reasoning_model
 
 Pairs = tuple[tuple[str, str], ...]

@@ -6,9 +6,9 @@ import re
 
 import msgspec
 
+from ..bodies.payload import Payload, decode_field
 from ..config.upstream import Upstream
 from ..errors import InvalidRequest
-from ..payload import Payload, decode_field
 
 # A bias of more digits than an int may be read from is clamped all the same, so only its first ones count.
 _ENTRY = re.compile(r"\s*([0-9]+)\s*:\s*([+-]?)0*([0-9]{1,9})[0-9]*\s*")

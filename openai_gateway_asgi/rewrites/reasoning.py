@@ -7,10 +7,10 @@ import re
 
 import msgspec
 
+from ..bodies.payload import Fields, Payload, decode_field
+from ..config.model_ids import compile_patterns, matches
 from ..config.upstream import Upstream
 from ..errors import InvalidRequest
-from ..patterns import compile_patterns, matches
-from ..payload import Fields, Payload, decode_field
 
 # Fine-tuned models, and Bedrock's "[region.]openai."; OpenRouter's "openai/" is the path before the last segment.
 _QUALIFIER = re.compile(r"ft:|(?:[a-z0-9-]+\.)?openai\.")

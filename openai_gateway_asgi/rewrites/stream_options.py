@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ..bodies.payload import Payload
 from ..config.upstream import Upstream
-from ..payload import Payload
 
 _TRUE = msgspec.Raw(b"true")
 _NULL = msgspec.Raw(b"null")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ..bodies.payload import Payload
 from ..config.upstream import Upstream
-from ..payload import Payload
 from .azure import is_older
 from .reasoning import is_reasoning_model
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ..bodies.payload import Fields, Payload, decode_field
 from ..config.upstream import Upstream
-from ..payload import Fields, Payload, decode_field
 
 
 class _Part(msgspec.Struct):

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
+from ..bodies.payload import Payload
 from ..config import Settings
 from ..errors import InvalidRequest
 from ..models import Candidate
-from ..payload import Payload
 from .memory import BoundedMemoryCache
 
 VERSION = "1"

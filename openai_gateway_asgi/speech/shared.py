@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ..asgi import Message, Send
 from ..errors import ResponseAborted
+from ..http.asgi import Message, Send
 
 
 class SharedAnswer:

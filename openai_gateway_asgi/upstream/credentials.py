@@ -20,10 +20,10 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..asgi import RawHeaders
 from ..config.upstream import ENTRA, Upstream
 from ..errors import ConfigError, Headers, Unauthenticated, UpstreamCredentialError
-from ..users import User
+from ..host.users import User
+from ..http.asgi import RawHeaders
 from .entra import EntraTokens, default_scope, require_azure_identity
 
 PRIVATE_COOKIES = frozenset({"csrftoken", "oauth_session_id", "session", "sessionid", "token"})

@@ -17,7 +17,7 @@ from ..errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from ..retry_after import retry_after
+from ..http.retry_after import retry_after
 
 SHORT_WAIT = 2.0
 """A ``retry-after`` of up to this many seconds is waited out; for a longer one there may be a better upstream."""

@@ -7,9 +7,9 @@ from functools import lru_cache
 from string import punctuation
 from urllib.parse import quote
 
-from ..asgi import RawHeaders
 from ..config import Settings, Upstream
-from ..users import User
+from ..host.users import User
+from ..http.asgi import RawHeaders
 
 OPENROUTER_HOST = "openrouter.ai"
 CHAT_ID = "chat_id"

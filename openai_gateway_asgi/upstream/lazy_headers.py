@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from ..asgi import RawHeaders
+from ..http.asgi import RawHeaders
 
 
 class LazyHeaders(httpx.Headers):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import httpx
 
-from .body import Body
+from .request_body import Body
 
 _TOKEN = b"!#$%&'*+-.^_`|~" + (string.digits + string.ascii_letters).encode()  # RFC 9110, 5.6.2
 _NOT_IN_TARGET = re.compile(rb"[\x00-\x20\x7f]")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import httpx
 
-from ..asgi import RawHeaders
 from ..errors import UpstreamError
-from .body import NO_BODY
+from ..http.asgi import RawHeaders
 from .connections import Pool
 from .inflate import inflater
 from .lazy_headers import LazyHeaders
-from .reads import too_late, upstream_failure
+from .request_body import NO_BODY
+from .response_reads import too_late, upstream_failure
 
 
 class PreparedRequest(httpx.Request):

@@ -40,8 +40,8 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from .call import ENGINE_ERRORS, Call, Protocol
+from .dns import resolver
 from .lazy_headers import LazyHeaders
-from .lookups import resolver
 from .request_head import Outgoing, outgoing
 
 _CONNECT_ERRORS = (ClientError, OSError, ValueError, OverflowError)  # the last two: no such host, no such port

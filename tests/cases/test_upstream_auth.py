@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi import ConfigError, Upstream, User
-from openai_gateway_asgi.hooks import OAuthToken
+from openai_gateway_asgi.host.hooks import OAuthToken
 from tests.support.leaks import stall_watch
 from tests.support.recorder import error_answer
 from tests.support.token_endpoint import TOKEN_STEM, TokenEndpoint, token_endpoint

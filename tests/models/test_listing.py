@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi.config import Upstream
+from openai_gateway_asgi.config.model_ids import MAX_ID
 from openai_gateway_asgi.models import read_listing, static_listing
-from openai_gateway_asgi.models.listing import MAX_ID, asks_upstream
+from openai_gateway_asgi.models.listing import asks_upstream
 
 PLAIN = Upstream("http://a/v1")
 

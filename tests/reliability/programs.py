@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from openai_gateway_asgi import Timeouts, Upstream, UsageRecord, health_app
-from openai_gateway_asgi.asgi import ASGIApp
+from openai_gateway_asgi.http.asgi import ASGIApp
 from tests.reliability.gateways import at, make_gateway
 from tests.reliability.leaving import Reading, behind_base_http_middleware, endless_token, upstreams
 from tests.reliability.vitals import Vitals

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from openai_gateway_asgi.asgi import ASGIApp, Message, Receive, Scope, Send
-from openai_gateway_asgi.clock import GRACE
+from openai_gateway_asgi.bodies.payload import NOTHING, Payload
 from openai_gateway_asgi.errors import ResponseAborted
 from openai_gateway_asgi.exchange import Exchange
-from openai_gateway_asgi.payload import NOTHING, Payload
-from openai_gateway_asgi.upstream.body import NO_BODY
+from openai_gateway_asgi.http.asgi import ASGIApp, Message, Receive, Scope, Send
+from openai_gateway_asgi.http.timers import GRACE
+from openai_gateway_asgi.upstream.request_body import NO_BODY
 from tests.reliability.gateways import ANN, CHAT, at, chat, make_gateway
 from tests.reliability.test_faults import FAULTS, HASTY, OK, WHOLE, Fault, packets
 from tests.support.asgi import make_scope

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.config.upstream import Upstream
 from openai_gateway_asgi.errors import InvalidRequest
-from openai_gateway_asgi.payload import Payload
 from openai_gateway_asgi.rewrites.apply import RULES, adapt
 
 from .upstreams import AZURE, AZURE_OLD, AZURE_V1, OPENAI, PLAIN

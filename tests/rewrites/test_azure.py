@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from openai.lib.azure import _deployments_endpoints
 
+from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.config.upstream import Upstream
 from openai_gateway_asgi.errors import InvalidRequest
-from openai_gateway_asgi.payload import Payload
 from openai_gateway_asgi.rewrites.azure import (
     azure_model,
     azure_path,

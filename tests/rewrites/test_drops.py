@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.config.upstream import Upstream
-from openai_gateway_asgi.payload import Payload
 from openai_gateway_asgi.rewrites.drops import drop_fields, drop_nulls
 
 from .upstreams import PLAIN

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.errors import InvalidRequest
-from openai_gateway_asgi.payload import Payload
 from openai_gateway_asgi.rewrites.logit_bias import logit_bias
 
 from .upstreams import PLAIN

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from openai_gateway_asgi.payload import Payload
+from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.rewrites.stream_options import stream_options
 
 from .upstreams import PLAIN

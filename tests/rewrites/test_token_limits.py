@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.config.upstream import Upstream
 from openai_gateway_asgi.errors import InvalidRequest
-from openai_gateway_asgi.payload import Payload
 from openai_gateway_asgi.rewrites.token_limits import token_limit
 
 from .upstreams import AZURE, AZURE_OLD, AZURE_V1, OPENAI, PLAIN

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.config.upstream import Upstream
 from openai_gateway_asgi.errors import InvalidRequest
-from openai_gateway_asgi.payload import Payload
 from openai_gateway_asgi.rewrites.tool_messages import flat_tool_content
 
 from .upstreams import PLAIN

@@ -9,10 +9,10 @@ from aiocache import SimpleMemoryCache
 from aiocache.base import BaseCache
 from aiocache.serializers import JsonSerializer, NullSerializer, PickleSerializer, StringSerializer
 
+from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.config import Settings, Upstream
 from openai_gateway_asgi.errors import InvalidRequest
 from openai_gateway_asgi.models import Candidate
-from openai_gateway_asgi.payload import Payload
 from openai_gateway_asgi.speech import cache as cache_module
 from openai_gateway_asgi.speech.cache import SpeechCache, Spoken, is_audio, speech_key
 from tests.cases.gateways import BrokenCache

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from openai_gateway_asgi.asgi import Message, Send
 from openai_gateway_asgi.errors import ResponseAborted, UpstreamTimeout
+from openai_gateway_asgi.http.asgi import Message, Send
 from openai_gateway_asgi.speech.shared import SharedAnswer
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"audio/mpeg")]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from openai_gateway_asgi.endpoints import match
+from openai_gateway_asgi.api.endpoints import match
 from openai_gateway_asgi.errors import GatewayError
 from tests.support import answers
 from tests.support.recorder import Answer, Recorded, bytes_answer, json_answer, sse, stream_answer

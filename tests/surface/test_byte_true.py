@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openai_gateway_asgi.endpoints import ENDPOINTS, Kind
-from openai_gateway_asgi.paths import SAFE
+from openai_gateway_asgi.api.endpoints import ENDPOINTS, Kind
+from openai_gateway_asgi.http.paths import SAFE
 from tests.support.recorder import Recorded, json_answer
 from tests.surface.world import FORM, JSON, Surface, field, form, keeper, parts_of, surface
 

@@ -15,7 +15,7 @@ import pytest
 from openai._resource import AsyncAPIResource
 
 from openai_gateway_asgi import Upstream
-from openai_gateway_asgi.endpoints import ENDPOINTS, match
+from openai_gateway_asgi.api.endpoints import ENDPOINTS, match
 from tests.support.answers import WORDS
 from tests.support.recorder import Recorder
 from tests.support.servers import serve

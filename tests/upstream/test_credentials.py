@@ -7,8 +7,8 @@ import pytest
 
 from openai_gateway_asgi.config.upstream import Upstream
 from openai_gateway_asgi.errors import ConfigError, Unauthenticated, UpstreamCredentialError
+from openai_gateway_asgi.host.users import User
 from openai_gateway_asgi.upstream.credentials import Caller, Credentials
-from openai_gateway_asgi.users import User
 from tests.support.token_endpoint import TOKEN_STEM, TokenEndpoint, token_endpoint
 
 ANN = User(id="ann")

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openai_gateway_asgi.config import Settings, Upstream
+from openai_gateway_asgi.host.users import User
 from openai_gateway_asgi.upstream.identity import UserInfo, attribution
-from openai_gateway_asgi.users import User
 
 SETTINGS = Settings()
 APP = Settings(attribution_title="My app", attribution_referer="https://app.test")

@@ -12,12 +12,12 @@ import pytest
 
 from openai_gateway_asgi.config import GatewayConfig, Settings, Upstream
 from openai_gateway_asgi.errors import ModelListUnavailable, Unauthenticated
+from openai_gateway_asgi.host.users import User
 from openai_gateway_asgi.models import Catalogue
 from openai_gateway_asgi.upstream.connections import Connections
 from openai_gateway_asgi.upstream.credentials import Caller, Credentials
 from openai_gateway_asgi.upstream.list_views import IN_FLIGHT, MOST_VIEWS
 from openai_gateway_asgi.upstream.model_lists import MOST_ROSTERS, ModelLists
-from openai_gateway_asgi.users import User
 from tests.support.leaks import stall_watch
 from tests.support.recorder import Answer, Recorded, Recorder, bytes_answer, error_answer, json_answer
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from openai_gateway_asgi.errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
-from openai_gateway_asgi.upstream.body import NO_BODY
 from openai_gateway_asgi.upstream.connections import Pool
+from openai_gateway_asgi.upstream.request_body import NO_BODY
 from openai_gateway_asgi.upstream.requests import Answer, PreparedRequest, fetch
 from tests.support.recorder import Answer as Reply
 from tests.support.recorder import Recorder, bytes_answer

@@ -1,0 +1,92 @@
+"""One multipart request: read as far as a decision needs, then streamed from the client to one upstream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+from ...http.asgi import Message, Receive
+from ...http.cancellation import Deadline
+from .emitter import Emitter, new_boundary
+from .form import Form, Rules
+from .handover import Handover
+from .headers import boundary_of
+from .intake import Intake
+from .spool import Spool
+
+LOOK_AHEAD = 256 * 1024
+"""Bytes read before a call goes upstream: a body that is shorter has been found good to its end by then."""
+
+
+class Upload:
+    """A form whose wanted field is known and whose files are on their way; made by ``open``.
+
+    Whoever opened it must ``aclose`` it on every way out. It owns the request's ``receive`` until then.
+    """
+
+    def __init__(self, intake: Intake, spool: Spool, form: Form, rules: Rules, boundary: bytes) -> None:
+        self.started = False
+        """Whether ``body`` was begun: from then on no other upstream can be asked."""
+        self._spool = spool
+        self._fields = form.fields
+        self._rules = rules
+        self._boundary = boundary
+        self._new_boundary = new_boundary()
+        self._handover = Handover(intake, spool)
+        self.disconnected = self._handover.disconnected
+        """Set when the client has left, during the upload or after it."""
+
+    @classmethod
+    async def open(cls, receive: Receive, content_type: bytes, rules: Rules) -> Upload:
+        """Reads until the wanted field is known and a file has begun, and at least ``LOOK_AHEAD`` bytes or the whole.
+
+        What was read by then, a file included, is held: the first megabyte in memory, the rest in a temporary file.
+        Raises ``InvalidRequest`` and its kin (400, 408, 413, 415), ``GatewayBusy`` or ``ClientDisconnected``.
+        """
+        boundary = boundary_of(content_type)
+        intake, spool, form = Intake(receive, rules.limits), Spool(), Form(boundary, rules)
+        try:
+            with Deadline() as deadline:
+                while not (form.decided and intake.size >= LOOK_AHEAD) and (chunk := await intake.read(deadline)):
+                    form.feed(chunk)
+                    await spool.write(chunk)
+            if intake.finished:
+                form.close()
+        except BaseException:
+            spool.close()
+            raise
+        return cls(intake, spool, form, rules, boundary)
+
+    def field(self, name: str) -> bytes | None:
+        """The value of a field that is no file, as far as it was read for ``open``; of several, the last."""
+        return self._fields.get(name)
+
+    @property
+    def content_type(self) -> bytes:
+        """The ``Content-Type`` of ``body``."""
+        return b"multipart/form-data; boundary=" + self._new_boundary
+
+    async def body(self, *, replace: Mapping[str, bytes] = {}) -> AsyncIterator[bytes]:
+        """The form written anew, once: the same parts in the same order, the fields in ``replace`` with that value.
+
+        All rules go on holding. Raises what ``open`` raises, and then what was yielded is no whole body.
+        """
+        if self.started:
+            raise RuntimeError("An upload can be sent once.")
+        self.started = True
+        form, emitter = Form(self._boundary, self._rules), Emitter(self._new_boundary, replace)
+        with Deadline() as deadline:
+            while chunk := await self._handover.take(deadline):
+                if piece := emitter.encode(form.feed(chunk)):
+                    yield piece
+        form.close()
+        yield emitter.closing
+
+    async def receive(self) -> Message:
+        """What inner layers get in place of the request's own: it tells the disconnect, and nothing else."""
+        await self.disconnected.wait()
+        return {"type": "http.disconnect"}
+
+    async def aclose(self) -> None:
+        """Stops reading and lets go of what was held, before it first waits. May be called twice."""
+        self._spool.close()
+        await self._handover.aclose()

@@ -1,0 +1,147 @@
+"""The host's callables: what each is asked, and the one policy for calling them.
+
+A callable may be ``async def`` or ``def``; which one is settled once, when the gateway is made. A ``def`` runs inline
+and must not block (``in_thread`` makes a blocking one safe). When one raises:
+
+* a ``GatewayError`` passes as it is;
+* an exception with an integer ``status_code`` of 400 or more (Starlette's and FastAPI's ``HTTPException``) becomes
+  that status in OpenAI shape, with its ``detail`` and ``WWW-Authenticate``;
+* anything else is logged and becomes a 500 in OpenAI shape.
+
+It never becomes an unauthenticated or unfiltered call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from time import perf_counter
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from starlette.requests import Request
+
+from ..config import Upstream
+from ..errors import GatewayError, Headers, HostFailure, HostRefusal
+from ..models import Model
+from .records import UsageRecord
+from .users import User
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ResolveUser = Callable[[Request], User | None | Awaitable[User | None]]
+"""Who is asking? None is a 401. The request's headers, cookies, session and state are there; its body is ours."""
+
+AuthorizeModel = Callable[[User, Model], bool | Awaitable[bool]]
+"""May this user call, and see, this model?"""
+
+VisibleModels = Callable[[User, Sequence[Model]], Collection[Model] | Awaitable[Collection[Model]]]
+"""The bulk form of ``AuthorizeModel`` for lists: which of these models may this user see?"""
+
+AuthorizeGroup = Callable[[User, str], bool | Awaitable[bool]]
+"""May this user touch stored objects of this kind, as ``"files"``? Behind one upstream key they are everyone's."""
+
+OAuthToken = Callable[[User, Request, Upstream], str | None | Awaitable[str | None]]
+"""The user's own access token for an upstream with ``auth_type="system_oauth"``. None is a 502."""
+
+RequestContext = Callable[[User, Request], Mapping[str, str] | Awaitable[Mapping[str, str]]]
+"""Facts of the host's own about this call, such as ``{"chat_id": "..."}``, for the user-info headers."""
+
+RecordUsage = Callable[[UsageRecord], None | Awaitable[None]]
+"""Takes one record per model call, also when the client left."""
+
+logger = logging.getLogger("openai_gateway_asgi")
+
+
+class Hook(Generic[P, T]):
+    """One callable of the host's, under its name, called by the policy above."""
+
+    __slots__ = ("_call", "_warned", "is_async", "name", "slow")
+
+    def __init__(self, name: str, call: Callable[P, T | Awaitable[T]], *, slow: float) -> None:
+        """``slow`` is in seconds: a ``def`` that takes longer earns one logged warning."""
+        if not callable(call):
+            raise TypeError(f"{name} must be a function, got {type(call).__name__}")
+        self.name = name
+        self._call = call
+        self.is_async = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
+        self.slow = slow
+        self._warned = False
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            if self.is_async:
+                return await cast("Awaitable[T]", self._call(*args, **kwargs))
+        except Exception as error:
+            raise self.translated(error) from error
+        return self.now(*args, **kwargs)
+
+    def now(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls a ``def``, by the same policy, for those who need not wait: ``is_async`` tells."""
+        started = perf_counter()
+        try:
+            result = self.settled(self._call(*args, **kwargs))
+        except Exception as error:
+            raise self.translated(error) from error
+        if perf_counter() - started > self.slow:
+            self.note_slow()
+        return result
+
+    def settled(self, result: T | Awaitable[T]) -> T:
+        """The result of a ``def``, which cannot be one that is still to be awaited."""
+        if hasattr(result, "__await__"):
+            if inspect.iscoroutine(result):
+                result.close()
+            raise TypeError(f"{self.name} is a plain function that returned an awaitable; make it `async def`")
+        return result
+
+    @property
+    def plain(self) -> Callable[P, T | Awaitable[T]]:
+        """The callable itself, for the one place that calls it for each of many models."""
+        return self._call
+
+    def note_slow(self) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "%s blocked the event loop for more than %.0f ms; make it async, or wrap it: %s=in_thread(...)",
+                self.name, self.slow * 1000, self.name,
+            )  # fmt: skip
+
+    def translated(self, error: Exception) -> GatewayError:
+        if isinstance(error, GatewayError):
+            return error
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int) and 400 <= status <= 599:
+            return HostRefusal(status, _detail(error), headers=_challenge(error))
+        logger.error("%s raised %s", self.name, type(error).__name__, exc_info=error)
+        return HostFailure("The application failed while it handled this request.")
+
+
+def in_thread(call: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """Makes a callable that blocks safe to give to the gateway: it runs in a worker thread."""
+
+    @functools.wraps(call)
+    async def threaded(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(call, *args, **kwargs)
+
+    return threaded
+
+
+def _detail(error: Exception) -> str:
+    detail: Any = getattr(error, "detail", None)
+    return detail if isinstance(detail, str) and detail else "The application refused this request."
+
+
+def _challenge(error: Exception) -> Headers:
+    headers: Any = getattr(error, "headers", None)
+    if not isinstance(headers, Mapping):
+        return ()
+    return tuple(
+        (b"www-authenticate", str(value).encode("latin-1", "replace"))
+        for name, value in headers.items()
+        if str(name).lower() == "www-authenticate"
+    )

@@ -1,0 +1,75 @@
+"""How a gateway is, as plain values and as an application to mount."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+import msgspec
+
+from ..config import GatewayConfig
+from ..http.asgi import ASGIApp, Receive, Scope, Send, respond
+from ..upstream.breaker import State
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamHealth:
+    """``models``: the state of its list (``ok``, ``stale``, ``failed``, ``unknown``); ``breakers``: those not closed.
+
+    ``in_use``: the calls under way, of an upstream with ``max_concurrency``.
+    """
+
+    enabled: bool
+    models: str
+    breakers: Mapping[str, str]
+    in_use: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """``live``: the process works; ``ready``: it should be given calls."""
+
+    live: bool
+    ready: bool
+    draining: bool
+    upstreams: Mapping[str, UpstreamHealth]
+
+    @classmethod
+    def of(
+        cls,
+        config: GatewayConfig | None,
+        *,
+        draining: bool,
+        lists: Mapping[str, str],
+        breakers: Mapping[tuple[str, str], State],
+        in_use: Mapping[str, int],
+    ) -> Health:
+        upstreams = {
+            upstream.name: UpstreamHealth(
+                upstream.enabled,
+                lists.get(upstream.name, "unknown"),
+                {model: state.value for (name, model), state in breakers.items() if name == upstream.name},
+                in_use.get(upstream.name, 0),
+            )
+            for upstream in (config.upstreams if config else ())
+        }
+        return cls(live=True, ready=not draining, draining=draining, upstreams=upstreams)
+
+    def encode(self) -> bytes:
+        return msgspec.json.encode(asdict(self))
+
+
+def health_app(health: Callable[[], Health]) -> ASGIApp:
+    """``GET .../live`` is always 200; ``GET .../ready`` (and any other path) is 200 or 503. Neither names upstreams."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        now = health()
+        well = now.live if scope["path"].endswith("/live") else now.ready
+        body = msgspec.json.encode({"live": now.live, "ready": now.ready, "draining": now.draining})
+        await respond(
+            send, 200 if well else 503, b"" if scope["method"] == "HEAD" else body, [(b"cache-control", b"no-store")]
+        )
+
+    return app
