@@ -117,36 +117,57 @@ class Gateway:
         self._breakers = Breakers()
         self._slots = AllSlots()
         self._drain = Drain()
-        loops = LoopGuard()
+        self._loops = LoopGuard()
         self._lists = ModelLists(settings, self._connections, self._credentials)
         self._live = LiveConfig(self._store(upstreams, has_oauth_token=oauth_token is not None), adopted=self._adopted)
 
         def hook(name: str, call: Callable[..., Any] | None) -> Any:
             return None if call is None else Hook(name, call, slow=settings.slow_callable)
 
-        access = Access(
-            hook("authorize_model", authorize_model),
-            hook("visible_models", visible_models),
-            bypass=settings.bypass_model_access,
+        self._app = _compose(
+            self._chain(
+                access=Access(
+                    hook("authorize_model", authorize_model),
+                    hook("visible_models", visible_models),
+                    bypass=settings.bypass_model_access,
+                ),
+                groups=Groups(settings.open_groups, hook("authorize_group", authorize_group)),
+                resolve_user=hook("resolve_user", resolve_user),
+                oauth_token=hook("oauth_token", oauth_token),
+                context=hook("context", context),
+                record_usage=hook("record_usage", record_usage),
+                layers=layers,
+                speech=SpeechCache(speech_cache, settings),
+            ),
+            Forward(connections=self._connections, loops=self._loops, settings=settings),
         )
-        groups = Groups(settings.open_groups, hook("authorize_group", authorize_group))
+
+    def _chain(
+        self,
+        *,
+        access: Access,
+        groups: Groups,
+        resolve_user: Hook[..., Any] | None,
+        oauth_token: Hook[..., Any] | None,
+        context: Hook[..., Any] | None,
+        record_usage: Hook[..., Any] | None,
+        layers: Sequence[Layer],
+        speech: SpeechCache,
+    ) -> tuple[Layer, ...]:
+        """The layers, in the order in which a request meets them. Nothing else decides order."""
+        settings = self.settings
         admin = Admin(self._live, settings, self._connections, self._credentials, oauth_token is not None, self.health)
-        # In the order in which a request meets them. Nothing else decides order.
-        chain: tuple[Layer, ...] = (
+        return (
             Middleware(RenderErrors, show_routing=settings.show_routing, send_timeout=settings.send_timeout),
-            Middleware(RefuseLoops, loops=loops),
+            Middleware(RefuseLoops, loops=self._loops),
             Middleware(TakeConfig, live=self._live),
             TakeTurns,
             Middleware(MatchEndpoint, passthrough=settings.passthrough),
             Middleware(RefuseCrossSite, trusted_origins=settings.trusted_origins),
-            Middleware(
-                Authenticate,
-                resolve_user=hook("resolve_user", resolve_user),
-                oauth_token=hook("oauth_token", oauth_token),
-            ),
+            Middleware(Authenticate, resolve_user=resolve_user, oauth_token=oauth_token),
             Middleware(ServeAdmin, admin=admin, limit=settings.config_limit, idle=settings.upload_idle),
             Middleware(RefuseDisabled, drain=self._drain),
-            Middleware(RecordUsageLayer, record_usage=hook("record_usage", record_usage)),
+            Middleware(RecordUsageLayer, record_usage=record_usage),
             Middleware(ListModels, lists=self._lists, access=access),
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
@@ -155,19 +176,11 @@ class Gateway:
             Middleware(CheckModelAccess, access=access),
             Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
             *layers,
-            Middleware(
-                ServeSpeech,
-                cache=SpeechCache(speech_cache, settings),
-                credentials=self._credentials,
-                settings=settings,
-            ),
+            Middleware(ServeSpeech, cache=speech, credentials=self._credentials, settings=settings),
             Middleware(SelectUpstream, breakers=self._breakers, slots=self._slots, settings=settings),
             AdaptPayload,
-            Middleware(
-                AttachCredential, credentials=self._credentials, settings=settings, context=hook("context", context)
-            ),
+            Middleware(AttachCredential, credentials=self._credentials, settings=settings, context=context),
         )
-        self._app = _compose(chain, Forward(connections=self._connections, loops=loops, settings=settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

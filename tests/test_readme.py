@@ -43,13 +43,6 @@ def test_every_public_name_is_documented(name: str) -> None:
     assert mentioned(name)
 
 
-def test_the_public_names_are_sorted_and_there() -> None:
-    names = openai_gateway_asgi.__all__
-
-    assert names == sorted(names)
-    assert all(hasattr(openai_gateway_asgi, name) for name in names)
-
-
 @pytest.mark.parametrize("error", [e for e in vars(errors).values() if isinstance(e, type) and hasattr(e, "code")])
 def test_every_error_code_is_documented(error: type[errors.GatewayError]) -> None:
     assert error.code is None or mentioned(error.code)

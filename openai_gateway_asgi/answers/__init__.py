@@ -1,0 +1,1 @@
+"""What comes back from an upstream: relayed, completed, refused, and read for its usage."""

@@ -1,7 +1,8 @@
 """The stored objects that a JSON body names: behind one upstream key, an id opens everyone's.
 
 Found by searching the bytes; a field is decoded only where one of the words stands in it. Not looked for: what
-``nested_fields.UNREAD`` names, and the ``audio.id`` of a chat message, without which a spoken conversation could not go on.
+``nested_fields.UNREAD`` names, and the ``audio.id`` of a chat message, without which a spoken conversation could not go
+on.
 """
 
 from __future__ import annotations

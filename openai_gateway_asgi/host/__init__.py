@@ -1,0 +1,1 @@
+"""What the host says: who asks, who may do what, what becomes of the records."""

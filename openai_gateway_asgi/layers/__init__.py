@@ -1,0 +1,1 @@
+"""One file per layer, each one idea; ``gateway.py`` has their order. No layer imports another."""

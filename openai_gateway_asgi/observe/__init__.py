@@ -1,0 +1,1 @@
+"""How the gateway is seen from outside: its log line and its health."""

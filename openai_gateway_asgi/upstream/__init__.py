@@ -1,0 +1,1 @@
+"""How upstreams are reached: connections, credentials, model lists, selection, the memory of failures."""

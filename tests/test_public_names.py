@@ -1,0 +1,19 @@
+"""The names that a user may import; everything else may change."""
+
+from __future__ import annotations
+
+import openai_gateway_asgi
+
+PUBLIC = """
+ConfigError ConfigStore Exchange FileStore Gateway GatewayConfig GatewayError Grant Grants Health MemoryStore Model Outcome
+Secret Settings Timeouts Upstream UpstreamHealth UsageRecord User VersionConflict admins_only everyone health_app in_thread
+""".split()
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(PUBLIC) == openai_gateway_asgi.__all__
+
+
+def test_each_of_them_can_be_imported_and_tells_what_it_is_for() -> None:
+    for name in PUBLIC:
+        assert getattr(openai_gateway_asgi, name).__doc__, name
