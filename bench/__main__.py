@@ -10,8 +10,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from .against import at_commit
 from .native import Tools, build
 from .picture import svg
 from .processes import BenchError, Cores, split_cores
@@ -19,13 +21,13 @@ from .report import table
 from .results import Result, Run
 from .runner import Effort, Runner
 from .scenarios import GUARD, QUICK, SCENARIOS, Scenario
-from .targets import REFERENCE, TARGETS, Target
+from .targets import GUARDED, REFERENCE, TARGETS, Target
 
 FULL_EFFORT = Effort(rounds=5, seconds=0.6)
 QUICK_EFFORT = Effort(rounds=3, seconds=0.25)
 GUARD_EFFORT = Effort(rounds=8, seconds=0.4)
-GUARDED = "gateway-starlette"
 GUARD_LIMIT = 2.5  # of the best round: what else runs on a machine can only make a round worse
+AGAINST_ROUNDS = 12
 FILES_NEEDED = 4096
 HERE = Path(__file__).parent
 
@@ -35,6 +37,9 @@ def arguments() -> argparse.Namespace:
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument("--quick", action="store_true", help="the main scenarios only, under a minute")
     extent.add_argument("--guard", action="store_true", help=f"fail beyond {GUARD_LIMIT} times the bare pass-through")
+    parser.add_argument(
+        "--against", metavar="COMMIT", help=f"{GUARDED} at another commit too, in {AGAINST_ROUNDS} rounds"
+    )
     parser.add_argument("--peers", action="store_true", help="measure other proxies too, where they are installed")
     parser.add_argument("--scenario", action="append", choices=[s.name for s in SCENARIOS], help="only these")
     parser.add_argument("--target", action="append", choices=[t.name for t in TARGETS], help="only these")
@@ -52,7 +57,7 @@ def chosen_scenarios(asked: argparse.Namespace) -> list[Scenario]:
 def chosen_targets(asked: argparse.Namespace) -> tuple[list[Target], list[str]]:
     """The targets that can run here, and a note for each that was wanted and cannot."""
     names = asked.target or (
-        [REFERENCE, GUARDED] if asked.guard else [t.name for t in TARGETS if asked.peers or not t.peer]
+        [REFERENCE, GUARDED] if asked.guard or asked.against else [t.name for t in TARGETS if asked.peers or not t.peer]
     )
     wanted = [target for target in TARGETS if target.name in names]
     notes = [f"{target.title} left out: {target.missing()}" for target in wanted if target.missing()]
@@ -61,6 +66,8 @@ def chosen_targets(asked: argparse.Namespace) -> tuple[list[Target], list[str]]:
 
 def chosen_effort(asked: argparse.Namespace) -> Effort:
     preset = GUARD_EFFORT if asked.guard else QUICK_EFFORT if asked.quick else FULL_EFFORT
+    if asked.against:
+        preset = replace(preset, rounds=AGAINST_ROUNDS)
     return Effort(asked.rounds or preset.rounds, asked.seconds or preset.seconds)
 
 
@@ -80,12 +87,14 @@ def allow_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def execute(asked: argparse.Namespace, directory: Path) -> Run:
+def execute(asked: argparse.Namespace, directory: Path, earlier: list[Target]) -> Run:
     tools, cores = build(directory), split_cores()
     targets, notes = chosen_targets(asked)
+    targets += earlier
     os.sched_setaffinity(0, cores.load)
     effort = chosen_effort(asked)
-    run = Run([], effort.rounds, notes + circumstances(tools, cores))
+    titles = {target.name: target.title for target in targets}
+    run = Run([], effort.rounds, notes + circumstances(tools, cores), titles)
     for result in Runner(tools, cores, effort, directory).run(chosen_scenarios(asked), targets):
         print(f"{time.strftime('%H:%M:%S')}  {result.scenario.title}", file=sys.stderr, flush=True)
         run.results.append(result)
@@ -96,7 +105,7 @@ def outputs(asked: argparse.Namespace) -> tuple[Path, Path] | None:
     """Where JSON and picture go; only a full run has a place by default, for only its picture tells the whole story."""
     if asked.out is not None:
         return asked.out / "bench.json", asked.out / "bench.svg"
-    if asked.quick or asked.guard or asked.scenario or asked.target:
+    if asked.quick or asked.guard or asked.against or asked.scenario or asked.target:
         return None
     return HERE / "results" / "bench.json", HERE / "bench.svg"
 
@@ -123,8 +132,8 @@ def main() -> int:
     asked = arguments()
     try:
         allow_open_files()
-        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-            run = execute(asked, Path(directory))
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory, at_commit(asked.against) as earlier:
+            run = execute(asked, Path(directory), earlier)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

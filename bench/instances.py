@@ -16,7 +16,7 @@ from pathlib import Path
 from .native import Tools, python_tools
 from .processes import BenchError, Cores, Process, free_port
 from .scenarios import Setting
-from .targets import Target, Upstream
+from .targets import Launch, Target, Upstream
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Group:
             certificate, key = make_certificate(self._directory)
             command = [*python_tools().upstream, str(self._setting.models), str(certificate), str(key)]
             scheme = "https"
-        process = self._process("upstream", command, {}, self._cores.load)
+        process = self._process("upstream", Launch(tuple(command)), self._cores.load)
         port = int(process.read_line().removeprefix("port "))
         return MockUpstream(process, port, Upstream(f"{scheme}://127.0.0.1:{port}", certificate))
 
@@ -120,10 +120,11 @@ class Group:
             return Instance(target, upstream.port, None)
         port = free_port()
         launch = target.launch(port, upstream.seen, self._setting.models, self._directory)
-        process = self._process(target.name, launch.command, dict(launch.env), self._cores.target)
+        process = self._process(target.name, launch, self._cores.target)
         return Instance(target, port, process)
 
-    def _process(self, name: str, command: Sequence[str], env: dict[str, str], cores: frozenset[int]) -> Process:
-        process = Process(command, cores=cores, log=self._directory / f"{name}.log", env=env)
+    def _process(self, name: str, launch: Launch, cores: frozenset[int]) -> Process:
+        log = self._directory / f"{name}.log"
+        process = Process(launch.command, cores=cores, log=log, env=launch.env, directory=launch.directory)
         self._stack.callback(process.stop)
         return process

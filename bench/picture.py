@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from .measure import Spread
 from .results import Result, Run
-from .targets import REFERENCE, TARGETS
+from .targets import REFERENCE
 
 SCENARIOS = ("json-64", "json-1mb", "stream-1", "stream-64")
 GATEWAY = "gateway-starlette"
@@ -20,7 +20,7 @@ COLOURS = {
     "handwritten": "#d4772c",
     "litellm": "#b5483a",
 }
-TITLES = {target.name: target.title for target in TARGETS}
+OTHER = "#7d8590"
 
 WIDTH, LABELS, VALUES = 860, 230, 170
 BAR, GAP, PANEL_GAP, TOP = 18, 6, 44, 84
@@ -53,7 +53,7 @@ def svg(run: Run) -> str:
 def _comparisons(run: Run) -> list[tuple[str, list[Bar]]]:
     """The targets side by side, per scenario."""
     return [
-        (result.scenario.title, [bar for name in result.series if (bar := _bar_of(result, name, TITLES[name]))])
+        (result.scenario.title, [bar for name in result.series if (bar := _bar_of(result, name, run.titles[name]))])
         for result in run.results
         if result.scenario.name in SCENARIOS
     ]
@@ -68,7 +68,7 @@ def _curve(run: Run) -> list[Bar]:
 
 def _bar_of(result: Result, name: str, label: str) -> Bar | None:
     spread = result.ratio(name) if name in result.series else None
-    return None if spread is None else Bar(label, COLOURS[name], spread)
+    return None if spread is None else Bar(label, COLOURS.get(name, OTHER), spread)
 
 
 def _panel(title: str, bars: list[Bar], y: int) -> str:

@@ -54,14 +54,20 @@ class Process:
     """A child process pinned to ``cores``; what it writes to stderr goes to ``log`` and is shown when it dies."""
 
     def __init__(
-        self, command: Sequence[str], *, cores: frozenset[int], log: Path, env: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        *,
+        cores: frozenset[int],
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        directory: Path = ROOT,
     ) -> None:
         self.command = command
         self._log = log
         with log.open("wb") as stderr:
             self._popen = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=directory,
                 env={**os.environ, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from .measure import Series, Spread
 from .results import Result, Run
-from .targets import TARGETS
 
 NOTHING = "-"
-TITLES = {target.name: target.title for target in TARGETS}
 
 Cell = Callable[[Result, str, Series], str]
 
 
 def table(run: Run) -> str:
     """All scenarios, one block each; empty columns are left out."""
-    blocks = [_block(result) for result in run.results]
+    blocks = [_block(result, run.titles) for result in run.results]
     notes = [f"Note: {note}" for note in run.notes]
     return "\n\n".join([*blocks, *(["\n".join(notes)] if notes else [])])
 
@@ -60,16 +58,27 @@ COLUMNS: dict[str, Cell] = {
 }
 
 
-def _block(result: Result) -> str:
+def _block(result: Result, titles: Mapping[str, str]) -> str:
     header = [f"per {result.scenario.unit}", *COLUMNS]
-    rows = [_row(result, name, series) for name, series in result.series.items()]
+    rows = [_row(result, name, series, titles[name]) for name, series in result.series.items()]
     columns = [column for column in zip(header, *rows, strict=True) if any(cell != NOTHING for cell in column[1:])]
-    refused = [f"  {TITLES[name]}: {series.refused}" for name, series in result.series.items() if series.refused]
-    return "\n".join([result.scenario.title, *_aligned(columns), *refused])
+    refused = [f"  {titles[name]}: {series.refused}" for name, series in result.series.items() if series.refused]
+    return "\n".join([result.scenario.title, *_aligned(columns), *refused, *_comparisons(result)])
 
 
-def _row(result: Result, name: str, series: Series) -> list[str]:
-    return [TITLES[name], *(cell(result, name, series) for cell in COLUMNS.values())]
+def _comparisons(result: Result) -> Iterable[str]:
+    """This checkout beside another commit, where both were measured."""
+    for name, series in result.series.items():
+        kind, at, commit = name.partition("@")
+        if at and kind in result.series:
+            spread = result.against(kind, name)
+            if spread is not None:
+                figures = f"{spread.median:.3f} ({spread.low:.3f}-{spread.high:.3f})"
+                yield f"  {kind}: CPU {figures} times that of {commit}, in {len(series.samples)} rounds"
+
+
+def _row(result: Result, name: str, series: Series, title: str) -> list[str]:
+    return [title, *(cell(result, name, series) for cell in COLUMNS.values())]
 
 
 def _aligned(columns: list[tuple[str, ...]]) -> Iterable[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -26,6 +27,10 @@ class Result:
         """``target`` over the bare pass-through of the same rounds."""
         return ratio(self.series[target], self.series.get(REFERENCE, Series()), figure)
 
+    def against(self, target: str, earlier: str) -> Spread | None:
+        """``target`` over the same target at another commit, in the same rounds."""
+        return ratio(self.series[target], self.series.get(earlier, Series()), "cpu")
+
     def added(self, target: str, figure: str) -> Spread | None:
         """``target`` over direct calls to the upstream in the same rounds, in microseconds."""
         return added(self.series[target], self.series.get("direct", Series()), figure)
@@ -38,6 +43,8 @@ class Run:
     results: list[Result]
     rounds: int
     notes: list[str]
+    titles: Mapping[str, str]
+    """Of the targets, by name."""
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -80,7 +80,7 @@ class Runner:
 def _takes_part(target: Target, scenario: Scenario) -> bool:
     if scenario.setting.tls and target.launch is None:
         return False  # the load client speaks no TLS
-    return not scenario.targets or target.name in scenario.targets
+    return not scenario.targets or target.kind in scenario.targets
 
 
 def _turned(instances: list[Instance], number: int) -> list[Instance]:

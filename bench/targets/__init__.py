@@ -6,9 +6,10 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..processes import ROOT
 from . import litellm, nginx
 
 
@@ -22,10 +23,11 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Launch:
-    """A command that serves on a port, with the additional environment it needs."""
+    """A command that serves on a port, with the additional environment it needs, and where it is started."""
 
     command: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
+    directory: Path = ROOT
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,21 @@ class Target:
     prefix: str = "/openai"
     python: bool = True  # served by bench.serve, which can watch the event loop
     peer: bool = False
+
+    def at(self, commit: str, checkout: Path) -> Target:
+        """The same target as another commit has it."""
+        launch = self.launch
+        assert launch is not None
+
+        def launch_there(port: int, upstream: Upstream, models: int, directory: Path) -> Launch:
+            return replace(launch(port, upstream, models, directory), directory=checkout)
+
+        return replace(self, name=f"{self.name}@{commit}", title=f"{self.title}, at {commit}", launch=launch_there)
+
+    @property
+    def kind(self) -> str:
+        """The name without the commit: scenarios are for kinds of targets."""
+        return self.name.partition("@")[0]
 
 
 def _served(module: str) -> Callable[[int, Upstream, int, Path], Launch]:
@@ -68,6 +85,7 @@ def _without_module(name: str) -> Callable[[], str]:
 
 
 REFERENCE = "passthrough"
+GUARDED = "gateway-starlette"
 TARGETS = (
     Target("direct", "no gateway", None, prefix="/v1", python=False),
     Target("nginx", "nginx", _nginx, _without_program("nginx"), python=False),

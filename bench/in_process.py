@@ -1,0 +1,227 @@
+"""What a call costs in microseconds, in one process: the ASGI callable over a transport that sends nothing.
+
+``python -m bench.in_process [--against COMMIT] [--rounds N] [--profile NAME]``: no sockets, no server, no second
+process, so that a microsecond can be seen. CPU time of this thread; the least of each round's batches counts, because
+whatever else runs can only make it more. With ``--against`` the same loop runs in a checkout of the other commit, in
+turns. This file runs there as well, so it imports nothing of the bench that a commit may not have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+BATCHES = 12
+EVENTS = 200
+MODELS = 100
+
+ANSWER = json.dumps(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1700000000,
+        "model": "model-0",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "word " * 120}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 120, "total_tokens": 220},
+    }
+).encode()
+
+
+def _event(delta: dict[str, Any], finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "model-0"}
+    return b"data: " + json.dumps({**chunk, "choices": [choice]}).encode() + b"\n\n"
+
+
+STREAM = [
+    _event({"role": "assistant", "content": ""}),
+    *(_event({"content": f"word{number} "}) for number in range(EVENTS)),
+    _event({}, "stop"),
+    b"data: [DONE]\n\n",
+]
+
+
+class Pieces(httpx.AsyncByteStream):
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+
+
+class NullTransport(httpx.AsyncBaseTransport):
+    """Answers at once: events where ``stream`` stands in the body, JSON elsewhere."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        body = b"".join([piece async for piece in request.stream])
+        if b'"stream":true' in body.replace(b" ", b""):
+            return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(STREAM))
+        headers = {"content-type": "application/json", "content-length": str(len(ANSWER))}
+        return httpx.Response(200, headers=headers, stream=Pieces([ANSWER]))
+
+
+def profiles() -> dict[str, Callable[[], Any]]:
+    """The gateways that can be measured, by name: ``full`` is the one that the README quotes."""
+    from openai_gateway_asgi import Gateway, Grant, Grants, Settings, Upstream, User, everyone
+
+    ada = User("42", name="Ada Lovelace", email="ada@example.com", groups={"staff", "research"})
+    grants = {f"model-{i}": Grant(groups={"staff"}) if i % 2 else Grant(public=True) for i in range(MODELS)}
+
+    def full() -> Any:
+        return Gateway(
+            [
+                Upstream(
+                    "http://upstream.test/v1",
+                    api_key="upstream-key",
+                    name=f"upstream-{number}",
+                    model_ids=[f"model-{i}" for i in range(number, MODELS, 20)],
+                )
+                for number in range(20)
+            ],
+            resolve_user=lambda request: ada,
+            authorize_model=Grants(grants),
+            record_usage=lambda record: None,
+            settings=Settings(forward_user_info=True),
+            transport=NullTransport(),
+        )
+
+    def plain() -> Any:
+        upstream = Upstream("http://upstream.test/v1", api_key="upstream-key", model_ids=["model-0"])
+        return Gateway([upstream], resolve_user=lambda _: ada, authorize_model=everyone, transport=NullTransport())
+
+    return {"full": full, "plain": plain}
+
+
+def _body(*, stream: bool) -> bytes:
+    messages = [
+        {"role": "system", "content": "You are a helpful assistant. " * 12},
+        {"role": "user", "content": "What does a call cost? " * 20},
+    ]
+    return json.dumps({"model": "model-0", "stream": stream, "temperature": 0.7, "messages": messages}).encode()
+
+
+async def _call(app: Callable[..., Awaitable[None]], body: bytes) -> None:
+    headers = [
+        (b"host", b"app.test"),
+        (b"authorization", b"Bearer sk-user"),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/chat/completions",
+        "raw_path": b"/chat/completions",
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("app.test", 80),
+        "state": {},
+    }
+    status = 0
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        nonlocal status
+        status = message.get("status", status)
+
+    await app(scope, receive, send)
+    if status != 200:
+        raise RuntimeError(f"the call was answered with {status}")
+
+
+async def _least(app: Callable[..., Awaitable[None]], body: bytes, calls: int) -> float:
+    """Microseconds of CPU time per call, in the best of the batches."""
+    best = float("inf")
+    for _ in range(BATCHES):
+        begin = time.thread_time_ns()
+        for _ in range(calls):
+            await _call(app, body)
+        best = min(best, (time.thread_time_ns() - begin) / calls / 1000)
+    return best
+
+
+def _log_to_nowhere() -> None:
+    logger = logging.getLogger("openai_gateway_asgi")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(logging.StreamHandler(open(os.devnull, "w")))  # noqa: SIM115 - open as long as the process
+    logger.propagate = False
+
+
+async def measure(profile: str) -> dict[str, float]:
+    app = profiles()[profile]()
+    small = await _least(app, _body(stream=False), 200)
+    stream = await _least(app, _body(stream=True), 10)
+    await app.aclose()
+    return {"small call": small, "stream": stream, "event": (stream - small) / EVENTS}
+
+
+def _run(directory: Path, profile: str) -> dict[str, float]:
+    command = [sys.executable, "-P", str(Path(__file__).resolve()), "--once", "--profile", profile]
+    env = {**os.environ, "PYTHONPATH": str(directory)}
+    ran = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, check=True)
+    figures: dict[str, float] = json.loads(ran.stdout)
+    return figures
+
+
+def _compare(places: dict[str, Path], profile: str, rounds: int) -> None:
+    seen: dict[str, list[dict[str, float]]] = {name: [] for name in places}
+    for number in range(rounds):
+        for name in list(places)[:: -1 if number % 2 else 1]:
+            seen[name].append(_run(places[name], profile))
+    first, *others = places
+    for figure in seen[first][0]:
+        shown = "  ".join(f"{name} {statistics.median(each[figure] for each in seen[name]):8.2f} us" for name in places)
+        added = [
+            f"{statistics.median(a[figure] - b[figure] for a, b in zip(seen[first], seen[other], strict=True)):+.2f} us"
+            for other in others
+        ]
+        print(f"{figure:12}{shown}  {' '.join(added)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.in_process", description=__doc__)
+    parser.add_argument("--against", metavar="COMMIT", help="the same at another commit, in turns")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--profile", default="full", help="which gateway: full, plain, ...")
+    parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.once:
+        _log_to_nowhere()
+        print(json.dumps(asyncio.run(measure(asked.profile))))
+    elif asked.against:
+        from bench.against import checkout
+
+        with checkout(asked.against) as (commit, there):
+            _compare({"here": ROOT, commit: there}, asked.profile, asked.rounds)
+    else:
+        _compare({"here": ROOT}, asked.profile, asked.rounds)
+
+
+if __name__ == "__main__":
+    main()
