@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 from ..errors import ConfigError
@@ -98,6 +99,10 @@ class Settings:
     passthrough: tuple[str, ...] = ()
     """More paths than the API's, as ``GET /rerankers/{id}``; for administrators, and where the group ``passthrough`` is
     open. None: what no one has looked at is not served."""
+
+    default_models: Mapping[str, str | None] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """What answers a request that names no model, by operation, where it is another than the API's own default: the one
+    your upstreams take, for the body goes on as it came. None: none, the model must be named."""
 
     forward_user_info: bool = False
     """Who asks is personal data, which upstreams do not need."""
@@ -205,6 +210,7 @@ _RULES: dict[str, checks.Rule] = {
     "open_groups": opened_paths.groups,
     "stored_upstream": checks.optional(checks.line),
     "passthrough": opened_paths.passthrough,
+    "default_models": opened_paths.default_models,
     "forward_user_info": checks.flag,
     "user_name_header": header_rules.identity_name,
     "user_id_header": header_rules.identity_name,

@@ -66,6 +66,11 @@ def test_settings_are_frozen_and_given_by_name() -> None:
         ("verify_tls", False, False),
         ("attribution_title", "My App", "My App"),
         ("comment_hold", 0, 0),
+        (
+            "default_models",
+            {"createModeration": "mine", "createImage": None},
+            {"createModeration": "mine", "createImage": None},
+        ),
     ],
 )
 def test_values_are_brought_to_one_form(field: str, given: Any, kept: Any) -> None:
@@ -115,6 +120,11 @@ def test_values_are_brought_to_one_form(field: str, given: Any, kept: Any) -> No
         ("attribution_referer", "https://bücher.example", "attribution_referer"),
         ("verify_tls", None, "verify_tls"),
         ("verify_tls", "/no/such/bundle.pem", "verify_tls"),
+        ("default_models", ["createModeration"], "default_models"),
+        ("default_models", {"listFiles": "m"}, "default_models"),
+        ("default_models", {1: "m"}, "default_models"),
+        ("default_models", {"createModeration": "m\n"}, "default_models.createModeration"),
+        ("default_models", {"createModeration": 1}, "default_models.createModeration"),
         ("speech_cache_bytes", -1, "speech_cache_bytes"),
         ("speech_entry_bytes", 0, "speech_entry_bytes"),
         ("speech_cache_lifetime", 0, "speech_cache_lifetime"),
