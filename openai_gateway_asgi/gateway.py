@@ -32,6 +32,7 @@ from .host.hooks import (
     VisibleModels,
 )
 from .host.host_route import HostRoute
+from .host.notices import Notices
 from .host.users import User
 from .http.asgi import ASGIApp, Receive, Scope, Send
 from .http.drain import Drain
@@ -118,6 +119,7 @@ class Gateway:
         self._slots = AllSlots()
         self._drain = Drain()
         self._loops = LoopGuard()
+        self._notices = Notices()
         self._lists = ModelLists(settings, self._connections, self._credentials)
         self._live = LiveConfig(self._store(upstreams, has_oauth_token=oauth_token is not None), adopted=self._adopted)
 
@@ -164,7 +166,7 @@ class Gateway:
             TakeTurns,
             Middleware(MatchEndpoint, passthrough=settings.passthrough),
             Middleware(RefuseCrossSite, trusted_origins=settings.trusted_origins),
-            Middleware(Authenticate, resolve_user=resolve_user, oauth_token=oauth_token),
+            Middleware(Authenticate, resolve_user=resolve_user, oauth_token=oauth_token, notices=self._notices),
             Middleware(ServeAdmin, admin=admin, limit=settings.config_limit, idle=settings.upload_idle),
             Middleware(RefuseDisabled, drain=self._drain),
             Middleware(RecordUsageLayer, record_usage=record_usage),

@@ -10,6 +10,7 @@ from ..config import Upstream
 from ..errors import HostFailure, Unauthenticated
 from ..exchange import Exchange
 from ..host.hooks import Hook, logger
+from ..host.notices import Notices, shown
 from ..host.users import User
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..upstream.credentials import Caller
@@ -17,8 +18,14 @@ from ..upstream.credentials import Caller
 ResolveUser = Hook[[Request], User | None]
 
 
+CREDENTIALS = (b"authorization", b"api-key", b"x-api-key", b"cookie")
+
+
 class Authenticate:
-    """Asks the host's ``resolve_user``; no user is a 401. Also remembers what of the caller could be a credential."""
+    """Asks the host's ``resolve_user``; no user is a 401. Also remembers what of the caller could be a credential.
+
+    Until somebody has been recognised every 401 is noted for the host, because then it may be its own mistake.
+    """
 
     def __init__(
         self,
@@ -26,8 +33,11 @@ class Authenticate:
         *,
         resolve_user: ResolveUser | None,
         oauth_token: Hook[[User, Request, Upstream], str | None] | None = None,
+        notices: Notices,
     ) -> None:
         self.app = app
+        self._notices = notices
+        self._knows_anyone = False
         self._resolve_user = resolve_user
         self._oauth_token = oauth_token
 
@@ -48,10 +58,15 @@ class Authenticate:
 
     def _take(self, exchange: Exchange, user: User | None) -> None:
         if user is None:
-            raise Unauthenticated("You are not signed in, or your credentials are not valid.")
+            self._note_nobody(exchange)
+            raise Unauthenticated(
+                "You are not signed in, or your credentials are not valid; sign in, or send the credential that this "
+                "application gave you."
+            )
         if not isinstance(user, User):
             logger.error("resolve_user returned %s; return a User, or None", type(user).__name__)
             raise HostFailure("The application failed while it handled this request.")
+        self._knows_anyone = True
         named = exchange.named
         exchange.user = user
         exchange.caller = Caller(
@@ -59,6 +74,21 @@ class Authenticate:
             authorization=_bearer_token(named.get(b"authorization")),
             cookies=exchange.request().cookies if b"cookie" in named else {},
             oauth=self._bound_oauth(user, exchange),
+        )
+
+    def _note_nobody(self, exchange: Exchange) -> None:
+        if self._knows_anyone:
+            return
+        asked = (
+            "This gateway has no resolve_user, so users come with gateway.response(user) only"
+            if self._resolve_user is None
+            else "resolve_user has returned None for every request so far"
+        )
+        sent = [name.decode() for name in CREDENTIALS if name in exchange.named]
+        self._notices.warn(
+            "unauthenticated",
+            f"{asked}; look at how it reads the request: each of these is a 401.",
+            seen=f"{exchange.method} {shown(exchange.scope['path'])} with {', '.join(sent) or 'no credential'}",
         )
 
     def _bound_oauth(self, user: User, exchange: Exchange) -> Callable[[Upstream], Awaitable[str | None]] | None:
