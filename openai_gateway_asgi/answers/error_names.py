@@ -1,0 +1,192 @@
+"""How upstreams name their errors: codes, types and phrases, each with who says so. Data only; the reader matches them.
+
+Names are compared without case and with ``_`` for spaces, dashes and capitals inside, phrases as parts of the message
+in lower case. What is added here needs its source beside it, and a row in ``tests/answers/test_upstream_errors.py``.
+"""
+
+from __future__ import annotations
+
+STATUSES = {
+    # OpenAI and those who imitate it (platform.openai.com/docs/guides/error-codes)
+    "invalid_request_error": 400,
+    "context_length_exceeded": 400,
+    "content_filter": 400,
+    "content_policy_violation": 400,
+    "invalid_prompt": 400,
+    "image_content_policy_violation": 400,
+    "authentication_error": 401,
+    "invalid_authentication_error": 401,
+    "invalid_api_key": 401,
+    "incorrect_api_key_error": 401,
+    "billing_error": 402,
+    "insufficient_balance": 402,
+    "permission_error": 403,
+    "permission_denied": 403,
+    "not_found_error": 404,
+    "model_not_found": 404,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "rate_limit_reached_error": 429,
+    "insufficient_quota": 429,
+    "exceeded_current_quota_error": 429,
+    "server_error": 500,
+    "internal_server_error": 500,
+    "overloaded_error": 503,
+    "engine_overloaded_error": 503,
+    "service_unavailable": 503,
+    "timeout_error": 504,
+    # Anthropic (platform.claude.com/docs/en/api/errors); its 529 and 503 above mean the same
+    "request_too_large": 413,
+    "api_error": 500,
+    # vLLM and SGLang: the names of Python's HTTP statuses (vllm/entrypoints/openai/protocol.py)
+    "bad_request_error": 400,
+    "bad_request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "unprocessable_entity": 422,
+    "too_many_requests": 429,
+    # Google (google.rpc.Code, as the `status` of an error)
+    "invalid_argument": 400,
+    "failed_precondition": 400,
+    "out_of_range": 400,
+    "unauthenticated": 401,
+    "resource_exhausted": 429,
+    "internal": 500,
+    "unimplemented": 501,
+    "unavailable": 503,
+    "deadline_exceeded": 504,
+    # llama.cpp (tools/server/server-common.cpp)
+    "exceed_context_size_error": 400,
+    "not_supported_error": 501,
+    "unavailable_error": 503,
+    # TGI (router/src/lib.rs)
+    "validation": 422,
+    "overloaded": 429,
+    "generation": 424,
+    "incomplete_generation": 500,
+    # AWS and DashScope
+    "throttling_exception": 429,
+    "throttling": 429,
+    "access_denied": 403,
+    "access_denied_exception": 403,
+    "validation_exception": 400,
+    "invalid_parameter": 400,
+    "invalid_parameter_error": 400,
+    "data_inspection_failed": 400,
+    "arrearage": 402,
+    # LiteLLM (litellm/exceptions.py)
+    "context_window_exceeded_error": 400,
+    "content_policy_violation_error": 400,
+    "authentication_failed": 401,
+    "budget_exceeded": 429,
+}
+"""The status of an error that comes without one, by its code, type or status in words. Any other is the upstream's
+own fault."""
+
+CONTEXT_LENGTH_NAMES = frozenset(
+    {
+        "context_length_exceeded",  # OpenAI, Azure, Groq, DeepSeek
+        "exceed_context_size_error",  # llama.cpp
+        "context_window_exceeded_error",  # LiteLLM
+        "context_window_exceeded",
+        "model_context_window_exceeded",  # Zhipu, Anthropic
+        "1261",  # Zhipu (docs.z.ai/api-reference/api-code)
+    }
+)
+
+CONTEXT_LENGTH_PHRASES = (
+    "context length",  # OpenAI, Azure, vLLM, SGLang, Mistral, DeepSeek, OpenRouter, Fireworks, LM Studio, Ollama
+    "context window",  # OpenAI Responses, MiniMax, LiteLLM
+    "context size",  # llama.cpp: "exceeds the available context size", "Context size has been exceeded."
+    "context limit",  # Anthropic: "input length and `max_tokens` exceed context limit"
+    "context the overflows",  # LM Studio's own words: "when context the overflows"
+    "context overflow",  # LM Studio, later
+    "prompt is too long",  # Anthropic, Fireworks
+    "prompt too long",  # Ollama
+    "input is too long",  # Bedrock: "Input is too long for requested model."
+    "maximum prompt length",  # xAI
+    "maximum model length",  # vLLM: "longer than the maximum model length of 4096"
+    "is too long and exceeds limit",  # vLLM, completions
+    "maximum allowed length",  # SGLang: "exceeds the maximum allowed length"
+    "`inputs` tokens + `max_new_tokens` must be",  # TGI, Together
+    "`inputs` must have less than",  # TGI
+    "exceeds the maximum number of tokens allowed",  # Gemini
+    "reduce the length of the messages",  # OpenAI, Groq
+    "too large for model with",  # Mistral: "too large for model with 32768 maximum context length"
+    "exceeded model token limit",  # Moonshot
+    "range of input length should be",  # DashScope
+    "prompt exceeds max length",  # Zhipu
+    "prompt token count of",  # GitHub Copilot: "prompt token count of 70000 exceeds the limit of 64000"
+    "too large to process",  # llama.cpp, embeddings: "input is too large to process. increase the physical batch size"
+    "input tokens exceed the configured limit",  # OpenAI Responses
+    "contextwindowexceedederror",  # LiteLLM: "litellm.ContextWindowExceededError: ..."
+)
+
+CONTENT_NAMES = frozenset(
+    {
+        "content_filter",  # OpenAI, Azure, Moonshot
+        "content_filtered",
+        "content_policy_violation",  # OpenAI, Azure
+        "content_policy_violation_error",  # LiteLLM
+        "image_content_policy_violation",  # OpenAI Responses
+        "responsible_aipolicy_violation",  # Azure: ResponsibleAIPolicyViolation, as innererror.code
+        "invalid_prompt",  # OpenAI: flagged by the usage policy of reasoning models
+        "moderation_blocked",  # OpenAI images
+        "content_moderation",
+        "data_inspection_failed",  # DashScope
+        "prohibited_content",  # Gemini
+        "1301",  # Zhipu
+        "unsafe_content",
+    }
+)
+
+CONTENT_PHRASES = (
+    "content management policy",  # Azure
+    "content filtering policy",  # Anthropic: "Output blocked by content filtering policy"
+    "content policy",
+    "content exists risk",  # DeepSeek
+    "rejected as a result of our safety system",  # OpenAI images
+    "rejected by the safety system",  # OpenAI images
+    "violating our usage policy",  # OpenAI
+    "may contain inappropriate content",  # DashScope
+    "your input was flagged",  # OpenRouter: "Your chosen model requires moderation and your input was flagged"
+    "contentpolicyviolationerror",  # LiteLLM
+    "considered high risk",  # Moonshot: "The request was rejected because it was considered high risk"
+)
+
+ACCOUNT_NAMES = frozenset(
+    {
+        "insufficient_quota",  # OpenAI, Azure
+        "billing_hard_limit_reached",  # OpenAI images
+        "billing_not_active",  # OpenAI
+        "account_deactivated",  # OpenAI
+        "billing_error",  # Anthropic
+        "insufficient_balance",  # DeepSeek, Moonshot
+        "exceeded_current_quota_error",  # Moonshot
+        "arrearage",  # DashScope
+        "1113",  # Zhipu: in arrears
+    }
+)
+
+ACCOUNT_PHRASES = (
+    "credit balance is too low",  # Anthropic, as a 400
+    "insufficient balance",  # DeepSeek
+    "insufficient credits",  # OpenRouter
+    "billing hard limit",  # OpenAI
+)
+
+MODEL_NAMES = frozenset(
+    {
+        "model_not_found",  # OpenAI, LM Studio
+        "model_not_found_error",
+        "deployment_not_found",  # Azure
+        "model_not_supported",
+    }
+)
+
+MODEL_PHRASE = r"\b(?:model|deployment)\b.{0,300}\b(?:not found|(?:does not|doesn't|not) exist|not (?:been )?loaded)\b"
+"""vLLM: "The model `x` does not exist."; Ollama: "model 'x' not found"; Azure; Groq; DeepSeek: "Model Not Exist"."""
+
+TOO_LARGE_PER_MINUTE = r"\btokens per min(?:ute)?\b|\bTPM\b"
+"""Groq, as a 413, and OpenAI: "Request too large for ... on tokens per min (TPM)": it never fits at this upstream."""
