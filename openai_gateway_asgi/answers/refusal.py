@@ -7,6 +7,7 @@ import msgspec
 from ..errors import UpstreamCredentialError, UpstreamError, UpstreamRefused
 from ..http.asgi import JSON, RawHeaders
 from ..http.headers import EVENT_STREAM, media_type
+from ..upstream.inflate import inflater
 from ..upstream.response_reads import Reads
 
 HELD = 1024 * 1024
@@ -24,15 +25,35 @@ async def refusal(status: int, headers: RawHeaders, reads: Reads, *, own_credent
     while (chunk := await reads.next()) is not None:
         body += chunk
         if len(body) > HELD:
-            plain = _plain(status, "The upstream refused this call.")
-            return UpstreamRefused(status, (), plain, content_type=JSON)
+            return _in_our_words(status)
     kept = dict(headers)
     content_type = kept.pop(b"content-type", b"text/plain")
+    if coding := kept.pop(b"content-encoding", None):
+        inflated = _inflated(body, coding)
+        if inflated is None:
+            return _in_our_words(status)
+        body = inflated
     if media_type(content_type) == EVENT_STREAM:
-        kept.pop(b"content-encoding", None)
         content_type = JSON
         body = body if _is_object(body) else _plain(status, body.decode("utf-8", "replace"))
     return UpstreamRefused(status, tuple(kept.items()), body, content_type=content_type)
+
+
+def _in_our_words(status: int) -> UpstreamRefused:
+    return UpstreamRefused(status, (), _plain(status, "The upstream refused this call."), content_type=JSON)
+
+
+def _inflated(body: bytes, coding: bytes) -> bytes | None:
+    """What was compressed although nobody asked for it, to be read for what it repeats; None where it cannot be."""
+    pieces, size = [], 0
+    try:
+        for piece in inflater(coding.decode("latin-1"))(body):
+            pieces.append(piece)
+            if (size := size + len(piece)) > HELD:
+                return None
+    except UpstreamError:
+        return None
+    return b"".join(pieces)
 
 
 def _plain(status: int, message: str) -> bytes:

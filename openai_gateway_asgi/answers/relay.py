@@ -18,6 +18,7 @@ from ..errors import (
     ClientDisconnected,
     GatewayError,
     UpstreamError,
+    UpstreamRefused,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
@@ -31,6 +32,7 @@ from ..upstream.request_body import NO_BODY
 from ..upstream.response_reads import Reads, too_late, upstream_failure
 from .completeness import Ending, ending
 from .in_band_errors import refuse_error_in_events, refuse_error_in_json
+from .redaction import Secrets, events_without_secrets, without_secrets
 from .refusal import refusal
 
 REALTIME_CALL = "create-realtime-call"
@@ -97,7 +99,7 @@ class Relay:
         named = named_headers(headers)
         kind = media_type(named.get(b"content-type", b""))
         self.exchange.upstream_request_id = _text(named.get(b"x-request-id"))
-        coding = _text(named.get(b"content-encoding")) if kind == EVENT_STREAM else None
+        coding = _text(named.get(b"content-encoding")) if kind == EVENT_STREAM and status < 400 else None
         reads = Reads(response, inflater(coding) if coding else None)
         start = response_headers(headers, named)
         try:
@@ -113,6 +115,8 @@ class Relay:
                 await self._events(status, start, reads)
             else:
                 await self._bytes(status, start, named, reads)
+        except UpstreamRefused as refused:
+            raise without_secrets(refused, self._secrets()) from None
         finally:
             if reads.under_way:
                 await reads.settle()
@@ -177,6 +181,8 @@ class Relay:
             except Exception as error:
                 raise upstream_failure(error) from error
             if whole := feed(chunk):
+                if b"error" in whole:
+                    whole = events_without_secrets(whole, self._secrets())
                 self._note_events(whole, splitter)
                 self._await_client()
                 await send({"type": "http.response.body", "body": whole, "more_body": True})
@@ -232,6 +238,8 @@ class Relay:
                 return held or KEEP_ALIVE
 
     async def _send_events(self, events: bytes, splitter: EventSplitter) -> None:
+        if b"error" in events:
+            events = events_without_secrets(events, self._secrets())
         self._note_events(events, splitter)
         self._await_client()
         await self.send({"type": "http.response.body", "body": events, "more_body": True})
@@ -248,6 +256,9 @@ class Relay:
         exchange.keep(events, part=not exchange.at_boundary)
         exchange.at_boundary = splitter.at_boundary
         self._begun = self._begun or not comments
+
+    def _secrets(self) -> Secrets:
+        return Secrets.sent(self.exchange.upstream, self.exchange.upstream_headers)
 
     def _await_client(self) -> None:
         if self.exchange.shared:

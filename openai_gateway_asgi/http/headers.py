@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from urllib.parse import quote, unquote_to_bytes
 
 from ..errors import InvalidRequest
@@ -15,6 +15,14 @@ RESPONSE_NAMES = frozenset(
 )
 """Beside ``content-type`` and ``content-disposition``, which are looked into."""
 RESPONSE_PREFIXES = (b"openai-", b"x-ratelimit-")
+OPERATORS = frozenset({b"openai-organization", b"openai-project"})
+"""They name whose account is charged, which is no caller's business."""
+
+PRIVATE = (b"cache-control", b"private")
+VARY = (b"vary", b"authorization, cookie, api-key, x-api-key")
+"""What an answer here depends on beside its address: who asks."""
+_DIRECTIVE = re.compile(rb'(?:[^,"]|"[^"]*")+')
+_SHARED = frozenset({b"public", b"s-maxage", b"proxy-revalidate", b"private"})
 
 SAFE_TYPES = frozenset(
     b"""application/json application/jsonl application/octet-stream application/sdp application/x-jsonlines
@@ -77,6 +85,11 @@ def response_headers(headers: RawHeaders, named: NamedHeaders) -> RawHeaders:
     """
     kept: RawHeaders = [(b"x-content-type-options", b"nosniff")]
     kept += [pair for pair in headers if pair[0] in RESPONSE_NAMES or pair[0].startswith(RESPONSE_PREFIXES)]
+    if not OPERATORS.isdisjoint(named):
+        kept = [pair for pair in kept if pair[0] not in OPERATORS]
+    if b"cache-control" in named:
+        kept = [pair for pair in kept if pair[0] != b"cache-control"]
+        kept.append((b"cache-control", _for_one_user([value for name, value in headers if name == b"cache-control"])))
     disposition = named.get(b"content-disposition")
     if disposition is not None:
         disposition = _harmless_disposition(disposition)
@@ -88,6 +101,19 @@ def response_headers(headers: RawHeaders, named: NamedHeaders) -> RawHeaders:
     if disposition is not None:
         kept.append((b"content-disposition", disposition))
     return kept
+
+
+def for_one_user(names: Container[bytes]) -> RawHeaders:
+    """What keeps an answer with headers of these names from another user: caches that many share must not have it."""
+    missing = [VARY] if b"vary" not in names else []
+    return missing if b"cache-control" in names else [*missing, PRIVATE]
+
+
+def _for_one_user(values: Iterable[bytes]) -> bytes:
+    """Directives (RFC 9111, 5.2.2) but for those that open an answer to caches that many share."""
+    given = [part.strip() for value in values for part in _DIRECTIVE.findall(value)]
+    kept = [part for part in given if part and part.partition(b"=")[0].strip().lower() not in _SHARED]
+    return b", ".join([b"private", *kept])
 
 
 def media_type(value: bytes) -> bytes:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from ..errors import ClientDisconnected, GatewayError, ResponseAborted
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send, respond
+from ..http.headers import for_one_user
 from ..http.sse import error_event
 
 logger = logging.getLogger("openai_gateway_asgi")
@@ -93,11 +94,13 @@ async def _render(error: GatewayError, exchange: Exchange, send: Send, *, cause:
 
 
 def _identified(headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> RawHeaders:
-    """The gateway's own id on every answer; as ``x-request-id`` too where no upstream gave one."""
+    """The gateway's own id on every answer; as ``x-request-id`` too where no upstream gave one. And whose it is."""
     own = exchange.request_id.encode()
     known = [*headers, (b"x-gateway-request-id", own)]
-    if b"x-request-id" not in dict(known):
+    names = dict(known)
+    if b"x-request-id" not in names:
         known.append((b"x-request-id", own))
+    known += for_one_user(names)
     return known
 
 

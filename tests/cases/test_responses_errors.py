@@ -237,7 +237,7 @@ NEVER = [
     ("Keep-Alive", "timeout=5"),
     ("Via", "1.1 up"),
 ]
-OURS = {"content-type", "content-length", "transfer-encoding", "cache-control", "x-accel-buffering"}
+OURS = {"content-type", "content-length", "transfer-encoding", "cache-control", "vary", "x-accel-buffering"}
 OURS |= {"date", "server", "connection"}  # those of the server in front of the gateway
 OURS |= {"openai-version", "x-content-type-options", "x-request-id", "x-gateway-request-id"}
 ROUTING = {"x-gateway-upstream", "x-gateway-model", "x-gateway-attempts"}
