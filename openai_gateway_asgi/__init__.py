@@ -23,6 +23,9 @@ from .config import (
     Timeouts,
     Upstream,
     VersionConflict,
+    config_from_data,
+    config_to_data,
+    upstreams_from_env,
 )
 from .errors import ConfigError, GatewayError
 from .exchange import Exchange
@@ -59,7 +62,10 @@ __all__ = [
     "User",
     "VersionConflict",
     "admins_only",
+    "config_from_data",
+    "config_to_data",
     "everyone",
     "health_app",
     "in_thread",
+    "upstreams_from_env",
 ]

@@ -6,7 +6,8 @@ import openai_gateway_asgi
 
 PUBLIC = """
 ConfigError ConfigStore Exchange FileStore Gateway GatewayConfig GatewayError Grant Grants Health MemoryStore Model Outcome
-Secret Settings Timeouts Upstream UpstreamHealth UsageRecord User VersionConflict admins_only everyone health_app in_thread
+Secret Settings Timeouts Upstream UpstreamHealth UsageRecord User VersionConflict admins_only config_from_data config_to_data
+everyone health_app in_thread upstreams_from_env
 """.split()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .data import config_from_data, config_to_data
 from .environment import upstreams_from_env
 from .file_store import FileStore
 from .secret import Secret
@@ -21,6 +22,8 @@ __all__ = [
     "Timeouts",
     "Upstream",
     "VersionConflict",
+    "config_from_data",
+    "config_to_data",
     "from_wire",
     "to_wire",
     "upstreams_from_env",

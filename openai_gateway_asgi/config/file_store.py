@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,16 +28,22 @@ NO_FILE = "0"
 class FileStore:
     """Keeps the configuration, its secrets in clear, in a file that only its owner may read.
 
-    Until the file exists, ``upstreams`` and ``enabled`` are in force. Saving replaces it in one step, under a lock in a
-    file beside it (``flock``, so POSIX systems and local file systems). It may be edited by hand: it has the form of
-    ``/config``, and a fault in it raises ``ConfigError`` from ``load``.
+    Until the file exists, ``upstreams``, ``enabled`` and ``fallbacks`` are in force. Saving replaces it in one step,
+    under a lock in a file beside it (``flock``, so POSIX systems and local file systems). It may be edited by hand: it
+    has the form of ``/config``, and a fault in it raises ``ConfigError`` from ``load``.
     """
 
     shared: bool = True
 
-    def __init__(self, path: str | os.PathLike[str], upstreams: Iterable[Upstream] = (), enabled: bool = True) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        upstreams: Iterable[Upstream] = (),
+        enabled: bool = True,
+        fallbacks: Mapping[str, Iterable[str]] = {},
+    ) -> None:
         self._path = Path(os.path.realpath(path))
-        self._initial = GatewayConfig(enabled, upstreams, version=NO_FILE)
+        self._initial = GatewayConfig(enabled, upstreams, fallbacks, version=NO_FILE)
 
     async def load(self) -> GatewayConfig:
         return await asyncio.to_thread(self._load)
