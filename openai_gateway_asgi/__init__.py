@@ -27,7 +27,16 @@ from .config import (
     config_to_data,
     upstreams_from_env,
 )
-from .errors import ConfigError, GatewayError
+from .errors import (
+    ConfigError,
+    GatewayError,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    PermissionDenied,
+    RateLimited,
+    Unauthenticated,
+)
 from .exchange import Exchange
 from .gateway import Gateway
 from .host.hooks import in_thread
@@ -50,12 +59,18 @@ __all__ = [
     "Grant",
     "Grants",
     "Health",
+    "InvalidRequest",
     "MemoryStore",
     "Model",
+    "NotFound",
     "Outcome",
+    "PayloadTooLarge",
+    "PermissionDenied",
+    "RateLimited",
     "Secret",
     "Settings",
     "Timeouts",
+    "Unauthenticated",
     "Upstream",
     "UpstreamHealth",
     "UsageRecord",

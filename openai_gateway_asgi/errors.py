@@ -13,7 +13,7 @@
     ├── MethodNotAllowed                405
     ├── RateLimited                     429  rate_limit_error
     ├── HostFailure                     500  a callable of the host raised
-    ├── HostRefusal                          a callable of the host raised its own status
+    ├── HostRefusal                          a callable or layer of the host raised its own status
     ├── NotServed                       501  a kind of endpoint this gateway does not serve
     ├── UpstreamError                   502  upstream_error: answered, but wrongly
     │   ├── UpstreamUnavailable         502  upstream_unavailable: could not be reached, or cut the line
@@ -35,18 +35,40 @@ breaks the framing of an answer that has begun, so that its reader sees the trun
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 import msgspec
 
 Headers = tuple[tuple[bytes, bytes], ...]
+GivenHeaders = Mapping[str, str] | Headers
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_VALUE = re.compile(r"[\t -~\x80-\xff]*")  # RFC 9110, 5.5
 
 DO_NOT_RETRY: Headers = ((b"x-should-retry", b"false"),)
 """Tells the OpenAI SDKs that the same call would fail the same way."""
 
 
-class GatewayError(Exception):
-    """A failure with a status and an OpenAI-shaped body.
+def raw_headers(given: GivenHeaders) -> Headers:
+    """Headers of an answer as servers take them; those that are bytes already are taken as they are.
 
-    ``message`` is shown to the client, so it never carries an address, a key or a trace.
+    Raises ``ValueError`` for what would not be one header, as a line break in a value.
+    """
+    if not isinstance(given, Mapping):
+        return given
+    headers = [(str(name), str(value).strip(" \t")) for name, value in given.items()]
+    for name, value in headers:
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise ValueError(f"the header {name!r} cannot be sent: its name or value has characters that none may have")
+    return tuple([(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in headers])
+
+
+class GatewayError(Exception):
+    """A failure with a status and an OpenAI-shaped body. Callables and layers may raise one, or one of their own kind.
+
+    ``message`` is shown to the client, so it never carries an address, a key or a trace. ``headers`` go with the
+    answer: a mapping such as ``{"retry-after": "5"}``.
     """
 
     status = 500
@@ -55,16 +77,20 @@ class GatewayError(Exception):
     headers: Headers = ()
     content_type = b"application/json"
 
+    def __init_subclass__(cls) -> None:
+        cls.headers = raw_headers(cls.headers)
+
     def __init__(
-        self, message: str, *, param: str | None = None, code: str | None = None, headers: Headers | None = None
+        self, message: str, *, param: str | None = None, code: str | None = None, headers: GivenHeaders | None = None
     ) -> None:
+        """``param`` names the field that is at fault, as ``messages[0].role``; ``code`` is for programs to read."""
         super().__init__(message)
         self.message = message
         self.param = param
         if code is not None:
             self.code = code
         if headers is not None:
-            self.headers = headers
+            self.headers = raw_headers(headers)
 
     def detail(self) -> dict[str, str | None]:
         return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
@@ -74,6 +100,8 @@ class GatewayError(Exception):
 
 
 class InvalidRequest(GatewayError):
+    """400: the request cannot be served as it is; ``param`` says what to mend."""
+
     status = 400
     type = "invalid_request_error"
 
@@ -89,6 +117,8 @@ class PreconditionFailed(InvalidRequest):
 
 
 class PayloadTooLarge(InvalidRequest):
+    """413: the body, or something in it, is more than is taken."""
+
     status = 413
     code = "payload_too_large"
 
@@ -99,18 +129,24 @@ class UnsupportedMediaType(InvalidRequest):
 
 
 class Unauthenticated(GatewayError):
+    """401: who asks is not known. The answer says ``WWW-Authenticate: Bearer`` unless ``headers`` say otherwise."""
+
     status = 401
     type = "authentication_error"
     code = "unauthenticated"
 
 
 class PermissionDenied(GatewayError):
+    """403: who asks is known, and may not."""
+
     status = 403
     type = "permission_error"
     code = "permission_denied"
 
 
 class NotFound(GatewayError):
+    """404: it is not there, or not for the one who asks."""
+
     status = 404
     type = "invalid_request_error"
     code = "not_found"
@@ -128,6 +164,8 @@ class MethodNotAllowed(GatewayError):
 
 
 class RateLimited(GatewayError):
+    """429: too much for now. With ``headers={"retry-after": "5"}`` the OpenAI SDKs try again after so many seconds."""
+
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
@@ -138,14 +176,21 @@ class HostFailure(GatewayError):
 
 
 class HostRefusal(GatewayError):
-    """A status the host's own callable chose, by raising an exception with ``status_code``."""
+    """A status the host's own code chose, by raising an exception with ``status_code``."""
 
-    def __init__(self, status: int, message: str, *, headers: Headers = ()) -> None:
-        super().__init__(message, headers=headers)
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: GivenHeaders = (),
+    ) -> None:
+        super().__init__(message, param=param, headers=headers)
         self.status = status
-        self.type, self.code = _HOST_NAMES.get(
-            status, ("server_error" if status >= 500 else "invalid_request_error", None)
-        )
+        self.type, usual = _HOST_NAMES.get(status, ("server_error" if status >= 500 else "invalid_request_error", None))
+        self.code = code or usual
 
 
 _HOST_NAMES: dict[int, tuple[str, str | None]] = {

@@ -61,6 +61,7 @@ from .layers.select_upstream import SelectUpstream
 from .layers.serve_admin import ServeAdmin
 from .layers.serve_speech import ServeSpeech
 from .layers.take_config import TakeConfig
+from .layers.take_refusals import TakeRefusals
 from .layers.take_turns import TakeTurns
 from .observe.health import Health
 from .speech.cache import SpeechCache
@@ -177,7 +178,7 @@ class Gateway:
             Middleware(ResolveModel, lists=self._lists),
             Middleware(CheckModelAccess, access=access),
             Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
-            *layers,
+            *((TakeRefusals, *layers) if layers else ()),
             Middleware(ServeSpeech, cache=speech, credentials=self._credentials, settings=settings),
             Middleware(SelectUpstream, breakers=self._breakers, slots=self._slots, settings=settings),
             AdaptPayload,

@@ -5,9 +5,40 @@ from __future__ import annotations
 import openai_gateway_asgi
 
 PUBLIC = """
-ConfigError ConfigStore Exchange FileStore Gateway GatewayConfig GatewayError Grant Grants Health MemoryStore Model Outcome
-Secret Settings Timeouts Upstream UpstreamHealth UsageRecord User VersionConflict admins_only config_from_data config_to_data
-everyone health_app in_thread upstreams_from_env
+ConfigError
+ConfigStore
+Exchange
+FileStore
+Gateway
+GatewayConfig
+GatewayError
+Grant
+Grants
+Health
+InvalidRequest
+MemoryStore
+Model
+NotFound
+Outcome
+PayloadTooLarge
+PermissionDenied
+RateLimited
+Secret
+Settings
+Timeouts
+Unauthenticated
+Upstream
+UpstreamHealth
+UsageRecord
+User
+VersionConflict
+admins_only
+config_from_data
+config_to_data
+everyone
+health_app
+in_thread
+upstreams_from_env
 """.split()
 
 

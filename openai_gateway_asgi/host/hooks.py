@@ -5,7 +5,7 @@ and must not block (``in_thread`` makes a blocking one safe). When one raises:
 
 * a ``GatewayError`` passes as it is;
 * an exception with an integer ``status_code`` of 400 or more (Starlette's and FastAPI's ``HTTPException``) becomes
-  that status in OpenAI shape, with its ``detail`` and ``WWW-Authenticate``;
+  that status in OpenAI shape, with its ``detail`` and headers (``refusals.py``);
 * anything else is logged and becomes a 500 in OpenAI shape.
 
 It never becomes an unauthenticated or unfiltered call.
@@ -19,14 +19,15 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Generic, ParamSpec, TypeVar, cast
 
 from starlette.requests import Request
 
 from ..config import Upstream
-from ..errors import GatewayError, Headers, HostFailure, HostRefusal
+from ..errors import GatewayError, HostFailure
 from ..models import Model
 from .records import UsageRecord
+from .refusals import refusal_of
 from .users import User
 
 P = ParamSpec("P")
@@ -114,9 +115,8 @@ class Hook(Generic[P, T]):
     def translated(self, error: Exception) -> GatewayError:
         if isinstance(error, GatewayError):
             return error
-        status = getattr(error, "status_code", None)
-        if isinstance(status, int) and 400 <= status <= 599:
-            return HostRefusal(status, _detail(error), headers=_challenge(error))
+        if (refusal := refusal_of(error)) is not None:
+            return refusal
         logger.error("%s raised %s", self.name, type(error).__name__, exc_info=error)
         return HostFailure("The application failed while it handled this request.")
 
@@ -129,19 +129,3 @@ def in_thread(call: Callable[P, T]) -> Callable[P, Awaitable[T]]:
         return await asyncio.to_thread(call, *args, **kwargs)
 
     return threaded
-
-
-def _detail(error: Exception) -> str:
-    detail: Any = getattr(error, "detail", None)
-    return detail if isinstance(detail, str) and detail else "The application refused this request."
-
-
-def _challenge(error: Exception) -> Headers:
-    headers: Any = getattr(error, "headers", None)
-    if not isinstance(headers, Mapping):
-        return ()
-    return tuple(
-        (b"www-authenticate", str(value).encode("latin-1", "replace"))
-        for name, value in headers.items()
-        if str(name).lower() == "www-authenticate"
-    )

@@ -88,13 +88,6 @@ async def test_a_gateway_error_passes_as_it_is(is_async: bool) -> None:
         (HTTPException(429, "Slow down."), 429, "Slow down.", "rate_limit_error", "rate_limit_exceeded"),
         (HTTPException(402, "Pay."), 402, "Pay.", "invalid_request_error", None),
         (HTTPException(503, "Later."), 503, "Later.", "server_error", None),
-        (
-            FastAPIException(403, {"a": 1}),
-            403,
-            "The application refused this request.",
-            "permission_error",
-            "permission_denied",
-        ),
     ],
 )
 async def test_an_exception_with_a_status_becomes_that_status(
@@ -107,13 +100,6 @@ async def test_an_exception_with_a_status_becomes_that_status(
         status,
         {"message": message, "type": type, "param": None, "code": code},
     )
-
-
-async def test_a_challenge_goes_with_a_refusal_and_nothing_else_does() -> None:
-    error = HTTPException(401, "Sign in.", headers={"WWW-Authenticate": "Bearer", "Set-Cookie": "a=b"})
-    with pytest.raises(HostRefusal) as caught:
-        await raising(error, is_async=False)()
-    assert caught.value.headers == ((b"www-authenticate", b"Bearer"),)
 
 
 class _WithStatus(Exception):
