@@ -79,10 +79,11 @@ def _take(exchange: Exchange, endpoint: Endpoint, upload: Upload) -> None:
     exchange.payload, exchange.others, exchange.references, exchange.model = NOTHING, (), (), ""
     exchange.streams = upload.field("stream") in YES
     if endpoint.model_at == "model":
-        exchange.model = (upload.field("model") or b"").decode()
-        check_model_id(exchange.model)
-        if exchange.match.params.get("deployment", exchange.model) != exchange.model:
+        model = (upload.field("model") or b"").decode()
+        check_model_id(model)
+        if exchange.match.params.get("deployment", model) != model:
             raise InvalidRequest("`model` is not the model that the path names.", param="model", code="invalid_value")
+        exchange.model = model
     elif endpoint.model_at:
         _take_session(exchange, endpoint, upload.field(SESSION) or b"")
 

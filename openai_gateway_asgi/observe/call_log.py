@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
+import re
 import threading
 import time
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 from ..host.records import UsageRecord
 
 logger = logging.getLogger("openai_gateway_asgi")
+
+_PLAIN = re.compile(r"(?!None$)[!#-<>-\[\]-~]+")  # visible ASCII but for quotes, equals signs and backslashes
 
 
 class _Kept(threading.local):
@@ -37,14 +41,28 @@ def is_logged() -> bool:
 
 
 def log_call(record: UsageRecord) -> None:
-    """Its fields are an attribute of the log record too, ``call``. Never bodies or tokens."""
+    """Its fields are an attribute of the log record too, ``call``. Never bodies or tokens.
+
+    What others chose (users' ids, models, names) is quoted where it could be taken for more than one value or line.
+    """
     first_byte = "-" if record.first_byte is None else f"{record.first_byte:.3f}"
     text = (
-        f"{record.request_id} {record.operation} user={record.user.id} model={record.model} "
-        f"upstream={record.upstream} status={record.status} outcome={record.outcome} "
+        f"{record.request_id} {record.operation} user={_value(record.user.id)} model={_value(record.model)} "
+        f"upstream={_value(record.upstream)} status={record.status} outcome={record.outcome} "
         f"attempts={record.attempts} first_byte={first_byte} total={record.total:.3f}"
     )
     logger.handle(_line(text, record))
+
+
+def _value(text: str | None) -> str | None:
+    if text is None or _PLAIN.fullmatch(text):
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return (
+        quoted
+        if quoted.isprintable()
+        else "".join([char if char.isprintable() else ascii(char)[1:-1] for char in quoted])
+    )
 
 
 def _line(text: str, record: UsageRecord) -> logging.LogRecord:
