@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,7 @@ class Admin:
         wanted = headers.get(b"if-match")
         if wanted is not None and not {b"*", _etag(config)}.intersection(map(bytes.strip, wanted.split(b","))):
             raise PreconditionFailed("The configuration has changed since it was read.", param="if-match")
-        proposed = from_wire(_decoded(body), config)
+        proposed = await asyncio.to_thread(from_wire, _decoded(body), config)  # a thousand upstreams take 150 ms
         for index, upstream in enumerate(proposed.upstreams):
             self._check_credentials(f"OPENAI_API_CONFIGS.{index}", upstream)
         try:

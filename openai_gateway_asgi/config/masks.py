@@ -13,8 +13,9 @@ Over plain http a proxy reads what it passes on, so there a mask holds only whil
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from ..errors import ConfigError
@@ -58,55 +59,92 @@ def unmasked(rows: Sequence[Row], stored: Iterable[Upstream]) -> list[Row]:
     by_url: defaultdict[str, list[Upstream]] = defaultdict(list)
     for upstream in stored:
         by_url[upstream.base_url].append(upstream)
+    kept = {url: _Kept(dict(enumerate(upstreams))) for url, upstreams in by_url.items()}
     urls = [addresses.base_url(row.place.url, row.url) for row in rows]
     numbers, seen = Counter(urls), Counter[str]()
     result = []
     for row, url in zip(rows, urls, strict=True):
-        same_number = numbers[url] == len(by_url[url])
-        result.append(_Kept(by_url[url], seen[url] if same_number else None).unmask(row, over_http=url[:5] == "http:"))
+        position = seen[url] if numbers[url] == len(by_url[url]) else None
+        result.append(_unmasked(row, kept.get(url, _NOTHING), position, over_http=url[:5] == "http:"))
         seen[url] += 1
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """The stored upstreams of one URL, and which of them a row stands for if nothing else tells."""
+def _unmasked(row: Row, kept: _Kept, position: int | None, *, over_http: bool) -> Row:
+    """``position`` is that of the upstream which the row stands for if nothing else tells."""
+    where, values = row.place.entry, dict(row.values)
+    proxy = values.get("proxy")
+    if proxy is not None:
+        values["proxy"] = proxy = kept.proxies.recall(f"{where}.proxy", proxy, position)
+        if over_http:
+            kept = kept.behind(addresses.proxy(f"{where}.proxy", proxy))
+    key = kept.keys.recall(row.place.key, row.key, position)
+    if "headers" in values:
+        values["headers"] = {
+            name: kept.headers(name).recall(f"{where}.headers.{name}", text, position)
+            for name, text in values["headers"].items()
+        }
+    return replace(row, key=key, values=values)
 
-    upstreams: Sequence[Upstream]
-    position: int | None
 
-    def unmask(self, row: Row, *, over_http: bool) -> Row:
-        where, values = row.place.entry, dict(row.values)
-        if "proxy" in values:
-            proxies = [upstream.proxy or "" for upstream in self.upstreams]
-            values["proxy"] = self._recall(f"{where}.proxy", values["proxy"], proxies, mask_proxy)
-        kept = self._behind(f"{where}.proxy", values.get("proxy")) if over_http else self
-        key = kept._recall(row.place.key, row.key, [upstream.api_key.reveal() for upstream in kept.upstreams])
-        if "headers" in values:
-            values["headers"] = {
-                name: kept._recall(f"{where}.headers.{name}", text, [_header(each, name) for each in kept.upstreams])
-                for name, text in values["headers"].items()
-            }
-        return replace(row, key=key, values=values)
+class _Secrets:
+    """Secrets of one kind by the position of their upstream; each is found by its mask at once, however many."""
 
-    def _behind(self, place: str, proxy: str | None) -> _Kept:
-        """The same, but without the secrets that this proxy has not seen yet."""
-        if proxy is None:
-            return self
-        same = addresses.proxy(place, proxy)
-        safe = [each if each.proxy == same else replace(each, api_key="", headers={}) for each in self.upstreams]
-        return replace(self, upstreams=safe)
+    def __init__(self, secrets: Mapping[int, str], show: Callable[[str], str] = mask) -> None:
+        self._at = secrets
+        self._behind: defaultdict[str, set[str]] = defaultdict(set)
+        for secret in secrets.values():
+            if secret:
+                self._behind[show(secret)].add(secret)
 
-    def _recall(self, place: str, posted: str, secrets: list[str], show: Callable[[str], str] = mask) -> str:
+    def recall(self, place: str, posted: str, position: int | None) -> str:
         if MARK not in posted:
             return posted
-        matching = {secret for secret in secrets if secret and show(secret) == posted}
+        matching = self._behind.get(posted, set())
         if len(matching) == 1:
-            return matching.pop()
-        if self.position is not None and secrets[self.position] in matching:
-            return secrets[self.position]
+            return next(iter(matching))
+        if position is not None and self._at.get(position) in matching:
+            return self._at[position]
         raise ConfigError(place, "is a mask, but not of one secret that is kept for this URL; write the secret itself")
 
 
-def _header(upstream: Upstream, name: str) -> str:
-    return next((value for known, value in upstream.headers.items() if known.lower() == name.lower()), "")
+class _Kept:
+    """The stored upstreams of one URL, by their position among these."""
+
+    def __init__(self, upstreams: Mapping[int, Upstream]) -> None:
+        self._upstreams = upstreams
+
+    @cached_property
+    def proxies(self) -> _Secrets:
+        return _Secrets({at: each.proxy or "" for at, each in self._upstreams.items()}, mask_proxy)
+
+    @cached_property
+    def keys(self) -> _Secrets:
+        return _Secrets({at: each.api_key.reveal() for at, each in self._upstreams.items()})
+
+    def headers(self, name: str) -> _Secrets:
+        return self._headers.get(name.lower(), _NO_SECRETS)
+
+    @cached_property
+    def _headers(self) -> Mapping[str, _Secrets]:
+        values: defaultdict[str, dict[int, str]] = defaultdict(dict)
+        for at, each in self._upstreams.items():
+            for name, value in each.headers.items():
+                values[name.lower()][at] = value
+        return {name: _Secrets(of_name) for name, of_name in values.items()}
+
+    def behind(self, proxy: str) -> _Kept:
+        """Those whose secrets this proxy has seen already."""
+        return self._by_proxy.get(proxy, _NOTHING)
+
+    @cached_property
+    def _by_proxy(self) -> Mapping[str, _Kept]:
+        found: defaultdict[str, dict[int, Upstream]] = defaultdict(dict)
+        for at, each in self._upstreams.items():
+            if each.proxy is not None:
+                found[each.proxy][at] = each
+        return {proxy: _Kept(upstreams) for proxy, upstreams in found.items()}
+
+
+_NO_SECRETS = _Secrets({})
+_NOTHING = _Kept({})

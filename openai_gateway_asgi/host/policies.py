@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..config.model_ids import compile_patterns, is_pattern
+from ..config.model_ids import Pattern, is_pattern
 from ..models import Model
 from .users import User
 
@@ -53,9 +53,7 @@ class Grants:
 
     def __init__(self, grants: Mapping[str, Grant], *, admins: bool = True) -> None:
         self._exact = {id: grant for id, grant in grants.items() if not is_pattern(id)}
-        wild = [(id, grant) for id, grant in grants.items() if is_pattern(id)]
-        patterns = compile_patterns(id for id, _ in wild)
-        self._wild = tuple(zip(patterns, (grant for _, grant in wild), strict=True))
+        self._wild = tuple([(Pattern(id), grant) for id, grant in grants.items() if is_pattern(id)])
         self._admins = admins
         self._public = frozenset(id for id, grant in self._exact.items() if grant.public)
         self._of_user: dict[str, set[str]] = {}
@@ -84,4 +82,4 @@ class Grants:
         return [model for model in models if model.id in granted or (model.id not in self._exact and self(user, model))]
 
     def _first_match(self, id: str) -> Grant | None:
-        return next((grant for pattern, grant in self._wild if pattern.fullmatch(id)), None)
+        return next((grant for pattern, grant in self._wild if pattern.matches(id)), None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import Upstream
-from ..config.model_ids import Patterns, compile_patterns, is_pattern, matches
+from ..config.model_ids import ModelIds, is_pattern
 from ..errors import DO_NOT_RETRY, GatewayError, ModelListUnavailable, ModelNotFound, Unauthenticated
 from .listing import Listing, unlisted_model
 from .model import Model
@@ -109,16 +109,16 @@ class _Serving:
     """An upstream with the models it lists, and the patterns of what it serves beyond them."""
 
     listing: Listing
-    patterns: Patterns
+    patterns: ModelIds
 
     @classmethod
     def of(cls, listing: Listing) -> _Serving:
-        return cls(listing, compile_patterns(filter(is_pattern, listing.upstream.model_ids)))
+        return cls(listing, ModelIds(filter(is_pattern, listing.upstream.model_ids)))
 
     def matches(self, id: str) -> bool:
         """Whether only a pattern speaks for it."""
         own = upstream_id(self.listing.upstream.prefix_id, id)
-        return own is not None and id not in self.listing.models and matches(self.patterns, own)
+        return own is not None and id not in self.listing.models and own in self.patterns
 
     def model(self, id: str) -> Model:
         listing = self.listing

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 import msgspec
 
 from ..config import Upstream
-from ..config.model_ids import MAX_ID, compile_patterns, is_pattern, matches
+from ..config.model_ids import MAX_ID, ModelIds, is_pattern
 from .model import Model
 from .prefix import public_id
 
@@ -64,8 +64,8 @@ def read_listing(upstream: Upstream, index: int, body: bytes) -> Listing:
     """
     listed = _entries(body)
     if upstream.model_ids:
-        patterns = compile_patterns(upstream.model_ids)
-        listed = (entry for entry in listed if matches(patterns, str(entry.get("id") or entry.get("name"))))
+        wanted = ModelIds(upstream.model_ids)
+        listed = (entry for entry in listed if str(entry.get("id") or entry.get("name")) in wanted)
     models = {**static_listing(upstream, index).models, **_public(upstream, index, listed)}
     return Listing(upstream, index, models, digest_of(body))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import msgspec
 
@@ -44,11 +45,14 @@ class Health:
         breakers: Mapping[tuple[str, str], State],
         in_use: Mapping[str, int],
     ) -> Health:
+        opened: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for (name, model), state in breakers.items():
+            opened[name][model] = state.value
         upstreams = {
             upstream.name: UpstreamHealth(
                 upstream.enabled,
                 lists.get(upstream.name, "unknown"),
-                {model: state.value for (name, model), state in breakers.items() if name == upstream.name},
+                opened.get(upstream.name, {}),
                 in_use.get(upstream.name, 0),
             )
             for upstream in (config.upstreams if config else ())
@@ -56,7 +60,7 @@ class Health:
         return cls(live=True, ready=not draining, draining=draining, upstreams=upstreams)
 
     def encode(self) -> bytes:
-        return msgspec.json.encode(asdict(self))
+        return msgspec.json.encode(self)
 
 
 def health_app(health: Callable[[], Health]) -> ASGIApp:

@@ -8,7 +8,7 @@ import re
 import msgspec
 
 from ..bodies.payload import Fields, Payload, decode_field
-from ..config.model_ids import compile_patterns, matches
+from ..config.model_ids import ModelIds
 from ..config.upstream import Upstream
 from ..errors import InvalidRequest
 
@@ -30,7 +30,7 @@ def is_reasoning_model(upstream_id: str, overrides: tuple[str, ...] | None) -> b
     ``overrides`` (ids, ``*`` as a wildcard, any case) decide alone where they are not None.
     """
     if overrides is not None:
-        return matches(compile_patterns(map(str.lower, overrides)), upstream_id.lower())
+        return upstream_id.lower() in ModelIds(map(str.lower, overrides))
     return _FAMILY.match(_bare(upstream_id)) is not None
 
 

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import gc
 import json
-import sys
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +9,7 @@ import pytest
 from openai_gateway_asgi.config import Upstream
 from openai_gateway_asgi.errors import ModelListUnavailable, ModelNotFound, Unauthenticated
 from openai_gateway_asgi.models import Catalogue, Listing, read_listing, static_listing
+from tests.support.operations import operations
 
 A = Upstream("http://a/v1")
 B = Upstream("http://b/v1")
@@ -119,29 +117,6 @@ def test_what_is_said_of_a_model_that_is_missing(
         assert id in error.message
 
 
-def _operations(run: Callable[[], object]) -> int:
-    """How many bytecode instructions it takes, our own and the library's: what time cannot say without noise."""
-    count = 0
-
-    def trace(frame: Any, event: str, _: Any) -> Any:
-        nonlocal count
-        frame.f_trace_opcodes = True
-        count += event == "opcode"
-        return trace
-
-    gc.disable()  # a collection calls back into whoever listens for it
-    try:
-        for _ in range(2):  # CPython 3.12 tells of instructions from the second time on
-            count = 0
-            sys.settrace(trace)
-            run()
-            sys.settrace(None)
-    finally:
-        sys.settrace(None)
-        gc.enable()
-    return count
-
-
 @pytest.mark.parametrize("id", ["model-0", "model-9", "unheard-of"])
 @pytest.mark.parametrize("patterns", [(), ("gpt-*",)])
 def test_finding_a_model_costs_the_same_however_many_there_are(id: str, patterns: tuple[str, ...]) -> None:
@@ -151,7 +126,7 @@ def test_finding_a_model_costs_the_same_however_many_there_are(id: str, patterns
     for size in (10, 100_000):
         models = dict.fromkeys((f"model-{number}" for number in range(size)), model)
         find = Catalogue([Listing(A, 0, models), static_listing(wild, 1)]).find
-        costs.add(_operations(partial(find, id)))
+        costs.add(operations(partial(find, id)))
     assert len(costs) == 1
     assert costs.pop() > 0
 
