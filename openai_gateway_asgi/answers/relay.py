@@ -25,7 +25,7 @@ from ..errors import (
 from ..exchange import Exchange
 from ..http.asgi import NamedHeaders, RawHeaders, Send
 from ..http.cancellation import Deadline
-from ..http.headers import EVENT_STREAM, media_type, named_headers, response_headers
+from ..http.headers import EVENT_STREAM, challenges, media_type, named_headers, response_headers
 from ..http.sse import EventSplitter, last_events, only_comments
 from ..upstream.inflate import inflater
 from ..upstream.request_body import NO_BODY
@@ -106,7 +106,10 @@ class Relay:
             if status >= 600:
                 raise UpstreamError("The upstream answered with a status that there is not.")
             if status >= 400:
-                raise await refusal(status, start, reads, own_credential=self.exchange.upstream.auth_type != "session")
+                own_credential = self.exchange.upstream.auth_type != "session"
+                if status in (401, 403) and not own_credential:
+                    start += challenges(headers)
+                raise await refusal(status, start, reads, own_credential=own_credential)
             if 300 <= status < 400 and status != 304:
                 raise UpstreamError("The upstream answered with a redirect, which is not followed.")
             if self.exchange.streams and kind == b"text/html":

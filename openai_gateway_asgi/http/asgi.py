@@ -21,9 +21,19 @@ JSON = b"application/json"
 
 
 async def respond(
-    send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = (), *, content_type: bytes = JSON
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    *,
+    content_type: bytes = JSON,
+    head: bool = False,
 ) -> None:
-    """A whole answer in two messages."""
-    start = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *headers]
+    """A whole answer in two messages.
+
+    ``head``: to a HEAD, which is told how long the body of a GET is (RFC 9110, 8.6); where it is empty nobody knows.
+    """
+    length = [] if head and not body else [(b"content-length", b"%d" % len(body))]
+    start = [(b"content-type", content_type), *length, *headers]
     await send({"type": "http.response.start", "status": status, "headers": start})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": b"" if head else body})

@@ -24,6 +24,8 @@ VARY = (b"vary", b"authorization, cookie, api-key, x-api-key")
 _DIRECTIVE = re.compile(rb'(?:[^,"]|"[^"]*")+')
 _SHARED = frozenset({b"public", b"s-maxage", b"proxy-revalidate", b"private"})
 
+_ASKS_IN_BROWSERS = re.compile(rb"(?:^|,)\s*(?:basic|digest|negotiate|ntlm)\b", re.IGNORECASE)
+
 SAFE_TYPES = frozenset(
     b"""application/json application/jsonl application/octet-stream application/sdp application/x-jsonlines
     application/x-ndjson application/x-subrip application/zip image/gif image/jpeg image/png image/webp
@@ -101,6 +103,15 @@ def response_headers(headers: RawHeaders, named: NamedHeaders) -> RawHeaders:
     if disposition is not None:
         kept.append((b"content-disposition", disposition))
     return kept
+
+
+def challenges(headers: RawHeaders) -> RawHeaders:
+    """An upstream's own challenge to the caller's own credential (RFC 9110, 11.6.1), as one header.
+
+    None of those that make a browser ask for a password: on the host's origin that is not the upstream's to do.
+    """
+    values = [value for name, value in headers if name == b"www-authenticate" and not _ASKS_IN_BROWSERS.search(value)]
+    return [(b"www-authenticate", b", ".join(values))] if values else []
 
 
 def for_one_user(names: Container[bytes]) -> RawHeaders:

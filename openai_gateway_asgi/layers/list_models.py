@@ -30,7 +30,7 @@ class ListModels:
     async def _serve(self, exchange: Exchange, kind: Kind, receive: Receive, send: Send) -> None:
         with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished):
             body = await (self._all(exchange) if kind is Kind.MODELS else self._one(exchange))
-        await respond(send, 200, b"" if exchange.method == "HEAD" else body)
+        await respond(send, 200, body, head=exchange.method == "HEAD")
 
     async def _all(self, exchange: Exchange) -> bytes:
         catalogue = await self._lists.for_listing(exchange.config, exchange.caller)

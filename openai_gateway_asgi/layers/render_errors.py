@@ -17,6 +17,9 @@ from ..http.sse import error_event
 
 logger = logging.getLogger("openai_gateway_asgi")
 
+CHALLENGE = (b"www-authenticate", b'Bearer realm="OpenAI API"')
+"""As the API itself says it (RFC 6750, 3)."""
+
 _SEQUENCE_NUMBER = re.compile(rb'"sequence_number":\s*(\d+)')
 
 
@@ -81,8 +84,8 @@ class RenderErrors:
 
 async def _render(error: GatewayError, exchange: Exchange, send: Send, *, cause: BaseException | None = None) -> None:
     if not exchange.committed:
-        body = b"" if exchange.method == "HEAD" else error.body()
-        await respond(send, error.status, body, error.headers, content_type=error.content_type)
+        head = exchange.method == "HEAD"
+        await respond(send, error.status, error.body(), error.headers, content_type=error.content_type, head=head)
     elif exchange.finished:
         return
     elif exchange.sse and exchange.at_boundary:
@@ -94,12 +97,17 @@ async def _render(error: GatewayError, exchange: Exchange, send: Send, *, cause:
 
 
 def _identified(headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> RawHeaders:
-    """The gateway's own id on every answer; as ``x-request-id`` too where no upstream gave one. And whose it is."""
+    """The gateway's own id on every answer; as ``x-request-id`` too where no upstream gave one. And whose it is.
+
+    Every 401 says how to prove who asks (RFC 9110, 15.5.2), in the API's own way where the host says nothing.
+    """
     own = exchange.request_id.encode()
     known = [*headers, (b"x-gateway-request-id", own)]
     names = dict(known)
     if b"x-request-id" not in names:
         known.append((b"x-request-id", own))
+    if exchange.status == 401 and b"www-authenticate" not in names:
+        known.append(CHALLENGE)
     known += for_one_user(names)
     return known
 

@@ -39,9 +39,8 @@ class ServeAdmin:
             body = b"".join(await read_body(receive, self._limit, self._idle))
         with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished):
             headers, answer = await self._answer(exchange, body)
-        await respond(
-            send, 200, b"" if exchange.method == "HEAD" else answer, [*headers, (b"cache-control", b"no-store")]
-        )
+        headers.append((b"cache-control", b"no-store"))
+        await respond(send, 200, answer, headers, head=exchange.method == "HEAD")
 
     async def _answer(self, exchange: Exchange, body: bytes) -> tuple[RawHeaders, bytes]:
         admin, config = self._admin, exchange.config

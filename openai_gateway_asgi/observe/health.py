@@ -72,8 +72,7 @@ def health_app(health: Callable[[], Health]) -> ASGIApp:
         now = health()
         well = now.live if scope["path"].endswith("/live") else now.ready
         body = msgspec.json.encode({"live": now.live, "ready": now.ready, "draining": now.draining})
-        await respond(
-            send, 200 if well else 503, b"" if scope["method"] == "HEAD" else body, [(b"cache-control", b"no-store")]
-        )
+        headers = [(b"cache-control", b"no-store")]
+        await respond(send, 200 if well else 503, body, headers, head=scope["method"] == "HEAD")
 
     return app

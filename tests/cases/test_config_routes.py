@@ -357,9 +357,11 @@ async def test_a_request_under_way_keeps_the_configuration_it_began_with(world: 
 
 
 async def test_head_is_answered_without_a_body(world: World) -> None:
+    whole = await world.request("GET", "/config")
     answer = await world.request("HEAD", "/config")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["etag"]
+    assert answer.headers["content-length"] == whole.headers["content-length"] == str(len(whole.content))
 
 
 # Trying out an upstream.

@@ -66,7 +66,7 @@ async def signed_in(user: Annotated[User | None, Depends(resolve_user)]) -> User
 def fastapi_route(gateway: Gateway) -> ASGIApp:
     app = FastAPI(lifespan=gateway.lifespan)
 
-    @app.api_route("/ai/{path:path}", methods=["GET", "POST"])
+    @app.api_route("/ai/{path:path}", methods=["GET", "HEAD", "POST"])
     async def ai(user: Annotated[User, Depends(signed_in)]) -> Response:
         return gateway.response(user)
 

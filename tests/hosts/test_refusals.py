@@ -139,5 +139,5 @@ def test_a_kind_of_ones_own_may_have_headers_of_its_own() -> None:
 
 @pytest.mark.parametrize("headers", [{"x-a": "a\r\nb: c"}, {"x a": "a"}, {"x-a": "☃"}])
 def test_headers_that_cannot_be_sent_are_refused_where_they_are_written(headers: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="header .x"):
+    with pytest.raises(ValueError, match=r"the header .x"):
         RateLimited("No.", headers=headers)

@@ -36,6 +36,7 @@ async def test_the_app_to_mount_names_no_upstream(method: str, body: bytes) -> N
         answer = await ask(health_app(gateway.health), method, path)
         assert (answer.status, answer.body) == (200, body)
         assert answer.header("cache-control") == "no-store"
+        assert answer.header("content-length") == "43"
     await gateway.aclose()
 
 
