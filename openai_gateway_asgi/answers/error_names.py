@@ -188,5 +188,19 @@ MODEL_NAMES = frozenset(
 MODEL_PHRASE = r"\b(?:model|deployment)\b.{0,300}\b(?:not found|(?:does not|doesn't|not) exist|not (?:been )?loaded)\b"
 """vLLM: "The model `x` does not exist."; Ollama: "model 'x' not found"; Azure; Groq; DeepSeek: "Model Not Exist"."""
 
-TOO_LARGE_PER_MINUTE = r"\btokens per min(?:ute)?\b|\bTPM\b"
+NO_SUCH_ROUTE = frozenset(
+    {
+        "not found",  # FastAPI, Starlette, Django
+        "404 not found",  # nginx
+        "404 page not found",  # Go
+        "resource not found",  # Azure
+        "method not allowed",
+        "405 not allowed",  # nginx
+        "the upstream answered 404 and said no more",
+        "the upstream answered 405 and said no more",
+    }
+)
+"""Whole messages of a server that knows no such path: a base URL without ``/v1``, or an API that it does not have."""
+
+TOO_LARGE_PER_MINUTE = r"\btokens per min(?:ute)?\b|\btpm\b"
 """Groq, as a 413, and OpenAI: "Request too large for ... on tokens per min (TPM)": it never fits at this upstream."""

@@ -189,7 +189,8 @@ def test_what_is_made_to_be_heavy_is_cut() -> None:
     assert len(error_in_body(500, b"x" * 5_000_000).message) <= LONGEST_MESSAGE
     assert error_in_body(500, b"[" * 1_000_000).status == 500
     assert error_in_body(500, b'{"error":' * 100_000).status == 500
-    assert error_in_body(400, b"<" * 1_000_000).status == 400
+    for piece in (b"<", b"<script", b"<title", b"<message>", b"data:\n", b"error:\n\n"):
+        assert error_in_body(400, piece * 500_000).status == 400
     assert error_in_json(b'{"error": {"message": "' + b"x" * 2_000_000 + b'"}}') is None
     deep: Any = {"message": "x"}
     for _ in range(200):
@@ -214,6 +215,10 @@ KINDS: list[tuple[int, Any, Failure]] = [
     (529, {}, Failure.OVERLOADED),
     (520, {}, Failure.SERVER_ERROR),
     (400, {}, Failure.CALLER),
+    (404, {"detail": "Not Found"}, Failure.UNABLE),
+    (404, {"error": {"code": "404", "message": "Resource not found"}}, Failure.UNABLE),
+    (404, {}, Failure.UNABLE),
+    (405, {"detail": "Method Not Allowed"}, Failure.UNABLE),
     (404, {"error": {"message": "Response with id 'resp_1' not found.", "code": None}}, Failure.CALLER),
     (409, {}, Failure.CALLER),
     (413, {"error": {"message": "Request body too large"}}, Failure.CALLER),
