@@ -6,31 +6,42 @@ import asyncio
 import hashlib
 import os
 import secrets
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
 
-from ..errors import ConfigError
+from ..errors import ConfigError, GatewayBusy
+from ..http.threads import in_own_thread
 from .document import assemble, read_rows, refuse_unknown, write_document
 from .store import GatewayConfig, VersionConflict
 from .upstream import Upstream
+from .whole_file import Locked, replace_file, tidy, writing
 
 REVISION = "revision"
 NO_FILE = "0"
 """The version where there is no file yet."""
+GONE = "gone"
+"""The version of a file that this process has read and that is there no more."""
+
+PATIENCE = 4.0
+"""Seconds that whoever else is saving is waited for, and as many that writing may take."""
+LOOK_AGAIN = 0.05
+"""Seconds between two looks whether the other one is done."""
 
 
 class FileStore:
     """Keeps the configuration, its secrets in clear, in a file that only its owner may read.
 
-    Until the file exists, ``upstreams``, ``enabled`` and ``fallbacks`` are in force. Saving replaces it in one step,
-    under a lock in a file beside it (``flock``, so POSIX systems and local file systems). It may be edited by hand: it
-    has the form of ``/config``, and a fault in it raises ``ConfigError`` from ``load``.
+    Until the file exists, ``upstreams``, ``enabled`` and ``fallbacks`` are in force; a file that was there and is gone
+    is a fault, as one that cannot be read is. Saving replaces it in one step, under a lock in a file beside it
+    (``flock``, so POSIX systems and local file systems). It may be edited by hand: it has the form of ``/config``, and
+    a fault in it raises ``ConfigError`` from ``load``.
     """
 
     shared: bool = True
@@ -44,44 +55,83 @@ class FileStore:
     ) -> None:
         self._path = Path(os.path.realpath(path))
         self._initial = GatewayConfig(enabled, upstreams, fallbacks, version=NO_FILE)
+        self._was_there = False
+        # Held by the one thread that saves: one that hangs is joined by no other.
+        self._saving = threading.Lock()
+        tidy(self._path)
 
     async def load(self) -> GatewayConfig:
-        return await asyncio.to_thread(self._load)
+        return await in_own_thread("configuration", self._load)
 
     async def version(self) -> str:
-        return await asyncio.to_thread(self._version)
+        return await in_own_thread("configuration", self._version)
 
     async def save(self, config: GatewayConfig, *, replaces: str | None) -> GatewayConfig:
-        """Also raises ``ConfigError`` when the file cannot be written. Cancelling it does not undo it."""
-        return await asyncio.to_thread(self._save, config, replaces)
+        """Also raises ``ConfigError`` when the file cannot be written, and ``GatewayBusy`` after ``PATIENCE``.
+
+        What began to be written when it is cancelled, or out of patience, may be written all the same.
+        """
+        save = partial(self._save_alone, config, replaces)
+        until = monotonic() + PATIENCE
+        while True:
+            try:
+                if not self._saving.locked():
+                    async with asyncio.timeout(PATIENCE):
+                        return await in_own_thread("configuration", save)
+            except Locked:
+                pass
+            except TimeoutError as error:
+                raise _busy("The configuration was not stored in time; read it before you try again.") from error
+            if monotonic() > until:
+                raise _busy("Another process is changing the configuration; try again in a moment.")
+            await asyncio.sleep(LOOK_AGAIN)
 
     def _load(self) -> GatewayConfig:
         content = self._read()
-        return self._initial if content is None else self._parse(content)
+        if content is not None:
+            return self._parse(content)
+        if self._was_there:
+            raise ConfigError(str(self._path), "is gone; put it back, or save the configuration anew")
+        return self._initial
 
     def _version(self) -> str:
-        return _version_of(self._read())
+        content = self._read()
+        if content is None:
+            return GONE if self._was_there else NO_FILE
+        return _version_of(content)
+
+    def _save_alone(self, config: GatewayConfig, replaces: str | None) -> GatewayConfig:
+        if not self._saving.acquire(blocking=False):
+            raise Locked
+        try:
+            return self._save(config, replaces)
+        finally:
+            self._saving.release()
 
     def _save(self, config: GatewayConfig, replaces: str | None) -> GatewayConfig:
         # The random revision makes the version, a hash that administrators see, useless for guessing short secrets.
         document = write_document(config) | {REVISION: secrets.token_hex(16)}
         content = msgspec.json.format(msgspec.json.encode(document), indent=2)
         try:
-            with self._locked():
+            with writing(self._path):
                 if replaces is not None and replaces != self._version():
                     raise VersionConflict
-                self._replace(content)
+                replace_file(self._path, content)
         except OSError as error:
             raise ConfigError(str(self._path), f"cannot be written: {error.strerror}") from error
+        self._was_there = True
         return replace(config, version=_version_of(content))
 
     def _read(self) -> bytes | None:
+        """The file's content, None where there is no file."""
         try:
-            return self._path.read_bytes()
+            content = self._path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise ConfigError(str(self._path), f"cannot be read: {error.strerror}") from error
+        self._was_there = True
+        return content
 
     def _parse(self, content: bytes) -> GatewayConfig:
         try:
@@ -94,41 +144,10 @@ class FileStore:
         except ConfigError as error:
             raise ConfigError(f"{self._path}: {error.field}", error.problem) from error
 
-    def _replace(self, content: bytes) -> None:
-        """Readers see the old file or the new one, also after a crash. ``mkstemp`` gives mode 0600."""
-        handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
-        try:
-            with open(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(handle)
-            os.replace(temporary, self._path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        _sync_directory(self._path.parent)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        # Not on every system; the rest of the package is.
-        import fcntl
-
-        # A file of its own: the configuration's is another one after each save.
-        lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+def _version_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
-def _version_of(content: bytes | None) -> str:
-    return NO_FILE if content is None else hashlib.sha256(content).hexdigest()[:32]
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+def _busy(message: str) -> GatewayBusy:
+    return GatewayBusy(message, headers=((b"retry-after", b"1"),))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from time import monotonic
 
-from ..errors import ConfigError, GatewayError
+from ..errors import ConfigError, GatewayBusy, GatewayError
 from .store import ConfigStore, GatewayConfig
 
 CHECK_EVERY = 0.25
@@ -18,6 +18,9 @@ PATIENCE = 0.25
 
 FIRST_LOAD = 10.0
 """How long, in seconds, the first request waits for a configuration."""
+
+SAVING = 10.0
+"""How long, in seconds, a change waits for its store."""
 
 logger = logging.getLogger("openai_gateway_asgi")
 
@@ -60,8 +63,17 @@ class LiveConfig:
         return self._config
 
     async def save(self, config: GatewayConfig, *, replaces: str | None) -> GatewayConfig:
-        """Keeps ``config`` and puts it in force here at once. Raises ``VersionConflict``."""
-        saved = await self.store.save(config, replaces=self._broken or replaces)
+        """Keeps ``config`` and puts it in force here at once.
+
+        Raises ``VersionConflict``, and ``GatewayBusy`` after ``SAVING``.
+        """
+        try:
+            async with asyncio.timeout(SAVING):
+                saved = await self.store.save(config, replaces=self._broken or replaces)
+        except TimeoutError as error:
+            raise GatewayBusy("The configuration was not stored in time; read it before you try again.") from error
+        finally:
+            self._due = float("-inf")  # what became of a change that was broken off is to be seen
         self._adopt(saved)
         return saved
 
