@@ -23,7 +23,7 @@ from ..errors import (
 from ..http.asgi import NamedHeaders, RawHeaders
 from ..models.listing import read_listing
 from ..observe.health import Health
-from ..rewrites.azure import azure_path, azure_query
+from ..rewrites.azure import azure_path
 from ..upstream.connections import Connections
 from ..upstream.credentials import Caller, Credentials
 from ..upstream.requests import fetch
@@ -96,12 +96,12 @@ class Admin:
 
     async def _models(self, upstream: Upstream, caller: Caller) -> bytes:
         headers = await self.credentials.headers(upstream, caller)
-        path, ours = azure_path(upstream, "/models", "") if upstream.is_azure else ("/models", ())
+        path = azure_path(upstream, "/models", "") if upstream.is_azure else "/models"
         timeouts = upstream.timeouts or self.settings.timeouts
         pool = self.connections.lease(upstream)
         try:
             answer = await fetch(
-                pool, path, headers, query=azure_query(b"", ours),
+                pool, path, headers, query=upstream.fixed_query,
                 connect=timeouts.connect, deadline=self.settings.admin_timeout, limit=CHECK_LIMIT,
             )  # fmt: skip
         finally:

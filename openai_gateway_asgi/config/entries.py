@@ -28,6 +28,7 @@ KEYS = {
     "connection_type": Key("connection_type", str),
     "auth_type": Key("auth_type", str),
     "headers": Key("headers", dict[str, str | int | float]),
+    "query": Key("query", dict[str, str | int | float]),
     "azure": Key("azure", bool),
     "provider": Key("provider", str),
     "api_version": Key("api_version", str),
@@ -35,6 +36,7 @@ KEYS = {
     "weight": Key("weight", int),
     "priority": Key("priority", int),
     "proxy": Key("proxy", str),
+    "verify_tls": Key("verify_tls", bool | str),
     "keepalive": Key("keepalive", float),
     "rewrites": Key("rewrites", str),
     "max_concurrency": Key("max_concurrency", int),
@@ -61,8 +63,8 @@ def read_entry(where: str, entry: Any) -> dict[str, Any]:
             raise ConfigError(f"{where}.{name}", f"is unknown; known are {', '.join(KEYS)}")
         if value is not None:
             values[key.field] = typed(f"{where}.{name}", value, key.kind)
-    if "headers" in values:
-        values["headers"] = {name: str(value) for name, value in values["headers"].items()}
+    for field in {"headers", "query"}.intersection(values):
+        values[field] = {name: str(value) for name, value in values[field].items()}
     if "timeouts" in values:
         values["timeouts"] = _timeouts(f"{where}.timeouts", values["timeouts"])
     if values.pop("azure", False):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from . import checks
-from .hidden_headers import HiddenHeaders
+from .hidden_values import HiddenValues
 
 FRAMING = frozenset(
     {
@@ -44,7 +44,7 @@ def identity_name(field: str, value: Any) -> str:
     return name
 
 
-def custom_headers(field: str, value: Any) -> HiddenHeaders:
+def custom_headers(field: str, value: Any) -> HiddenValues:
     """An upstream's own headers: names once each, whatever their case, and values that fit in one line."""
     if not isinstance(value, Mapping):
         raise ConfigError(field, "must map header names to values")
@@ -57,7 +57,7 @@ def custom_headers(field: str, value: Any) -> HiddenHeaders:
             raise ConfigError(f"{field}.{name}", "is given twice; header names do not differ by case")
         seen.add(name.lower())
         pairs[name] = checks.visible_ascii(f"{field}.{name}", text)
-    return HiddenHeaders(pairs)
+    return HiddenValues(pairs)
 
 
 def forwarded(field: str, value: Any) -> tuple[str, ...]:

@@ -2,12 +2,13 @@
 
 A mask holds a character that no header and no URL can hold, so it can never be taken for a secret.
 
-It stands for a secret that is kept for the *same base URL* (and, for a header value, the same header name; for a
-proxy's password, the same proxy), wherever the upstream has moved in the list. Where several upstreams share a URL
-the mask's own last characters choose, and if those are the same, the position among the upstreams of that URL, as
-long as their number has not changed. A mask that stands for no one secret is refused, never guessed at.
+It stands for a secret that is kept for the *same base URL* (and, for a value of a header or of the query, the same
+name; for a proxy's password, the same proxy), wherever the upstream has moved in the list. Where several upstreams
+share a URL the mask's own last characters choose, and if those are the same, the position among the upstreams of that
+URL, as long as their number has not changed. A mask that stands for no one secret is refused, never guessed at.
 
-Over plain http a proxy reads what it passes on, so there a mask holds only while the proxy is the same or gone.
+Over plain http, or where certificates are not looked at, a proxy reads what it passes on, so there a mask holds only
+while the proxy is the same or gone. And it holds only while the trust in certificates is the same, or the usual one.
 """
 
 from __future__ import annotations
@@ -16,18 +17,25 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import ConfigError
-from . import addresses
+from . import addresses, query_rules
 from .document import API_KEYS, CONFIGS, Row
 from .upstream import Upstream, hide_userinfo
+
+T = TypeVar("T")
 
 MARK = "•"
 MASK = MARK * 8
 SHOWN = 4
 LONG_ENOUGH = 12
 """Of a shorter secret four characters would be too large a part."""
+
+NAMED_VALUES = ("headers", "query")
+"""Fields that map names to values, each of which may be a secret."""
+PLAIN_NAMES = frozenset({"api-version"})
+"""Names, in lower case, whose values are shown."""
 
 
 def mask(secret: str) -> str:
@@ -47,11 +55,16 @@ def masked(document: dict[str, Any]) -> dict[str, Any]:
 
 def _masked_entry(entry: dict[str, Any]) -> dict[str, Any]:
     hidden = dict(entry)
-    if "headers" in entry:
-        hidden["headers"] = {name: mask(value) for name, value in entry["headers"].items()}
+    for field in NAMED_VALUES:
+        if field in entry:
+            hidden[field] = {name: _masked_value(name, value) for name, value in entry[field].items()}
     if "proxy" in entry:
         hidden["proxy"] = mask_proxy(entry["proxy"])
     return hidden
+
+
+def _masked_value(name: str, value: str) -> str:
+    return value if name.lower() in PLAIN_NAMES else mask(value)
 
 
 def unmasked(rows: Sequence[Row], stored: Iterable[Upstream]) -> list[Row]:
@@ -60,7 +73,7 @@ def unmasked(rows: Sequence[Row], stored: Iterable[Upstream]) -> list[Row]:
     for upstream in stored:
         by_url[upstream.base_url].append(upstream)
     kept = {url: _Kept(dict(enumerate(upstreams))) for url, upstreams in by_url.items()}
-    urls = [addresses.base_url(row.place.url, row.url) for row in rows]
+    urls = [addresses.base_url(row.place.url, query_rules.split(row.place.url, row.url)[0]) for row in rows]
     numbers, seen = Counter(urls), Counter[str]()
     result = []
     for row, url in zip(rows, urls, strict=True):
@@ -76,14 +89,18 @@ def _unmasked(row: Row, kept: _Kept, position: int | None, *, over_http: bool) -
     proxy = values.get("proxy")
     if proxy is not None:
         values["proxy"] = proxy = kept.proxies.recall(f"{where}.proxy", proxy, position)
-        if over_http:
-            kept = kept.behind(addresses.proxy(f"{where}.proxy", proxy))
+    trust = values.get("verify_tls")
+    if trust not in (None, True):
+        kept = kept.trusting(trust)
+    if proxy is not None and (over_http or trust is False):
+        kept = kept.behind(addresses.proxy(f"{where}.proxy", proxy))
     key = kept.keys.recall(row.place.key, row.key, position)
-    if "headers" in values:
-        values["headers"] = {
-            name: kept.headers(name).recall(f"{where}.headers.{name}", text, position)
-            for name, text in values["headers"].items()
-        }
+    for field in NAMED_VALUES:
+        if field in values:
+            values[field] = {
+                name: kept.named(field, name).recall(f"{where}.{field}.{name}", text, position)
+                for name, text in values[field].items()
+            }
     return replace(row, key=key, values=values)
 
 
@@ -122,28 +139,40 @@ class _Kept:
     def keys(self) -> _Secrets:
         return _Secrets({at: each.api_key.reveal() for at, each in self._upstreams.items()})
 
-    def headers(self, name: str) -> _Secrets:
-        return self._headers.get(name.lower(), _NO_SECRETS)
+    def named(self, field: str, name: str) -> _Secrets:
+        """The values under one name, whatever its case, in one of ``NAMED_VALUES``."""
+        return self._named.get((field, name.lower()), _NO_SECRETS)
 
     @cached_property
-    def _headers(self) -> Mapping[str, _Secrets]:
-        values: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    def _named(self) -> Mapping[tuple[str, str], _Secrets]:
+        values: defaultdict[tuple[str, str], dict[int, str]] = defaultdict(dict)
         for at, each in self._upstreams.items():
-            for name, value in each.headers.items():
-                values[name.lower()][at] = value
-        return {name: _Secrets(of_name) for name, of_name in values.items()}
+            for field in NAMED_VALUES:
+                for name, value in getattr(each, field).items():
+                    values[field, name.lower()][at] = value
+        return {place: _Secrets(of_place) for place, of_place in values.items()}
 
     def behind(self, proxy: str) -> _Kept:
         """Those whose secrets this proxy has seen already."""
         return self._by_proxy.get(proxy, _NOTHING)
 
+    def trusting(self, trust: bool | str) -> _Kept:
+        """Those whose certificates are looked at in this way already."""
+        return self._by_trust.get(trust, _NOTHING)
+
     @cached_property
-    def _by_proxy(self) -> Mapping[str, _Kept]:
-        found: defaultdict[str, dict[int, Upstream]] = defaultdict(dict)
+    def _by_proxy(self) -> Mapping[str | None, _Kept]:
+        return self._by(lambda each: each.proxy)
+
+    @cached_property
+    def _by_trust(self) -> Mapping[bool | str | None, _Kept]:
+        return self._by(lambda each: each.verify_tls)
+
+    def _by(self, kind: Callable[[Upstream], T]) -> Mapping[T, _Kept]:
+        found: defaultdict[T, dict[int, Upstream]] = defaultdict(dict)
         for at, each in self._upstreams.items():
-            if each.proxy is not None:
-                found[each.proxy][at] = each
-        return {proxy: _Kept(upstreams) for proxy, upstreams in found.items()}
+            found[kind(each)][at] = each
+        return {value: _Kept(upstreams) for value, upstreams in found.items()}
 
 
 _NO_SECRETS = _Secrets({})

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from ..errors import ConfigError
 from . import addresses, checks, header_rules, opened_paths, variables
 from .timeouts import Timeouts, timeout_rule
+from .trust import verify_tls
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -175,15 +176,6 @@ def _origins(name: str, value: Any) -> tuple[str, ...]:
     return tuple(addresses.origin(f"{name}.{index}", item) for index, item in enumerate(checks.items(name, value)))
 
 
-def _verify_tls(name: str, value: Any) -> bool | str:
-    if isinstance(value, bool):
-        return value
-    path = checks.line(name, value, longest=4096)
-    if not os.path.isfile(path):
-        raise ConfigError(name, "must be true, false or the path of an existing file of CA certificates")
-    return path
-
-
 _RULES: dict[str, checks.Rule] = {
     "enabled": checks.flag,
     "timeouts": timeout_rule,
@@ -219,7 +211,7 @@ _RULES: dict[str, checks.Rule] = {
     "chat_id_header": header_rules.identity_name,
     "attribution_title": checks.optional(_header_value),
     "attribution_referer": checks.optional(_header_value),
-    "verify_tls": _verify_tls,
+    "verify_tls": verify_tls,
     "speech_cache_bytes": _size_or_zero,
     "speech_entry_bytes": _size,
     "speech_cache_lifetime": checks.optional(_duration),

@@ -10,11 +10,12 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
-from . import addresses, checks, header_rules
+from . import addresses, checks, header_rules, query_rules
 from .converted import Converted
-from .hidden_headers import HiddenHeaders
+from .hidden_values import HiddenValues
 from .secret import HIDDEN, Secret
 from .timeouts import Timeouts, timeout_rule
+from .trust import verify_tls
 
 AUTH_TYPES = ("bearer", "none", "session", "system_oauth", "azure_ad", "microsoft_entra_id")
 ENTRA = "microsoft_entra_id"
@@ -42,7 +43,7 @@ class Upstream(_Remembering):
     """
 
     base_url: str
-    """Absolute http(s) URL that the paths of the API follow, without the slash at its end."""
+    """Absolute http(s) URL that the paths of the API follow, without a slash at its end. A query becomes ``query``."""
     _: KW_ONLY
     api_key: Converted[Secret, Secret | str] = _NO_KEY
     name: str = ""
@@ -58,12 +59,14 @@ class Upstream(_Remembering):
     """Shown on its models; ``local`` and ``external`` are usual."""
     auth_type: str = "bearer"
     """One of ``AUTH_TYPES``; ``azure_ad`` is kept as ``microsoft_entra_id``."""
-    headers: Mapping[str, str] = HiddenHeaders()
+    headers: Mapping[str, str] = HiddenValues()
     """Sent with every request, over all others of the same name."""
+    query: Mapping[str, str] = HiddenValues()
+    """Parameters of every request's query, in the place of a client's own of the same name."""
     provider: str = ""
     """``azure`` for Azure OpenAI; others are shown on its models."""
     api_version: str = ""
-    """Of classic Azure; see ``effective_api_version``."""
+    """Of Azure: classic addresses always get one (``effective_api_version``), v1 only what stands here."""
     timeouts: Timeouts | None = None
     """None: those of the settings."""
     weight: int | None = None
@@ -72,6 +75,9 @@ class Upstream(_Remembering):
     """Upstreams with a smaller number are asked first; among equals the order of the list decides, or the weights."""
     proxy: str | None = None
     """``http(s)://[user:password@]host:port``; the environment's proxies are never used."""
+    verify_tls: bool | str | None = None
+    """False accepts any certificate; a path names a file of authorities that are trusted besides the system's. None: as
+    the settings say."""
     keepalive: float | None = None
     """Seconds that an idle connection is kept; see ``effective_keepalive``."""
     rewrites: Literal["auto", "off"] = "auto"
@@ -91,12 +97,27 @@ class Upstream(_Remembering):
     """Of Entra ID tokens; chosen by the kind of address where empty."""
 
     def __post_init__(self) -> None:
+        address, of_url = query_rules.split("base_url", self.base_url)
+        object.__setattr__(self, "base_url", address)
         for name, rule in _RULES.items():
             object.__setattr__(self, name, rule(name, getattr(self, name)))
+        object.__setattr__(self, "query", query_rules.joined("query", self.query, of_url))
+        if self.is_azure:
+            self._take_version_from_query()
         if not self.name:
             object.__setattr__(self, "name", self.host)
         if self.auth_type == ENTRA and not (self.base_url.startswith("https:") or addresses.is_loopback(self.host)):
             raise ConfigError("auth_type", "Entra ID tokens go to https or loopback addresses only; write https://...")
+
+    def _take_version_from_query(self) -> None:
+        """Azure's api-version is known by its field alone, so that all who read it find the same."""
+        rest = dict(self.query)
+        for name in [name for name in rest if name.lower() == query_rules.API_VERSION]:
+            version = _api_version(f"query.{name}", rest.pop(name))
+            if self.api_version not in ("", version):
+                raise ConfigError("api_version", "is another than the query's api-version; write one of them")
+            object.__setattr__(self, "api_version", version)
+        object.__setattr__(self, "query", HiddenValues(rest))
 
     @cached_property
     def host(self) -> str:
@@ -121,6 +142,21 @@ class Upstream(_Remembering):
         return self.api_version or DEFAULT_API_VERSION
 
     @cached_property
+    def fixed_query(self) -> bytes:
+        """What stands at the end of every request's query, encoded."""
+        return query_rules.encoded(self._own_query)
+
+    @cached_property
+    def fixed_names(self) -> frozenset[bytes]:
+        """The names in ``fixed_query``, in lower case: a client's own of these do not cross."""
+        return frozenset(name.lower().encode() for name in self._own_query)
+
+    @cached_property
+    def _own_query(self) -> Mapping[str, str]:
+        version = self.api_version if self.is_azure_v1 else self.effective_api_version
+        return {**self.query, query_rules.API_VERSION: version} if self.is_azure and version else self.query
+
+    @cached_property
     def effective_keepalive(self) -> float:
         """Seconds. Local servers close idle connections after 5; over https a new one costs a handshake."""
         if self.keepalive is not None:
@@ -128,9 +164,9 @@ class Upstream(_Remembering):
         return 30.0 if self.base_url.startswith("https:") else 4.0
 
     @cached_property
-    def connection_key(self) -> tuple[str, str, str | None, float]:
+    def connection_key(self) -> tuple[str, str, str | None, float, bool | str | None]:
         """Upstreams with the same one share their connections."""
-        return (self.name, self.base_url, self.proxy, self.effective_keepalive)
+        return (self.name, self.base_url, self.proxy, self.effective_keepalive, self.verify_tls)
 
     def __hash__(self) -> int:
         return hash((self.base_url, self.name))
@@ -197,12 +233,14 @@ _RULES: dict[str, checks.Rule] = {
     "connection_type": lambda name, value: _text(name, value) or "external",
     "auth_type": _auth_type,
     "headers": header_rules.custom_headers,
+    "query": query_rules.fixed_query,
     "provider": lambda name, value: _text(name, value).lower(),
     "api_version": _api_version,
     "timeouts": checks.optional(timeout_rule),
     "weight": checks.optional(_count),
     "priority": checks.whole,
     "proxy": checks.optional(addresses.proxy),
+    "verify_tls": checks.optional(verify_tls),
     "keepalive": checks.optional(checks.seconds),
     "rewrites": lambda name, value: checks.choice(name, value, ("auto", "off")),
     "max_concurrency": checks.optional(_count),

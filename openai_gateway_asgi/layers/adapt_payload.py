@@ -12,7 +12,8 @@ from ..errors import InvalidRequest
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..rewrites.apply import adapt
-from ..rewrites.azure import azure_path, azure_query
+from ..rewrites.azure import azure_path
+from ..rewrites.query import upstream_query
 from ..upstream.request_body import NO_BODY, Body
 
 TOP = ("model",)
@@ -45,11 +46,8 @@ class AdaptPayload:
         else:
             exchange.upstream_body = _json(exchange, model)
         if upstream.is_azure:
-            path, ours = azure_path(upstream, path, model)
-            query = azure_query(query, ours)
-        elif query and b"version" in query:
-            query = azure_query(query, ())  # what clients of Azure add says nothing to other upstreams
-        exchange.upstream_path, exchange.upstream_query = path, query
+            path = azure_path(upstream, path, model)
+        exchange.upstream_path, exchange.upstream_query = path, upstream_query(upstream, query)
         return self.app(scope, receive, send)
 
 

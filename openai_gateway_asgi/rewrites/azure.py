@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import quote, unquote_to_bytes, urlencode
+from urllib.parse import quote
 
 from ..bodies.payload import Payload
 from ..config.upstream import Upstream
 from ..errors import InvalidRequest
 from .reasoning import is_reasoning_model
-
-Pairs = tuple[tuple[str, str], ...]
 
 # The list of the OpenAI SDK's AzureOpenAI client; every other path is the resource's, not a deployment's.
 _DEPLOYMENT_ENDPOINTS = {
@@ -35,23 +33,17 @@ DEPLOYMENT_OPERATIONS = frozenset(_DEPLOYMENT_ENDPOINTS.values())
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\ud800-\udfff]|\.\.")
 
 
-def azure_path(upstream: Upstream, path: str, upstream_model: str) -> tuple[str, Pairs]:
-    """What follows the upstream's base URL for ``path`` (``/chat/completions``): a quoted path and our query.
+def azure_path(upstream: Upstream, path: str, upstream_model: str) -> str:
+    """What follows the upstream's base URL for ``path`` (``/chat/completions``), quoted.
 
     ``upstream_model`` is read for deployment endpoints only. Raises ``InvalidRequest`` where it cannot be the one
     path segment that a deployment's name is.
     """
     if upstream.is_azure_v1:
-        return path, ()
+        return path
     root = "" if upstream.base_url.endswith("/openai") else "/openai"
     deployment = f"/deployments/{_segment(upstream_model)}" if path in _DEPLOYMENT_ENDPOINTS else ""
-    return f"{root}{deployment}{path}", (("api-version", upstream.effective_api_version),)
-
-
-def azure_query(client_query: bytes, ours: Pairs) -> bytes:
-    """The client's query string as it was sent, but with our api-version in the place of any of its own."""
-    kept = [pair for pair in client_query.split(b"&") if pair and not _names_version(pair)]
-    return b"&".join([*kept, urlencode(ours).encode()] if ours else kept)
+    return f"{root}{deployment}{path}"
 
 
 def azure_headers(upstream: Upstream) -> Sequence[tuple[bytes, bytes]]:
@@ -99,7 +91,3 @@ def _segment(name: str) -> str:
     if name in ("", ".") or _UNSAFE.search(name):
         raise InvalidRequest("The model's id cannot name an Azure deployment.", param="model", code="invalid_value")
     return quote(name, safe="")
-
-
-def _names_version(pair: bytes) -> bool:
-    return unquote_to_bytes(pair.partition(b"=")[0]).lower() == b"api-version"

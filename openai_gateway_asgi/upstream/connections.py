@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import httpx
 
 from ..config import Settings, Upstream
+from .trust import Trust
 
 if TYPE_CHECKING:
     from .transport import AiohttpTransport
 
-PoolKey = tuple[str, str, str | None, float]
+PoolKey = tuple[str, str, str | None, float, bool | str | None]
 
 
 class Pool:
@@ -87,7 +86,8 @@ class Connections:
 
     def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._given = transport
-        self._new = _maker(settings) if transport is None else None
+        self._new = _maker() if transport is None else None
+        self._trust = Trust(settings.verify_tls) if transport is None else None
         self._loops: dict[asyncio.AbstractEventLoop, dict[PoolKey, Pool]] = {}
         self._current: frozenset[PoolKey] | None = None
 
@@ -106,12 +106,14 @@ class Connections:
                 pool.retired = True
         return pool.lease()
 
-    def keep_only(self, upstreams: Iterable[Upstream]) -> None:
+    def keep_only(self, upstreams: Collection[Upstream]) -> None:
         """Retires the pools of upstreams that a new configuration no longer has; no request is cut off."""
         self._current = current = frozenset(upstream.connection_key for upstream in upstreams)
         pools = self._loops.get(asyncio.get_running_loop(), {})
         for key in [key for key in pools if key not in current]:
             pools.pop(key).retire()
+        if self._trust is not None:
+            self._trust.keep_only(upstreams)
 
     async def aclose(self) -> None:
         self._drop_ended_loops()
@@ -132,23 +134,15 @@ class Connections:
     def _open(self, upstream: Upstream) -> Pool:
         if self._given is not None:
             return Pool(upstream.base_url, self._given, None)
-        assert self._new is not None
-        transport = self._new(keepalive=upstream.effective_keepalive, proxy=upstream.proxy)
+        assert self._new is not None and self._trust is not None  # noqa: PT018 - they come together
+        transport = self._new(
+            keepalive=upstream.effective_keepalive, proxy=upstream.proxy, ssl_context=self._trust.context(upstream)
+        )
         return Pool(upstream.base_url, transport, transport)
 
 
-def _maker(settings: Settings) -> Callable[..., AiohttpTransport]:
-    """Makes our transports. The engine takes half of an import's time, so it comes with the first gateway."""
+def _maker() -> type[AiohttpTransport]:
+    """Our transport. The engine takes half of an import's time, so it comes with the first gateway."""
     from .transport import AiohttpTransport
 
-    return partial(AiohttpTransport, ssl_context=_ssl_context(settings))
-
-
-def _ssl_context(settings: Settings) -> ssl.SSLContext:
-    """One for all upstreams: making one takes some 20 ms."""
-    if settings.verify_tls is False:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    return ssl.create_default_context(cafile=settings.verify_tls if isinstance(settings.verify_tls, str) else None)
+    return AiohttpTransport

@@ -120,7 +120,7 @@ class ModelLists:
         pool = self._connections.lease(upstream)
         try:
             answer = await fetch(
-                pool, "/models", headers,
+                pool, "/models", headers, query=upstream.fixed_query,
                 connect=timeouts.connect, deadline=self._settings.model_list_timeout, limit=LIST_LIMIT,
             )  # fmt: skip
         finally:

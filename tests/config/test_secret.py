@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from openai_gateway_asgi.config import GatewayConfig, Secret, Upstream
-from openai_gateway_asgi.config.hidden_headers import HiddenHeaders
+from openai_gateway_asgi.config.hidden_values import HiddenValues
 
 CANARY = "sk-canary-4f1d9c"
 HEADER = "header-canary-77aa"
@@ -128,11 +128,11 @@ def test_an_upstream_as_a_dictionary_keeps_key_and_headers_hidden(upstream: Upst
 
 
 def test_header_values_are_readable_hidden_and_fixed() -> None:
-    headers = HiddenHeaders({"X-A": HEADER})
+    headers = HiddenValues({"X-A": HEADER})
     assert headers["X-A"] == HEADER
     assert dict(headers) == {"X-A": HEADER}
     assert headers == {"X-A": HEADER}
-    assert hash(headers) == hash(HiddenHeaders({"X-A": HEADER}))
+    assert hash(headers) == hash(HiddenValues({"X-A": HEADER}))
     assert copy.copy(headers) is headers
     assert repr(headers) == "{'X-A': ***}"
     with pytest.raises(TypeError):

@@ -10,8 +10,10 @@ import pytest
 from openai_gateway_asgi.config import Settings, Timeouts
 from openai_gateway_asgi.config.settings import _RULES
 from openai_gateway_asgi.errors import ConfigError
+from tests.reliability.gateways import trust
 
 MIB = 1024 * 1024
+CA = trust()
 
 
 def test_defaults() -> None:
@@ -175,10 +177,10 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ({"FORWARD_SESSION_INFO_HEADER_CHAT_ID": " "}, "chat_id_header", "X-OpenWebUI-Chat-Id"),
         ({"AIOHTTP_CLIENT_SESSION_SSL": "True"}, "verify_tls", True),
         ({"AIOHTTP_CLIENT_SESSION_SSL": "false"}, "verify_tls", False),
-        ({"AIOHTTP_CLIENT_SESSION_SSL": __file__}, "verify_tls", __file__),
-        ({"AIOHTTP_CLIENT_SSL_CERT_FILE": __file__}, "verify_tls", __file__),
-        ({"AIOHTTP_CLIENT_SSL_CERT_FILE": __file__, "AIOHTTP_CLIENT_SESSION_SSL": "true"}, "verify_tls", __file__),
-        ({"AIOHTTP_CLIENT_SSL_CERT_FILE": __file__, "AIOHTTP_CLIENT_SESSION_SSL": "false"}, "verify_tls", False),
+        ({"AIOHTTP_CLIENT_SESSION_SSL": CA}, "verify_tls", CA),
+        ({"AIOHTTP_CLIENT_SSL_CERT_FILE": CA}, "verify_tls", CA),
+        ({"AIOHTTP_CLIENT_SSL_CERT_FILE": CA, "AIOHTTP_CLIENT_SESSION_SSL": "true"}, "verify_tls", CA),
+        ({"AIOHTTP_CLIENT_SSL_CERT_FILE": CA, "AIOHTTP_CLIENT_SESSION_SSL": "false"}, "verify_tls", False),
     ],
 )
 def test_the_environment_sets_a_field(environ: dict[str, str], field: str, value: Any) -> None:
@@ -222,6 +224,8 @@ def test_a_wrong_variable_is_refused_by_its_name(variable: str, text: str) -> No
     assert raised.value.field == variable
 
 
-def test_a_bundle_must_be_a_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="verify_tls"):
-        Settings(verify_tls=str(tmp_path))
+def test_a_bundle_must_be_a_file_of_certificates(tmp_path: Path) -> None:
+    (tmp_path / "none.pem").write_text("no certificate")
+    for path in (tmp_path, tmp_path / "none.pem"):
+        with pytest.raises(ConfigError, match="verify_tls"):
+            Settings(verify_tls=str(path))

@@ -9,15 +9,12 @@ from openai_gateway_asgi.errors import InvalidRequest
 from openai_gateway_asgi.rewrites.azure import (
     azure_model,
     azure_path,
-    azure_query,
     azure_stream_options,
     azure_temperature,
     is_older,
 )
 
 from .upstreams import AZURE, AZURE_OLD, AZURE_V1, PLAIN
-
-DEFAULT = (("api-version", "2024-10-21"),)
 
 
 def versioned(version: str) -> Upstream:
@@ -27,36 +24,30 @@ def versioned(version: str) -> Upstream:
 @pytest.mark.parametrize(
     ("upstream", "path", "model", "expected"),
     [
-        pytest.param(
-            AZURE, "/chat/completions", "dep1", ("/openai/deployments/dep1/chat/completions", DEFAULT), id="case-98"
-        ),
-        pytest.param(
-            versioned(""), "/chat/completions", "d", ("/openai/deployments/d/chat/completions", DEFAULT), id="case-106"
-        ),
+        pytest.param(AZURE, "/chat/completions", "dep1", "/openai/deployments/dep1/chat/completions", id="case-98"),
+        pytest.param(versioned(""), "/chat/completions", "d", "/openai/deployments/d/chat/completions", id="case-106"),
         pytest.param(
             versioned("2025-04-01-preview"),
             "/embeddings",
             "ada",
-            ("/openai/deployments/ada/embeddings", (("api-version", "2025-04-01-preview"),)),
+            "/openai/deployments/ada/embeddings",
             id="case-131",
         ),
-        pytest.param(AZURE, "/responses", "dep1", ("/openai/responses", DEFAULT), id="responses-name-it-in-the-body"),
-        pytest.param(AZURE, "/files/f-1/content", "", ("/openai/files/f-1/content", DEFAULT), id="no-model"),
-        pytest.param(AZURE, "/models", "", ("/openai/models", DEFAULT), id="case-138-classic"),
-        pytest.param(AZURE_V1, "/chat/completions", "dep1", ("/chat/completions", ()), id="case-103"),
-        pytest.param(AZURE_V1, "/models", "", ("/models", ()), id="case-138-v1"),
+        pytest.param(AZURE, "/responses", "dep1", "/openai/responses", id="responses-name-it-in-the-body"),
+        pytest.param(AZURE, "/files/f-1/content", "", "/openai/files/f-1/content", id="no-model"),
+        pytest.param(AZURE, "/models", "", "/openai/models", id="case-138-classic"),
+        pytest.param(AZURE_V1, "/chat/completions", "dep1", "/chat/completions", id="case-103"),
+        pytest.param(AZURE_V1, "/models", "", "/models", id="case-138-v1"),
         pytest.param(
             Upstream("https://r.openai.azure.com/openai", provider="azure"),
             "/embeddings",
             "ada",
-            ("/deployments/ada/embeddings", DEFAULT),
+            "/deployments/ada/embeddings",
             id="a-base-with-openai",
         ),
     ],
 )
-def test_a_path_is_a_deployment_s_or_the_resource_s(
-    upstream: Upstream, path: str, model: str, expected: tuple[str, tuple[tuple[str, str], ...]]
-) -> None:
+def test_a_path_is_a_deployment_s_or_the_resource_s(upstream: Upstream, path: str, model: str, expected: str) -> None:
     assert azure_path(upstream, path, model) == expected
 
 
@@ -74,7 +65,7 @@ def test_a_path_is_a_deployment_s_or_the_resource_s(
     ],
 )
 def test_case_104_a_name_is_quoted_once_as_one_segment(model: str, segment: str) -> None:
-    assert azure_path(AZURE, "/embeddings", model)[0] == f"/openai/deployments/{segment}/embeddings"
+    assert azure_path(AZURE, "/embeddings", model) == f"/openai/deployments/{segment}/embeddings"
 
 
 @pytest.mark.parametrize(
@@ -88,35 +79,13 @@ def test_case_104_a_name_that_is_no_segment_is_refused(model: str) -> None:
 
 
 def test_such_a_name_does_not_matter_where_the_body_carries_it() -> None:
-    assert azure_path(AZURE_V1, "/chat/completions", "a/b") == ("/chat/completions", ())
-    assert azure_path(AZURE, "/responses", "a/b") == ("/openai/responses", DEFAULT)
+    assert azure_path(AZURE_V1, "/chat/completions", "a/b") == "/chat/completions"
+    assert azure_path(AZURE, "/responses", "a/b") == "/openai/responses"
 
 
 def test_the_deployment_endpoints_are_those_of_the_openai_sdk() -> None:
     for path in _deployments_endpoints:
-        assert azure_path(AZURE, path, "d")[0] == f"/openai/deployments/d{path}"
-
-
-@pytest.mark.parametrize(
-    ("client", "ours", "expected"),
-    [
-        pytest.param(b"", DEFAULT, b"api-version=2024-10-21", id="none"),
-        pytest.param(b"limit=2&a=%20+%ff", DEFAULT, b"limit=2&a=%20+%ff&api-version=2024-10-21", id="kept-as-sent"),
-        pytest.param(b"api-version=1&limit=2", DEFAULT, b"limit=2&api-version=2024-10-21", id="not-doubled"),
-        pytest.param(
-            b"API-Version=1&api%2Dversion=2&api-version", DEFAULT, b"api-version=2024-10-21", id="however-spelled"
-        ),
-        pytest.param(b"my-api-version=1", DEFAULT, b"my-api-version=1&api-version=2024-10-21", id="another-name"),
-        pytest.param(b"&&a=1&", DEFAULT, b"a=1&api-version=2024-10-21", id="empty-pairs"),
-        pytest.param(b"api-version=1&limit=2", (), b"limit=2", id="case-103-none-for-v1"),
-        pytest.param(b"", (), b"", id="nothing"),
-        pytest.param(b"", (("api-version", "a&b=c"),), b"api-version=a%26b%3Dc", id="quoted"),
-    ],
-)
-def test_the_query_carries_our_version_and_the_client_s_rest(
-    client: bytes, ours: tuple[tuple[str, str], ...], expected: bytes
-) -> None:
-    assert azure_query(client, ours) == expected
+        assert azure_path(AZURE, path, "d") == f"/openai/deployments/d{path}"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Header values that an administrator gave: sent upstream, never shown."""
+"""Values of headers and of queries that an administrator gave: sent upstream, never shown."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NoReturn
 from .secret import HIDDEN
 
 
-class HiddenHeaders(Mapping[str, str]):
-    """An immutable mapping of header names to values whose ``repr`` shows the names alone."""
+class HiddenValues(Mapping[str, str]):
+    """An immutable mapping of names to values whose ``repr`` shows the names alone."""
 
     __slots__ = ("_pairs",)
 
@@ -32,10 +32,10 @@ class HiddenHeaders(Mapping[str, str]):
         return "{" + ", ".join(f"{name!r}: {HIDDEN}" for name in self._pairs) + "}"
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        raise TypeError("header values are secret and cannot be pickled")
+        raise TypeError("these values are secret and cannot be pickled")
 
-    def __copy__(self) -> HiddenHeaders:
+    def __copy__(self) -> HiddenValues:
         return self
 
-    def __deepcopy__(self, _memo: object) -> HiddenHeaders:
+    def __deepcopy__(self, _memo: object) -> HiddenValues:
         return self
