@@ -2,7 +2,8 @@
 
     GatewayError                        500  server_error
     ├── InvalidRequest                  400  invalid_request_error
-    │   ├── RequestTimeout              408  an upload that stalled
+    │   ├── RequestTimeout              408  a body that stalled
+    │   │   └── BodyNeverCame           408  nothing of it came: the host may have read it
     │   ├── PreconditionFailed          412  a lost configuration update
     │   ├── PayloadTooLarge             413
     │   └── UnsupportedMediaType        415
@@ -13,6 +14,7 @@
     ├── MethodNotAllowed                405
     ├── RateLimited                     429  rate_limit_error
     ├── HostFailure                     500  a callable of the host raised
+    │   └── BodyAlreadyRead             500  the host has read the request's body and kept none of it
     ├── HostRefusal                          a callable or layer of the host raised its own status
     ├── NotServed                       501  a kind of endpoint this gateway does not serve
     ├── UpstreamError                   502  upstream_error: answered, but wrongly
@@ -76,6 +78,8 @@ class GatewayError(Exception):
     code: str | None = None
     headers: Headers = ()
     content_type = b"application/json"
+    host_advice = ""
+    """What the host can do about it, where it can do something; for its log."""
 
     def __init_subclass__(cls) -> None:
         cls.headers = raw_headers(cls.headers)
@@ -109,6 +113,15 @@ class InvalidRequest(GatewayError):
 class RequestTimeout(InvalidRequest):
     status = 408
     code = "request_timeout"
+
+
+class BodyNeverCame(RequestTimeout):
+    """Nothing of a body came. Its client stalls, or an application around the gateway has read it."""
+
+    host_advice = (
+        "nothing of a request's body came. Where a dependency, a route or a middleware of yours reads bodies, hand "
+        "them on: gateway.response(user, request=request)."
+    )
 
 
 class PreconditionFailed(InvalidRequest):
@@ -173,6 +186,17 @@ class RateLimited(GatewayError):
 
 class HostFailure(GatewayError):
     code = "host_failure"
+
+
+class BodyAlreadyRead(HostFailure):
+    """What Starlette keeps of a body is what ``request.body()`` and ``request.json()`` gave, no form and no stream."""
+
+    code = "body_already_read"
+    headers = DO_NOT_RETRY
+    host_advice = (
+        "a request's body was read as a form or a stream before gateway.response(), and nothing of it is left. "
+        "Read it with `await request.body()` or `await request.json()`, or leave it to the gateway."
+    )
 
 
 class HostRefusal(GatewayError):

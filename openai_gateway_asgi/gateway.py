@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import Response
 
 from .admin.routes import Admin
@@ -161,7 +162,12 @@ class Gateway:
         settings = self.settings
         admin = Admin(self._live, settings, self._connections, self._credentials, oauth_token is not None, self.health)
         return (
-            Middleware(RenderErrors, show_routing=settings.show_routing, send_timeout=settings.send_timeout),
+            Middleware(
+                RenderErrors,
+                show_routing=settings.show_routing,
+                send_timeout=settings.send_timeout,
+                notices=self._notices,
+            ),
             Middleware(RefuseLoops, loops=self._loops),
             Middleware(TakeConfig, live=self._live),
             TakeTurns,
@@ -195,13 +201,14 @@ class Gateway:
         else:
             raise RuntimeError(f"unknown ASGI scope type {scope['type']!r}")
 
-    def response(self, user: User, *, prefix: str | None = None) -> Response:
+    def response(self, user: User, *, prefix: str | None = None, request: Request | None = None) -> Response:
         """The gateway's answer as a route of the host's own, to a user whom the route has let in.
 
         The route ends in a path parameter (``/openai/{path:path}``); ``prefix`` names what comes before the API's path
-        where it does not. The route must not read the body.
+        where it does not. Where the route or one of its dependencies has read the body, by ``request.body()`` or
+        ``request.json()``, ``request`` is the one that kept it; otherwise the body is the gateway's to read.
         """
-        return HostRoute(self._serve, user, prefix)
+        return HostRoute(self._serve, user, prefix, request)
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -224,6 +231,7 @@ class Gateway:
         """Begins to drain when the process gets the signal, before the server's own handler acts on it.
 
         To be entered on the main thread while the server runs, as in a lifespan: servers set their handlers before.
+        On another thread, as where a test client runs the lifespan, it does nothing and says so in the log.
         """
         with self._drain.on_signal(signum, within):
             yield

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from starlette.requests import Request
 from starlette.responses import Response
 
-from ..http.asgi import Receive, Scope, Send
+from ..errors import BodyAlreadyRead
+from ..http.asgi import Message, Receive, Scope, Send
 from .users import User
 
 Serve = Callable[[Scope, Receive, Send, User | None], Awaitable[None]]
@@ -15,18 +17,22 @@ Serve = Callable[[Scope, Receive, Send, User | None], Awaitable[None]]
 class HostRoute(Response):
     """What ``Gateway.response`` returns: the call runs when the host sends the response."""
 
-    def __init__(self, serve: Serve, user: User, prefix: str | None) -> None:
+    def __init__(self, serve: Serve, user: User, prefix: str | None, request: Request | None) -> None:
         if not isinstance(user, User):
             raise TypeError(f"gateway.response() takes a User, got {type(user).__name__}; write User(id=...)")
+        if not isinstance(request, Request | None):
+            raise TypeError(f"gateway.response(request=...) takes Starlette's Request, got {type(request).__name__}")
         super().__init__()
         self._serve = serve
         self._user = user
         self._prefix = prefix
+        self._request = request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         mounted = dict(scope)
         mounted["root_path"] = self._mount(scope)
-        await self._serve(mounted, receive, send, self._user)
+        again = receive if self._request is None else _from_the_beginning(self._request, receive)
+        await self._serve(mounted, again, send, self._user)
         if self.background is not None:
             await self.background()
 
@@ -42,3 +48,22 @@ class HostRoute(Response):
             "gateway.response() needs to know where the API's path begins: declare the route with a path parameter, "
             "such as '/openai/{path:path}', or pass prefix='/openai'"
         )
+
+
+def _from_the_beginning(request: Request, receive: Receive) -> Receive:
+    """``receive`` as it was before the application read the body, as far as the request has kept it."""
+    kept: bytes | None = getattr(request, "_body", None)
+    if kept is None and (request.method in ("GET", "HEAD") or not getattr(request, "_stream_consumed", False)):
+        return receive
+    told = False
+
+    async def again() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        if kept is None:
+            raise BodyAlreadyRead("The application has read the body of this request, and nothing of it is left.")
+        return {"type": "http.request", "body": kept, "more_body": False}
+
+    return again

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -12,6 +14,8 @@ from typing import Any
 
 from ..errors import GatewayDraining
 from .cancellation import Deadline
+
+logger = logging.getLogger("openai_gateway_asgi")
 
 
 def ended_by_drain() -> GatewayDraining:
@@ -42,6 +46,15 @@ class Drain:
 
     @contextmanager
     def on_signal(self, signum: int, within: float) -> Iterator[None]:
+        """Only the main thread may say what a signal does; on another one this does nothing, and says so in the log."""
+        if threading.current_thread() is not threading.main_thread():
+            logger.warning(
+                "drain_on does nothing here: signals are heard on the main thread only, and this is the thread %r, as "
+                "in test clients. Call begin_drain() where this process learns that it is to stop.",
+                threading.current_thread().name,
+            )
+            yield
+            return
         loop = asyncio.get_running_loop()
         before: Any = signal.getsignal(signum)
 

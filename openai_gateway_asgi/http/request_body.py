@@ -7,7 +7,7 @@ from collections.abc import Generator
 from time import monotonic
 from typing import Any, cast
 
-from ..errors import ClientDisconnected, PayloadTooLarge, RequestTimeout
+from ..errors import BodyNeverCame, ClientDisconnected, PayloadTooLarge, RequestTimeout
 from .asgi import Receive
 from .cancellation import Deadline
 
@@ -63,22 +63,36 @@ async def _read(receive: Receive, limit: int, pace: _Pace) -> list[bytes]:
 class _Pace:
     """How long the next piece may take, and the whole."""
 
-    __slots__ = ("_deadline", "_idle", "_over")
+    __slots__ = ("_came", "_deadline", "_idle", "_over")
 
     def __init__(self, idle: float) -> None:
         self._idle = idle
+        self._came = False
         self._deadline: Deadline | None = None
 
     def keep_by(self, deadline: Deadline) -> None:
         """From now on ``deadline`` ends in ``RequestTimeout`` when nothing is noted for too long."""
         self._deadline = deadline
         self._over = monotonic() + LONGEST
-        self.note()
+        self._wait()
 
     def note(self) -> None:
+        """A piece has come."""
+        self._came = True
         if self._deadline is not None:
-            self._deadline.move(min(monotonic() + self._idle, self._over), _stalled)
+            self._wait()
+
+    def _wait(self) -> None:
+        assert self._deadline is not None
+        self._deadline.move(min(monotonic() + self._idle, self._over), self._stalled)
+
+    def _stalled(self) -> RequestTimeout:
+        return RequestTimeout("The request body stalled, or took too long.") if self._came else never_came(self._idle)
 
 
-def _stalled() -> RequestTimeout:
-    return RequestTimeout("The request body stalled, or took too long.")
+def never_came(within: float) -> BodyNeverCame:
+    """``within`` is in seconds."""
+    return BodyNeverCame(
+        f"Nothing of the request body came within {within:g} seconds. If the application around the gateway has read it, "
+        "the application must hand it on: gateway.response(user, request=request)."
+    )

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from ..errors import ClientDisconnected, GatewayError, ResponseAborted
 from ..exchange import Exchange
+from ..host.notices import Notices, shown
 from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send, respond
 from ..http.headers import for_one_user
 from ..http.sse import error_event
@@ -30,8 +31,9 @@ class RenderErrors:
     Also notes, for all layers, when the answer begins and when it is complete.
     """
 
-    def __init__(self, app: ASGIApp, *, show_routing: str, send_timeout: float) -> None:
+    def __init__(self, app: ASGIApp, *, show_routing: str, send_timeout: float, notices: Notices) -> None:
         self.app = app
+        self._notices = notices
         self._show_routing = show_routing
         self._send_timeout = send_timeout
 
@@ -62,6 +64,9 @@ class RenderErrors:
         self, error: GatewayError, exchange: Exchange, send: Send, *, cause: BaseException | None = None
     ) -> None:
         """A client that takes no bytes does not take its error either, and is cut off."""
+        if error.host_advice:
+            seen = shown(f"{exchange.method} {exchange.scope['path']}")
+            self._notices.warn(error.code or error.type, error.host_advice, seen=seen)
         try:
             async with asyncio.timeout(self._send_timeout):
                 await _render(error, exchange, send, cause=cause)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -59,3 +62,32 @@ async def test_a_cancellation_of_somebody_elses_passes() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_case_255_off_the_main_thread_a_signal_cannot_be_heard_which_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    drain = Drain()
+
+    async def lifespan() -> str:
+        with drain.on_signal(signal.SIGTERM, 1.0):
+            return threading.current_thread().name
+
+    thread = await asyncio.to_thread(lambda: asyncio.run(lifespan()))
+
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "drain_on does nothing here" in caplog.text
+    assert repr(thread) in caplog.text
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not drain.active
+
+
+async def test_on_the_main_thread_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    drain = Drain()
+    with drain.on_signal(signal.SIGTERM, 1.0):
+        assert signal.getsignal(signal.SIGTERM) is not before
+
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert caplog.records == []

@@ -7,6 +7,7 @@ import asyncio
 from ...errors import ClientDisconnected, PayloadTooLarge, RequestTimeout
 from ...http.asgi import Message, Receive
 from ...http.cancellation import Deadline
+from ...http.request_body import never_came
 from .limits import Limits
 
 
@@ -44,12 +45,12 @@ class Intake:
 
     async def _message(self, deadline: Deadline) -> Message:
         self._deadline = deadline
-        deadline.move(min(self._loop.time() + self._limits.idle, self._until), _too_slow)
+        deadline.move(min(self._loop.time() + self._limits.idle, self._until), self._too_slow)
         try:
             message = await self._receive()
         finally:
             self._deadline = None  # its block may be over before ``stop`` is called
-        deadline.move(float("inf"), _too_slow)
+        deadline.move(float("inf"), self._too_slow)
         return message
 
     def _count(self, chunk: bytes) -> None:
@@ -68,6 +69,5 @@ class Intake:
             pass
         raise ClientDisconnected
 
-
-def _too_slow() -> RequestTimeout:
-    return RequestTimeout("The upload stalled, or took too long.")
+    def _too_slow(self) -> RequestTimeout:
+        return RequestTimeout("The upload stalled, or took too long.") if self.size else never_came(self._limits.idle)
