@@ -30,7 +30,7 @@ FLOORS = (
     ["answers", "observe"],
     ["admin"],
     ["layers"],
-    ["gateway", "contrib"],
+    ["gateway", "contrib", "testing"],
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -316,7 +316,7 @@ async def test_the_sdk_understands_the_default_streams() -> None:
         assert events[-1].response.output_text == "Hello from upstream."
         async with client.responses.stream(model="m", input="x") as stream:
             assert (await stream.get_final_response()).output_text == "Hello from upstream."
-    assert (recorder.open, recorder.closed_early) == (0, [])
+    assert (recorder.open_answers, recorder.closed_early) == (0, [])
 
 
 async def test_requests_are_recorded_byte_for_byte() -> None:
@@ -364,7 +364,7 @@ async def test_what_an_answer_raises_the_transport_raises() -> None:
     async with httpx.AsyncClient(transport=recorder.transport()) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get("http://a/v1/models")
-    assert (recorder.open, recorder.closed_early) == (0, [])
+    assert (recorder.open_answers, recorder.closed_early) == (0, [])
 
 
 async def test_one_transport_plays_several_hosts() -> None:
@@ -395,8 +395,8 @@ async def test_an_answer_closed_early_is_recorded_and_its_source_ended() -> None
     async with httpx.AsyncClient(transport=recorder.transport()) as client:
         async with client.stream("GET", "http://a/v1/models") as response:
             assert await anext(response.aiter_raw()) == sse({"n": 1})
-            assert recorder.open == 1
-    assert (recorder.open, recorder.closed_early, closed) == (0, [recorder.last], ["closed"])
+            assert recorder.open_answers == 1
+    assert (recorder.open_answers, recorder.closed_early, closed) == (0, [recorder.last], ["closed"])
 
 
 async def test_a_request_cancelled_before_its_answer_is_recorded_as_closed_early() -> None:
@@ -412,7 +412,7 @@ async def test_a_request_cancelled_before_its_answer_is_recorded_as_closed_early
         call.cancel()
         await recorder.until_closed_early()
         await asyncio.gather(call, return_exceptions=True)
-    assert recorder.open == 0
+    assert recorder.open_answers == 0
 
 
 async def test_as_an_app_the_recorder_notices_that_its_client_left() -> None:
@@ -423,14 +423,14 @@ async def test_as_an_app_the_recorder_notices_that_its_client_left() -> None:
         assert await talk.receive_chunk() == sse({"n": 1})
         talk.disconnect()
         await recorder.until_closed_early()
-    assert (recorder.open, closed) == (0, ["closed"])
+    assert (recorder.open_answers, closed) == (0, ["closed"])
 
 
 async def test_as_an_app_the_recorder_answers_in_full() -> None:
     recorder = Recorder(["m"])
     answer = await ask(recorder, "GET", "/v1/models", headers={"host": "a:80"})
     assert answer.json()["data"][0]["id"] == "m"
-    assert (recorder.last.host, recorder.open, recorder.closed_early) == ("a", 0, [])
+    assert (recorder.last.host, recorder.open_answers, recorder.closed_early) == ("a", 0, [])
 
 
 # --- servers
@@ -445,7 +445,7 @@ async def test_an_app_is_served_over_real_sockets(http: Any) -> None:
             words = [chunk.choices[0].delta.content async for chunk in stream]
     assert words == ["", "Hello", " from", " upstream", ".", None]
     assert (recorder.last.method, recorder.last.raw_path) == ("POST", b"/v1/chat/completions")
-    assert (recorder.open, recorder.closed_early) == (0, [])
+    assert (recorder.open_answers, recorder.closed_early) == (0, [])
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])

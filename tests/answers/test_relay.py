@@ -142,7 +142,7 @@ async def test_a_stream_that_ends_before_its_first_event_is_a_502(ending: Except
         Script(w).says(b": hello\n\n", b"data: half", ending)
         response = await w.chat(stream=True)
         assert (response.status, error_of(response)["code"]) == (502, "upstream_unavailable")
-        assert w.upstream.open == 0
+        assert w.upstream.open_answers == 0
 
 
 @pytest.mark.parametrize(

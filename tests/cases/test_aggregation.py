@@ -167,7 +167,7 @@ async def test_case_027_a_silent_upstream_costs_its_deadline_at_a_cold_start(mak
     world = make_world(settings=Settings(model_list_timeout=0.1))
     world.up.host("b").answer("/models", never)
     assert await asyncio.wait_for(world.ids(), 5) == ["gpt-small", "gpt-large"]
-    assert world.up.open == 0
+    assert world.up.open_answers == 0
 
 
 async def test_case_027_with_a_warm_cache_a_silent_upstream_costs_nothing(make_world: MakeWorld) -> None:

@@ -425,7 +425,7 @@ async def test_case_138_a_silent_upstream_costs_the_deadline(make_world: MakeWor
     world.up.host("a").answer("/models", never)
     answer = await asyncio.wait_for(_verified(world), 5)
     assert answer.status_code == 504
-    assert world.up.open == 0
+    assert world.up.open_answers == 0
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ async def test_an_upstream_that_fails_while_comments_are_held_is_closed() -> Non
     async with world(settings=Settings(comment_hold=30, retries=0)) as w:
         w.upstream.answer(CHAT, Answer(events(), 200, [("content-type", "text/event-stream")]))
         assert (await w.chat(stream=True)).status == 502
-        assert w.upstream.open == 0
+        assert w.upstream.open_answers == 0
 
 
 async def raised_by_sdk(s: Served, api: str) -> openai.APIError:
@@ -399,7 +399,7 @@ async def test_case_122_after_two_hundred_aborted_requests_nothing_is_left() -> 
             await asyncio.gather(*asking, return_exceptions=True)
         for connection in upstream.connections:
             await connection.closed()
-        assert upstream.open == 0
+        assert upstream.open_answers == 0
         assert len(upstream.requests) == 200
         assert (await s.client.post(s.url + CHAT, json=chat())).status_code == 200
 

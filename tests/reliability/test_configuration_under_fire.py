@@ -76,9 +76,9 @@ async def bear(rounds: int) -> None:
 
         assert sum(await asyncio.gather(*callers)) >= CHANGES * rounds
         assert len(assert_one_configuration(upstream)) >= CHANGES * rounds // 4
-        await until(lambda: upstream.open <= 4)  # the pool in force, and nothing of those before it
+        await until(lambda: upstream.open_connections <= 4)  # the pool in force, and nothing of those before it
         await gateway.aclose()
-        await until(lambda: upstream.open == 0)
+        await until(lambda: upstream.open_connections == 0)
 
 
 async def keep_calling(gateway: Gateway, done: asyncio.Event) -> int:
@@ -133,11 +133,11 @@ async def test_a_replaced_pool_closes_after_its_last_stream_and_not_before() -> 
             await first.receive_start()
             await second.receive_start()
             await change(gateway, upstream.url, 1)
-            assert upstream.open == 2
+            assert upstream.open_connections == 2
             second.disconnect()
             await second.ended()
             await upstream.connections[1].closed()
-            assert upstream.open == 1
+            assert upstream.open_connections == 1
             slow.go_on.set()
             assert (await first.receive_rest()).endswith(b"[DONE]\n\n")
         await upstream.connections[0].closed()
@@ -153,5 +153,5 @@ async def test_a_call_between_two_tries_goes_on_with_the_configuration_it_began_
 
         assert (await calling).status == 200
         assert assert_one_configuration(upstream) == {b"0"}
-        await until(lambda: upstream.open == 0)
+        await until(lambda: upstream.open_connections == 0)
         await gateway.aclose()

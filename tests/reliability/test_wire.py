@@ -206,7 +206,7 @@ def judge(request: Received, upstream: ScriptedUpstream) -> None:
     """The request is one that the gateway means."""
     names = [name.lower() for name, _ in request.headers]
     values = dict(request.headers)
-    assert request.method == b"POST"
+    assert request.method == "POST"
     assert TARGETS.fullmatch(request.target), request.target
     assert b"secret" not in request.target
     assert all(MAY_ARRIVE.fullmatch(name) for name in names), names

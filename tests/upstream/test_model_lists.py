@@ -67,7 +67,7 @@ class Lists:
 
     async def refreshed(self, upstream: Recorder, count: int) -> None:
         """The refresh that makes it ``count`` requests has come to its end."""
-        await upstream.until(lambda: len(upstream.requests) >= count and upstream.open == 0)
+        await upstream.until(lambda: len(upstream.requests) >= count and upstream.open_answers == 0)
         await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not asyncio.current_task()))
 
 
@@ -246,7 +246,7 @@ async def test_an_upstream_that_drips_costs_its_deadline(make: MakeLists) -> Non
     lists = make(model_list_timeout=0.1)
     lists.b.answer("/models", Answer(drip()))
     assert await asyncio.wait_for(lists.shown(), 5) == ["m1"]
-    assert lists.up.open == 0
+    assert lists.up.open_answers == 0
 
 
 async def test_health_tells_how_each_list_is(make: MakeLists) -> None:
@@ -267,7 +267,7 @@ async def test_closing_ends_the_refreshes_and_the_lists_work_again(make: MakeLis
     await lists.a.until_requests(1)
     await lists.lists.aclose()
     assert await waiting == []
-    assert lists.up.open == 0
+    assert lists.up.open_answers == 0
     gate.open.set()
     await asyncio.sleep(EXPIRED)
     assert await lists.shown() == ["m1"]

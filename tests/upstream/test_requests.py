@@ -31,7 +31,7 @@ async def test_an_answer_is_fetched_whole() -> None:
     assert (request.method, request.path, request.query, request.body) == ("GET", "/v1/models", b"x=1", b"")
     assert request.headers == [(b"host", b"a"), (b"accept-encoding", b"identity"), *AUTH]
     assert request.extensions["timeout"]["connect"] == 1
-    assert upstream.open == 0
+    assert upstream.open_answers == 0
 
 
 async def test_a_compressed_answer_is_inflated_within_the_limit() -> None:
@@ -42,7 +42,7 @@ async def test_a_compressed_answer_is_inflated_within_the_limit() -> None:
     assert (await get(upstream)).body == b"x" * 900
     with pytest.raises(UpstreamError, match="too large"):
         await get(upstream)
-    assert upstream.open == 0
+    assert upstream.open_answers == 0
 
 
 async def test_an_answer_that_is_too_long_is_not_read_to_its_end() -> None:
@@ -68,7 +68,7 @@ async def test_the_deadline_is_for_everything() -> None:
     for _ in range(2):
         with pytest.raises(UpstreamTimeout):
             await get(upstream, deadline=0.02)
-    assert upstream.open == 0
+    assert upstream.open_answers == 0
 
 
 @pytest.mark.parametrize(

@@ -597,7 +597,7 @@ async def test_https_goes_through_a_tunnel_of_the_proxy() -> None:
             assert await fetch(transport, request(upstream.url)) == (200, b"{}")
         await proxy.connections[0].closed()
 
-        assert proxy.requests[0].method == b"CONNECT"
+        assert proxy.requests[0].method == "CONNECT"
         assert proxy.requests[0].values("proxy-authorization") == [b"Basic bWU6cHc="]
         assert upstream.requests[0].values("proxy-authorization") == []
 
@@ -663,7 +663,7 @@ async def test_cancelling_at_any_step_leaves_nothing_and_the_transport_healthy(t
                 await asyncio.sleep(0)
             await cancelled(task)
         assert (await fetch(transport, request(upstream.url)))[0] == 200
-        await until(lambda: upstream.open <= 1)
+        await until(lambda: upstream.open_connections <= 1)
 
 
 async def test_cancelling_a_stalled_client_upload_ends_at_once(transport: AiohttpTransport) -> None:

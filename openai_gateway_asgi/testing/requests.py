@@ -1,0 +1,79 @@
+"""One request as a fake upstream got it."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class FakeRequest:
+    """A request, byte for byte. Over a socket ``body`` is empty until it has been read, and without chunk framing."""
+
+    method: str
+    raw_path: bytes
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    host: str
+    extensions: dict[str, Any] = field(default_factory=dict)
+    """Those of the ``httpx.Request``; empty over sockets."""
+    connection: int = 0
+    """The number of the connection it came on; 0 in process."""
+    head: bytes = b""
+    """The whole head as it came; empty in process."""
+    target: bytes = b""
+    """Path and query as they came."""
+
+    @property
+    def path(self) -> str:
+        return self.raw_path.decode("ascii")
+
+    @property
+    def model(self) -> str | None:
+        """The model that the JSON body names."""
+        model = self.fields().get("model")
+        return model if isinstance(model, str) else None
+
+    def header(self, name: str) -> str | None:
+        """The value of the header, or None; a header sent twice is a failure."""
+        values = self.header_values(name)
+        assert len(values) <= 1, f"{len(values)} headers named {name}: {values}"
+        return values[0] if values else None
+
+    def header_values(self, name: str) -> list[str]:
+        return [value.decode("latin-1") for value in self.values(name)]
+
+    def values(self, name: str) -> list[bytes]:
+        """The header's values, as bytes."""
+        wanted = name.lower().encode()
+        return [value for key, value in self.headers if key.lower() == wanted]
+
+    def json(self) -> Any:
+        return jsonlib.loads(self.body)
+
+    def fields(self) -> dict[str, Any]:
+        """The JSON object in the body; empty where there is none."""
+        try:
+            data = jsonlib.loads(self.body)
+        except ValueError:
+            return {}
+        return data if isinstance(data, dict) else {}
+
+
+def parse_head(connection: int, head: bytes) -> FakeRequest:
+    """A request's head with its closing empty line."""
+    first, *lines = head[:-4].split(b"\r\n")
+    method, target, _ = first.split(b" ", 2)
+    fields = [(name, value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+    raw_path, _, query = target.partition(b"?")
+    request = FakeRequest(method.decode(), raw_path, query, fields, b"", host_of(fields), target=target)
+    request.connection, request.head = connection, head
+    return request
+
+
+def host_of(headers: list[tuple[bytes, bytes]]) -> str:
+    """The host that the request names, without its port."""
+    host = next((value for name, value in headers if name.lower() == b"host"), b"").decode("latin-1")
+    return host.rpartition(":")[0] or host

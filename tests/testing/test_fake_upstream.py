@@ -1,0 +1,161 @@
+"""The fake upstream does what its script says: over sockets, in process, and from a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import httpx
+import openai
+import pytest
+
+from openai_gateway_asgi.testing import FakeUpstream, Script
+
+HELLO = [{"role": "user", "content": "hi"}]
+
+
+@pytest.fixture(params=["sockets", "in process"])
+async def fake(request: pytest.FixtureRequest) -> AsyncIterator[tuple[FakeUpstream, openai.AsyncOpenAI]]:
+    async with AsyncExitStack() as stack:
+        upstream = FakeUpstream()
+        if request.param == "sockets":
+            await stack.enter_async_context(upstream)
+            transport, url = httpx.AsyncHTTPTransport(), f"{upstream.url}/v1"
+        else:
+            transport, url = upstream.transport(), "http://fake.test/v1"
+        http = await stack.enter_async_context(httpx.AsyncClient(transport=transport))
+        yield upstream, openai.AsyncOpenAI(base_url=url, api_key="k", http_client=http, max_retries=0)
+
+
+Fake = tuple[FakeUpstream, openai.AsyncOpenAI]
+
+
+async def streamed(client: openai.AsyncOpenAI, model: str = "m") -> str:
+    """What was said; a fault in the middle is raised with it."""
+    said = ""
+    stream = await client.chat.completions.create(model=model, messages=HELLO, stream=True)
+    try:
+        async for chunk in stream:
+            said += chunk.choices[0].delta.content or ""
+    except Exception as error:
+        error.add_note(said)
+        raise
+    return said
+
+
+async def test_what_a_model_says_is_said_by_the_script(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("wise", text="to be or not")
+    upstream.script(text="anything else")
+
+    assert await streamed(client, "wise") == "to be or not"
+    assert await streamed(client, "other") == "anything else"
+    answer = await client.responses.create(model="wise", input="hi")
+    assert answer.output_text == "to be or not"
+    assert upstream.last.model == "wise"
+
+
+async def test_scripts_are_taken_in_turn_and_the_last_for_ever(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", Script(status=503, message="busy"), Script(text="fine"))
+
+    with pytest.raises(openai.InternalServerError, match="busy"):
+        await streamed(client)
+    assert [await streamed(client), await streamed(client)] == ["fine", "fine"]
+
+
+async def test_an_error_has_its_status_code_and_headers(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", status=429, code="rate_limit_exceeded", retry_after=7)
+
+    with pytest.raises(openai.RateLimitError) as caught:
+        await streamed(client)
+    assert (caught.value.code, caught.value.response.headers["retry-after"]) == ("rate_limit_exceeded", "7")
+
+
+@pytest.mark.parametrize("fault", ["cut_after", "reset_after"])
+async def test_a_stream_breaks_behind_so_many_words(fake: Fake, fault: str) -> None:
+    upstream, client = fake
+    upstream.script("m", text="one two three four", **{fault: 2})
+
+    with pytest.raises((httpx.HTTPError, openai.APIError)) as caught:
+        await streamed(client)
+    if fault == "cut_after":  # a reset drops what was not read yet
+        assert caught.value.__notes__ == ["one two"]
+
+
+async def test_a_stream_stalls_behind_so_many_words_until_its_client_leaves(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", text="one two three", stall_after=1)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await streamed(client)
+    await upstream.until_closed_early()
+
+
+async def test_an_event_in_the_middle_may_be_malformed(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", text="one two three", malformed_after=2)
+
+    with pytest.raises(ValueError) as caught:
+        await streamed(client)
+    assert caught.value.__notes__ == ["one two"]
+
+
+async def test_an_error_event_in_the_middle(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", text="one two three", error_after=1, message="overheated")
+
+    with pytest.raises(openai.APIError, match="overheated") as caught:
+        await streamed(client)
+    assert caught.value.__notes__ == ["one"]
+
+
+async def test_a_model_that_is_silent_answers_nothing(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", silence=True)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await streamed(client)
+
+
+async def test_one_that_refuses_ends_the_connection(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", refuse=True)
+
+    with pytest.raises(openai.APIConnectionError):
+        await streamed(client)
+
+
+async def test_tools_are_called_in_both_apis(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", tool_calls=[("weather", {"city": "Oslo"})])
+
+    chat = await client.chat.completions.create(model="m", messages=HELLO)
+    response = await client.responses.create(model="m", input="hi")
+
+    call = (chat.choices[0].message.tool_calls or [])[0]
+    assert call.type == "function"
+    assert (call.function.name, call.function.arguments) == ("weather", '{"city": "Oslo"}')
+    assert [item.type for item in response.output] == ["function_call"]
+
+
+async def test_json_may_stop_in_its_middle(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", cut_after=0)
+
+    with pytest.raises(openai.APIConnectionError):
+        await client.chat.completions.create(model="m", messages=HELLO)
+
+
+def test_a_test_without_an_event_loop_enters_it_with_with() -> None:
+    with FakeUpstream(["a-model"]) as upstream:
+        upstream.script("a-model", text="from a thread")
+        with openai.OpenAI(base_url=f"{upstream.url}/v1", api_key="k") as client:
+            assert [model.id for model in client.models.list()] == ["a-model"]
+            answer = client.chat.completions.create(model="a-model", messages=HELLO)
+    assert answer.choices[0].message.content == "from a thread"
+    assert upstream.last.header("authorization") == "Bearer k"
