@@ -232,7 +232,7 @@ async def while_waiting_for_a_place(world: World) -> None:
     await holding.until(b"data: ")
     waiting = await world.ask(chat(model="narrow", stream=True))
     await world.leave(waiting)
-    assert (await world.site.in_use(), world.upstream.open) == (1, 1)
+    assert (await world.site.in_use(), world.upstream.open_connections) == (1, 1)
     await world.leave(holding, closes=True, outcome="client_gone")
 
 

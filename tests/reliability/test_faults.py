@@ -237,7 +237,7 @@ async def assert_recovered(gateway: Gateway, upstream: ScriptedUpstream, stream:
     assert answered.body == (b"".join(WHOLE) if stream else OK)
     assert (await healthy(gateway))["127.0.0.1"]["in_use"] == 0
     async with asyncio.timeout(1):
-        while upstream.open > 1:  # one that is idle, and its own end is noticed a moment later
+        while upstream.open_connections > 1:  # one that is idle, and its own end is noticed a moment later
             await asyncio.sleep(0)
 
 

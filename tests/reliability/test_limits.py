@@ -150,7 +150,7 @@ async def test_who_waits_between_two_tries_holds_no_place() -> None:
     gateway = make_gateway([named("a", max_concurrency=1)], transport=upstream.transport())
 
     waiting = asyncio.create_task(call(gateway))
-    await upstream.until(lambda: len(upstream.requests) == 1 and not upstream.open)
+    await upstream.until(lambda: len(upstream.requests) == 1 and not upstream.open_answers)
     began = asyncio.get_running_loop().time()
     assert (await call(gateway)).status == 200
 

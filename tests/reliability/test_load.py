@@ -103,7 +103,7 @@ async def back_to_base(program: Program, upstream: ScriptedUpstream, before: dic
         while True:
             now = await vitals(program)
             more = [now[name] - before[name] for name in ("tasks", "in_use")]
-            if max(more) <= 0 and now["sockets"] - before["sockets"] <= upstream.open:
+            if max(more) <= 0 and now["sockets"] - before["sockets"] <= upstream.open_connections:
                 return
             await asyncio.sleep(0.05)
 

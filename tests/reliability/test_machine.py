@@ -154,7 +154,7 @@ def test_one_event_loop_after_the_other_is_served_as_the_first() -> None:
         async with ScriptedUpstream(models, port=port) as upstream:
             for stream in (False, True):
                 assert (await call(gateway, chat(stream=stream))).status == 200
-            assert upstream.open == 1
+            assert upstream.open_connections == 1
 
     for _ in range(3):
         asyncio.run(serve_once())
