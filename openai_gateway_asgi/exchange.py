@@ -12,11 +12,14 @@ from typing import ClassVar
 
 from starlette.requests import Request
 
+from .api.default_models import DefaultModel
 from .api.endpoints import Match
+from .bodies.body_rules import lacking_model
 from .bodies.multipart import Upload
 from .bodies.payload import Payload
 from .bodies.stored_references import Reference
 from .config import GatewayConfig, Upstream
+from .errors import GatewayError, ModelNotFound
 from .host.users import User
 from .http.asgi import NamedHeaders, RawHeaders, Scope
 from .http.timers import Clock
@@ -62,7 +65,7 @@ class Exchange:
     user: User = field(init=False)  # Authenticate
     caller: Caller = field(init=False)  # Authenticate
     payload: Payload = field(init=False)  # ReadPayload: empty where there is no JSON, and once a stream has begun
-    model: str = field(init=False)  # ReadPayload: the id the client asked for, empty where it names none
+    model: str = field(init=False)  # ReadPayload: the id the client asked for; ResolveModel: or its default, or empty
     others: tuple[str, ...] = field(init=False)  # ReadPayload: more models that the body names
     references: tuple[Reference, ...] = field(init=False)  # ReadPayload: stored objects that the body names
     streams: bool = field(init=False)  # ReadPayload: whether the client asked for events
@@ -81,7 +84,9 @@ class Exchange:
     context: Mapping[str, str] | None = None
     """The host's facts about this call, once they have been asked for."""
     model_at: tuple[str, ...] = ("model",)
-    """Where in the JSON body the model stands."""
+    """Where in the JSON body the model stands; empty where it names none."""
+    default: DefaultModel | None = None
+    """What the API, or the host, has for a request that names no model, where that is ``model``."""
     upload: Upload | None = None
     """The body, where it is a multipart form on its way."""
     opaque: bytes | None = None
@@ -114,6 +119,19 @@ class Exchange:
     def request(self) -> Request:
         """For the host's callables; its body is the gateway's to read."""
         return Request(self.scope)
+
+    def lacking_model(self) -> GatewayError:
+        """What the caller is told who names no model, where it is looked for."""
+        at = self.match.endpoint.model_at
+        if self.upload is not None:
+            return lacking_model(f"form field `{at}`", at)
+        return lacking_model("query parameter `model`" if self.opaque is not None else f"field `$.{at}`", at)
+
+    def missing_model(self) -> GatewayError:
+        """What the caller is told of ``model`` where it is unknown, or not theirs: the two must look the same."""
+        error = self.catalogue.missing(self.model, self.default)
+        guessed = self.default is not None and not self.default.stated
+        return self.lacking_model() if guessed and isinstance(error, ModelNotFound) else error
 
     def keep(self, piece: bytes, *, part: bool) -> None:
         """Keeps what was sent of the answer, until more has come; ``part`` if it goes on with what came before it."""

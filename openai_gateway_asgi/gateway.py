@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .admin.routes import Admin
+from .api.default_models import default_models
 from .config import ConfigStore, GatewayConfig, MemoryStore, Settings, Upstream, upstreams_from_env
 from .config.live import LiveConfig
 from .exchange import KEY, Exchange
@@ -181,7 +182,7 @@ class Gateway:
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
             Middleware(ReadPayload, limit=settings.json_limit, idle=settings.upload_idle),
-            Middleware(ResolveModel, lists=self._lists),
+            Middleware(ResolveModel, lists=self._lists, defaults=default_models(settings.default_models)),
             Middleware(CheckModelAccess, access=access),
             Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
             *((TakeRefusals, *layers) if layers else ()),

@@ -16,8 +16,8 @@ from .endpoints import ENDPOINTS
 class DefaultModel(NamedTuple):
     """``source`` names the schema of OpenAI's description that the default is from.
 
-    ``stated``: the schema says it, as its ``default`` or in words, or OpenAI answers with it. Otherwise it is the id of
-    the schema's example: where nobody serves that, the request lacks a model.
+    ``stated``: the schema says it, as its ``default`` or in words. Otherwise it is the id of an example: where nobody
+    serves that, or not to this user, the request lacks a model.
     """
 
     model: str
@@ -40,11 +40,13 @@ DEFAULT_MODELS: Mapping[str, DefaultModel] = MappingProxyType(
         "createVideo": DefaultModel("sora-2", "CreateVideoMultipartBody, CreateVideoJsonBody"),
         "createResponse": DefaultModel("gpt-5.1", "ResponseProperties", stated=False),
         "Getinputtokencounts": DefaultModel("gpt-5", "TokenCountsBody", stated=False),
-        "create-realtime-call": DefaultModel("gpt-realtime", "RealtimeSessionCreateRequestGA"),
-        "create-realtime-client-secret": DefaultModel("gpt-realtime", "RealtimeSessionCreateRequestGA"),
-        "accept-realtime-call": DefaultModel("gpt-realtime", "RealtimeSessionCreateRequestGA"),
-        "create-realtime-session": DefaultModel("gpt-realtime", "RealtimeSessionCreateRequest"),
-        TRANSCRIPTION_SESSION: DefaultModel("gpt-4o-transcribe", "RealtimeTranscriptionSessionCreateRequest"),
+        "create-realtime-call": DefaultModel("gpt-realtime", "RealtimeSessionCreateRequestGA", stated=False),
+        "create-realtime-client-secret": DefaultModel("gpt-realtime", "RealtimeSessionCreateRequestGA", stated=False),
+        "accept-realtime-call": DefaultModel("gpt-realtime", "RealtimeSessionCreateRequestGA", stated=False),
+        "create-realtime-session": DefaultModel("gpt-realtime", "RealtimeSessionCreateRequest", stated=False),
+        TRANSCRIPTION_SESSION: DefaultModel(
+            "gpt-4o-transcribe", "RealtimeTranscriptionSessionCreateRequest", stated=False
+        ),
         IMAGE_TOOL: DefaultModel("gpt-image-1", "ImageGenTool"),
     }
 )

@@ -46,7 +46,7 @@ class Endpoint:
     model_at: str = ""
     """Where the body names the model, dotted."""
     model_required: bool = False
-    """Stricter than OpenAI, which has defaults: optional only where a stored object of ``group`` brings the model."""
+    """Whether the body or a default (``default_models``) must name it. Else a stored object of ``group`` brings it."""
     can_stream: bool = False
     """Takes ``stream``: in the body, or in the query of a GET."""
     azure_deployment: bool = False

@@ -57,7 +57,7 @@ def refuse_body(headers: NamedHeaders) -> None:
 
 
 def model_id(payload: Payload, telling: Iterable[str], deployment: str | None = None) -> str:
-    """The model the body asks for, as the one string every reader of it will see.
+    """The model the body asks for, as the one string every reader of it will see; empty where it names none.
 
     ``telling`` are the payload's ``telling`` names. ``deployment`` is the one that an Azure client named in the path;
     the body may then leave it out, or agree.
@@ -67,28 +67,27 @@ def model_id(payload: Payload, telling: Iterable[str], deployment: str | None = 
     if deployment is not None and id not in (None, deployment):
         raise InvalidRequest("`$.model` is not the model that the path names.", param="model", code="invalid_value")
     id = deployment if id is None else id
-    if id is None:
-        raise InvalidRequest("The field `$.model` is missing.", param="model", code="missing_field")
-    check_model_id(id)
-    return id
-
-
-def optional_model_id(payload: Payload) -> str:
-    """The same where a stored object may bring the model; empty where the body names none."""
-    id = text_at(payload, ("model",))
     if id is not None:
         check_model_id(id)
     return id or ""
 
 
 def session_model(payload: Payload, model_at: str) -> tuple[Path, str]:
-    """Where a realtime session names its model, and which: what speaks, or else what only transcribes."""
+    """Where a realtime session names its model, and which: what speaks, or else what only transcribes; empty where it
+    names none."""
     for path in (tuple(model_at.split(".")), TRANSCRIBING):
         id = text_at(payload, path)
         if id is not None:
             check_model_id(id)
             return path, id
-    raise InvalidRequest(f"The field `$.{model_at}` is missing.", param=model_at, code="missing_field")
+    return (), ""
+
+
+def lacking_model(where: str, param: str) -> InvalidRequest:
+    """What a caller is told who names no model where something must."""
+    return InvalidRequest(
+        f"The {where} is missing; name one of the models that GET /models lists.", param=param, code="missing_field"
+    )
 
 
 def check_model_id(id: str) -> None:
@@ -142,7 +141,9 @@ def wants_stream(query: bytes) -> bool:
 
 
 def model_in_query(query: bytes) -> str:
-    """The one model that a query names, for bodies that cannot name any."""
+    """The one model that a query names, for bodies that cannot name any; empty where it names none."""
+    if b"model" not in query_names(query):
+        return ""
     values = [value for name, _, value in _raw_pairs(query) if name == b"model"]
     if len(values) != 1 or list(query_names(query)).count(b"model") != 1:
         raise InvalidRequest("Name one `model` in the query.", param="model", code="missing_field")

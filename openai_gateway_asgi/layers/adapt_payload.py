@@ -53,6 +53,8 @@ class AdaptPayload:
 
 def _json(exchange: Exchange, model: str) -> Body:
     payload, operation = exchange.payload, exchange.match.endpoint.operation
+    if not exchange.model_at:
+        return Body(*adapt(payload, exchange.upstream, operation, model, named=False).pieces())
     if exchange.model_at != TOP:
         payload, model = with_text_at(payload, exchange.model_at, model), ""
     return Body(*adapt(payload, exchange.upstream, operation, model).pieces())
@@ -60,7 +62,7 @@ def _json(exchange: Exchange, model: str) -> Body:
 
 def _form(exchange: Exchange, upload: Upload, model: str) -> AsyncIterator[bytes]:
     """The model is a field of its own, or stands in one that is JSON, as in ``session``."""
-    if not model:
+    if not model or not exchange.model_at:
         return upload.body()
     field = exchange.model_at[0]
     if exchange.model_at == TOP:

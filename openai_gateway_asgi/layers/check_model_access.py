@@ -57,7 +57,7 @@ def _needed(exchange: Exchange) -> Iterator[Model]:
 def _check(exchange: Exchange, allows: Allows) -> None:
     model = exchange.resolved
     if model is not None and not allows(model):
-        raise exchange.catalogue.missing(exchange.model)
+        raise exchange.missing_model()
     for id in exchange.others:
         route = exchange.catalogue.find(id)
         if route is None or not allows(route.model):

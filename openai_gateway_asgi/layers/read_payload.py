@@ -8,7 +8,6 @@ from ..bodies.body_rules import (
     model_id,
     model_in_query,
     models_within,
-    optional_model_id,
     other_models,
     refuse_body,
     refuse_other_routes,
@@ -95,10 +94,8 @@ def _take_json(exchange: Exchange, endpoint: Endpoint, body: list[bytes]) -> Non
     exchange.payload = payload = Payload.parse(*body)
     telling = payload.telling
     refuse_other_routes(telling)
-    if endpoint.model_at == "model" and endpoint.model_required:
+    if endpoint.model_at in ("", "model"):
         exchange.model = model_id(payload, telling, exchange.match.params.get("deployment"))
-    elif endpoint.model_at in ("", "model"):
-        exchange.model = optional_model_id(payload)
     else:
         exchange.model_at, exchange.model = session_model(payload, endpoint.model_at)
     exchange.others = other_models(payload, endpoint.operation)

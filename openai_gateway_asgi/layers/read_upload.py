@@ -79,13 +79,22 @@ def _take(exchange: Exchange, endpoint: Endpoint, upload: Upload) -> None:
     exchange.payload, exchange.others, exchange.references, exchange.model = NOTHING, (), (), ""
     exchange.streams = upload.field("stream") in YES
     if endpoint.model_at == "model":
-        model = (upload.field("model") or b"").decode()
-        check_model_id(model)
-        if exchange.match.params.get("deployment", model) != model:
-            raise InvalidRequest("`model` is not the model that the path names.", param="model", code="invalid_value")
-        exchange.model = model
-    elif endpoint.model_at:
-        _take_session(exchange, endpoint, upload.field(SESSION) or b"")
+        _take_model(exchange, upload.field("model"))
+    elif endpoint.model_at and (session := upload.field(SESSION)) is not None:
+        _take_session(exchange, endpoint, session)
+
+
+def _take_model(exchange: Exchange, field: bytes | None) -> None:
+    deployment = exchange.match.params.get("deployment")
+    if field is None:
+        if deployment is not None:
+            raise exchange.lacking_model()  # a field can be replaced on the way, and none added
+        return
+    model = field.decode()
+    check_model_id(model)
+    if deployment not in (None, model):
+        raise InvalidRequest("`model` is not the model that the path names.", param="model", code="invalid_value")
+    exchange.model = model
 
 
 def _take_session(exchange: Exchange, endpoint: Endpoint, session: bytes) -> None:

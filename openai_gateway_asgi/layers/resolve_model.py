@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
+from ..api.default_models import DefaultModel
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..models import Catalogue
@@ -11,14 +12,20 @@ from ..upstream.model_lists import ModelLists
 
 
 class ResolveModel:
-    """The public id to a ``Model`` and the upstreams that serve it; what nobody serves is ``model_not_found``."""
+    """The public id to a ``Model`` and the upstreams that serve it; what nobody serves is ``model_not_found``.
 
-    def __init__(self, app: ASGIApp, *, lists: ModelLists) -> None:
+    A request that names no model means the operation's default, unless a stored object brings one.
+    """
+
+    def __init__(self, app: ASGIApp, *, lists: ModelLists, defaults: Mapping[str, DefaultModel]) -> None:
         self.app = app
         self._lists = lists
+        self._defaults = defaults
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
+        if not exchange.model and exchange.match.endpoint.model_at:
+            self._take_default(exchange)
         if exchange.model or exchange.others:
             catalogue = self._lists.at_hand(exchange.config, exchange.caller)
             if catalogue is None:
@@ -27,6 +34,16 @@ class ResolveModel:
         else:
             _take_none(exchange)
         return self.app(scope, receive, send)
+
+    def _take_default(self, exchange: Exchange) -> None:
+        endpoint = exchange.match.endpoint
+        exchange.model_at = ()
+        if not endpoint.model_required or _is_brought(exchange):
+            return
+        exchange.default = default = self._defaults.get(endpoint.operation)
+        if default is None:
+            raise exchange.lacking_model()
+        exchange.model = default.model
 
     async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -41,13 +58,21 @@ def _resolve(exchange: Exchange, catalogue: Catalogue) -> None:
         return
     route = catalogue.find(exchange.model)
     if route is None:
-        raise catalogue.missing(exchange.model)
+        raise exchange.missing_model()
     exchange.resolved = route.model
     exchange.candidates = route.candidates
-    chain = exchange.config.fallbacks.get(exchange.model, ()) if exchange.config.fallbacks else ()
+    named = exchange.config.fallbacks and exchange.default is None  # a fallback has to be named, and the body stays
+    chain = exchange.config.fallbacks.get(exchange.model, ()) if named else ()
     exchange.fallbacks = tuple([found for id in chain if (found := catalogue.find(id)) is not None]) if chain else ()
 
 
 def _take_none(exchange: Exchange) -> None:
     """Whoever keeps the stored objects serves it; models that the body names further down are still checked."""
     exchange.resolved, exchange.candidates, exchange.fallbacks = None, (), ()
+
+
+def _is_brought(exchange: Exchange) -> bool:
+    """Whether a stored prompt says which model answers (the Responses API); its group must be open to the user."""
+    if exchange.match.endpoint.operation != "createResponse":
+        return False
+    return any(reference.field == "prompt" and reference.group == "prompts" for reference in exchange.references)

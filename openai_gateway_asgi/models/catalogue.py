@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..api.default_models import DefaultModel
 from ..config import Upstream
 from ..config.model_ids import ModelIds, is_pattern
 from ..errors import DO_NOT_RETRY, GatewayError, ModelListUnavailable, ModelNotFound, Unauthenticated
@@ -86,8 +87,11 @@ class Catalogue:
             return None
         return Route(found[0].model(id), tuple([each.candidate(id) for each in found]))
 
-    def missing(self, id: str) -> GatewayError:
-        """What a caller is told of a model that is unknown, or not theirs: the two must look the same."""
+    def missing(self, id: str, default: DefaultModel | None = None) -> GatewayError:
+        """What a caller is told of a model that is unknown, or not theirs: the two must look the same.
+
+        ``default``: where the request named none, and this one is the API's.
+        """
         if _any_carries(id, self._unknown):
             return ModelListUnavailable(
                 "The models of an upstream are not known yet; try again shortly.",
@@ -96,8 +100,12 @@ class Catalogue:
             )
         if _any_carries(id, self._closed):
             return Unauthenticated("This model is called with your own bearer token, and the request has none.")
-        return ModelNotFound(f"The model `{id}` does not exist or you do not have access to it.", param="model",
-                             headers=DO_NOT_RETRY)  # fmt: skip
+        lacking = "" if default is None else "The request names no model, so the default is meant. "
+        return ModelNotFound(
+            f"{lacking}The model `{id}` does not exist or you do not have access to it.",
+            param="model",
+            headers=DO_NOT_RETRY,
+        )
 
 
 def _encoded(models: Sequence[Model]) -> bytes:

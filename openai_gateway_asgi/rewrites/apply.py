@@ -46,14 +46,15 @@ RULES = (
 )
 
 
-def adapt(payload: Payload, upstream: Upstream, operation: str, upstream_model: str) -> Payload:
+def adapt(payload: Payload, upstream: Upstream, operation: str, upstream_model: str, *, named: bool = True) -> Payload:
     """The payload as ``upstream`` takes it; the one given is not changed.
 
     ``operation`` is the endpoint's operation id (``createChatCompletion``), ``upstream_model`` the id without our
-    prefix, or "" where the call names no model. With ``rewrites="off"`` only the id is set, because that is routing.
+    prefix, or "" where the call is for none. ``named``: whether the body names it; one that does not is left so. With
+    ``rewrites="off"`` only the id is set, because that is routing.
     Raises ``InvalidRequest`` for a field that a rule must read and cannot.
     """
-    adapted = _with_model(payload, upstream_model)
+    adapted = _with_model(payload, upstream_model) if named else payload
     if upstream.rewrites == "off":
         return adapted
     for rewrite in _rewrites_of(operation, upstream.is_plain):

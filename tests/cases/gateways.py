@@ -85,7 +85,8 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world(*upstreams: Upstream, **options: Any) -> AsyncIterator[World]:
-    """In process, over ASGI; the upstreams are played by a recorder. ``options`` are the gateway's."""
+    """In process, over ASGI; the upstreams are played by a recorder. ``options`` are the gateway's; ``store``
+    stands for its upstreams."""
     recorder = Recorder()
     records: list[UsageRecord] = []
     given = {
@@ -96,7 +97,7 @@ async def world(*upstreams: Upstream, **options: Any) -> AsyncIterator[World]:
         "transport": recorder.transport(),
         **options,
     }
-    gateway = Gateway(upstreams or [upstream_a()], **given)
+    gateway = Gateway(given.pop("store", None) or upstreams or [upstream_a()], **given)
     async with gateway.lifespan():
         yield World(gateway, Starlette(routes=[Mount("/openai", gateway)]), recorder, records)
 

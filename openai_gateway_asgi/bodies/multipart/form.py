@@ -19,7 +19,7 @@ _AROUND = string.whitespace + "\0'`"
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """``wanted`` must occur exactly once, not as a file, in at most ``wanted_limit`` bytes of UTF-8.
+    """``wanted`` may occur once, not as a file, in at most ``wanted_limit`` bytes of UTF-8.
 
     Of ``refused`` none may occur, not even nested. For both, a name that a lenient reader could take for one of them
     counts as one.
@@ -68,9 +68,6 @@ class Form:
 
     def close(self) -> None:
         self._parser.close()
-        wanted = self._rules.wanted
-        if wanted is not None and wanted not in self.fields:
-            raise InvalidRequest(f"The form field `{wanted}` is missing.", param=wanted, code="missing_field")
 
     def _begin(self, part: Part) -> None:
         self._check_name(part)

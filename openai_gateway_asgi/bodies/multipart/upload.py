@@ -39,6 +39,8 @@ class Upload:
     async def open(cls, receive: Receive, content_type: bytes, rules: Rules) -> Upload:
         """Reads until the wanted field is known and a file has begun, and at least ``LOOK_AHEAD`` bytes or the whole.
 
+        That a form has no wanted field is known at its end.
+
         What was read by then, a file included, is held: the first megabyte in memory, the rest in a temporary file.
         Raises ``InvalidRequest`` and its kin (400, 408, 413, 415), ``GatewayBusy`` or ``ClientDisconnected``.
         """

@@ -96,8 +96,6 @@ HOSTILE = {
     "blanks around the sign": (only(b"name = x"), 400, "not of the form"),
     "comma": (only(b"name=x, name=model"), 400, "not of the form"),
     # The fields
-    "no model": (form(field("language", b"en"), FILE), 400, "`model` is missing"),
-    "no fields": (form(FILE), 400, "`model` is missing"),
     "two models": (form(MODEL, FILE, MODEL), 400, "`model` must occur once"),
     "two models before the file": (form(MODEL, MODEL, FILE), 400, "`model` must occur once"),
     "model as a file": (form((MODEL_HEAD + b"; filename=m", b"x"), MODEL), 400, "`model` must not be a file"),
