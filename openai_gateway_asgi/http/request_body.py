@@ -93,6 +93,6 @@ class _Pace:
 def never_came(within: float) -> BodyNeverCame:
     """``within`` is in seconds."""
     return BodyNeverCame(
-        f"Nothing of the request body came within {within:g} seconds. If the application around the gateway has read it, "
-        "the application must hand it on: gateway.response(user, request=request)."
+        f"Nothing of the request body came within {within:g} seconds. If the application around the gateway has read "
+        "it, the application must hand it on: gateway.response(user, request=request)."
     )
