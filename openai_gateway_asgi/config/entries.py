@@ -41,6 +41,7 @@ KEYS = {
     "rewrites": Key("rewrites", str),
     "max_concurrency": Key("max_concurrency", int),
     "reasoning_models": Key("reasoning_models", list[str]),
+    "developer_role": Key("developer_role", bool),
     "drop_fields": Key("drop_fields", list[str]),
     "drop_nulls": Key("drop_nulls", bool),
     "flatten_tool_content": Key("flatten_tool_content", bool),

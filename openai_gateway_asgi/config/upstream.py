@@ -86,6 +86,9 @@ class Upstream(_Remembering):
     """Requests at one time; None sets no bound."""
     reasoning_models: Converted[tuple[str, ...] | None, Iterable[str] | None] = _UNSET
     """Ids of reasoning models, ``*`` for any run of characters; None: decided by name."""
+    developer_role: bool | None = None
+    """Whether it knows messages of the role ``developer``, which are sent as ``system`` where not. None: OpenAI and
+    Azure do, and whoever passes on calls to OpenAI's reasoning models."""
     drop_fields: Names = _NONE
     """Top-level fields never sent to it."""
     drop_nulls: bool = False
@@ -122,6 +125,11 @@ class Upstream(_Remembering):
     @cached_property
     def host(self) -> str:
         return urlsplit(self.base_url).hostname or ""
+
+    @cached_property
+    def is_openai(self) -> bool:
+        """Whether it is OpenAI's own API, in any of its regions."""
+        return self.host == "api.openai.com" or self.host.endswith(".api.openai.com")
 
     @cached_property
     def is_azure(self) -> bool:
@@ -245,6 +253,7 @@ _RULES: dict[str, checks.Rule] = {
     "rewrites": lambda name, value: checks.choice(name, value, ("auto", "off")),
     "max_concurrency": checks.optional(_count),
     "reasoning_models": checks.optional(checks.lines),
+    "developer_role": checks.optional(checks.flag),
     "drop_fields": _drop_fields,
     "drop_nulls": checks.flag,
     "flatten_tool_content": checks.flag,

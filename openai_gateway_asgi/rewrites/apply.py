@@ -10,8 +10,8 @@ from ..bodies.payload import Payload
 from ..config.upstream import Upstream
 from .azure import DEPLOYMENT_OPERATIONS, azure_model, azure_stream_options, azure_temperature
 from .drops import drop_fields, drop_nulls
+from .instruction_roles import instruction_roles
 from .logit_bias import logit_bias
-from .reasoning import first_role
 from .stream_options import stream_options
 from .token_limits import token_limit
 from .tool_messages import flat_tool_content
@@ -33,7 +33,7 @@ class Rule(NamedTuple):
 
 # The drops come last: they name fields as the upstream would get them.
 RULES = (
-    Rule(CHAT, first_role),
+    Rule(CHAT, instruction_roles),
     Rule(CHAT, flat_tool_content, configured=True),
     Rule(CHAT, token_limit),
     Rule(CHAT, azure_temperature, configured=True),

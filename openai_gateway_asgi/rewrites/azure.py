@@ -58,8 +58,8 @@ def is_older(upstream: Upstream, date: str) -> bool:
 
 
 def azure_temperature(payload: Payload, upstream: Upstream, model: str) -> Payload:
-    """Reasoning models refuse a temperature other than 1, so classic deployments of them do not get it."""
-    if "temperature" not in payload or not _is_classic(upstream):
+    """Reasoning models refuse a temperature other than 1, so Azure's deployments of them do not get it."""
+    if "temperature" not in payload or not upstream.is_azure:
         return payload
     if not is_reasoning_model(model, upstream.reasoning_models):
         return payload

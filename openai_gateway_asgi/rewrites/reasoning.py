@@ -1,16 +1,11 @@
-"""Reasoning models: which ids name one, and the role under which they take their instructions."""
+"""Reasoning models: which ids name one."""
 
 from __future__ import annotations
 
 import functools
 import re
 
-import msgspec
-
-from ..bodies.payload import Fields, Payload, decode_field
 from ..config.model_ids import ModelIds
-from ..config.upstream import Upstream
-from ..errors import InvalidRequest
 
 # Fine-tuned models, and Bedrock's "[region.]openai."; OpenRouter's "openai/" is the path before the last segment.
 _QUALIFIER = re.compile(r"ft:|(?:[a-z0-9-]+\.)?openai\.")
@@ -31,34 +26,14 @@ def is_reasoning_model(upstream_id: str, overrides: tuple[str, ...] | None) -> b
     """
     if overrides is not None:
         return upstream_id.lower() in ModelIds(map(str.lower, overrides))
-    return _FAMILY.match(_bare(upstream_id)) is not None
+    return _FAMILY.match(bare(upstream_id)) is not None
 
 
-def first_role(payload: Payload, upstream: Upstream, model: str) -> Payload:
-    """The first message's role ``system`` becomes ``developer``, or ``user`` for o1-mini and o1-preview.
-
-    Only that role is written anew. Raises ``InvalidRequest`` where the messages are missing.
-    """
-    if not is_reasoning_model(model, upstream.reasoning_models):
-        return payload
-    messages = payload.read("messages", list[msgspec.Raw])
-    if messages is None:
-        raise InvalidRequest("A list is missing - at `$.messages`", param="messages", code="missing_required_parameter")
-    message = _system_message(messages)
-    if message is None:
-        return payload
-    role = "user" if _bare(model).startswith(_WITHOUT_INSTRUCTIONS) else "developer"
-    return payload.edited({"messages": [{**message, "role": role}, *messages[1:]]})
+def takes_no_instructions(upstream_id: str) -> bool:
+    """Whether the model refuses the roles ``system`` and ``developer`` both."""
+    return bare(upstream_id).startswith(_WITHOUT_INSTRUCTIONS)
 
 
-def _bare(upstream_id: str) -> str:
+def bare(upstream_id: str) -> str:
+    """The model's own name, in lower case, without who provides or tuned it."""
     return _QUALIFIER.sub("", upstream_id.lower().rpartition("/")[2], count=1)
-
-
-def _system_message(messages: list[msgspec.Raw]) -> Fields | None:
-    if not messages:
-        return None
-    message = decode_field("messages[0]", messages[0], Fields)
-    if message is None or "role" not in message:
-        return None
-    return message if decode_field("messages[0].role", message["role"], str) == "system" else None

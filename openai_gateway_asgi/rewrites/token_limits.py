@@ -31,7 +31,7 @@ def token_limit(payload: Payload, upstream: Upstream, model: str) -> Payload:
 
 
 def _knows_both_names(upstream: Upstream) -> bool:
-    return upstream.host == "api.openai.com" or (upstream.is_azure and not is_older(upstream, "2024-09-01"))
+    return upstream.is_openai or (upstream.is_azure and not is_older(upstream, "2024-09-01"))
 
 
 def _larger(payload: Payload) -> msgspec.Raw:

@@ -132,6 +132,7 @@ FULL = Upstream(
     reasoning_models=(),
     drop_fields=["store"],
     drop_nulls=True,
+    developer_role=False,
     flatten_tool_content=True,
     forward_cookies=["sid"],
     token_scope="https://scope.example/.default",

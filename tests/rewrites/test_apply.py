@@ -75,7 +75,7 @@ D = M.replace(b"system", b"developer")
             CHAT,
             "o3",
             b'{"model":"o3",%b,"temperature":0.2,"top_k":5}' % D,
-            b'{"model":"o3",%b,"temperature":0.2,"top_k":5}' % D,
+            b'{"model":"o3",%b,"top_k":5}' % D,  # case 261: no temperature at this address either
             id="case-103",
         ),
         pytest.param(

@@ -131,7 +131,10 @@ def test_stream_options_reach_the_versions_that_take_them(upstream: Upstream, ke
         pytest.param(AZURE, "o3", b"null", True, id="null"),
         pytest.param(AZURE, "gpt-4o", b"0.2", True, id="no-reasoning"),
         pytest.param(AZURE, "gpt-5-chat", b"0.2", True, id="gpt-5-chat"),
-        pytest.param(AZURE_V1, "o3", b"0.2", True, id="case-103-v1"),
+        # Case 261: the same model refuses it at both addresses; case 103 had let it through at this one.
+        pytest.param(AZURE_V1, "o3", b"0.2", False, id="case-261-v1"),
+        pytest.param(AZURE_V1, "o3", b"1", True, id="case-261-v1-1"),
+        pytest.param(AZURE_V1, "gpt-4o", b"0.2", True, id="case-261-v1-no-reasoning"),
         pytest.param(PLAIN, "o3", b"0.2", True, id="not-azure"),
     ],
 )
