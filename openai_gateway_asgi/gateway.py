@@ -37,6 +37,7 @@ from .host.host_route import HostRoute
 from .host.notices import Notices
 from .host.users import User
 from .http.asgi import ASGIApp, Receive, Scope, Send
+from .http.background import Background
 from .http.drain import Drain
 from .http.headers import named_headers
 from .http.lifespan import answer_lifespan, refuse_websocket
@@ -123,11 +124,16 @@ class Gateway:
         self._drain = Drain()
         self._loops = LoopGuard()
         self._notices = Notices()
+        self._background = Background()
         self._lists = ModelLists(settings, self._connections, self._credentials)
         self._live = LiveConfig(self._store(upstreams, has_oauth_token=oauth_token is not None), adopted=self._adopted)
 
         def hook(name: str, call: Callable[..., Any] | None) -> Any:
-            return None if call is None else Hook(name, call, slow=settings.slow_callable)
+            return (
+                None
+                if call is None
+                else Hook(name, call, slow=settings.slow_callable, patience=settings.callable_timeout)
+            )
 
         self._app = _compose(
             self._chain(
@@ -177,7 +183,7 @@ class Gateway:
             Middleware(Authenticate, resolve_user=resolve_user, oauth_token=oauth_token, notices=self._notices),
             Middleware(ServeAdmin, admin=admin, limit=settings.config_limit, idle=settings.upload_idle),
             Middleware(RefuseDisabled, drain=self._drain),
-            Middleware(RecordUsageLayer, record_usage=record_usage),
+            Middleware(RecordUsageLayer, record_usage=record_usage, background=self._background),
             Middleware(ListModels, lists=self._lists, access=access),
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
@@ -252,6 +258,7 @@ class Gateway:
 
     async def aclose(self) -> None:
         """Closes every connection of this event loop. A request that comes later opens its own."""
+        await self._background.aclose()
         await self._live.aclose()
         await self._lists.aclose()
         await self._credentials.aclose()

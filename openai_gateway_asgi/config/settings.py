@@ -131,6 +131,8 @@ class Settings:
     """Bytes of a configuration update; thousands of upstreams fit."""
     slow_callable: float = 0.05
     """A host's ``def`` that blocks this long delays every stream by as much, which readers begin to see."""
+    callable_timeout: float = 60.0
+    """A host's ``async def`` asks a database or a token endpoint; one that takes a minute will not come back."""
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
@@ -217,4 +219,5 @@ _RULES: dict[str, checks.Rule] = {
     "speech_cache_lifetime": checks.optional(_duration),
     "config_limit": _size,
     "slow_callable": _duration,
+    "callable_timeout": _duration,
 }

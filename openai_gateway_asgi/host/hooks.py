@@ -25,6 +25,7 @@ from starlette.requests import Request
 
 from ..config import Upstream
 from ..errors import GatewayError, HostFailure
+from ..http.guarded import in_time
 from ..models import Model
 from .records import UsageRecord
 from .refusals import refusal_of
@@ -60,22 +61,27 @@ logger = logging.getLogger("openai_gateway_asgi")
 class Hook(Generic[P, T]):
     """One callable of the host's, under its name, called by the policy above."""
 
-    __slots__ = ("_call", "_warned", "is_async", "name", "slow")
+    __slots__ = ("_call", "_patience", "_warned", "is_async", "name", "slow")
 
-    def __init__(self, name: str, call: Callable[P, T | Awaitable[T]], *, slow: float) -> None:
-        """``slow`` is in seconds: a ``def`` that takes longer earns one logged warning."""
+    def __init__(self, name: str, call: Callable[P, T | Awaitable[T]], *, slow: float, patience: float = 60.0) -> None:
+        """In seconds: a ``def`` that takes longer than ``slow`` earns one logged warning, an ``async def`` that takes
+        longer than ``patience`` has hung, and is cancelled.
+        """
         if not callable(call):
             raise TypeError(f"{name} must be a function, got {type(call).__name__}")
         self.name = name
         self._call = call
         self.is_async = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
         self.slow = slow
+        self._patience = patience
         self._warned = False
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             if self.is_async:
-                return await cast("Awaitable[T]", self._call(*args, **kwargs))
+                return await in_time(cast("Awaitable[T]", self._call(*args, **kwargs)), self._patience, self._hung)
+        except GatewayError:
+            raise
         except Exception as error:
             raise self.translated(error) from error
         return self.now(*args, **kwargs)
@@ -112,13 +118,21 @@ class Hook(Generic[P, T]):
                 self.name, self.slow * 1000, self.name,
             )  # fmt: skip
 
+    def _hung(self) -> HostFailure:
+        logger.error("%s took longer than %.1f s and was cancelled", self.name, self._patience)
+        return _failure()
+
     def translated(self, error: Exception) -> GatewayError:
         if isinstance(error, GatewayError):
             return error
         if (refusal := refusal_of(error)) is not None:
             return refusal
         logger.error("%s raised %s", self.name, type(error).__name__, exc_info=error)
-        return HostFailure("The application failed while it handled this request.")
+        return _failure()
+
+
+def _failure() -> HostFailure:
+    return HostFailure("The application failed while it handled this request.")
 
 
 def in_thread(call: Callable[P, T]) -> Callable[P, Awaitable[T]]:

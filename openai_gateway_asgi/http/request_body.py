@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic
-from typing import Any, cast
 
 from ..errors import BodyNeverCame, ClientDisconnected, PayloadTooLarge, RequestTimeout
 from .asgi import Receive
 from .cancellation import Deadline
+from .guarded import guarded
 
 LONGEST = 3600.0
 """Seconds that a body may take, however it drips."""
 
 
-@types.coroutine
-def read_body(receive: Receive, limit: int, idle: float) -> Generator[Any, None, list[bytes]]:
+def read_body(receive: Receive, limit: int, idle: float) -> Awaitable[list[bytes]]:
     """The whole request body, as it came in pieces; afterwards ``receive`` carries nothing but the disconnect.
 
     ``limit`` is in bytes and counts what arrives, not what ``Content-Length`` claims.
     Raises ``PayloadTooLarge`` one chunk after the limit at the latest, ``RequestTimeout`` when ``idle`` seconds bring
     nothing or the whole takes longer than ``LONGEST``, ``ClientDisconnected`` when the client leaves.
-
-    The body of most calls has come with their head, and a deadline costs several times what it costs to take it. So the
-    reading is driven by hand: only if it has to wait at all there is one.
     """
     pace = _Pace(idle)
-    reading = _read(receive, limit, pace)
-    try:
-        waited_for = reading.send(None)
-        with Deadline() as deadline:
-            pace.keep_by(deadline)
-            while True:
-                try:
-                    yield waited_for
-                except BaseException as error:
-                    waited_for = reading.throw(error)
-                else:
-                    waited_for = reading.send(None)
-    except StopIteration as over:
-        return cast("list[bytes]", over.value)
+    return guarded(_read(receive, limit, pace), pace.kept)  # most bodies have come with their head
 
 
 async def _read(receive: Receive, limit: int, pace: _Pace) -> list[bytes]:
@@ -63,31 +46,32 @@ async def _read(receive: Receive, limit: int, pace: _Pace) -> list[bytes]:
 class _Pace:
     """How long the next piece may take, and the whole."""
 
-    __slots__ = ("_came", "_deadline", "_idle", "_over")
+    __slots__ = ("_deadline", "_failure", "_idle", "_over")
 
     def __init__(self, idle: float) -> None:
         self._idle = idle
-        self._came = False
+        self._failure: Callable[[], RequestTimeout] = partial(never_came, idle)
         self._deadline: Deadline | None = None
 
-    def keep_by(self, deadline: Deadline) -> None:
-        """From now on ``deadline`` ends in ``RequestTimeout`` when nothing is noted for too long."""
-        self._deadline = deadline
+    def kept(self) -> Deadline:
+        """Ends in ``RequestTimeout`` when nothing is noted for too long from now on."""
+        self._deadline = Deadline()
         self._over = monotonic() + LONGEST
         self._wait()
+        return self._deadline
 
     def note(self) -> None:
         """A piece has come."""
-        self._came = True
-        if self._deadline is not None:
-            self._wait()
+        self._failure = _stalled
+        self._wait()
 
     def _wait(self) -> None:
-        assert self._deadline is not None
-        self._deadline.move(min(monotonic() + self._idle, self._over), self._stalled)
+        if self._deadline is not None:
+            self._deadline.move(min(monotonic() + self._idle, self._over), self._failure)
 
-    def _stalled(self) -> RequestTimeout:
-        return RequestTimeout("The request body stalled, or took too long.") if self._came else never_came(self._idle)
+
+def _stalled() -> RequestTimeout:
+    return RequestTimeout("The request body stalled, or took too long.")
 
 
 def never_came(within: float) -> BodyNeverCame:

@@ -30,6 +30,8 @@ class Clock:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.turns = Turns(loop)
+        self.read_ahead = 0
+        """Bytes of all requests' bodies that came before anybody might read them."""
         self._new: set[Newcomer] = set()
         self._old: set[Newcomer] = set()
         self._ticking = False

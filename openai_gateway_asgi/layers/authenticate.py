@@ -12,6 +12,7 @@ from ..exchange import Exchange
 from ..host.hooks import Hook, logger
 from ..host.notices import Notices, shown
 from ..host.users import User
+from ..http.arrival import Arrival
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..upstream.credentials import Caller
 
@@ -53,8 +54,9 @@ class Authenticate:
 
     async def _wait(self, resolve_user: ResolveUser, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        self._take(exchange, await resolve_user(exchange.request()))
-        await self.app(scope, receive, send)
+        with Arrival(receive, exchange.clock) as arrival:
+            self._take(exchange, await arrival.awaited(resolve_user(exchange.request())))
+            await self.app(scope, arrival.onward, send)
 
     def _take(self, exchange: Exchange, user: User | None) -> None:
         if user is None:

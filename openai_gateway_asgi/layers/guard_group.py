@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from ..api.endpoints import unknown_path
 from ..exchange import Exchange
 from ..host.groups import Groups
+from ..http.arrival import Arrival
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 
 
@@ -24,6 +25,7 @@ class GuardGroup:
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        if not await self._groups.allows(exchange.user, exchange.match.endpoint.group):
-            raise unknown_path()
-        await self.app(scope, receive, send)
+        with Arrival(receive, exchange.clock) as arrival:
+            if not await arrival.awaited(self._groups.allows(exchange.user, exchange.match.endpoint.group)):
+                raise unknown_path()
+            await self.app(scope, arrival.onward, send)

@@ -21,6 +21,7 @@ from ..config import Settings
 from ..errors import InvalidRequest
 from ..exchange import Exchange
 from ..host.groups import Groups
+from ..http.arrival import Arrival
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 
 SESSION = "session"
@@ -52,12 +53,14 @@ class ReadUpload:
         require_uncompressed(exchange.named)
         refuse_routes_in_query(exchange.query)
         content_type = exchange.named.get(b"content-type", b"")
-        upload = await Upload.open(receive, content_type, await self._rules(exchange, endpoint))
-        try:
-            _take(exchange, endpoint, upload)
-            await self.app(scope, upload.receive, send)
-        finally:
-            await upload.aclose()
+        with Arrival(receive, exchange.clock) as arrival:
+            rules = await arrival.awaited(self._rules(exchange, endpoint))
+            upload = await Upload.open(arrival.onward, content_type, rules)
+            try:
+                _take(exchange, endpoint, upload)
+                await self.app(scope, upload.receive, send)
+            finally:
+                await upload.aclose()
 
     async def _rules(self, exchange: Exchange, endpoint: Endpoint) -> Rules:
         refused = OTHER_ROUTES | {"models"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from contextlib import suppress
 from time import monotonic
 
 from ..answers.usage import read_usage
@@ -14,6 +15,8 @@ from ..exchange import Exchange
 from ..host.hooks import Hook
 from ..host.records import Outcome, UsageRecord
 from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..http.background import Background
+from ..http.cancellation import ClientWatch
 from ..http.sse import last_events
 from ..observe.call_log import is_logged, log_call
 
@@ -29,10 +32,10 @@ USAGE_WITHIN = 64 * 1024
 class RecordUsage:
     """Gives the host's ``record_usage`` one record, and the log one line, when a model call is over."""
 
-    def __init__(self, app: ASGIApp, *, record_usage: RecordHook | None) -> None:
+    def __init__(self, app: ASGIApp, *, record_usage: RecordHook | None, background: Background) -> None:
         self.app = app
         self._hook = record_usage
-        self._pending: set[asyncio.Task[None]] = set()
+        self._background = background
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if Exchange.of(scope).match.endpoint.kind in MODEL_CALLS and (self._hook is not None or is_logged()):
@@ -54,16 +57,20 @@ class RecordUsage:
                 log_call(record)
             if (hook := self._hook) is not None:
                 if hook.is_async:
-                    await self._tell_whatever_comes(hook, record)
+                    await self._tell_whatever_comes(hook, record, exchange, receive)
                 else:
                     _tell(hook, record)
 
-    async def _tell_whatever_comes(self, hook: RecordHook, record: UsageRecord) -> None:
-        """The record is kept even when the request is being cancelled."""
-        task = asyncio.get_running_loop().create_task(_told(hook, record))
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
-        await asyncio.shield(task)
+    async def _tell_whatever_comes(
+        self, hook: RecordHook, record: UsageRecord, exchange: Exchange, receive: Receive
+    ) -> None:
+        """The record is kept even when the request is being cancelled, or nobody waits for its answer any more."""
+        task = self._background.start(_told(hook, record))
+        if exchange.finished:
+            await asyncio.shield(task)
+            return
+        with suppress(ClientDisconnected), ClientWatch(receive, exchange.clock, over=lambda: False):
+            await asyncio.shield(task)
 
 
 def _tell(hook: RecordHook, record: UsageRecord) -> None:

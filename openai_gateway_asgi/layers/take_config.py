@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 
 from ..config.live import LiveConfig
 from ..exchange import Exchange
+from ..http.arrival import Arrival
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 
 
@@ -24,5 +25,7 @@ class TakeConfig:
         return self.app(scope, receive, send)
 
     async def _look_first(self, scope: Scope, receive: Receive, send: Send) -> None:
-        Exchange.of(scope).config = await self._live.current()
-        await self.app(scope, receive, send)
+        exchange = Exchange.of(scope)
+        with Arrival(receive, exchange.clock) as arrival:
+            exchange.config = await arrival.awaited(self._live.current())
+            await self.app(scope, arrival.onward, send)
