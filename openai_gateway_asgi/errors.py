@@ -39,6 +39,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Self
 
 import msgspec
 
@@ -101,6 +102,12 @@ class GatewayError(Exception):
 
     def body(self) -> bytes:
         return msgspec.json.encode({"error": self.detail()})
+
+    def anew(self) -> Self:
+        """The same failure for another call: what has been raised keeps its call alive."""
+        twin = type(self).__new__(type(self), *self.args)
+        twin.__dict__.update(self.__dict__)
+        return twin
 
 
 class InvalidRequest(GatewayError):

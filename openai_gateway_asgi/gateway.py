@@ -125,7 +125,7 @@ class Gateway:
         self._loops = LoopGuard()
         self._notices = Notices()
         self._background = Background()
-        self._lists = ModelLists(settings, self._connections, self._credentials)
+        self._lists = ModelLists(settings, self._connections, self._credentials, self._notices)
         self._live = LiveConfig(self._store(upstreams, has_oauth_token=oauth_token is not None), adopted=self._adopted)
 
         def hook(name: str, call: Callable[..., Any] | None) -> Any:
@@ -167,7 +167,9 @@ class Gateway:
     ) -> tuple[Layer, ...]:
         """The layers, in the order in which a request meets them. Nothing else decides order."""
         settings = self.settings
-        admin = Admin(self._live, settings, self._connections, self._credentials, oauth_token is not None, self.health)
+        admin = Admin(
+            self._live, settings, self._lists.requests, self._credentials, oauth_token is not None, self.health
+        )
         return (
             Middleware(
                 RenderErrors,

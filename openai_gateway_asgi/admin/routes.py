@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,15 +21,11 @@ from ..errors import (
     UpstreamError,
 )
 from ..http.asgi import NamedHeaders, RawHeaders
-from ..models.listing import read_listing
+from ..http.threads import in_own_thread
+from ..models import read_listing, static_listing
 from ..observe.health import Health
-from ..rewrites.azure import azure_path
-from ..upstream.connections import Connections
 from ..upstream.credentials import Caller, Credentials
-from ..upstream.requests import fetch
-
-CHECK_LIMIT = 16 * 1024 * 1024
-"""The longest model list that a check reads, in bytes."""
+from ..upstream.list_request import ListRequests
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +34,7 @@ class Admin:
 
     live: LiveConfig
     settings: Settings
-    connections: Connections
+    lists: ListRequests
     credentials: Credentials
     has_oauth_token: bool
     health: Callable[[], Health]
@@ -59,7 +55,9 @@ class Admin:
         wanted = headers.get(b"if-match")
         if wanted is not None and not {b"*", _etag(config)}.intersection(map(bytes.strip, wanted.split(b","))):
             raise PreconditionFailed("The configuration has changed since it was read.", param="if-match")
-        proposed = await asyncio.to_thread(from_wire, _decoded(body), config)  # a thousand upstreams take 150 ms
+        proposed = await in_own_thread(
+            "read-config", partial(from_wire, _decoded(body), config)
+        )  # a thousand take it 150 ms
         for index, upstream in enumerate(proposed.upstreams):
             self._check_credentials(f"OPENAI_API_CONFIGS.{index}", upstream)
         try:
@@ -95,24 +93,11 @@ class Admin:
         return [], await self._models(upstream, caller)
 
     async def _models(self, upstream: Upstream, caller: Caller) -> bytes:
-        headers = await self.credentials.headers(upstream, caller)
-        path = azure_path(upstream, "/models", "") if upstream.is_azure else "/models"
-        timeouts = upstream.timeouts or self.settings.timeouts
-        pool = self.connections.lease(upstream)
+        body = await self.lists.body(upstream, caller, within=self.settings.admin_timeout)
         try:
-            answer = await fetch(
-                pool, path, headers, query=upstream.fixed_query,
-                connect=timeouts.connect, deadline=self.settings.admin_timeout, limit=CHECK_LIMIT,
-            )  # fmt: skip
-        finally:
-            pool.release()
-        if answer.status != 200:
-            raise UpstreamError(f"The upstream refused with status {answer.status}.")
-        try:
-            listing = read_listing(_plain(upstream), 0, answer.body)
+            return await in_own_thread("read-models", partial(_ids_in, upstream, body))
         except ValueError as error:
             raise UpstreamError("The upstream's answer is not a list of models.") from error
-        return _ids(listing.models)
 
     def _check_credentials(self, place: str, upstream: Upstream) -> None:
         try:
@@ -130,8 +115,10 @@ def _decoded(body: bytes) -> Mapping[str, Any]:
     return decoded
 
 
-def _plain(upstream: Upstream) -> Upstream:
-    return Upstream(upstream.base_url, name=upstream.name)
+def _ids_in(upstream: Upstream, body: bytes) -> bytes:
+    """Of all that it lists, under the ids that it uses itself."""
+    plain = Upstream(upstream.base_url, name=upstream.name)
+    return _ids(read_listing(static_listing(plain, 0), body).models)
 
 
 def _ids(ids: Any) -> bytes:

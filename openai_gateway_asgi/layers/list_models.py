@@ -34,11 +34,11 @@ class ListModels:
 
     async def _all(self, exchange: Exchange) -> bytes:
         catalogue = await self._lists.for_listing(exchange.config, exchange.caller)
-        return catalogue.listing(await self._access.visible(exchange.user, catalogue.models))
+        return catalogue.encoded(await self._access.visible(exchange.user, catalogue.models))
 
     async def _one(self, exchange: Exchange) -> bytes:
         id = exchange.match.params["model"]
-        catalogue = await self._lists.for_call(exchange.config, exchange.caller)
+        catalogue = await self._lists.for_call(exchange.config, exchange.caller, (id,))
         route = catalogue.find(id)
         if route is None or not await self._access.allows(exchange.user, route.model):
             raise catalogue.missing(id)

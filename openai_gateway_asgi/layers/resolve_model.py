@@ -27,7 +27,7 @@ class ResolveModel:
         if not exchange.model and exchange.match.endpoint.model_at:
             self._take_default(exchange)
         if exchange.model or exchange.others:
-            catalogue = self._lists.at_hand(exchange.config, exchange.caller)
+            catalogue = self._lists.at_hand(exchange.config, exchange.caller, _named(exchange))
             if catalogue is None:
                 return self._wait(scope, receive, send)
             _resolve(exchange, catalogue)
@@ -47,7 +47,7 @@ class ResolveModel:
 
     async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        _resolve(exchange, await self._lists.for_call(exchange.config, exchange.caller))
+        _resolve(exchange, await self._lists.for_call(exchange.config, exchange.caller, _named(exchange)))
         await self.app(scope, receive, send)
 
 
@@ -64,6 +64,11 @@ def _resolve(exchange: Exchange, catalogue: Catalogue) -> None:
     named = exchange.config.fallbacks and exchange.default is None  # a fallback has to be named, and the body stays
     chain = exchange.config.fallbacks.get(exchange.model, ()) if named else ()
     exchange.fallbacks = tuple([found for id in chain if (found := catalogue.find(id)) is not None]) if chain else ()
+
+
+def _named(exchange: Exchange) -> tuple[str, ...]:
+    """The models that it takes to serve the call."""
+    return (exchange.model, *exchange.others) if exchange.model else exchange.others
 
 
 def _take_none(exchange: Exchange) -> None:

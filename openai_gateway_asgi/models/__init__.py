@@ -1,7 +1,19 @@
 """The models users may ask for: what upstreams list, under which ids, and who serves them."""
 
-from .catalogue import Candidate, Catalogue, Route
+from .catalogue import Catalogue, Gap
 from .listing import Listing, read_listing, static_listing
+from .merged import Candidate, MergedModels, Route, Unlisted
 from .model import Model
 
-__all__ = ["Candidate", "Catalogue", "Listing", "Model", "Route", "read_listing", "static_listing"]
+__all__ = [
+    "Candidate",
+    "Catalogue",
+    "Gap",
+    "Listing",
+    "MergedModels",
+    "Model",
+    "Route",
+    "Unlisted",
+    "read_listing",
+    "static_listing",
+]

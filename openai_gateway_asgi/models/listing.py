@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeGuard
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
 from ..config import Upstream
 from ..config.model_ids import MAX_ID, ModelIds, is_pattern
+from .list_answers import Entry, raw_entries, read_entry
 from .model import Model
-from .prefix import public_id
+from .prefix import public_id, upstream_id
 
 OFFICIAL_HOST = "api.openai.com"
 NOT_FOR_CHAT = ("babbage", "dall-e", "davinci", "embedding", "tts", "whisper")
 """Parts of ids that the official API lists and a chat application does not want to see; they stay callable."""
 
 _encode = msgspec.json.Encoder().encode
-_decode_answer = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw]).decode
-_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_entry = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Listing:
     """The models of one upstream by public id, in its order. Each load is one of its own."""
 
@@ -33,6 +31,21 @@ class Listing:
     models: Mapping[str, Model]
     digest: bytes = b""
     """Of the answer it was read from: the same answer need not be read again."""
+    patterns: ModelIds = field(init=False, repr=False)
+    """Of the upstream's own ids, listed or not, that it serves as well."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patterns", ModelIds(filter(is_pattern, self.upstream.model_ids)))
+
+    def serves(self, id: str) -> bool:
+        return id in self.models or self.only_matches(id)
+
+    def only_matches(self, id: str) -> bool:
+        """Whether nothing but a pattern speaks for the public ``id``."""
+        if not self.patterns or id in self.models:
+            return False
+        own = upstream_id(self.upstream.prefix_id, id)
+        return own is not None and own in self.patterns
 
 
 def asks_upstream(upstream: Upstream) -> bool:
@@ -47,53 +60,44 @@ def asks_upstream(upstream: Upstream) -> bool:
 
 def static_listing(upstream: Upstream, index: int) -> Listing:
     """The models that ``model_ids`` names outright."""
-    ids = [id for id in upstream.model_ids if not is_pattern(id)]
-    entries = ({"id": id, "name": id, "owned_by": "openai", "openai": {"id": id}, "urlIdx": index} for id in ids)
-    return Listing(upstream, index, _public(upstream, index, entries))
+    models: dict[str, Model] = {}
+    for id in upstream.model_ids:
+        if not is_pattern(id) and _can_be_asked_for(upstream, id):
+            entry = {"id": id, "name": id, "owned_by": "openai", "openai": {"id": id}, "urlIdx": index}
+            model = _public_model(upstream, index, id, entry, _is_shown(upstream, id))
+            models.setdefault(model.id, model)
+    return Listing(upstream, index, models)
 
 
 def digest_of(body: bytes) -> bytes:
     """What tells one answer from another."""
-    return hashlib.blake2b(body).digest()
+    return hashlib.blake2b(body, digest_size=32).digest()
 
 
-def read_listing(upstream: Upstream, index: int, body: bytes) -> Listing:
-    """The models in an upstream's answer; entries that are no models are left out.
+def read_listing(named: Listing, body: bytes) -> Listing:
+    """The models in an upstream's answer; entries that are no models are left out, of the same id the first counts.
 
+    ``named`` are those that its ``model_ids`` name; they are all there, and the answer's entries say more of them.
     Raises ``ValueError`` where the answer is no model list at all.
     """
-    listed = _entries(body)
-    if upstream.model_ids:
-        wanted = ModelIds(upstream.model_ids)
-        listed = (entry for entry in listed if str(entry.get("id") or entry.get("name")) in wanted)
-    models = {**static_listing(upstream, index).models, **_public(upstream, index, listed)}
-    return Listing(upstream, index, models, digest_of(body))
-
-
-def _entries(body: bytes) -> Iterator[dict[str, Any]]:
-    """One by one: a broken entry costs itself alone, and a long list never holds the interpreter in one decode."""
-    try:
-        answer = _decode_answer(body)
-        entries = _decode_list(answer.get("data", b"null") if isinstance(answer, dict) else body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError("the answer holds no list of models") from error
-    for raw in entries:
-        try:
-            yield _decode_entry(raw)
-        except (msgspec.DecodeError, RecursionError):
-            continue
-
-
-def _public(upstream: Upstream, index: int, entries: Iterable[dict[str, Any]]) -> dict[str, Model]:
-    """By public id; of entries with the same id the first counts."""
-    official = upstream.host == OFFICIAL_HOST
+    upstream, index = named.upstream, named.index
+    wanted = ModelIds(upstream.model_ids) if upstream.model_ids else None
     models: dict[str, Model] = {}
-    for entry in entries:
-        id = entry.get("id") or entry.get("name")
-        if _is_model_id(id) and _fits(public := public_id(upstream.prefix_id, id)) and public not in models:
-            listed = not (official and any(part in id for part in NOT_FOR_CHAT))
-            models[public] = _public_model(upstream, index, id, entry, listed)
-    return models
+    for raw in raw_entries(body):
+        model = _read_model(upstream, index, memoryview(raw), wanted)
+        if model is not None:
+            models.setdefault(model.id, model)
+    return Listing(upstream, index, {**named.models, **models}, digest_of(body))
+
+
+def _read_model(upstream: Upstream, index: int, raw: memoryview, wanted: ModelIds | None) -> Model | None:
+    found = read_entry(raw)
+    if found is None:
+        return None
+    id, entry = found
+    if not _can_be_asked_for(upstream, id) or (wanted is not None and id not in wanted):
+        return None
+    return _public_model(upstream, index, id, entry, _is_shown(upstream, id))
 
 
 def unlisted_model(upstream: Upstream, index: int, id: str) -> Model:
@@ -101,7 +105,7 @@ def unlisted_model(upstream: Upstream, index: int, id: str) -> Model:
     return _public_model(upstream, index, id, {"id": id}, listed=False)
 
 
-def _public_model(upstream: Upstream, index: int, id: str, entry: dict[str, Any], listed: bool) -> Model:
+def _public_model(upstream: Upstream, index: int, id: str, entry: Entry, listed: bool) -> Model:
     prefix = upstream.prefix_id
     given_name = entry.get("name")
     name = public_id(prefix, given_name) if isinstance(given_name, str) and given_name else public_id(prefix, id)
@@ -118,7 +122,7 @@ def _public_model(upstream: Upstream, index: int, id: str, entry: dict[str, Any]
         "object": "model", "created": 0, **raw, "name": name, "owned_by": "openai", "openai": raw,
         "connection_type": connection_type, "provider": upstream.provider, "urlIdx": index,
     }  # fmt: skip
-    tags = raw.get("tags")
+    tags: Any = raw.get("tags")
     return Model(
         id=raw["id"],
         upstream=upstream.name,
@@ -130,10 +134,12 @@ def _public_model(upstream: Upstream, index: int, id: str, entry: dict[str, Any]
     )
 
 
-def _is_model_id(id: object) -> TypeGuard[str]:
-    return isinstance(id, str) and id != "" and id.isprintable() and id == id.strip()
+def _is_shown(upstream: Upstream, id: str) -> bool:
+    return upstream.host != OFFICIAL_HOST or not any(part in id for part in NOT_FOR_CHAT)
 
 
-def _fits(public: str) -> bool:
-    """Whether the id can be asked for."""
-    return len(public) <= MAX_ID
+def _can_be_asked_for(upstream: Upstream, id: str) -> bool:
+    """Whether the id is one line of printable text that is not too long under its prefix."""
+    if id == "" or len(public_id(upstream.prefix_id, id)) > MAX_ID:
+        return False
+    return id.isprintable() and id == id.strip()

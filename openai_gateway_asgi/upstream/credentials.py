@@ -53,6 +53,15 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnKind:
+    """What an upstream sees of a caller, whose own is what it answers then. Many upstreams see the same."""
+
+    token: bool
+    """The caller's own bearer token; without it there is nothing to ask with."""
+    cookies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """What is known about an upstream before anyone calls."""
 
@@ -63,6 +72,8 @@ class _Plan:
     scope: str
     """Of the Entra ID token, if that is what is asked for."""
     cookies: tuple[str, ...]
+    own: OwnKind | None
+    """None where the upstream does not see who asks."""
 
 
 class Credentials:
@@ -126,24 +137,31 @@ class Credentials:
         return True
 
     def per_user(self, upstream: Upstream) -> bool:
-        """Whether the upstream sees who asks, so that what it lists is one user's own."""
-        plan = self._plan(upstream)
-        return bool(plan.cookies) or (plan.asks and upstream.auth_type in _PER_USER)
+        """Whether the upstream sees who asks, so that what it answers is one user's own."""
+        return self._plan(upstream).own is not None
 
     def list_scope(self, upstream: Upstream, caller: Caller | None) -> str | None:
-        """The key under which ``caller``'s own model list may be kept.
+        """The ``own_scope`` of one upstream; None too where it does not see who asks."""
+        kind = self._plan(upstream).own
+        return None if kind is None else self.own_scope(kind, caller)
 
-        None where the list is everyone's, and where the caller has nothing to ask the upstream with. It is a digest
-        over all that tells callers apart, in full: tokens of one issuer begin alike.
+    def own_kind(self, upstream: Upstream) -> OwnKind | None:
+        """What the upstream sees of who asks; None where that is nothing, and its answers are everyone's."""
+        return self._plan(upstream).own
+
+    def own_scope(self, kind: OwnKind, caller: Caller | None) -> str | None:
+        """The key under which what such upstreams answer to ``caller`` may be kept.
+
+        None where the caller has nothing to ask them with. It is a digest over all that tells callers apart, in full:
+        tokens of one issuer begin alike.
         """
-        if caller is None or not self.per_user(upstream):
+        if caller is None:
             return None
-        plan = self._plan(upstream)
-        own_token = caller.authorization if plan.asks and upstream.auth_type == "session" else ""
+        own_token = caller.authorization if kind.token else ""
         if own_token is None:
             return None
-        cookies = [value.decode() for _, value in _cookie(plan.cookies, caller.cookies)]
-        return _digest([upstream.base_url, upstream.auth_type, caller.user.id, own_token, *cookies])
+        cookies = [value.decode() for _, value in _cookie(kind.cookies, caller.cookies)]
+        return _digest([caller.user.id, own_token, *cookies])
 
     async def aclose(self) -> None:
         await self._entra.aclose()
@@ -160,12 +178,16 @@ class Credentials:
 
     def _new_plan(self, upstream: Upstream) -> _Plan:
         custom = {name.lower().encode("ascii"): value.encode() for name, value in upstream.headers.items()}
+        asks = upstream.auth_type not in _STATIC and b"authorization" not in custom
+        cookies = () if b"cookie" in custom else self._forwarded(upstream)
+        sees = bool(cookies) or (asks and upstream.auth_type in _PER_USER)
         plan = _Plan(
             upstream,
             tuple({**_static_credential(upstream), **custom}.items()),
-            asks=upstream.auth_type not in _STATIC and b"authorization" not in custom,
+            asks=asks,
             scope=default_scope(upstream) if upstream.auth_type == ENTRA else "",
-            cookies=() if b"cookie" in custom else self._forwarded(upstream),
+            cookies=cookies,
+            own=OwnKind(asks and upstream.auth_type == "session", cookies) if sees else None,
         )
         if len(self._plans) >= _MOST_PLANS:
             self._plans.clear()

@@ -1,174 +1,177 @@
-"""The state behind the model lists: one source per upstream, and the catalogue that a set of sources makes."""
+"""Who sees which lists: one view for everyone, and one for each caller whose own lists are among them."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import monotonic
+from weakref import WeakValueDictionary
 
 from ..config import GatewayConfig, Settings, Upstream
-from ..models import Catalogue, Listing, static_listing
+from ..models import Catalogue, Gap, Listing, MergedModels, Unlisted, static_listing
 from ..models.listing import asks_upstream
-from .credentials import Caller, Credentials
-from .singleflight import SingleFlight
+from .credentials import Caller, Credentials, OwnKind
+from .list_sources import Source
+from .own_lists import KeptListings
 
 IN_FLIGHT = 0.05
 """How long, in seconds, a snapshot is used unasked while a refresh runs."""
 
-MANY_MODELS = 2_000
-"""Catalogues larger than this are built in a worker thread: building one would hold up every stream."""
-
-MOST_VIEWS = 1_024
+MOST_USERS = 1_024
 """How many users' own lists are remembered where upstreams list per user."""
-
-Marks = tuple[Listing | None, ...]
-
-
-class Source:
-    """One upstream's list, for everyone or for one caller."""
-
-    __slots__ = ("_loaded", "_settings", "caller", "due", "failed", "index", "listing", "outdated", "task", "upstream")
-
-    def __init__(self, upstream: Upstream, index: int, settings: Settings, caller: Caller | None = None) -> None:
-        self.upstream = upstream
-        self.index = index
-        self.caller = caller
-        self.listing: Listing | None = None
-        self.due = float("-inf")
-        self.failed = False
-        self.outdated = False
-        self.task: asyncio.Task[None] | None = None
-        self._loaded = float("-inf")
-        self._settings = settings
-        if not asks_upstream(upstream):
-            self.listing = static_listing(upstream, index)
-            self.due = self._loaded = float("inf")
-
-    @property
-    def never_asked(self) -> bool:
-        return self.listing is None and not self.failed
-
-    def store(self, listing: Listing, *, outdated: bool) -> None:
-        self.listing = listing
-        self.failed = False
-        self.outdated = outdated
-        self._loaded = monotonic()
-        self.due = self._loaded + self._settings.model_list_lifetime
-
-    def fail(self, *, outdated: bool) -> None:
-        self.failed = True
-        self.outdated = outdated
-        self.due = monotonic() + self._settings.model_list_retry
-
-    def outdate(self) -> None:
-        """Still good for calls, but asked for anew before it is shown; what is under way was asked too early."""
-        if asks_upstream(self.upstream):
-            self.outdated = True
-            self.task = None
-
-    def usable(self, now: float) -> Listing | None:
-        """The list, unless it is so old that its models cannot be vouched for."""
-        limit = self._loaded + self._settings.model_list_lifetime + self._settings.model_list_stale
-        return self.listing if now <= limit else None
-
-    def state(self, now: float) -> str:
-        if self.usable(now) is None:
-            return "failed" if self.failed else "unknown"
-        return "stale" if self.failed or now > self.due else "ok"
+MOST_OF_ONE = 4
+"""How many of one user's, who has others with another token: new ones put aside the user's own, nobody else's."""
+MOST_OWN_BYTES = 64 * 1024 * 1024
+"""Of all users' own lists that differ; beyond it those go first that were used longest ago."""
 
 
 class View:
     """The catalogue of everyone who sees the same lists, and until when it needs no second look."""
 
-    __slots__ = ("_builds", "_closed", "_marks", "_settings", "catalogue", "sources", "until")
+    __slots__ = ("_closed", "_gaps", "_listings", "_merge", "_settings", "catalogue", "first", "sources", "until")
 
-    def __init__(self, sources: Sequence[Source], closed: Sequence[Upstream], settings: Settings) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        closed: Sequence[Upstream],
+        settings: Settings,
+        merge: Callable[[tuple[Listing, ...]], MergedModels],
+    ) -> None:
+        self.catalogue: Catalogue
         self.sources = sources
+        self.first: Sequence[Source] = sources
+        """Those that have never been loaded, or tried."""
         self.until = float("-inf")
-        self.catalogue = Catalogue(())
         self._closed = closed
         self._settings = settings
-        self._marks: Marks | None = None
-        self._builds: SingleFlight[Marks, None] = SingleFlight()
+        self._merge = merge
+        self._listings: tuple[Listing, ...] | None = None
+        self._gaps: tuple[Gap, ...] = ()
 
     @property
     def outdated(self) -> bool:
         return any(source.outdated for source in self.sources)
 
-    def ask_as(self, caller: Caller | None) -> None:
-        """Own lists are asked for with what their owner brought last."""
-        for source in self.sources:
-            if source.caller is not None:
-                source.caller = caller
-
-    async def rebuild(self, *, uncached: bool) -> None:
+    def rebuild(self, *, uncached: bool) -> None:
         """Takes in what the sources have learned; the next look is due when the first of them is."""
         now = monotonic()
-        while (marks := tuple([source.usable(now) for source in self.sources])) != self._marks:
-            await self._builds.do(marks, partial(self._build, marks))
-        soonest = min((source.due for source in self.sources), default=float("inf"))
+        listings = tuple([source.usable(now) or source.named for source in self.sources])
+        gaps = tuple([gap for source in self.sources if (gap := source.gap(now)) is not None])
+        if listings != self._listings or gaps != self._gaps:
+            merged = self._merge(listings)
+            self._listings, self._gaps = merged.listings, gaps
+            self.catalogue = Catalogue(
+                merged,
+                gaps=gaps,
+                closed=self._closed,
+                retry_after=max(1, round(self._settings.model_list_retry)),
+            )
+        self.first = [source for source in self.sources if source.is_first]
+        soonest = min([source.due for source in self.sources], default=float("inf"))
         self.until = float("-inf") if uncached else max(soonest, now + IN_FLIGHT)
 
-    async def _build(self, marks: Marks) -> None:
-        known = list(zip(self.sources, marks, strict=True))
-        make = partial(
-            Catalogue,
-            [listing or static_listing(source.upstream, source.index) for source, listing in known],
-            # What model_ids does not name is not served, whatever the list turns out to hold.
-            unknown=[source.upstream for source, listing in known if listing is None and not source.upstream.model_ids],
-            closed=self._closed,
-            retry_after=max(1, round(self._settings.model_list_retry)),
-        )
-        many = sum(len(listing.models) for listing in marks if listing is not None) > MANY_MODELS
-        self.catalogue = await asyncio.to_thread(make) if many else make()
-        self._marks = marks
+    def undecided(self, ids: Iterable[str], pending: Collection[Source]) -> list[Source]:
+        """Those of ``pending`` that are worth waiting for: any of these ids could be theirs, and is nobody else's.
+
+        What one of them will say of a model that its ``model_ids`` name already decides as well: who may call it can
+        hang on that.
+        """
+        if not pending:
+            return []
+        unheard = {source.upstream.name for source in pending}
+        routes = [(id, self.catalogue.find(id)) for id in ids]
+        open = [id for id, route in routes if route is None or route.model.upstream in unheard]
+        return [source for source in pending if any(source.may_serve(id) for id in open)]
 
 
 class Roster:
     """What the callers of one configuration see: lists that all share, lists of their own, and the views of both."""
 
     def __init__(
-        self, config: GatewayConfig, settings: Settings, credentials: Credentials, before: Roster | None
+        self,
+        config: GatewayConfig,
+        settings: Settings,
+        credentials: Credentials,
+        before: Roster | None,
     ) -> None:
-        """Shared lists of upstreams that are as they were are carried over from ``before``."""
+        """Shared lists of upstreams that are as they were are carried over from ``before``, once it is ``outdated``."""
         self._settings = settings
         self._credentials = credentials
-        self._enabled = [(index, upstream) for index, upstream in enumerate(config.upstreams) if upstream.enabled]
-        self._own = [each for each in self._enabled if asks_upstream(each[1]) and credentials.per_user(each[1])]
-        self._shared = {each[0]: self._carried(before, *each) for each in self._enabled if each not in self._own}
-        self._views: OrderedDict[tuple[str | None, ...], View] = OrderedDict()
+        self._merged: WeakValueDictionary[tuple[Listing, ...], MergedModels] = WeakValueDictionary()
+        self._unlisted = Unlisted()
+        enabled = [(index, upstream) for index, upstream in enumerate(config.upstreams) if upstream.enabled]
+        kinds = {index: credentials.own_kind(upstream) for index, upstream in enabled if asks_upstream(upstream)}
+        self._own = {index: kind for index, kind in kinds.items() if kind is not None}
+        self._kinds = tuple(dict.fromkeys(self._own.values()))
+        self._named: dict[int, Listing] = {}
+        self._shared: dict[int, Source] = {}
+        self._carried: list[Source] = []
+        for index, upstream in enabled:
+            if index in self._own:
+                self._named[index] = static_listing(upstream, index)
+            else:
+                self._shared[index] = self._source(before, index, upstream)
+        self._kept = {index: KeptListings() for index in self._own}
+        self._everyones = self._new_view({})
+        self._users: OrderedDict[str, OrderedDict[tuple[str | None, ...], View]] = OrderedDict()
 
     def view(self, caller: Caller | None) -> View:
-        key = tuple([self._credentials.list_scope(upstream, caller) for _, upstream in self._own])
-        view = self._views.get(key)
-        if view is None:
-            view = self._views[key] = self._new_view(caller, key)
-            if len(self._views) > MOST_VIEWS:
-                self._views.popitem(last=False)
-        elif self._own:
-            self._views.move_to_end(key)
-            view.ask_as(caller)
+        if not self._kinds or caller is None:
+            return self._everyones
+        scopes = [self._credentials.own_scope(kind, caller) for kind in self._kinds]
+        if not any(scopes):
+            return self._everyones
+        key = tuple(scopes)
+        views = self._users.pop(caller.user.id, None) or OrderedDict()
+        view = views.pop(key, None) or self._new_view(dict(zip(self._kinds, scopes, strict=True)))
+        views[key] = view
+        self._users[caller.user.id] = views
+        if len(views) > MOST_OF_ONE:
+            views.popitem(last=False)
+        if len(self._users) > MOST_USERS:
+            self._users.popitem(last=False)
         return view
+
+    def take_over(self) -> None:
+        """From now on this is the roster in force: what it has from the one before is to be asked for anew."""
+        for source in self._carried:
+            source.outdate()
+        self._carried.clear()
+
+    def retire(self) -> None:
+        """Another is in force; requests that began before it are few, and their own lists can be asked for again."""
+        self._users.clear()
+
+    def trim(self) -> None:
+        """Own lists may not take more than their share of memory, however many users and upstreams make them differ."""
+        while len(self._users) > 1 and sum([kept.size for kept in self._kept.values()]) > MOST_OWN_BYTES:
+            self._users.popitem(last=False)
 
     def states(self) -> dict[str, str]:
         """Of the lists that all share: ``ok``, ``stale``, ``failed`` or ``unknown``, by the upstream's name."""
-        return {source.upstream.name: source.state(monotonic()) for source in self._shared.values()}
+        now = monotonic()
+        return {source.upstream.name: source.state(now) for source in self._shared.values()}
 
-    def _new_view(self, caller: Caller | None, scopes: Sequence[str | None]) -> View:
+    def _new_view(self, scopes: Mapping[OwnKind, str | None]) -> View:
         own = {
-            index: Source(upstream, index, self._settings, caller)
-            for (index, upstream), scope in zip(self._own, scopes, strict=True)
-            if scope is not None
+            index: Source(self._named[index], self._settings, self._kept[index])
+            for index, kind in self._own.items()
+            if scopes.get(kind) is not None
         }
         sources = self._shared | own
-        closed = [upstream for index, upstream in self._own if index not in own]
-        return View([sources[index] for index in sorted(sources)], closed, self._settings)
+        closed = [self._named[index].upstream for index in self._own if index not in own]
+        return View([sources[index] for index in sorted(sources)], closed, self._settings, self._merge)
 
-    def _carried(self, before: Roster | None, index: int, upstream: Upstream) -> Source:
-        source = before._shared.get(index) if before is not None else None
-        if source is None or source.upstream != upstream:
-            return Source(upstream, index, self._settings)
-        source.outdate()
-        return source
+    def _merge(self, listings: tuple[Listing, ...]) -> MergedModels:
+        """Whoever sees the same lists has the same models: they are put together once."""
+        merged = self._merged.get(listings)
+        if merged is None:
+            merged = self._merged[listings] = MergedModels(listings, self._unlisted)
+        return merged
+
+    def _source(self, before: Roster | None, index: int, upstream: Upstream) -> Source:
+        known = before._shared.get(index) if before is not None else None
+        if known is None or known.upstream != upstream:
+            return Source(static_listing(upstream, index), self._settings)
+        self._carried.append(known)
+        return known

@@ -1,7 +1,8 @@
 """The lists of models of all upstreams, kept fresh in the background.
 
 A list is fresh for ``model_list_lifetime`` and usable for ``model_list_stale`` beyond it while its upstream fails. Only
-the very first load is waited for, within its deadline; after that a dead or slow upstream costs nobody any time.
+the very first load of a list is waited for, within its deadline, and by a call only where it could tell of a model that
+the call names and that no list has yet. So a dead or slow upstream costs nobody any time.
 """
 
 from __future__ import annotations
@@ -9,23 +10,30 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from time import monotonic
+from weakref import WeakKeyDictionary
 
-from ..config import GatewayConfig, Settings
-from ..errors import GatewayError, UpstreamError
+from ..config import GatewayConfig, Settings, Upstream
+from ..errors import GatewayError, HostFailure, HostRefusal, Unauthenticated, UpstreamCredentialError
+from ..host.notices import Notices
+from ..http.pacing import Turns
+from ..http.threads import in_own_thread
 from ..models import Catalogue, Listing, read_listing
-from ..models.listing import digest_of
+from ..models.listing import asks_upstream, digest_of
 from .connections import Connections
 from .credentials import Caller, Credentials
-from .list_views import Roster, Source, View
-from .requests import fetch
-
-LIST_LIMIT = 64 * 1024 * 1024
-"""The longest model list that is read, in bytes."""
+from .list_request import ListRefused, ListRequests
+from .list_sources import Source
+from .list_views import Roster, View
+from .singleflight import SingleFlight
 
 OFF_LOOP = 256 * 1024
-"""Lists longer than this are read in a worker thread: decoding one would hold up every stream."""
+"""Lists longer than this, in bytes, are read in a thread: decoding one would hold up every stream."""
+
+MANY = 500
+"""Upstreams and models named outright: from so many on a configuration's lists are set up in a thread."""
 
 MOST_ROSTERS = 4
 """How many configurations are served at once: the one in force, and those that requests began with just before."""
@@ -36,35 +44,73 @@ logger = logging.getLogger("openai_gateway_asgi")
 class ModelLists:
     """What every caller's catalogue is made from; ``for_call`` and ``for_listing`` give it."""
 
-    def __init__(self, settings: Settings, connections: Connections, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        connections: Connections,
+        credentials: Credentials,
+        notices: Notices | None = None,
+    ) -> None:
         self._settings = settings
-        self._connections = connections
         self._credentials = credentials
+        self._notices = notices or Notices()
+        self.requests = ListRequests(settings, connections, credentials)
         self._rosters: OrderedDict[str, Roster] = OrderedDict()
+        self._being_made: SingleFlight[str, Roster] = SingleFlight()
+        self._merging: SingleFlight[int, None] = SingleFlight()
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def at_hand(self, config: GatewayConfig, caller: Caller | None) -> Catalogue | None:
-        """The catalogue to route by, None while it is to be looked after first: ``for_call``."""
-        view = self._roster(config).view(caller)
-        return view.catalogue if monotonic() < view.until else None
+    def at_hand(self, config: GatewayConfig, caller: Caller | None, ids: Iterable[str]) -> Catalogue | None:
+        """The catalogue to route these models by, None while it is to be looked after first: ``for_call``."""
+        roster = self._rosters.get(config.version)
+        if roster is None:
+            return None
+        view = roster.view(caller)
+        if monotonic() >= view.until or view.undecided(ids, view.first):
+            return None
+        return view.catalogue
 
-    async def for_call(self, config: GatewayConfig, caller: Caller | None) -> Catalogue:
-        """The catalogue to route by: at once, but for the first time."""
-        if (catalogue := self.at_hand(config, caller)) is not None:
-            return catalogue
-        view = self._roster(config).view(caller)
-        return await self._renewed(view, [source for source in view.sources if source.never_asked])
+    async def for_call(self, config: GatewayConfig, caller: Caller | None, ids: Iterable[str]) -> Catalogue:
+        """The catalogue to route these models by: at once, unless a list that was never loaded could tell of one."""
+        roster, ids = await self._roster(config), set(ids)
+        view = roster.view(caller)
+        running = self._refresh_due(view, caller)
+        if running:
+            await asyncio.sleep(0)  # they are asked before the call goes on, which may need none of them
+        view.rebuild(uncached=self._uncached)
+        pending = [each for each in view.sources if each in running] if self._uncached else view.first
+        awaited = view.undecided(ids, pending)
+        if awaited:
+            await _told_of(ids, {running.get(each) or self._refresh(each, caller): each for each in awaited})
+            view.rebuild(uncached=self._uncached)
+        roster.trim()
+        return view.catalogue
 
     async def for_listing(self, config: GatewayConfig, caller: Caller | None) -> Catalogue:
-        """The catalogue to show: as ``for_call``, and after a change of configuration no list from before it."""
-        view = self._roster(config).view(caller)
-        if monotonic() < view.until and not view.outdated:
-            return view.catalogue
-        return await self._renewed(view, [source for source in view.sources if source.never_asked or source.outdated])
+        """The catalogue to show: all lists there are, and after a change of configuration none from before it."""
+        roster = await self._roster(config)
+        view = roster.view(caller)
+        if monotonic() >= view.until or view.first or view.outdated:
+            running = self._refresh_due(view, caller)
+            stale = [each for each in view.sources if each.is_first or each.outdated]
+            needed = {*(running.values() if self._uncached else ()), *(self._refresh(each, caller) for each in stale)}
+            if needed:
+                await asyncio.wait(needed)
+            view.rebuild(uncached=self._uncached)
+            roster.trim()
+        merged = view.catalogue.merged
+        if not merged.is_at_hand:
+            await self._merging.do(id(merged), partial(in_own_thread, "merge-models", merged.merge))
+        return view.catalogue
 
-    def states(self, config: GatewayConfig) -> dict[str, str]:
+    def states(self, config: GatewayConfig) -> Mapping[str, str]:
         """How each upstream's shared list is: ``ok``, ``stale``, ``failed`` or ``unknown``, by name."""
-        return self._roster(config).states()
+        roster = self._rosters.get(config.version)
+        if roster is not None:
+            return roster.states()
+        shared = [each for each in config.upstreams if each.enabled and not self._credentials.per_user(each)]
+        return {each.name: "unknown" if asks_upstream(each) else "ok" for each in shared}
 
     async def aclose(self) -> None:
         loop = asyncio.get_running_loop()
@@ -72,75 +118,140 @@ class ModelLists:
         for task in ours:
             task.cancel()
         await asyncio.gather(*ours, return_exceptions=True)
+        await self._being_made.aclose()
+        await self._merging.aclose()
 
-    def _roster(self, config: GatewayConfig) -> Roster:
+    @property
+    def _uncached(self) -> bool:
+        return self._settings.model_list_lifetime == 0
+
+    async def _roster(self, config: GatewayConfig) -> Roster:
         roster = self._rosters.get(config.version)
         if roster is None:
-            newest = next(reversed(self._rosters.values()), None)
-            roster = Roster(config, self._settings, self._credentials, newest)
-            self._rosters[config.version] = roster
-            if len(self._rosters) > MOST_ROSTERS:
-                self._rosters.popitem(last=False)
+            if sum([1 + len(upstream.model_ids) for upstream in config.upstreams]) < MANY:
+                return self._in_force(config, self._new_roster(config))
+            roster = await self._being_made.do(config.version, partial(self._make, config))
         return roster
 
-    async def _renewed(self, view: View, awaited: Sequence[Source]) -> Catalogue:
-        now = monotonic()
-        uncached = self._settings.model_list_lifetime == 0
-        running = {source: self._refresh(source) for source in view.sources if source.due <= now or source in awaited}
-        needed = [task for source, task in running.items() if uncached or source in awaited]
-        if needed:
-            await asyncio.wait(needed)
-        await view.rebuild(uncached=uncached)
-        return view.catalogue
+    async def _make(self, config: GatewayConfig) -> Roster:
+        return self._in_force(config, await in_own_thread("model-lists", partial(self._new_roster, config)))
 
-    def _refresh(self, source: Source) -> asyncio.Task[None]:
-        """The refresh under way, or a new one; nobody who leaves stops it."""
+    def _new_roster(self, config: GatewayConfig) -> Roster:
+        return Roster(config, self._settings, self._credentials, self._newest)
+
+    def _in_force(self, config: GatewayConfig, roster: Roster) -> Roster:
+        if (before := self._newest) is not None:
+            before.retire()
+        roster.take_over()
+        self._rosters[config.version] = roster
+        if len(self._rosters) > MOST_ROSTERS:
+            self._rosters.popitem(last=False)
+        return roster
+
+    @property
+    def _newest(self) -> Roster | None:
+        return next(reversed(self._rosters.values()), None)
+
+    def _refresh_due(self, view: View, caller: Caller | None) -> dict[Source, asyncio.Task[None]]:
+        now = monotonic()
+        return {source: self._refresh(source, caller) for source in view.sources if source.due <= now}
+
+    def _refresh(self, source: Source, caller: Caller | None) -> asyncio.Task[None]:
+        """The refresh under way, or a new one; nobody who leaves stops it. An own list's ``caller`` is its owner."""
         loop = asyncio.get_running_loop()
         task = source.task
         if task is None or task.done() or task.get_loop() is not loop:
-            task = source.task = loop.create_task(self._load(source))
+            source.begin()
+            task = source.task = loop.create_task(self._load(source, caller if source.kept is not None else None))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _load(self, source: Source) -> None:
+    async def _load(self, source: Source, caller: Caller | None) -> None:
         try:
-            listing = await self._listing(source)
+            await self._take_turn()
+            body = await self.requests.body(source.upstream, caller, within=self._settings.model_list_timeout)
+            listing = await self._listing(source, body)
         except Exception as error:  # whatever one upstream does, it costs its own models only
-            if not source.failed:
-                logger.warning("model list of upstream %r failed: %s", source.upstream.name, _reason(error))
-            source.fail(outdated=source.task is not asyncio.current_task())
+            self._note_failure(source, error)
+            refusal = None if source.kept is None else _refusal(source.upstream, error)
+            source.fail(outdated=source.task is not asyncio.current_task(), refusal=refusal)
         else:
             source.store(listing, outdated=source.task is not asyncio.current_task())
 
-    async def _listing(self, source: Source) -> Listing:
-        upstream = source.upstream
-        headers = await self._credentials.headers(upstream, source.caller)
-        timeouts = upstream.timeouts or self._settings.timeouts
-        pool = self._connections.lease(upstream)
-        try:
-            answer = await fetch(
-                pool, "/models", headers, query=upstream.fixed_query,
-                connect=timeouts.connect, deadline=self._settings.model_list_timeout, limit=LIST_LIMIT,
-            )  # fmt: skip
-        finally:
-            pool.release()
-        if answer.status != 200:
-            raise UpstreamError(f"The upstream answered {answer.status}.")
-        if len(answer.body) > OFF_LOOP:
-            return await asyncio.to_thread(_read, source, answer.body)
-        return _read(source, answer.body)
+    async def _take_turn(self) -> None:
+        """A thousand lists that are due at once are asked for a few at a time: others have their turns in between."""
+        loop = asyncio.get_running_loop()
+        turns = self._turns.get(loop)
+        if turns is None:
+            turns = self._turns[loop] = Turns(loop)
+        if not turns.may_begin():
+            await turns.wait()
+
+    async def _listing(self, source: Source, body: bytes) -> Listing:
+        if len(body) > OFF_LOOP:
+            listing = await in_own_thread("read-models", partial(_read, source, body))
+        else:
+            listing = _read(source, body)
+        return listing if source.kept is None else source.kept.add(listing)
+
+    def _note_failure(self, source: Source, error: Exception) -> None:
+        name, reason = source.upstream.name, _reason(error)
+        if source.kept is not None:
+            self._notices.warn("own_model_list", f"the model list of upstream {name!r} failed for a caller: {reason}")
+        elif not source.failed:
+            logger.warning("model list of upstream %r failed: %s", name, reason)
+
+
+async def _told_of(ids: Collection[str], tasks: Mapping[asyncio.Task[None], Source]) -> None:
+    """Waits until each of the ids is served by one of the lists that these tasks load, or all of them are over."""
+    told = asyncio.get_running_loop().create_future()
+    open, left = set(ids), len(tasks)
+
+    def ended(task: asyncio.Task[None]) -> None:
+        nonlocal left
+        left -= 1
+        listing = tasks[task].listing
+        if listing is not None:
+            open.difference_update([id for id in open if listing.serves(id)])
+        if not (left and open) and not told.done():
+            told.set_result(None)
+
+    for task in tasks:
+        task.add_done_callback(ended)
+    try:
+        await told
+    finally:
+        for task in tasks:
+            task.remove_done_callback(ended)
 
 
 def _read(source: Source, body: bytes) -> Listing:
-    """The same list as before where the answer is: then nothing has to be built anew."""
+    """The same list as before where the answer is, or as another caller's: then nothing has to be built anew."""
+    digest = digest_of(body)
     known = source.listing
-    if known is not None and known.digest == digest_of(body):
+    if known is not None and known.digest == digest:
         return known
-    return read_listing(source.upstream, source.index, body)
+    other = None if source.kept is None else source.kept.find(digest)
+    return other or read_listing(source.named, body)
 
 
-def _reason(error: Exception) -> str | None:
+def _refusal(upstream: Upstream, error: Exception) -> GatewayError | None:
+    """What a caller is told of models whose list failed for want of the caller's own credential; it is no use to retry.
+
+    Where it failed for anything else, None.
+    """
+    if isinstance(error, UpstreamCredentialError | HostFailure | HostRefusal | Unauthenticated):
+        return error.anew()
+    if isinstance(error, ListRefused) and error.answered == 401:
+        if upstream.auth_type == "session":
+            return Unauthenticated("The upstream of this model does not accept your bearer token.")
+        return UpstreamCredentialError("The upstream of this model does not accept the credential that is yours there.")
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """Without anything of the answer, which may hold what it likes."""
     if isinstance(error, GatewayError):
-        return error.code
-    return "invalid_list" if isinstance(error, ValueError) else type(error).__name__
+        return f"{error.code} ({error.message})"
+    return f"invalid_list ({error})" if isinstance(error, ValueError) else type(error).__name__

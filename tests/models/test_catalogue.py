@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import pytest
 
 from openai_gateway_asgi.config import Upstream
 from openai_gateway_asgi.errors import ModelListUnavailable, ModelNotFound, Unauthenticated
-from openai_gateway_asgi.models import Catalogue, Listing, read_listing, static_listing
+from openai_gateway_asgi.models import Catalogue, Gap, Listing, MergedModels, read_listing, static_listing
 from tests.support.operations import operations
 
 A = Upstream("http://a/v1")
@@ -16,7 +17,11 @@ B = Upstream("http://b/v1")
 
 
 def listing(upstream: Upstream, *ids: str, index: int = 0) -> Listing:
-    return read_listing(upstream, index, json.dumps([{"id": id} for id in ids]).encode())
+    return read_listing(static_listing(upstream, index), json.dumps([{"id": id} for id in ids]).encode())
+
+
+def catalogue_of(*listings: Listing, **options: Any) -> Catalogue:
+    return Catalogue(MergedModels(listings), **options)
 
 
 def served(catalogue: Catalogue, id: str) -> list[tuple[str, str]] | None:
@@ -26,7 +31,7 @@ def served(catalogue: Catalogue, id: str) -> list[tuple[str, str]] | None:
 
 
 def test_models_are_merged_in_order_and_each_upstream_is_a_candidate() -> None:
-    catalogue = Catalogue([listing(A, "m1", "shared"), listing(B, "shared", "m2", index=1)])
+    catalogue = catalogue_of(listing(A, "m1", "shared"), listing(B, "shared", "m2", index=1))
     assert [model.id for model in catalogue.models] == ["m1", "shared", "m2"]
     assert served(catalogue, "shared") == [("a", "shared"), ("b", "shared")]
     assert served(catalogue, "m2") == [("b", "m2")]
@@ -38,14 +43,14 @@ def test_models_are_merged_in_order_and_each_upstream_is_a_candidate() -> None:
 
 def test_upstreams_with_one_prefix_form_a_pool() -> None:
     one, two = Upstream("http://a/v1", prefix_id="p"), Upstream("http://b/v1", prefix_id="p")
-    catalogue = Catalogue([listing(one, "m"), listing(two, "m")])
+    catalogue = catalogue_of(listing(one, "m"), listing(two, "m"))
     assert served(catalogue, "p.m") == [("a", "m"), ("b", "m")]
     assert served(catalogue, "m") is None
 
 
 def test_a_prefix_and_an_id_may_make_the_same_public_id() -> None:
     prefixed = Upstream("http://a/v1", prefix_id="p")
-    catalogue = Catalogue([listing(prefixed, "m", "p.m"), listing(B, "p.m")])
+    catalogue = catalogue_of(listing(prefixed, "m", "p.m"), listing(B, "p.m"))
     assert served(catalogue, "p.m") == [("a", "m"), ("b", "p.m")]
     assert served(catalogue, "p.p.m") == [("a", "p.m")]
 
@@ -64,7 +69,7 @@ def test_a_prefix_and_an_id_may_make_the_same_public_id() -> None:
 )
 def test_patterns_route_what_is_not_listed(patterns: list[str], id: str, found: bool) -> None:
     upstream = Upstream("http://a/v1", model_ids=patterns)
-    catalogue = Catalogue([static_listing(upstream, 0)])
+    catalogue = catalogue_of(static_listing(upstream, 0))
     assert served(catalogue, id) == ([("a", id)] if found else None)
     route = catalogue.find(id)
     if route is not None and id != "plain":
@@ -76,12 +81,12 @@ def test_patterns_route_what_is_not_listed(patterns: list[str], id: str, found: 
 @pytest.mark.parametrize(("id", "found"), [("p.m", [("a", "m")]), ("m", None), ("p.", None), ("p", None)])
 def test_patterns_are_of_ids_behind_the_prefix(id: str, found: Any) -> None:
     upstream = Upstream("http://a/v1", model_ids=["*"], prefix_id="p")
-    assert served(Catalogue([static_listing(upstream, 0)]), id) == found
+    assert served(catalogue_of(static_listing(upstream, 0)), id) == found
 
 
 def test_who_lists_a_model_comes_before_who_only_matches_it() -> None:
     wild = Upstream("http://w/v1", model_ids=["*"])
-    catalogue = Catalogue([listing(wild), listing(B, "m", index=1)])
+    catalogue = catalogue_of(listing(wild), listing(B, "m", index=1))
     assert served(catalogue, "m") == [("b", "m"), ("w", "m")]
     route = catalogue.find("m")
     assert route is not None
@@ -91,7 +96,7 @@ def test_who_lists_a_model_comes_before_who_only_matches_it() -> None:
 
 def test_an_upstream_that_lists_and_matches_a_model_is_one_candidate() -> None:
     upstream = Upstream("http://a/v1", model_ids=["*"])
-    assert served(Catalogue([listing(upstream, "m")]), "m") == [("a", "m")]
+    assert served(catalogue_of(listing(upstream, "m")), "m") == [("a", "m")]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +114,8 @@ def test_an_upstream_that_lists_and_matches_a_model_is_one_candidate() -> None:
 def test_what_is_said_of_a_model_that_is_missing(
     unknown: list[Upstream], closed: list[Upstream], id: str, kind: type[Exception]
 ) -> None:
-    error = Catalogue([], unknown=unknown, closed=closed, retry_after=9).missing(id)
+    gaps = [Gap(upstream, monotonic() + 60) for upstream in unknown]
+    error = catalogue_of(gaps=gaps, closed=closed, retry_after=9).missing(id)
     assert type(error) is kind
     if isinstance(error, ModelListUnavailable):
         assert error.headers == ((b"retry-after", b"9"),)
@@ -125,7 +131,7 @@ def test_finding_a_model_costs_the_same_however_many_there_are(id: str, patterns
     costs = set()
     for size in (10, 100_000):
         models = dict.fromkeys((f"model-{number}" for number in range(size)), model)
-        find = Catalogue([Listing(A, 0, models), static_listing(wild, 1)]).find
+        find = catalogue_of(Listing(A, 0, models), static_listing(wild, 1)).find
         costs.add(operations(partial(find, id)))
     assert len(costs) == 1
     assert costs.pop() > 0
@@ -133,4 +139,4 @@ def test_finding_a_model_costs_the_same_however_many_there_are(id: str, patterns
 
 def test_a_catalogue_shares_the_models_of_its_listings() -> None:
     one = listing(A, "m")
-    assert Catalogue([one]).models[0] is Catalogue([one]).models[0] is one.models["m"]
+    assert catalogue_of(one).models[0] is catalogue_of(one).models[0] is one.models["m"]

@@ -15,7 +15,7 @@ PLAIN = Upstream("http://a/v1")
 
 def read(data: Any, upstream: Upstream = PLAIN, index: int = 0) -> dict[str, dict[str, Any]]:
     body = data if isinstance(data, bytes) else json.dumps(data).encode()
-    return {id: model.metadata for id, model in read_listing(upstream, index, body).models.items()}
+    return {id: model.metadata for id, model in read_listing(static_listing(upstream, index), body).models.items()}
 
 
 @pytest.mark.parametrize(
@@ -34,37 +34,8 @@ def test_an_upstream_is_asked_unless_its_models_are_named(upstream: Upstream, as
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"nope",
-        b"\xff",
-        b'"str"',
-        b"1",
-        b"null",
-        b"{}",
-        b'{"data": null}',
-        b'{"data": {"x": 1}}',
-        b'{"data": "x"}',
-        b'{"models": []}',
-        b'{"data": [{"id": "cut"}',
-        b"[" * 100_000,
-    ],
-)
-def test_what_is_no_list_of_models_is_a_value_error(body: bytes) -> None:
-    with pytest.raises(ValueError, match="no list of models"):
-        read(body)
-
-
-@pytest.mark.parametrize("data", [{"data": [{"id": "m"}, {"name": "n"}]}, [{"id": "m"}, {"name": "n"}]])
-def test_a_list_may_be_wrapped_or_bare(data: Any) -> None:
-    assert list(read(data)) == ["m", "n"]
-
-
-@pytest.mark.parametrize(
     "entry",
     [
-        "a",
         1,
         None,
         [],
@@ -129,7 +100,7 @@ def test_an_upstream_cannot_speak_for_the_gateway() -> None:
 
 @pytest.mark.parametrize("tags", [None, "x", 5, {"a": 1}])
 def test_tags_that_are_no_list_are_shown_but_not_used(tags: Any) -> None:
-    (model,) = read_listing(PLAIN, 0, json.dumps([{"id": "m", "tags": tags}]).encode()).models.values()
+    (model,) = read_listing(static_listing(PLAIN, 0), json.dumps([{"id": "m", "tags": tags}]).encode()).models.values()
     assert model.tags == ()
 
 
@@ -151,7 +122,7 @@ def test_patterns_choose_from_the_list_and_named_models_are_added() -> None:
 @pytest.mark.parametrize("id", ["babbage-002", "dall-e-3", "davinci", "x-embedding", "tts-1", "whisper-1"])
 def test_the_official_host_hides_what_is_not_for_chat(id: str) -> None:
     official = Upstream("https://API.openai.com/v1", prefix_id="tts")
-    (model,) = read_listing(official, 0, json.dumps([{"id": id}]).encode()).models.values()
+    (model,) = read_listing(static_listing(official, 0), json.dumps([{"id": id}]).encode()).models.values()
     assert not model.listed
-    (elsewhere,) = read_listing(PLAIN, 0, json.dumps([{"id": id}]).encode()).models.values()
+    (elsewhere,) = read_listing(static_listing(PLAIN, 0), json.dumps([{"id": id}]).encode()).models.values()
     assert elsewhere.listed

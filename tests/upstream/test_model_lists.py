@@ -16,7 +16,7 @@ from openai_gateway_asgi.host.users import User
 from openai_gateway_asgi.models import Catalogue
 from openai_gateway_asgi.upstream.connections import Connections
 from openai_gateway_asgi.upstream.credentials import Caller, Credentials
-from openai_gateway_asgi.upstream.list_views import IN_FLIGHT, MOST_VIEWS
+from openai_gateway_asgi.upstream.list_views import IN_FLIGHT
 from openai_gateway_asgi.upstream.model_lists import MOST_ROSTERS, ModelLists
 from tests.support.leaks import stall_watch
 from tests.support.recorder import Answer, Recorded, Recorder, bytes_answer, error_answer, json_answer
@@ -53,11 +53,12 @@ class Lists:
     async def shown(self, caller: Caller | None = None) -> list[str]:
         return [model.id for model in (await self.lists.for_listing(self.config, caller)).models]
 
-    async def call(self, caller: Caller | None = None) -> Catalogue:
-        return await self.lists.for_call(self.config, caller)
+    async def call(self, *ids: str, caller: Caller | None = None) -> Catalogue:
+        """To route these by; without any, the one for a model that no list has, for which all are waited for."""
+        return await self.lists.for_call(self.config, caller, ids or ("unheard-of",))
 
     async def served(self, id: str, caller: Caller | None = None) -> list[str]:
-        route = (await self.call(caller)).find(id)
+        route = (await self.call(id, caller=caller)).find(id)
         return [] if route is None else [candidate.upstream.name for candidate in route.candidates]
 
     def change(self, *upstreams: Upstream) -> GatewayConfig:
@@ -230,7 +231,7 @@ async def test_a_failure_is_logged_once_and_without_the_answer(
 async def test_an_answer_longer_than_the_limit_is_a_failure(
     make: MakeLists, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("openai_gateway_asgi.upstream.model_lists.LIST_LIMIT", 64 * 1024)
+    monkeypatch.setattr("openai_gateway_asgi.upstream.list_request.LIST_LIMIT", 64 * 1024)
     lists = make(A)
     padding = " " * size
     lists.a.answer("/models", bytes_answer(f'{{"data":[{{"id":"m1"}}]{padding}}}'.encode(), "application/json"))
@@ -354,7 +355,7 @@ async def test_a_changed_upstream_starts_from_nothing(make: MakeLists, other: Up
     lists = make(A)
     await lists.shown()
     lists.change(other)
-    await lists.call()
+    await lists.call("unheard-of", "p.unheard-of")
     assert len(lists.a.requests) == 2
 
 
@@ -372,7 +373,7 @@ async def test_requests_of_two_configurations_do_not_undo_each_others_lists(make
     before = lists.change(B)
     assert await lists.shown() == ["m2"]
     for _ in range(3):
-        assert (await lists.lists.for_call(before, None)).find("m1")
+        assert (await lists.lists.for_call(before, None, ("m1",))).find("m1")
         assert await lists.served("m2") == ["b"]
     assert (len(lists.a.requests), len(lists.b.requests)) == (1, 1)
 
@@ -414,7 +415,7 @@ async def test_each_caller_has_the_list_of_their_own_token(make: MakeLists) -> N
 async def test_a_caller_without_a_token_sees_the_rest_and_is_told_to_bring_one(make: MakeLists) -> None:
     lists = make(replace(SESSION, prefix_id="s"), B)
     assert await lists.shown(caller("ann")) == ["m2"]
-    catalogue = await lists.call(caller("ann"))
+    catalogue = await lists.call(caller=caller("ann"))
     assert isinstance(catalogue.missing("s.m1"), Unauthenticated)
     assert catalogue.missing("m1").status == 404
     assert lists.a.requests == []
@@ -424,7 +425,7 @@ async def test_named_models_of_a_session_upstream_are_everyones_to_see(make: Mak
     lists = make(replace(SESSION, model_ids=["s1"]))
     assert await lists.shown(caller("ann")) == ["s1"]
     assert await lists.served("s1", caller("ann")) == ["a"]
-    assert len(lists.lists._roster(lists.config)._views) == 1
+    assert len(lists.lists._rosters["1"]._users) == 0
 
 
 async def test_an_own_list_is_refreshed_with_what_its_owner_brought_last(make: MakeLists) -> None:
@@ -455,15 +456,31 @@ async def test_a_user_whose_host_has_no_token_costs_the_others_nothing(make: Mak
 
 
 async def test_the_lists_of_many_users_are_bounded(make: MakeLists, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openai_gateway_asgi.upstream.list_views.MOST_VIEWS", 4)
-    assert MOST_VIEWS > 4
+    monkeypatch.setattr("openai_gateway_asgi.upstream.list_views.MOST_USERS", 4)
     lists = make(SESSION)
     lists.a.answer("/models", own_list)
     for number in range(12):
-        assert await lists.shown(caller("ann", f"t{number}")) == [f"m-t{number}"]
-        assert await lists.shown(caller("ann", "t0")) == ["m-t0"]
-    assert len(lists.lists._roster(lists.config)._views) == 4
+        assert await lists.shown(caller(f"user{number}", f"t{number}")) == [f"m-t{number}"]
+        assert await lists.shown(caller("user0", "t0")) == ["m-t0"]
+    assert len(lists.lists._rosters["1"]._users) == 4
     assert len(lists.a.requests) == 12, "the one that was used all the time was dropped"
+
+
+async def test_whoever_brings_ever_new_tokens_puts_nobody_elses_list_aside(
+    make: MakeLists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openai_gateway_asgi.upstream.list_views.MOST_USERS", 4)
+    lists = make(SESSION)
+    lists.a.answer("/models", own_list)
+    await lists.shown(caller("bob", "tb"))
+    for number in range(12):
+        await lists.shown(caller("ann", f"t{number}"))
+    asked = len(lists.a.requests)
+    assert await lists.shown(caller("bob", "tb")) == ["m-tb"]
+    assert await lists.shown(caller("ann", "t11")) == ["m-t11"]
+    assert len(lists.a.requests) == asked
+    await lists.shown(caller("ann", "t0"))
+    assert len(lists.a.requests) == asked + 1, "all that one user ever had is kept"
 
 
 # Many models.

@@ -31,7 +31,6 @@ from tests.bodies.multipart.forms import (
     read,
     rules,
     send_through,
-    share,
 )
 from tests.support.leaks import Holdings
 
@@ -62,7 +61,7 @@ async def turns(count: int = 20) -> None:
 
 
 async def open_upload(client: Client, by: Rules | None = None) -> Upload:
-    return await Upload.open(client.receive, CONTENT_TYPE, by or rules(), share())
+    return await Upload.open(client.receive, CONTENT_TYPE, by or rules())
 
 
 async def until(ready: asyncio.Event) -> None:
@@ -226,7 +225,7 @@ async def test_an_upload_that_drips_for_ever_is_a_408() -> None:
         return {"type": "http.request", "body": b"", "more_body": True}
 
     with pytest.raises(RequestTimeout):
-        await Upload.open(receive, CONTENT_TYPE, rules(idle=1.0, duration=0.03), share())
+        await Upload.open(receive, CONTENT_TYPE, rules(idle=1.0, duration=0.03))
     assert client.taken == 0
 
 
@@ -332,7 +331,7 @@ async def test_a_failing_server_fails_the_body() -> None:
             return {"type": "http.request", "body": body, "more_body": True}
         raise OSError("the server broke")
 
-    upload = await Upload.open(receive, CONTENT_TYPE, rules(), share())
+    upload = await Upload.open(receive, CONTENT_TYPE, rules())
 
     with pytest.raises(OSError, match="the server broke"):
         async for _ in upload.body():

@@ -1,0 +1,127 @@
+"""The models of several upstreams as one list, and who serves each: the same for all who see the same lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..config import Upstream
+from .listing import Listing, unlisted_model
+from .model import Model
+from .prefix import upstream_id
+
+MOST_FOUND = 256
+"""How many routes are kept ready for each set of lists."""
+MOST_UNLISTED = 4_096
+"""How many models that only patterns speak for are kept ready: they match more ids than anybody could list."""
+WORTH_KEEPING = 1_000
+"""From so many models on, the encoded list is kept: below, putting it together costs less than 30 us."""
+MANY_MODELS = 2_000
+"""From so many models on, putting them together is noticed by others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An upstream that serves a model, and the model's id there."""
+
+    upstream: Upstream
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    model: Model
+    candidates: tuple[Candidate, ...]
+
+
+class Unlisted:
+    """The models that only patterns speak for, for all who see them."""
+
+    def __init__(self) -> None:
+        self._models: dict[tuple[str, str], Model] = {}
+
+    def of(self, listing: Listing, id: str) -> Model:
+        """``id`` is the upstream's."""
+        key = (listing.upstream.name, id)
+        model = self._models.get(key)
+        if model is None:
+            if len(self._models) >= MOST_UNLISTED:
+                self._models.clear()
+            model = self._models[key] = unlisted_model(listing.upstream, listing.index, id)
+        return model
+
+
+class MergedModels:
+    """Finding a model costs the same however many there are.
+
+    ``listings`` are in the upstreams' order: of models with the same public id the first one's entry is shown, and
+    each upstream is a candidate.
+    """
+
+    __slots__ = ("__weakref__", "_all", "_found", "_unlisted", "_whole", "listings")
+
+    def __init__(self, listings: tuple[Listing, ...], unlisted: Unlisted | None = None) -> None:
+        self.listings = listings
+        self._unlisted = unlisted or Unlisted()
+        self._found: dict[str, Route] = {}
+        self._all: tuple[Model, ...] | None = None
+        self._whole: bytes | None = None
+
+    def find(self, id: str) -> Route | None:
+        """The model under a public id: listed by an upstream, or matched by a pattern of one's ``model_ids``.
+
+        Upstreams that list it come before those that only match it.
+        """
+        route = self._found.get(id)
+        if route is None and (route := self._search(id)) is not None:
+            if len(self._found) >= MOST_FOUND:
+                self._found.clear()
+            self._found[id] = route
+        return route
+
+    @property
+    def all(self) -> tuple[Model, ...]:
+        """What ``GET /models`` shows."""
+        if self._all is None:
+            self.merge()
+        assert self._all is not None
+        return self._all
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether ``all`` is there, or is soon put together: else ``merge`` in a thread first."""
+        return self._all is not None or sum([len(listing.models) for listing in self.listings]) <= MANY_MODELS
+
+    def merge(self) -> None:
+        """Puts ``all`` together; what is only called needs it not."""
+        merged: dict[str, Model] = {}
+        for listing in self.listings:
+            for id, model in listing.models.items():
+                merged.setdefault(id, model)
+        self._all = tuple([model for model in merged.values() if model.listed])
+
+    def encoded(self, models: Sequence[Model]) -> bytes:
+        """The answer to ``GET /models`` for somebody who sees these of its models."""
+        if len(models) != len(self.all) or len(models) < WORTH_KEEPING:
+            return _encoded(models)
+        if self._whole is None:
+            self._whole = _encoded(models)
+        return self._whole
+
+    def _search(self, id: str) -> Route | None:
+        listed = [listing for listing in self.listings if id in listing.models]
+        matching = [listing for listing in self.listings if listing.patterns and listing.only_matches(id)]
+        candidates = tuple([_candidate(listing.upstream, id) for listing in (*listed, *matching)])
+        if listed:
+            return Route(listed[0].models[id], candidates)
+        if matching:
+            return Route(self._unlisted.of(matching[0], candidates[0].model_id), candidates)
+        return None
+
+
+def _candidate(upstream: Upstream, id: str) -> Candidate:
+    return Candidate(upstream, upstream_id(upstream.prefix_id, id) or id)
+
+
+def _encoded(models: Sequence[Model]) -> bytes:
+    return b'{"object":"list","data":[' + b",".join([model.listing for model in models]) + b"]}"

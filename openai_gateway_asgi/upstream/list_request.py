@@ -1,0 +1,63 @@
+"""Asking an upstream for its models."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..config import Settings, Upstream
+from ..errors import UpstreamError
+from ..http.asgi import RawHeaders
+from ..rewrites.azure import azure_path
+from .connections import Connections
+from .credentials import Caller, Credentials
+from .requests import Answer, fetch
+from .response_reads import too_late
+
+LIST_LIMIT = 8 * 1024 * 1024
+"""The longest model list that is read, in bytes: ten times the longest that is known. A decoder needs 40 ms for it."""
+
+
+class ListRefused(UpstreamError):
+    """The upstream answered, but not with a list."""
+
+    def __init__(self, answered: int) -> None:
+        super().__init__(f"The upstream refused with status {answered}.")
+        self.answered = answered
+
+
+class ListRequests:
+    """``GET /models``, within one deadline for all that it takes: a credential, a connection, the whole answer."""
+
+    def __init__(self, settings: Settings, connections: Connections, credentials: Credentials) -> None:
+        self._settings = settings
+        self._connections = connections
+        self._credentials = credentials
+
+    async def body(self, upstream: Upstream, caller: Caller | None, *, within: float) -> bytes:
+        """What the upstream answers ``within`` seconds. A credential that it refuses is fetched anew, once.
+
+        Raises ``ListRefused``, ``UpstreamTimeout`` and their kin, and what the credentials raise.
+        """
+        try:
+            async with asyncio.timeout(within):
+                credential = await self._credentials.headers(upstream, caller)
+                answer = await self._fetch(upstream, credential, within)
+                if answer.status == 401 and self._credentials.after_refusal(upstream, credential):
+                    answer = await self._fetch(upstream, await self._credentials.headers(upstream, caller), within)
+        except TimeoutError as error:
+            raise too_late() from error
+        if answer.status != 200:
+            raise ListRefused(answer.status)
+        return answer.body
+
+    async def _fetch(self, upstream: Upstream, credential: RawHeaders, within: float) -> Answer:
+        path = azure_path(upstream, "/models", "") if upstream.is_azure else "/models"
+        timeouts = upstream.timeouts or self._settings.timeouts
+        pool = self._connections.lease(upstream)
+        try:
+            return await fetch(
+                pool, path, credential, query=upstream.fixed_query,
+                connect=timeouts.connect, deadline=within, limit=LIST_LIMIT,
+            )  # fmt: skip
+        finally:
+            pool.release()

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from openai_gateway_asgi.models import list_answers
+from openai_gateway_asgi.models.list_answers import LONGEST_ENTRY, MOST_MODELS, MOST_VALUES, raw_entries, read_entry
+
+BOM = b"\xef\xbb\xbf"
+
+
+def ids(data: Any) -> list[str]:
+    body = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return [found[0] for raw in raw_entries(body) if (found := read_entry(memoryview(raw))) is not None]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"object": "list", "data": [{"id": "m", "object": "model"}]}, ["m"]),
+        ({"data": [{"id": "m"}], "has_more": False, "first_id": "m"}, ["m"]),
+        ([{"id": "m"}, {"id": "n"}], ["m", "n"]),
+        ({"models": [{"name": "llama3:8b", "model": "llama3:8b"}]}, ["llama3:8b"]),
+        (
+            {"models": [{"name": "models/gemini-2.5-pro", "version": "2.5"}], "nextPageToken": ""},
+            ["models/gemini-2.5-pro"],
+        ),
+        ({"models": [{"model": "only-model"}]}, ["only-model"]),
+        ({"models": [{"type": "llm", "key": "qwen/qwen3-8b"}]}, ["qwen/qwen3-8b"]),
+        ({"data": [{"model_name": "azure-gpt", "litellm_params": {}}]}, ["azure-gpt"]),
+        ({"data": [{"model_id": "ibm/granite"}]}, ["ibm/granite"]),
+        ({"model_names": ["a", "b"]}, ["a", "b"]),
+        ({"models": ["a", "b"]}, ["a", "b"]),
+        ({"data": ["a"]}, ["a"]),
+        (["a", "b"], ["a", "b"]),
+        # llama.cpp has both, each with what the other leaves out; one lists in its own key and leaves OpenAI's null
+        ({"models": [{"name": "x.gguf", "details": {}}], "object": "list", "data": [{"id": "x.gguf"}]}, ["x.gguf"]),
+        ({"data": None, "models": ["a"]}, ["a"]),
+        ({"data": [], "models": ["a"]}, []),
+    ],
+)
+def test_case_243_the_spellings_of_a_list(answer: Any, expected: list[str]) -> None:
+    assert ids(answer) == expected
+    assert ids(BOM + json.dumps(answer).encode()) == expected
+    assert ids(json.dumps(answer, indent=2).encode() + b"\r\n") == expected
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"object": "list", "data": None},
+        {"object": "list", "data": []},
+        {"object": "list"},
+        {"data": None},
+        {"models": None},
+        {"models": []},
+        {"model_names": []},
+        {"data": None, "error": None},
+        {"data": [], "success": True},
+        [],
+    ],
+)
+def test_case_243_no_models_are_an_empty_list(answer: Any) -> None:
+    assert ids(answer) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"nope",
+        b"\xff",
+        b'"str"',
+        b"1",
+        b"null",
+        b"{}",
+        b'{"detail": "Not Found"}',
+        b'{"error": {"message": "no"}}',
+        b'{"object": "list", "error": "no"}',
+        b'{"data": null, "error": {"message": "no"}}',
+        b'{"data": null, "success": false, "message": "no"}',
+        b'{"data": {"x": 1}}',
+        b'{"data": "x"}',
+        b'{"object": "error", "message": "no"}',
+        b'{"data": [{"id": "cut"}',
+        b"[" * 100_000,
+        b"\xff\xfe[\x00]\x00",
+    ],
+)
+def test_what_is_no_list_of_models_is_a_value_error(body: bytes) -> None:
+    with pytest.raises(ValueError, match="no list of models"):
+        raw_entries(body)
+
+
+def test_a_list_that_would_take_the_decoder_long_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(ValueError, match="values"):
+        raw_entries(b"[" + b"0," * (MOST_VALUES + 1) + b"0]")
+    with pytest.raises(ValueError, match="models"):
+        raw_entries(b"[" + b"0," * MOST_MODELS + b"0]")
+    assert len(raw_entries(b"[" + b"0," * (MOST_MODELS - 1) + b"0]")) == MOST_MODELS
+
+
+@pytest.mark.parametrize(("size", "found"), [(LONGEST_ENTRY, True), (LONGEST_ENTRY + 1, False)])
+def test_an_entry_that_is_too_long_is_left_out(size: int, found: bool) -> None:
+    entry = b'{"id": "m", "image": ""}'
+    entry = entry[:-2] + b"x" * (size - len(entry)) + entry[-2:]
+    assert len(entry) == size
+    assert (read_entry(entry) is not None) is found
+
+
+@pytest.mark.parametrize(
+    "raw", [b"7", b"null", b"[]", b"{}", b'{"id": 5, "name": "n"}', b'{"id": {"a": 1}}', b'""', b'"\\ud800"']
+)
+def test_what_has_no_id_is_no_model(raw: bytes) -> None:
+    assert read_entry(raw) is None
+
+
+def test_of_ids_the_first_that_is_not_empty_counts() -> None:
+    names = [{key: key for key in list_answers.ID_KEYS[start:]} for start in range(len(list_answers.ID_KEYS))]
+    assert ids(names) == list(list_answers.ID_KEYS)
+    assert ids([{"id": "", "name": None, "model": "m"}]) == ["m"]
