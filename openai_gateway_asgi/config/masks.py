@@ -7,24 +7,25 @@ name; for a proxy's password, the same proxy), wherever the upstream has moved i
 share a URL the mask's own last characters choose, and if those are the same, the position among the upstreams of that
 URL, as long as their number has not changed. A mask that stands for no one secret is refused, never guessed at.
 
-Over plain http, or where certificates are not looked at, a proxy reads what it passes on, so there a mask holds only
-while the proxy is the same or gone. And it holds only while the trust in certificates is the same, or the usual one.
+And it holds only while the *way* to that URL is as it was, for whoever could change it could send the secret to an
+address of his own: the proxy is the same or gone, certificates are trusted as before or as usual, and no header and no
+parameter of the query that may name an address is new or has another value (``detours.py``). All masks of one upstream
+stand for secrets of one upstream.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from ..errors import ConfigError
 from . import addresses, query_rules
+from .detours import may_lead_astray
 from .document import API_KEYS, CONFIGS, Row
 from .upstream import Upstream, hide_userinfo
-
-T = TypeVar("T")
 
 MARK = "•"
 MASK = MARK * 8
@@ -36,6 +37,18 @@ NAMED_VALUES = ("headers", "query")
 """Fields that map names to values, each of which may be a secret."""
 PLAIN_NAMES = frozenset({"api-version"})
 """Names, in lower case, whose values are shown."""
+
+_UNKNOWN = "is a mask, but not of one secret that is kept for this URL; write the secret itself"
+_OTHER_WAY = (
+    "is a mask, and its secret is kept only while proxy, verify_tls, headers and query stay as they are; write the "
+    "secret itself"
+)
+
+
+Slot = tuple[str, str]
+"""Where a secret stands: a field, and the name in it in lower case."""
+Named = Mapping[str, Mapping[str, str]]
+_KEY = ("api_key", "")
 
 
 def mask(secret: str) -> str:
@@ -73,35 +86,51 @@ def unmasked(rows: Sequence[Row], stored: Iterable[Upstream]) -> list[Row]:
     for upstream in stored:
         by_url[upstream.base_url].append(upstream)
     kept = {url: _Kept(dict(enumerate(upstreams))) for url, upstreams in by_url.items()}
-    urls = [addresses.base_url(row.place.url, query_rules.split(row.place.url, row.url)[0]) for row in rows]
+    split = [query_rules.split(row.place.url, row.url) for row in rows]
+    urls = [addresses.base_url(row.place.url, url) for row, (url, _) in zip(rows, split, strict=True)]
     numbers, seen = Counter(urls), Counter[str]()
     result = []
-    for row, url in zip(rows, urls, strict=True):
+    for row, url, (_, of_url) in zip(rows, urls, split, strict=True):
         position = seen[url] if numbers[url] == len(by_url[url]) else None
-        result.append(_unmasked(row, kept.get(url, _NOTHING), position, over_http=url[:5] == "http:"))
+        result.append(_unmasked(row, of_url, kept.get(url, _NOTHING), position))
         seen[url] += 1
     return result
 
 
-def _unmasked(row: Row, kept: _Kept, position: int | None, *, over_http: bool) -> Row:
+def _unmasked(row: Row, of_url: Mapping[str, str], kept: _Kept, position: int | None) -> Row:
     """``position`` is that of the upstream which the row stands for if nothing else tells."""
     where, values = row.place.entry, dict(row.values)
-    proxy = values.get("proxy")
-    if proxy is not None:
+    if (proxy := values.get("proxy")) is not None:
         values["proxy"] = proxy = kept.proxies.recall(f"{where}.proxy", proxy, position)
-    trust = values.get("verify_tls")
-    if trust not in (None, True):
-        kept = kept.trusting(trust)
-    if proxy is not None and (over_http or trust is False):
-        kept = kept.behind(addresses.proxy(f"{where}.proxy", proxy))
-    key = kept.keys.recall(row.place.key, row.key, position)
+        proxy = addresses.proxy(f"{where}.proxy", proxy)
+    named = {"headers": values.get("headers", {}), "query": {**of_url, **values.get("query", {})}}
+    memory = _Memory(kept, kept.going(proxy, values.get("verify_tls"), named), position)
+    key = memory.recall(row.place.key, row.key, _KEY)
     for field in NAMED_VALUES:
         if field in values:
             values[field] = {
-                name: kept.named(field, name).recall(f"{where}.{field}.{name}", text, position)
+                name: memory.recall(f"{where}.{field}.{name}", text, (field, name.lower()))
                 for name, text in values[field].items()
             }
     return replace(row, key=key, values=values)
+
+
+class _Memory:
+    """What the masks of one row stand for: each that is found says more exactly whose they all are."""
+
+    def __init__(self, all: _Kept, usable: _Kept, position: int | None) -> None:
+        self._all = all
+        self._usable = usable
+        self._position = position
+
+    def recall(self, place: str, posted: str, slot: Slot) -> str:
+        if MARK not in posted:
+            return posted
+        if self._all.secrets(slot).knows(posted) and not self._usable.secrets(slot).knows(posted):
+            raise ConfigError(place, _OTHER_WAY)
+        secret = self._usable.secrets(slot).recall(place, posted, self._position)
+        self._usable = self._usable.with_secret(slot, secret)
+        return secret
 
 
 class _Secrets:
@@ -114,6 +143,9 @@ class _Secrets:
             if secret:
                 self._behind[show(secret)].add(secret)
 
+    def knows(self, posted: str) -> bool:
+        return posted in self._behind
+
     def recall(self, place: str, posted: str, position: int | None) -> str:
         if MARK not in posted:
             return posted
@@ -122,7 +154,15 @@ class _Secrets:
             return next(iter(matching))
         if position is not None and self._at.get(position) in matching:
             return self._at[position]
-        raise ConfigError(place, "is a mask, but not of one secret that is kept for this URL; write the secret itself")
+        raise ConfigError(place, _UNKNOWN)
+
+    @cached_property
+    def places(self) -> Mapping[str, list[int]]:
+        """The positions of each secret."""
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        for at, secret in self._at.items():
+            found[secret].append(at)
+        return found
 
 
 class _Kept:
@@ -135,44 +175,78 @@ class _Kept:
     def proxies(self) -> _Secrets:
         return _Secrets({at: each.proxy or "" for at, each in self._upstreams.items()}, mask_proxy)
 
-    @cached_property
-    def keys(self) -> _Secrets:
-        return _Secrets({at: each.api_key.reveal() for at, each in self._upstreams.items()})
-
-    def named(self, field: str, name: str) -> _Secrets:
-        """The values under one name, whatever its case, in one of ``NAMED_VALUES``."""
-        return self._named.get((field, name.lower()), _NO_SECRETS)
+    def secrets(self, slot: Slot) -> _Secrets:
+        return self._secrets.get(slot, _NO_SECRETS)
 
     @cached_property
-    def _named(self) -> Mapping[tuple[str, str], _Secrets]:
-        values: defaultdict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+    def _secrets(self) -> Mapping[Slot, _Secrets]:
+        values: defaultdict[Slot, dict[int, str]] = defaultdict(dict)
         for at, each in self._upstreams.items():
-            for field in NAMED_VALUES:
-                for name, value in getattr(each, field).items():
-                    values[field, name.lower()][at] = value
-        return {place: _Secrets(of_place) for place, of_place in values.items()}
+            values[_KEY][at] = each.api_key.reveal()
+            for slot, value in _slots(_named(each)):
+                values[slot][at] = value
+        return {slot: _Secrets(of_slot) for slot, of_slot in values.items()}
 
-    def behind(self, proxy: str) -> _Kept:
-        """Those whose secrets this proxy has seen already."""
-        return self._by_proxy.get(proxy, _NOTHING)
+    def with_secret(self, slot: Slot, secret: str) -> _Kept:
+        """Those that have it there."""
+        places = self.secrets(slot).places.get(secret, [])
+        return self if len(places) == len(self._upstreams) else _Kept({at: self._upstreams[at] for at in places})
 
-    def trusting(self, trust: bool | str) -> _Kept:
-        """Those whose certificates are looked at in this way already."""
-        return self._by_trust.get(trust, _NOTHING)
+    def going(self, proxy: str | None, trust: bool | str | None, named: Named) -> _Kept:
+        """Those whose secrets may go this way: it is theirs, or leaves out something of theirs."""
+        way = _Way.asked(proxy, trust, named)
+        same = self._by_way.get(way)
+        kept = same or _Kept({at: each for theirs, of in self._by_way.items() if way.leads_like(theirs)
+                              for at, each in of._upstreams.items()})  # fmt: skip
+        for slot, text in _slots(named):
+            # What is not masked must be what is kept: another value may look the same behind a mask.
+            if MARK not in text and may_lead_astray(slot[1], text):
+                kept = kept.with_secret(slot, text)
+        return kept
 
     @cached_property
-    def _by_proxy(self) -> Mapping[str | None, _Kept]:
-        return self._by(lambda each: each.proxy)
-
-    @cached_property
-    def _by_trust(self) -> Mapping[bool | str | None, _Kept]:
-        return self._by(lambda each: each.verify_tls)
-
-    def _by(self, kind: Callable[[Upstream], T]) -> Mapping[T, _Kept]:
-        found: defaultdict[T, dict[int, Upstream]] = defaultdict(dict)
+    def _by_way(self) -> Mapping[_Way, _Kept]:
+        found: defaultdict[_Way, dict[int, Upstream]] = defaultdict(dict)
         for at, each in self._upstreams.items():
-            found[kind(each)][at] = each
-        return {value: _Kept(upstreams) for value, upstreams in found.items()}
+            found[_Way.kept(each)][at] = each
+        return {way: _Kept(upstreams) for way, upstreams in found.items()}
+
+
+class _Way(NamedTuple):
+    """How an upstream is reached, beside its URL; the values as they are shown."""
+
+    proxy: str | None
+    trust: bool | str | None
+    values: frozenset[tuple[Slot, str]]
+
+    @classmethod
+    def kept(cls, upstream: Upstream) -> _Way:
+        shown = {(slot, mask(text)) for slot, text in _slots(_named(upstream)) if slot[1] not in PLAIN_NAMES}
+        return cls(upstream.proxy, upstream.verify_tls, frozenset(shown))
+
+    @classmethod
+    def asked(cls, proxy: str | None, trust: bool | str | None, named: Named) -> _Way:
+        """By what is masked, and what of the rest may lead astray."""
+        shown = {
+            (slot, text if MARK in text else mask(text))
+            for slot, text in _slots(named)
+            if MARK in text or may_lead_astray(slot[1], text)
+        }
+        return cls(proxy, trust, frozenset(shown))
+
+    def leads_like(self, kept: _Way) -> bool:
+        return (
+            self.proxy in (None, kept.proxy) and self.trust in (None, True, kept.trust) and self.values <= kept.values
+        )
+
+
+def _named(upstream: Upstream) -> Named:
+    return {field: getattr(upstream, field) for field in NAMED_VALUES}
+
+
+def _slots(named: Named) -> Iterator[tuple[Slot, str]]:
+    for field, values in named.items():
+        yield from (((field, name.lower()), text) for name, text in values.items())
 
 
 _NO_SECRETS = _Secrets({})

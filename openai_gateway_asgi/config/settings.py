@@ -58,6 +58,9 @@ class Settings:
     """Room for a dozen images in one chat body, and few enough to hold one per request in memory."""
     upload_limit: int = GIB
     """Uploads are streamed, so this bounds what an upstream is charged with, not memory. OpenAI takes 512 MB a file."""
+    spool_per_user: int = GIB
+    """A file that comes before its model, or faster than its upstream reads, waits on disk: of one user's uploads as
+    much as the largest single one."""
     upload_idle: float = 30.0
     """Of any body: a live client sends something within seconds; a stalled one holds its call, and an upload holds an
     upstream's connection."""
@@ -187,6 +190,7 @@ _RULES: dict[str, checks.Rule] = {
     "model_list_retry": _duration_or_zero,
     "json_limit": _size,
     "upload_limit": _size,
+    "spool_per_user": _size,
     "upload_idle": _duration,
     "send_timeout": _duration,
     "comment_hold": _duration_or_zero,

@@ -67,6 +67,18 @@ def _route_path(path: str, raw: bytes | None, root: str, proxy: str) -> RoutePat
 _known_path = functools.lru_cache(maxsize=256)(_route_path)
 
 
+def segments_as_sent(scope: Scope) -> list[bytes]:
+    """The encoded segments below the mount, as they came: for what the gateway looks up itself and never forwards.
+
+    There are none in a path that is too long, or not below the mount.
+    """
+    path: str = scope["path"]
+    if len(path) > MAX_LENGTH:
+        return []
+    mount = _mount(path, scope.get("root_path", "").rstrip("/"), scope.get("app_root_path", "").rstrip("/"))
+    return _below(_encoded(path, scope.get("raw_path")), mount) or []
+
+
 def without_version(segments: tuple[str, ...]) -> tuple[str, ...]:
     """The segments after one leading ``v1``, where there is one."""
     return segments[1:] if segments and segments[0] == "v1" else segments
@@ -115,12 +127,10 @@ def _read(encoded: bytes) -> str:
 
 
 def _decode_below(encoded: bytes, mount: str) -> tuple[str, ...]:
-    """The decoded segments after the mount, which is cut off by segments: its escapes change its length."""
-    segments = encoded.split(b"/")
-    depth = mount.count("/") + 1
-    if _read(b"/".join(segments[:depth])) != mount:
+    """The decoded segments after the mount."""
+    below = _below(encoded, mount)
+    if below is None:
         raise _invalid("it must start with a single slash, below the mount")
-    below = segments[depth:]
     if below in ([], [b""]):
         return ()
     trailing = below[-1] == b""
@@ -128,6 +138,13 @@ def _decode_below(encoded: bytes, mount: str) -> tuple[str, ...]:
     if trailing:
         raise NotFound("The paths of the OpenAI API do not end in a slash.")
     return decoded
+
+
+def _below(encoded: bytes, mount: str) -> list[bytes] | None:
+    """The segments after the mount, None where it is not there. It is cut off by segments: escapes change its length."""
+    segments = encoded.split(b"/")
+    depth = mount.count("/") + 1
+    return segments[depth:] if _read(b"/".join(segments[:depth])) == mount else None
 
 
 def _decode(segment: bytes) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 
 from ..api.endpoints import match
+from ..api.model_look_ups import looked_up
 from ..api.passthrough import table_with
 from ..bodies.body_rules import refuse_ambiguous_query
+from ..errors import InvalidRequest, NotFound
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..http.headers import refuse_ambiguous
-from ..http.paths import route_path
+from ..http.paths import route_path, segments_as_sent
 
 
 class MatchEndpoint:
@@ -26,5 +28,11 @@ class MatchEndpoint:
         refuse_ambiguous(exchange.headers, exchange.named)
         if exchange.query:
             refuse_ambiguous_query(exchange.query)
-        exchange.match = match(exchange.method, route_path(scope).segments, self._table)
+        try:
+            exchange.match = match(exchange.method, route_path(scope).segments, self._table)
+        except (InvalidRequest, NotFound):
+            found = looked_up(exchange.method, segments_as_sent(scope))
+            if found is None:
+                raise
+            exchange.match = found
         return self.app(scope, receive, send)

@@ -14,7 +14,7 @@ from ..bodies.body_rules import (
     require_uncompressed,
     session_model,
 )
-from ..bodies.multipart import Limits, Rules, Upload
+from ..bodies.multipart import Limits, Rules, Shares, Upload
 from ..bodies.payload import NOTHING, Payload, raw_object
 from ..bodies.stored_references import IN_FORMS, references
 from ..config import Settings
@@ -40,6 +40,7 @@ class ReadUpload:
         self.app = app
         self._groups = groups
         self._limits = Limits(total=settings.upload_limit, idle=settings.upload_idle)
+        self._shares = Shares(settings.spool_per_user)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
@@ -55,7 +56,7 @@ class ReadUpload:
         content_type = exchange.named.get(b"content-type", b"")
         with Arrival(receive, exchange.clock) as arrival:
             rules = await arrival.awaited(self._rules(exchange, endpoint))
-            upload = await Upload.open(arrival.onward, content_type, rules)
+            upload = await Upload.open(arrival.onward, content_type, rules, self._shares.of(exchange.user.id))
             try:
                 _take(exchange, endpoint, upload)
                 await self.app(scope, upload.receive, send)

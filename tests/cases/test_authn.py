@@ -89,7 +89,8 @@ async def test_case_005_the_host_header_decides_nothing(world: World, host: str)
 async def test_case_005_a_path_is_read_one_way_only(world: World, path: str) -> None:
     answer = await ask(world.app, "GET", path, headers={"authorization": "Bearer u1"}, strict=False)
     assert answer.status in (400, 404)
-    assert world.up.requests == []
+    # Below /models/ it is the id of a model that nobody lists (case 245), which the lists must be asked for.
+    assert {request.path for request in world.up.requests} <= {"/v1/models"}
 
 
 @pytest.mark.parametrize("root_path", ["", "/behind/proxy"])

@@ -217,7 +217,9 @@ def test_a_proxy_mask_belongs_to_url_and_proxy(current: GatewayConfig) -> None:
     assert refused(post(B, f"http://{MASK}@evil.example:3128"), current) == "OPENAI_API_CONFIGS.0.proxy"
 
 
-def test_over_http_a_new_proxy_gets_no_kept_secret(current: GatewayConfig) -> None:
+def test_a_new_proxy_gets_no_kept_secret(current: GatewayConfig) -> None:
+    """Over https as well, which once was let pass: how certificates are looked at is not for the mask to know."""
+
     def post(url: str, key: str, **entry: Any) -> dict[str, Any]:
         return body([url], [key], {"0": entry})
 
@@ -226,7 +228,8 @@ def test_over_http_a_new_proxy_gets_no_kept_secret(current: GatewayConfig) -> No
     headers = {"X-Key": mask(HEADER)}
     assert refused(post(A, "", proxy=evil, headers=headers), current) == "OPENAI_API_CONFIGS.0.headers.X-Key"
     assert keys(from_wire(post(A, "typed-again", proxy=evil), current)) == ["typed-again"]
-    assert keys(from_wire(post(B, mask(KEY_B), proxy=evil), current)) == [KEY_B]
+    assert refused(post(B, mask(KEY_B), proxy=evil), current) == "OPENAI_API_KEYS.0"
+    assert keys(from_wire(post(B, mask(KEY_B)), current)) == [KEY_B]
     behind = GatewayConfig(True, [Upstream(A, api_key=KEY_A, proxy="http://p.example:1")])
     assert keys(from_wire(post(A, mask(KEY_A), proxy="http://P.example:1/"), behind)) == [KEY_A]
     assert keys(from_wire(post(A, mask(KEY_A)), behind)) == [KEY_A]

@@ -10,6 +10,20 @@ from .form import Form, Rules
 from .headers import Part, boundary_of
 from .limits import Limits
 from .parser import Event, Parser, PartEnd
+from .shares import Share, Shares
 from .upload import Upload
 
-__all__ = ["Emitter", "Event", "Form", "Limits", "Parser", "Part", "PartEnd", "Rules", "Upload", "boundary_of"]
+__all__ = [
+    "Emitter",
+    "Event",
+    "Form",
+    "Limits",
+    "Parser",
+    "Part",
+    "PartEnd",
+    "Rules",
+    "Share",
+    "Shares",
+    "Upload",
+    "boundary_of",
+]

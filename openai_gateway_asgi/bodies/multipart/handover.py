@@ -97,6 +97,9 @@ class Handover:
         try:
             with Deadline(Clock.of(self._loop)) as deadline:
                 while not self._over and self._still_at() <= self._loop.time():
+                    if self._spool.full:  # the client is held back until something is taken, or room made elsewhere
+                        await asyncio.sleep(STALL)
+                        continue
                     if chunk := await self._read(deadline):
                         await self._spool.write(chunk)
                     self._news.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 
+from ...errors import RateLimited
 from ...http.asgi import Message, Receive
 from ...http.cancellation import Deadline
 from .emitter import Emitter, new_boundary
@@ -11,6 +12,7 @@ from .form import Form, Rules
 from .handover import Handover
 from .headers import boundary_of
 from .intake import Intake
+from .shares import Share
 from .spool import Spool
 
 LOOK_AHEAD = 256 * 1024
@@ -36,21 +38,28 @@ class Upload:
         """Set when the client has left, during the upload or after it."""
 
     @classmethod
-    async def open(cls, receive: Receive, content_type: bytes, rules: Rules) -> Upload:
+    async def open(cls, receive: Receive, content_type: bytes, rules: Rules, share: Share) -> Upload:
         """Reads until the wanted field is known and a file has begun, and at least ``LOOK_AHEAD`` bytes or the whole.
 
         That a form has no wanted field is known at its end.
 
-        What was read by then, a file included, is held: the first megabyte in memory, the rest in a temporary file.
-        Raises ``InvalidRequest`` and its kin (400, 408, 413, 415), ``GatewayBusy`` or ``ClientDisconnected``.
+        What was read by then, a file included, is held: the first megabyte in memory, the rest in a temporary file, as
+        far as the user's ``share`` goes. Raises ``InvalidRequest`` and its kin (400, 408, 413, 415), ``RateLimited``
+        where the user's uploads hold too much, ``GatewayBusy`` or ``ClientDisconnected``.
         """
         boundary = boundary_of(content_type)
-        intake, spool, form = Intake(receive, rules.limits), Spool(), Form(boundary, rules)
+        intake, spool, form = Intake(receive, rules.limits), Spool(share), Form(boundary, rules)
         try:
             with Deadline() as deadline:
                 while not (form.decided and intake.size >= LOOK_AHEAD) and (chunk := await intake.read(deadline)):
                     form.feed(chunk)
                     await spool.write(chunk)
+                    if spool.full:
+                        raise RateLimited(
+                            "Your uploads that wait for the field `model` hold as much as this gateway keeps for one "
+                            "user; send the field before the file, or fewer at one time.",
+                            headers={"retry-after": "5"},
+                        )
             if intake.finished:
                 form.close()
         except BaseException:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
-from openai_gateway_asgi.bodies.multipart import Event, Limits, Parser, Rules, Upload
+from openai_gateway_asgi.bodies.multipart import Event, Limits, Parser, Rules, Share, Shares, Upload
 from openai_gateway_asgi.http.asgi import Message
 
 BOUNDARY = b"frontier"
@@ -25,6 +25,11 @@ def form(*parts: tuple[bytes, bytes], boundary: bytes = BOUNDARY) -> bytes:
 
 def field(name: str, value: bytes) -> tuple[bytes, bytes]:
     return (f'Content-Disposition: form-data; name="{name}"'.encode(), value)
+
+
+def share(limit: int = 2**40) -> Share:
+    """Of a user who uploads nothing else."""
+    return Shares(limit).of("ann")
 
 
 def cut(body: bytes, size: int) -> Iterator[bytes]:
@@ -99,7 +104,7 @@ async def send_through(
 ) -> tuple[bytes, bytes]:
     """A whole body from the client to the upstream: the new body and its boundary. ``sent`` gets each piece."""
     pieces_out = [] if sent is None else sent
-    upload = await Upload.open(Client(pieces).receive, content_type, by or rules())
+    upload = await Upload.open(Client(pieces).receive, content_type, by or rules(), share())
     try:
         async for piece in upload.body(replace=replace):
             pieces_out.append(piece)

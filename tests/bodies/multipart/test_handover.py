@@ -12,7 +12,7 @@ from openai_gateway_asgi.bodies.multipart.intake import Intake
 from openai_gateway_asgi.bodies.multipart.spool import Spool
 from openai_gateway_asgi.errors import ClientDisconnected, PayloadTooLarge
 from openai_gateway_asgi.http.cancellation import Deadline
-from tests.bodies.multipart.forms import Client, cut
+from tests.bodies.multipart.forms import Client, cut, share
 
 MIB = 1024 * 1024
 BODY = bytes(range(256)) * 1024
@@ -23,7 +23,7 @@ class Way:
 
     def __init__(self, client: Client, spooled: bytes = b"", total: int = 9 * MIB) -> None:
         self.client = client
-        self.spool = Spool()
+        self.spool = Spool(share())
         self._spooled = spooled
         self._total = total
 

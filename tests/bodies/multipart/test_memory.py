@@ -11,7 +11,7 @@ import pytest
 
 from openai_gateway_asgi.bodies.multipart import Limits, Rules, Upload
 from openai_gateway_asgi.http.asgi import Message
-from tests.bodies.multipart.forms import CONTENT_TYPE, FILE_HEAD, MODEL, form
+from tests.bodies.multipart.forms import CONTENT_TYPE, FILE_HEAD, MODEL, form, share
 
 MIB = 1024 * 1024
 CHUNK = 65536
@@ -49,7 +49,7 @@ async def growth(size: int, *, model_first: bool) -> int:
         chunk = next(left, b"")
         return {"type": "http.request", "body": chunk, "more_body": bool(chunk)}
 
-    upload = await Upload.open(receive, CONTENT_TYPE, Rules(limits=Limits(total=2 * size)))
+    upload = await Upload.open(receive, CONTENT_TYPE, Rules(limits=Limits(total=2 * size)), share())
     sent = 0
     try:
         async for piece in upload.body(replace={"model": b"served"}):

@@ -31,6 +31,7 @@ from tests.bodies.multipart.forms import (
     read,
     rules,
     send_through,
+    share,
 )
 from tests.support.leaks import Holdings
 
@@ -61,7 +62,7 @@ async def turns(count: int = 20) -> None:
 
 
 async def open_upload(client: Client, by: Rules | None = None) -> Upload:
-    return await Upload.open(client.receive, CONTENT_TYPE, by or rules())
+    return await Upload.open(client.receive, CONTENT_TYPE, by or rules(), share())
 
 
 async def until(ready: asyncio.Event) -> None:
@@ -225,7 +226,7 @@ async def test_an_upload_that_drips_for_ever_is_a_408() -> None:
         return {"type": "http.request", "body": b"", "more_body": True}
 
     with pytest.raises(RequestTimeout):
-        await Upload.open(receive, CONTENT_TYPE, rules(idle=1.0, duration=0.03))
+        await Upload.open(receive, CONTENT_TYPE, rules(idle=1.0, duration=0.03), share())
     assert client.taken == 0
 
 
@@ -331,7 +332,7 @@ async def test_a_failing_server_fails_the_body() -> None:
             return {"type": "http.request", "body": body, "more_body": True}
         raise OSError("the server broke")
 
-    upload = await Upload.open(receive, CONTENT_TYPE, rules())
+    upload = await Upload.open(receive, CONTENT_TYPE, rules(), share())
 
     with pytest.raises(OSError, match="the server broke"):
         async for _ in upload.body():
