@@ -22,6 +22,7 @@ from .config import GatewayConfig, Upstream
 from .errors import GatewayError, ModelNotFound
 from .host.users import User
 from .http.asgi import NamedHeaders, RawHeaders, Scope
+from .http.headers import as_checked
 from .http.timers import Clock
 from .models import Candidate, Catalogue, Model, Route
 from .upstream.credentials import Caller
@@ -51,7 +52,8 @@ class Exchange:
     arrived: float
     """In seconds of ``time.monotonic``, as all times here."""
     headers: RawHeaders
-    """As they were at the door: a server may add trailers to the scope's own list while the body is read."""
+    """As they were at the door, but for the type of the body: a server may add trailers to the scope's own list while
+    the body is read."""
     named: NamedHeaders
     """The same by name."""
     query: bytes
@@ -119,6 +121,13 @@ class Exchange:
     def request(self) -> Request:
         """For the host's callables; its body is the gateway's to read."""
         return Request(self.scope)
+
+    def tell_type(self, kind: bytes) -> None:
+        """From here on the body is of this type, which was checked, to whoever reads it next."""
+        sent = self.named[b"content-type"]
+        told = as_checked(sent, kind)
+        if told != sent:
+            self.headers = [(name, told if name == b"content-type" else value) for name, value in self.headers]
 
     def lacking_model(self) -> GatewayError:
         """What the caller is told who names no model, where it is looked for."""

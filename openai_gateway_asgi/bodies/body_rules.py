@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote_to_bytes
 from ..config.model_ids import MAX_ID
 from ..errors import InvalidRequest, UnsupportedMediaType
 from ..http.asgi import JSON, NamedHeaders
-from ..http.headers import media_type
+from ..http.headers import is_utf_8, media_type
 from .nested_fields import Pairs, Path, keys_within, pairs_of, refuse_other_case, text_at
 from .payload import Payload
 
@@ -33,10 +33,19 @@ _QUERY = re.compile(rb"[!\"$-~]*")
 
 
 def require_json(headers: NamedHeaders) -> None:
-    """Any other type would let a page of another site post without the browser asking first (CORS preflight)."""
+    """Any other type would let a page of another site post without the browser asking first (CORS preflight).
+
+    JSON is UTF-8 (RFC 8259, 8.1), and read as such here; some upstreams would go by another ``charset``.
+    """
     require_uncompressed(headers)
-    if content_kind(headers) != JSON:
+    value = headers.get(b"content-type", b"")
+    if media_type(value) != JSON:
         raise UnsupportedMediaType("Send the request body as `Content-Type: application/json`.", param="content-type")
+    if value != JSON and not is_utf_8(value):
+        raise UnsupportedMediaType(
+            "Send the request body in UTF-8, as `Content-Type: application/json` without another charset.",
+            param="content-type",
+        )
 
 
 def require_uncompressed(headers: NamedHeaders) -> None:

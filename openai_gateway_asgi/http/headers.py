@@ -33,6 +33,8 @@ SAFE_TYPES = frozenset(
 )
 EVENT_STREAM = b"text/event-stream"
 _PLAIN_TYPES = frozenset({b"application/json", EVENT_STREAM})
+_UTF_8 = (b"utf-8", b"utf8")
+_READ_ALIKE = re.compile(rb"application/json(?:[ \t]*;[ \t]*charset=utf-8)?", re.IGNORECASE)
 SAFE_FAMILIES = (b"audio/", b"video/")
 
 _UNSAFE_IN_FILENAME = re.compile(r"[^\w .()\[\]+-]|\.\.")
@@ -129,6 +131,20 @@ def _for_one_user(values: Iterable[bytes]) -> bytes:
 
 def media_type(value: bytes) -> bytes:
     return value if value in _PLAIN_TYPES else value.partition(b";")[0].strip().lower()
+
+
+def is_utf_8(value: bytes) -> bool:
+    """Whether a content type names no character set but UTF-8, however its parameters are written."""
+    for parameter in value.split(b";")[1:]:
+        name, _, charset = parameter.partition(b"=")
+        if name.strip().lower().startswith(b"charset") and charset.strip().strip(b"\"'").lower() not in _UTF_8:
+            return False
+    return True
+
+
+def as_checked(value: bytes, kind: bytes) -> bytes:
+    """A content type of this kind as it may go on: as it was sent where all read it alike, else the kind alone."""
+    return value if value == kind or _READ_ALIKE.fullmatch(value) else kind
 
 
 def is_safe_type(value: bytes) -> bool:

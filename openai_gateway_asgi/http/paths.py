@@ -141,7 +141,7 @@ def _decode_below(encoded: bytes, mount: str) -> tuple[str, ...]:
 
 
 def _below(encoded: bytes, mount: str) -> list[bytes] | None:
-    """The segments after the mount, None where it is not there. It is cut off by segments: escapes change its length."""
+    """The segments after the mount, None where it is not there. It is cut off by segments: escapes change lengths."""
     segments = encoded.split(b"/")
     depth = mount.count("/") + 1
     return segments[depth:] if _read(b"/".join(segments[:depth])) == mount else None

@@ -22,7 +22,7 @@ from ..bodies.payload import NOTHING, Payload
 from ..bodies.stored_references import references
 from ..errors import UnsupportedMediaType
 from ..exchange import Exchange
-from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..http.asgi import JSON, ASGIApp, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
 from ..http.request_body import read_body
 
@@ -86,11 +86,13 @@ class ReadPayload:
         refuse_routes_in_query(exchange.query, but=MODEL)
         _take_nothing(exchange)
         exchange.bodiless = False
+        exchange.tell_type(SDP.encode())
         exchange.model = model_in_query(exchange.query)
         exchange.opaque = b"".join(await read_body(receive, self._limit, self._idle))
 
 
 def _take_json(exchange: Exchange, endpoint: Endpoint, body: list[bytes]) -> None:
+    exchange.tell_type(JSON)
     exchange.payload = payload = Payload.parse(*body)
     telling = payload.telling
     refuse_other_routes(telling)

@@ -13,6 +13,9 @@ from .headers import Part
 from .limits import Limits
 from .parser import Event, Parser, PartEnd
 
+CHARSET = "_charset_"
+"""The field by which a form names the character set of its other fields (RFC 7578, 4.6)."""
+
 _NESTING = re.compile(r"[\[\].]")
 _AROUND = string.whitespace + "\0'`"
 
@@ -117,6 +120,8 @@ class Form:
         value = bytes(self._value)
         if part.name == self._rules.wanted:
             _check_text(part.name, value)
+        if stem(part.name) == CHARSET and value.strip().lower() not in (b"utf-8", b"utf8"):
+            raise _invalid(part.name, f"The form field `{part.name}` may say UTF-8 only: so the fields are read.")
         self.fields[part.name] = value
 
 

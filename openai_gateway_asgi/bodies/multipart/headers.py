@@ -23,7 +23,9 @@ _NAME = re.compile(r'[^";\\]{1,256}')
 _CLEAN = re.compile(r"[^\x00-\x1f\x7f]*")
 _ESCAPED = re.compile(r"\\([\"\\])")
 
-_UTF_8 = ("utf-8", "utf8", "us-ascii")
+_UTF_8 = frozenset({"utf-8", "utf8", "us-ascii"})
+# A field was read as UTF-8, so that is what its type may say; of any other parameters readers make what they like.
+_READ_ALIKE = re.compile(rf"{_WORD}/{_WORD}(?:[ \t]*;[ \t]*charset=(?:utf-8|\"utf-8\"))?", re.IGNORECASE)
 _IDENTITY_ENCODINGS = ("7bit", "8bit", "binary")
 
 
@@ -140,9 +142,12 @@ def _content_type(value: str, *, is_file: bool) -> str:
         parameters = _parameters(value, matched.end())
     except InvalidRequest:
         return ""
-    if not is_file and parameters.get("charset", "utf-8").lower() not in _UTF_8:
+    if is_file:
+        return value
+    extended = any(name.startswith("charset*") for name in parameters)
+    if extended or parameters.get("charset", "utf-8").lower() not in _UTF_8:
         raise malformed("a field is in a character set other than UTF-8")
-    return value
+    return value if _READ_ALIKE.fullmatch(value) else matched[0]
 
 
 def _parameters(value: str, start: int) -> dict[str, str]:
