@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from math import inf
 from time import monotonic
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from ..answers.relay import client_stalled
 from ..config import Settings
+from ..config.settings import MIB
 from ..exchange import KEY, Exchange
-from ..http.asgi import ASGIApp, Message, Receive, Scope, Send, respond
+from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send, respond
 from ..http.cancellation import Deadline
-from ..speech.cache import SpeechCache, Spoken, is_audio, speech_key
-from ..speech.shared import SharedAnswer
+from ..http.headers import AllowList, named_headers
+from ..http.loop_guard import NAME as HOPS
+from ..models import Candidate
+from ..speech.cache import SpeechCache, Spoken, is_audio
+from ..speech.shared import Room, SharedAnswer
+from ..speech.shared_request import LONGEST, digest, sent_headers, served_by, shared_headers, speech_key
 from ..upstream.credentials import Credentials
 
 SPEECH = "createSpeech"
+
+
+AT_ONCE = 8
+"""So many of the longest entries may speech under way keep in memory; what comes besides is heard, but not joined."""
 
 
 class ServeSpeech:
@@ -29,56 +42,59 @@ class ServeSpeech:
         self.app = app
         self._cache = cache
         self._credentials = credentials
+        self._forwarded = AllowList(settings.forwarded_headers)
+        self._tells_who_asks = settings.forward_user_info
         self._limit = settings.speech_entry_bytes
+        self._room = Room(AT_ONCE * max(settings.speech_entry_bytes, MIB))
         self._send_timeout = settings.send_timeout
-        self._under_way: dict[tuple[str, ...], SharedAnswer] = {}
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedAnswer]] = WeakKeyDictionary()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
-        if exchange.match.endpoint.operation != SPEECH or exchange.payload.read("stream_format", str) == "sse":
+        if exchange.match.endpoint.operation != SPEECH or not _is_shared(exchange):
             return self.app(scope, receive, send)
         return self._serve(exchange, scope, receive, send)
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        key = speech_key(exchange.payload, exchange.candidates, self._scope(exchange))
+        headers = shared_headers(self._forwarded.select(exchange.headers, exchange.named))
+        candidates = exchange.candidates
+        key = speech_key(
+            exchange.payload, candidates, query=exchange.query, headers=headers, scope=self._scope(exchange, candidates)
+        )
+        if key is None:
+            await self.app(scope, receive, send)
+            return
         spoken = await self._cache.get(key)
         if spoken is not None:
             await respond(send, 200, spoken.audio, content_type=spoken.content_type)
             return
-        # A fallback may answer as well, and not everyone is allowed the same ones.
-        place = (key, *(route.model.id for route in exchange.fallbacks))
-        answer = self._under_way.get(place)
-        if answer is not None and answer.joinable:
-            await self._follow(answer, exchange, send)
+        place = digest([key, self._fallbacks(exchange)])
+        under_way = self._loops.setdefault(exchange.clock.loop, {})  # tasks belong to their loop
+        answer = under_way.get(place)
+        if answer is None or not answer.joinable:
+            own = _fork(exchange, headers)
+            answer = under_way[place] = SharedAnswer(self._limit, self._room)
+            self._run(answer, key, own, {**scope, KEY: own}, receive, ended=partial(_forget, under_way, place, answer))
+            try:
+                await self._follow(answer, exchange, send)
+            finally:
+                exchange.learn(own)
         else:
-            await self._lead(place, exchange, scope, receive, send)
+            await self._follow(answer, exchange, send)
 
-    async def _lead(
-        self, place: tuple[str, ...], exchange: Exchange, scope: Scope, receive: Receive, send: Send
+    def _run(
+        self, answer: SharedAnswer, key: str, own: Exchange, scope: Scope, receive: Receive, ended: Callable[[], None]
     ) -> None:
-        own = exchange.fork()
-        own.shared = True
-        answer = SharedAnswer(self._limit)
-
         async def call(shared_send: Send) -> None:
             async def noting(message: Message) -> None:
                 own.committed = True
                 await shared_send(message)
 
-            await self.app({**scope, KEY: own}, receive, noting)
+            await self.app(scope, receive, noting)
             if own.served is own.resolved:
-                await self._store(place[0], answer)
+                await self._store(key, answer)
 
-        def ended() -> None:
-            if self._under_way.get(place) is answer:
-                del self._under_way[place]
-
-        self._under_way[place] = answer
         answer.run(call, ended)
-        try:
-            await self._follow(answer, exchange, send)
-        finally:
-            exchange.learn(own)
 
     async def _follow(self, answer: SharedAnswer, exchange: Exchange, send: Send) -> None:
         """A caller that takes no bytes is given up: the others would wait for it in the end."""
@@ -101,9 +117,47 @@ class ServeSpeech:
         if audio and is_audio(content_type) and not _is_disguised(headers):
             await self._cache.put(key, Spoken(content_type, audio))
 
-    def _scope(self, exchange: Exchange) -> str:
-        scopes = [self._credentials.list_scope(c.upstream, exchange.caller) or "" for c in exchange.candidates]
+    def _fallbacks(self, exchange: Exchange) -> list[Any]:
+        """They may answer as well: not everyone is allowed the same ones, nor is who asks the same to all of them."""
+        return [
+            [
+                route.model.id,
+                served_by(route.candidates, exchange.query),
+                self._scope(exchange, route.candidates),
+            ]
+            for route in exchange.fallbacks
+        ]
+
+    def _scope(self, exchange: Exchange, candidates: Sequence[Candidate]) -> str:
+        """Whom the upstreams see asking."""
+        scopes = [self._credentials.list_scope(each.upstream, exchange.caller) or "" for each in candidates]
+        if self._tells_who_asks:
+            user = exchange.user
+            scopes.append(digest([user.id, user.name, user.email, user.role]))
         return "|".join(scopes)
+
+
+def _is_shared(exchange: Exchange) -> bool:
+    """Events are not kept, nor is a text that takes long to compare."""
+    payload = exchange.payload
+    if exchange.streams or payload.read("stream_format", str) == "sse":
+        return False
+    return sum(map(len, payload.pieces())) <= LONGEST
+
+
+def _fork(exchange: Exchange, headers: RawHeaders) -> Exchange:
+    """The call as it is made for all who ask for it: facts about one of them, as a chat's id, stay behind."""
+    own = exchange.fork()
+    own.shared = True
+    own.headers = sent_headers(headers)
+    own.named = named_headers(own.headers + [pair for pair in exchange.headers if pair[0] == HOPS])
+    own.context = {}
+    return own
+
+
+def _forget(under_way: dict[str, SharedAnswer], place: str, answer: SharedAnswer) -> None:
+    if under_way.get(place) is answer:
+        del under_way[place]
 
 
 def _is_disguised(headers: dict[bytes, bytes]) -> bool:

@@ -1,30 +1,30 @@
-"""Which speech is the same speech, and how it is kept."""
+"""How speech is kept."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import hashlib
-import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import msgspec
 
-from ..bodies.payload import Payload
 from ..config import Settings
-from ..errors import InvalidRequest
-from ..models import Candidate
+from ..http.threads import in_own_thread
 from .memory import BoundedMemoryCache
 
 VERSION = "1"
-"""Goes into every key and entry: another form of either is another number."""
+"""Goes into every entry: another form of it is another number."""
 
 PATIENCE = 0.25
 """How long, in seconds, a backend may take; after that the speech is made anew."""
+
+OFF_LOOP = 256 * 1024
+"""Longer speech, in bytes, is written and read in a thread: 8 MiB take 50 ms."""
 
 QUIET = 60.0
 """A backend that is down is reported this often at most, in seconds."""
@@ -55,12 +55,16 @@ class SpeechCache:
         except Exception as error:
             self._report(error)
             return None
+        if isinstance(entry, str | bytes) and len(entry) > OFF_LOOP:
+            return await in_own_thread("read-speech", partial(_read, entry))
         return None if entry is None else _read(entry)
 
     async def put(self, key: str, spoken: Spoken) -> None:
+        long = len(spoken.audio) > OFF_LOOP
+        entry = await in_own_thread("write-speech", partial(_written, spoken)) if long else _written(spoken)
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._backend.set(key, _written(spoken), ttl=self._lifetime)
+                await self._backend.set(key, entry, ttl=self._lifetime)
         except Exception as error:
             self._report(error)
 
@@ -68,20 +72,6 @@ class SpeechCache:
         if monotonic() - self._reported > QUIET:
             self._reported = monotonic()
             logger.warning("the speech cache's backend failed (%s); speech is made anew", type(error).__name__)
-
-
-def speech_key(payload: Payload, candidates: Sequence[Candidate], scope: str) -> str:
-    """SHA-256 over what decides the sound: the model and where it runs, and every other field in canonical form.
-
-    ``scope`` keeps callers apart whose upstream sees who asks.
-    """
-    try:
-        fields = {name: json.loads(bytes(raw)) for name, raw in payload.fields.items() if name != "model"}
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("The request body cannot be read.", code="invalid_json") from error
-    served = [[candidate.upstream.base_url, candidate.model_id] for candidate in candidates]
-    whole = json.dumps([VERSION, served, scope, fields], sort_keys=True, separators=(",", ":"))
-    return "speech:" + hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _written(spoken: Spoken) -> str:

@@ -9,16 +9,38 @@ from typing import Any
 from ..errors import ResponseAborted
 from ..http.asgi import Message, Send
 
+PIECE = 64
+"""Bytes that a piece of an answer takes beside what is in it: an upstream may send it byte by byte."""
+
+
+class Room:
+    """Bytes that all answers which are under way may keep together."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def take(self, size: int) -> bool:
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+    def give_back(self, size: int) -> None:
+        self.left += size
+
 
 class SharedAnswer:
     """Runs one call in a task of its own and lets any number of callers follow its answer from the beginning.
 
-    It ends with its last follower. Up to ``limit`` bytes are kept for those who come later; beyond that nobody can
-    join any more, and the call waits for its slowest follower.
+    It ends with its last follower. Up to ``limit`` bytes, as far as there is ``room``, are kept for those who come
+    later; beyond that nobody can join any more, and the call waits for its slowest follower.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, room: Room) -> None:
         self._limit = limit
+        self._room = room
+        self._taken = 0
+        self._keeps = True
         self._start: Message | None = None
         self._chunks: list[bytes] = []
         self._dropped = 0
@@ -31,15 +53,15 @@ class SharedAnswer:
 
     def run(self, call: Callable[[Send], Coroutine[Any, Any, None]], ended: Callable[[], None]) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(call))
-        self._task.add_done_callback(lambda _: ended())
+        self._task.add_done_callback(lambda _: self._end_of(ended))
 
     @property
     def joinable(self) -> bool:
-        return self._size <= self._limit and self._failure is None
+        return self._keeps and self._failure is None
 
     def whole(self) -> tuple[Message, bytes] | None:
         """The start and the body, once the answer is complete and as long as it was kept."""
-        if not self._complete or self._start is None or self._size > self._limit:
+        if not self._complete or self._start is None or not self._keeps:
             return None
         return self._start, b"".join(self._chunks)
 
@@ -63,6 +85,7 @@ class SharedAnswer:
         finally:
             del self._positions[me]
             self._notify()
+            self._leave_room()
             if not self._positions and not self._complete and self._task is not None:
                 self._failure = ResponseAborted("everybody who wanted this answer has left")  # nobody joins any more
                 self._task.cancel()
@@ -94,13 +117,34 @@ class SharedAnswer:
         if not chunk:
             return
         self._size += len(chunk)
-        while self._size > self._limit and self._chunks:
+        if self._keeps and (self._size > self._limit or not self._takes(len(chunk) + PIECE)):
+            self._keeps = False
+            self._give_back()
+        while not self._keeps and self._chunks:
             if all(position == self._end for position in self._positions.values()):
                 self._dropped += len(self._chunks)
                 self._chunks.clear()
             else:
                 await self._change()
         self._chunks.append(chunk)
+
+    def _takes(self, size: int) -> bool:
+        taken = self._room.take(size)
+        self._taken += size * taken
+        return taken
+
+    def _give_back(self) -> None:
+        self._room.give_back(self._taken)
+        self._taken = 0
+
+    def _end_of(self, ended: Callable[[], None]) -> None:
+        ended()
+        self._leave_room()
+
+    def _leave_room(self) -> None:
+        """Once nobody follows it, and nobody can any more."""
+        if not self._positions and self._task is not None and self._task.done():
+            self._give_back()
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         while not holds():

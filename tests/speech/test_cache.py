@@ -9,20 +9,12 @@ from aiocache import SimpleMemoryCache
 from aiocache.base import BaseCache
 from aiocache.serializers import JsonSerializer, NullSerializer, PickleSerializer, StringSerializer
 
-from openai_gateway_asgi.bodies.payload import Payload
-from openai_gateway_asgi.config import Settings, Upstream
-from openai_gateway_asgi.errors import InvalidRequest
-from openai_gateway_asgi.models import Candidate
+from openai_gateway_asgi.config import Settings
 from openai_gateway_asgi.speech import cache as cache_module
-from openai_gateway_asgi.speech.cache import SpeechCache, Spoken, is_audio, speech_key
+from openai_gateway_asgi.speech.cache import SpeechCache, Spoken, is_audio
 from tests.cases.gateways import BrokenCache
 
 SPOKEN = Spoken(b"audio/mpeg", bytes(range(256)))
-HERE = [Candidate(Upstream("http://a/v1"), "tts")]
-
-
-def key(body: bytes, candidates: list[Candidate] = HERE, scope: str = "") -> str:
-    return speech_key(Payload.parse(body), candidates, scope)
 
 
 def speech_cache(backend: Any = None, **settings: Any) -> SpeechCache:
@@ -116,37 +108,6 @@ async def test_the_lifetime_is_the_settings() -> None:
     await speech_cache(Noting(), speech_cache_lifetime=60.0).put("k", SPOKEN)
     await speech_cache(Noting()).put("k", SPOKEN)
     assert seen == [60.0, None]
-
-
-def test_the_key_is_a_sha256_under_our_name() -> None:
-    prefix, _, digest = key(b'{"model":"m","input":"x"}').partition(":")
-    assert prefix == "speech"
-    assert len(bytes.fromhex(digest)) == 32
-
-
-def test_the_spelling_of_a_body_does_not_change_its_key() -> None:
-    assert key(b'{"model":"m","input":"x","speed":1.50}') == key(b'{ "speed":1.5, "input":"\\u0078", "model":"other" }')
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"body": b'{"model":"m","input":"y"}'},
-        {"body": b'{"model":"m","input":"x","voice":null}'},
-        {"scope": "user"},
-        {"candidates": [Candidate(Upstream("http://a/v1"), "tts-hd")]},
-        {"candidates": [Candidate(Upstream("http://b/v1"), "tts")]},
-        {"candidates": HERE * 2},
-    ],
-)
-def test_whatever_decides_the_sound_is_in_the_key(other: dict[str, Any]) -> None:
-    same: dict[str, Any] = {"body": b'{"model":"m","input":"x"}'}
-    assert key(**{**same, **other}) != key(**same)
-
-
-def test_a_body_that_cannot_be_read_is_a_400() -> None:
-    with pytest.raises(InvalidRequest):
-        key(b'{"model":"m","input":' + b"9" * 5000 + b"}")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from openai_gateway_asgi.errors import ResponseAborted, UpstreamTimeout
 from openai_gateway_asgi.http.asgi import Message, Send
-from openai_gateway_asgi.speech.shared import SharedAnswer
+from openai_gateway_asgi.speech.shared import PIECE, Room, SharedAnswer
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"audio/mpeg")]}
 Call = Callable[[Send], Coroutine[Any, Any, None]]
@@ -53,8 +53,8 @@ def speaks(*pieces: bytes, gate: asyncio.Event | None = None) -> Call:
     return call
 
 
-def running(call: Call, limit: int = 100) -> tuple[SharedAnswer, asyncio.Event]:
-    answer, ended = SharedAnswer(limit), asyncio.Event()
+def running(call: Call, limit: int = 100, room: Room | None = None) -> tuple[SharedAnswer, asyncio.Event]:
+    answer, ended = SharedAnswer(limit, room or Room(10_000)), asyncio.Event()
     answer.run(call, ended.set)
     return answer, ended
 
@@ -189,3 +189,61 @@ async def test_beyond_the_limit_the_call_waits_for_its_slowest_listener() -> Non
     gate.set()
     await asyncio.gather(*following)
     assert quick.heard == slow.heard == b"".join(pieces)
+
+
+async def test_all_answers_together_keep_no_more_than_there_is_room_for() -> None:
+    room = Room(3 * (PIECE + 4))
+    gates = [asyncio.Event() for _ in range(3)]
+    answers = [running(speaks(b"1234", b"5678", b"9", gate=gate), room=room)[0] for gate in gates]
+    listeners = [Listener() for _ in answers]
+    following = [asyncio.create_task(answer.follow(each.send)) for answer, each in zip(answers, listeners, strict=True)]
+    await turns()
+    assert [answer.joinable for answer in answers] == [True] * 3
+    assert room.left == 0
+    gates[0].set()
+    await following[0]
+    assert [answer.joinable for answer in answers] == [False, True, True]
+    assert room.left == PIECE + 4, "what it had taken is for others"
+    gates[1].set()
+    gates[2].set()
+    await asyncio.gather(*following)
+    await turns()
+    assert [each.heard for each in listeners] == [b"123456789"] * 3
+    assert room.left == 3 * (PIECE + 4)
+
+
+async def test_an_answer_that_is_over_leaves_its_room_when_its_last_listener_has_heard_it() -> None:
+    room, gate = Room(1000), asyncio.Event()
+    answer, ended = running(speaks(b"one", b"two"), room=room)
+    slow = asyncio.create_task(answer.follow(Listener(gate).send))
+    await answer.follow(Listener().send)
+    await ended.wait()
+    assert answer.joinable
+    assert room.left == 1000 - 2 * PIECE - 6
+    gate.set()
+    await slow
+    await turns()
+    assert room.left == 1000
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_an_answer_that_fails_or_is_left_leaves_its_room(leaves: bool) -> None:
+    room, gate = Room(1000), asyncio.Event()
+
+    async def call(send: Send) -> None:
+        await send(START)
+        await send(body(b"one"))
+        await gate.wait()
+        raise UpstreamTimeout("late")
+
+    answer, ended = running(call, room=room)
+    following = asyncio.create_task(answer.follow(Listener().send))
+    await turns()
+    assert room.left < 1000
+    if leaves:
+        following.cancel()
+    gate.set()
+    await asyncio.gather(following, return_exceptions=True)
+    await ended.wait()
+    await turns()
+    assert room.left == 1000
