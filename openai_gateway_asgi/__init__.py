@@ -16,6 +16,7 @@ app.mount("/openai", gateway)
 from .config import (
     ConfigStore,
     FileStore,
+    Finding,
     GatewayConfig,
     MemoryStore,
     Secret,
@@ -53,6 +54,7 @@ __all__ = [
     "ConfigStore",
     "Exchange",
     "FileStore",
+    "Finding",
     "Gateway",
     "GatewayConfig",
     "GatewayError",

@@ -38,7 +38,7 @@ breaks the framing of an answer that has begun, so that its reader sees the trun
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import msgspec
@@ -315,9 +315,17 @@ class ResponseAborted(Exception):
 
 
 class ConfigError(ValueError):
-    """A value the gateway cannot be configured with. ``field`` names it as its writer does."""
+    """A value the gateway cannot be configured with. ``field`` names it as its writer does.
 
-    def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}")
+    ``problem`` says what was seen and what to write instead, ``code`` of what kind it is; ``others`` are the errors
+    that were found with it.
+    """
+
+    def __init__(
+        self, field: str, problem: str, *, code: str = "invalid_value", others: Sequence[ConfigError] = ()
+    ) -> None:
+        super().__init__("\n".join([f"{field}: {problem}", *map(str, others)]))
         self.field = field
         self.problem = problem
+        self.code = code
+        self.others = tuple(others)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,8 +18,11 @@ from starlette.responses import Response
 
 from .admin.routes import Admin
 from .api.default_models import default_models
-from .config import ConfigStore, GatewayConfig, MemoryStore, Settings, Upstream, upstreams_from_env
+from .config import ConfigStore, Finding, GatewayConfig, Settings, Upstream
 from .config.live import LiveConfig
+from .config.rules import Setup
+from .config.start import begin
+from .errors import ConfigError
 from .exchange import KEY, Exchange
 from .host.access import Access
 from .host.groups import Groups
@@ -35,6 +38,7 @@ from .host.hooks import (
 )
 from .host.host_route import HostRoute
 from .host.notices import Notices
+from .host.roles import Roles
 from .host.users import User
 from .http.asgi import ASGIApp, Receive, Scope, Send
 from .http.background import Background
@@ -79,6 +83,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Layer = Callable[[ASGIApp], ASGIApp] | Middleware
+Hooks = Mapping[str, Any]
+"""The host's callables by the option's name, None where there is none."""
 
 
 class Gateway:
@@ -114,7 +120,17 @@ class Gateway:
 
         Raises ``ConfigError``, naming the field or variable and what to write instead.
         """
-        self.settings = settings = settings or Settings()
+        self.settings = settings = Settings() if settings is None else settings
+        callables = {
+            "resolve_user": resolve_user,
+            "authorize_model": authorize_model,
+            "authorize_group": authorize_group,
+            "visible_models": visible_models,
+            "oauth_token": oauth_token,
+            "context": context,
+            "record_usage": record_usage,
+        }
+        store, self._judge = begin(upstreams, Setup(settings, callables, layers, speech_cache, transport, upstreams))
         self._id = secrets.token_hex(8)
         self._count = itertools.count()
         self._connections = Connections(settings, transport)
@@ -125,51 +141,26 @@ class Gateway:
         self._loops = LoopGuard()
         self._notices = Notices()
         self._background = Background()
+        self._roles = Roles(self._judge.note)
         self._lists = ModelLists(settings, self._connections, self._credentials, self._notices)
-        self._live = LiveConfig(self._store(upstreams, has_oauth_token=oauth_token is not None), adopted=self._adopted)
-
-        def hook(name: str, call: Callable[..., Any] | None) -> Any:
-            return (
-                None
-                if call is None
-                else Hook(name, call, slow=settings.slow_callable, patience=settings.callable_timeout)
-            )
-
+        self._live = LiveConfig(store, adopted=self._adopted, examine=self._judge.examine)
+        slow, patience = settings.slow_callable, settings.callable_timeout
+        hooks = {
+            name: None if call is None else Hook(name, call, slow=slow, patience=patience)
+            for name, call in callables.items()
+        }
         self._app = _compose(
-            self._chain(
-                access=Access(
-                    hook("authorize_model", authorize_model),
-                    hook("visible_models", visible_models),
-                    bypass=settings.bypass_model_access,
-                ),
-                groups=Groups(settings.open_groups, hook("authorize_group", authorize_group)),
-                resolve_user=hook("resolve_user", resolve_user),
-                oauth_token=hook("oauth_token", oauth_token),
-                context=hook("context", context),
-                record_usage=hook("record_usage", record_usage),
-                layers=layers,
-                speech=SpeechCache(speech_cache, settings),
-            ),
+            self._chain(hooks, layers=layers, speech=SpeechCache(speech_cache, settings)),
             Forward(connections=self._connections, loops=self._loops, settings=settings),
         )
 
-    def _chain(
-        self,
-        *,
-        access: Access,
-        groups: Groups,
-        resolve_user: Hook[..., Any] | None,
-        oauth_token: Hook[..., Any] | None,
-        context: Hook[..., Any] | None,
-        record_usage: Hook[..., Any] | None,
-        layers: Sequence[Layer],
-        speech: SpeechCache,
-    ) -> tuple[Layer, ...]:
+    def _chain(self, hooks: Hooks, *, layers: Sequence[Layer], speech: SpeechCache) -> tuple[Layer, ...]:
         """The layers, in the order in which a request meets them. Nothing else decides order."""
         settings = self.settings
-        admin = Admin(
-            self._live, settings, self._lists.requests, self._credentials, oauth_token is not None, self.health
-        )
+        resolve_user, oauth_token, context = hooks["resolve_user"], hooks["oauth_token"], hooks["context"]
+        access = Access(hooks["authorize_model"], hooks["visible_models"], bypass=settings.bypass_model_access)
+        groups = Groups(settings.open_groups, hooks["authorize_group"])
+        admin = Admin(self._live, self._judge, settings, self._lists.requests, self._credentials, self.health)
         return (
             Middleware(
                 RenderErrors,
@@ -182,10 +173,16 @@ class Gateway:
             TakeTurns,
             Middleware(MatchEndpoint, passthrough=settings.passthrough),
             Middleware(RefuseCrossSite, trusted_origins=settings.trusted_origins),
-            Middleware(Authenticate, resolve_user=resolve_user, oauth_token=oauth_token, notices=self._notices),
+            Middleware(
+                Authenticate,
+                resolve_user=resolve_user,
+                oauth_token=oauth_token,
+                notices=self._notices,
+                roles=self._roles,
+            ),
             Middleware(ServeAdmin, admin=admin, limit=settings.config_limit, idle=settings.upload_idle),
             Middleware(RefuseDisabled, drain=self._drain),
-            Middleware(RecordUsageLayer, record_usage=record_usage, background=self._background),
+            Middleware(RecordUsageLayer, record_usage=hooks["record_usage"], background=self._background),
             Middleware(ListModels, lists=self._lists, access=access),
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
@@ -193,7 +190,7 @@ class Gateway:
             Middleware(ResolveModel, lists=self._lists, defaults=default_models(settings.default_models)),
             Middleware(CheckModelAccess, access=access),
             Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
-            *((TakeRefusals, *layers) if layers else ()),
+            *((TakeRefusals, *itertools.starmap(_checked, enumerate(layers))) if layers else ()),
             Middleware(ServeSpeech, cache=speech, credentials=self._credentials, settings=settings),
             Middleware(SelectUpstream, breakers=self._breakers, slots=self._slots, settings=settings),
             AdaptPayload,
@@ -218,6 +215,18 @@ class Gateway:
         ``request.json()``, ``request`` is the one that kept it; otherwise the body is the gateway's to read.
         """
         return HostRoute(self._serve, user, prefix, request)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What is odd about the options and the configuration in force; each was logged once. Errors stop the start."""
+        return self._judge.warnings
+
+    async def check(self) -> tuple[Finding, ...]:
+        """The warnings for what is stored now, read anew.
+
+        Raises ``ConfigError`` where the configuration cannot be read or has errors; ``others`` are the further ones.
+        """
+        return self._judge.of(await self._live.read())
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -285,15 +294,8 @@ class Gateway:
         finally:
             del scope[KEY]  # the exchange knows its scope: a cycle, which would wait for the next collection
 
-    def _store(self, upstreams: Iterable[Upstream] | ConfigStore | None, *, has_oauth_token: bool) -> ConfigStore:
-        if isinstance(upstreams, ConfigStore):
-            return upstreams
-        config = GatewayConfig(self.settings.enabled, upstreams_from_env() if upstreams is None else upstreams)
-        for upstream in config.upstreams:
-            self._credentials.check(upstream, has_oauth_token=has_oauth_token)
-        return MemoryStore(config.upstreams, config.enabled)
-
     def _adopted(self, config: GatewayConfig) -> None:
+        self._judge.adopt(config)
         self._connections.keep_only(config.upstreams)
         self._credentials.keep_only(config.upstreams)
 
@@ -301,5 +303,22 @@ class Gateway:
 def _compose(chain: Sequence[Layer], last: ASGIApp) -> ASGIApp:
     app = last
     for layer in reversed(chain):
-        app = layer.cls(app, *layer.args, **layer.kwargs) if isinstance(layer, Middleware) else layer(app)
+        app = _built(layer, app)
     return app
+
+
+def _built(layer: Layer, app: ASGIApp) -> ASGIApp:
+    return layer.cls(app, *layer.args, **layer.kwargs) if isinstance(layer, Middleware) else layer(app)
+
+
+def _checked(index: int, layer: Layer) -> Layer:
+    """One of the host's layers, which may forget to return what it has made."""
+
+    def build(app: ASGIApp) -> ASGIApp:
+        built = _built(layer, app)
+        if not callable(built):
+            problem = f"gave {type(built).__name__} where an app is needed; return one"
+            raise ConfigError(f"layers.{index}", problem, code="invalid_layer")
+        return built
+
+    return build

@@ -9,6 +9,7 @@ ConfigError
 ConfigStore
 Exchange
 FileStore
+Finding
 Gateway
 GatewayConfig
 GatewayError

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from ..config import GatewayConfig, Settings, Upstream, VersionConflict, from_wire, to_wire, verify_target
+from ..config.document import wire_field
+from ..config.findings import Finding
+from ..config.judge import Judge
 from ..config.live import LiveConfig
+from ..config.wire import VERIFIED, refused_as_request
 from ..errors import (
     ConfigError,
     GatewayDisabled,
@@ -33,15 +37,16 @@ class Admin:
     """The administrators' operations; each gives an answer's headers and body."""
 
     live: LiveConfig
+    judge: Judge
     settings: Settings
     lists: ListRequests
     credentials: Credentials
-    has_oauth_token: bool
     health: Callable[[], Health]
 
-    def read(self, config: GatewayConfig) -> tuple[RawHeaders, bytes]:
-        """The configuration, secrets masked, its version in the ETag."""
-        body = to_wire(config) | {"shared": self.live.store.shared}
+    def read(self, config: GatewayConfig, notes: Iterable[Finding] = ()) -> tuple[RawHeaders, bytes]:
+        """The configuration, secrets masked, its version in the ETag; the warnings, and notes on what was posted."""
+        warnings = [_shown(each) for each in (*notes, *self.judge.warnings)]
+        body = to_wire(config) | {"shared": self.live.store.shared, "warnings": warnings}
         if self.live.fault is not None:
             body["fault"] = "The stored configuration cannot be read; this is the last good one."
         return [(b"etag", _etag(config))], msgspec.json.encode(body)
@@ -55,18 +60,16 @@ class Admin:
         wanted = headers.get(b"if-match")
         if wanted is not None and not {b"*", _etag(config)}.intersection(map(bytes.strip, wanted.split(b","))):
             raise PreconditionFailed("The configuration has changed since it was read.", param="if-match")
-        proposed = await in_own_thread(
-            "read-config", partial(from_wire, _decoded(body), config)
-        )  # a thousand take it 150 ms
-        for index, upstream in enumerate(proposed.upstreams):
-            self._check_credentials(f"OPENAI_API_CONFIGS.{index}", upstream)
+        # A thousand upstreams take it 150 ms.
+        proposed = await in_own_thread("read-config", partial(self._proposed, _decoded(body), config))
         try:
-            saved = await self.live.save(proposed, replaces=config.version)
+            saved = await self.live.save(replace(proposed, notes=()), replaces=config.version)
         except VersionConflict as error:
             raise PreconditionFailed("The configuration has changed meanwhile; read it and try again.") from error
         except ConfigError as error:
             raise GatewayError("The configuration cannot be stored.", code="configuration_unavailable") from error
-        return self.read(saved)
+        self.judge.log(proposed.notes)
+        return self.read(saved, proposed.notes)
 
     async def verify(self, config: GatewayConfig, caller: Caller, body: bytes) -> tuple[RawHeaders, bytes]:
         """Tries an upstream out before it is saved. Of its answer only the models' ids are shown.
@@ -74,7 +77,8 @@ class Admin:
         Raises ``UpstreamError`` or one of its kin when it refuses, fails or is silent.
         """
         upstream = verify_target(_decoded(body), config)
-        self._check_credentials("config", upstream)
+        with refused_as_request(VERIFIED.of):
+            self.judge.examine_target(upstream)
         return [], await self._models(upstream, caller)
 
     async def models(self, config: GatewayConfig, caller: Caller, index: str) -> tuple[RawHeaders, bytes]:
@@ -92,19 +96,18 @@ class Admin:
             return [], _ids(upstream.model_ids)
         return [], await self._models(upstream, caller)
 
+    def _proposed(self, body: Mapping[str, Any], config: GatewayConfig) -> GatewayConfig:
+        proposed = from_wire(body, config)
+        with refused_as_request(wire_field):
+            self.judge.examine(proposed)
+        return proposed
+
     async def _models(self, upstream: Upstream, caller: Caller) -> bytes:
         body = await self.lists.body(upstream, caller, within=self.settings.admin_timeout)
         try:
             return await in_own_thread("read-models", partial(_ids_in, upstream, body))
         except ValueError as error:
             raise UpstreamError("The upstream's answer is not a list of models.") from error
-
-    def _check_credentials(self, place: str, upstream: Upstream) -> None:
-        try:
-            self.credentials.check(upstream, has_oauth_token=self.has_oauth_token)
-        except ConfigError as error:
-            field = f"{place}.{error.field}"
-            raise InvalidRequest(f"{field}: {error.problem}", param=field, code="invalid_config") from error
 
 
 def _decoded(body: bytes) -> Mapping[str, Any]:
@@ -119,6 +122,11 @@ def _ids_in(upstream: Upstream, body: bytes) -> bytes:
     """Of all that it lists, under the ids that it uses itself."""
     plain = Upstream(upstream.base_url, name=upstream.name)
     return _ids(read_listing(static_listing(plain, 0), body).models)
+
+
+def _shown(finding: Finding) -> dict[str, str]:
+    field = wire_field(finding.field)
+    return {"code": finding.code, "field": field, "seen": finding.seen, "instead": finding.instead}
 
 
 def _ids(ids: Any) -> bytes:

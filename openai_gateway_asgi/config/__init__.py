@@ -5,6 +5,7 @@ from __future__ import annotations
 from .data import config_from_data, config_to_data
 from .environment import upstreams_from_env
 from .file_store import FileStore
+from .findings import Finding
 from .secret import Secret
 from .settings import Settings
 from .store import ConfigStore, GatewayConfig, MemoryStore, VersionConflict
@@ -15,6 +16,7 @@ from .wire import from_wire, to_wire, verify_target
 __all__ = [
     "ConfigStore",
     "FileStore",
+    "Finding",
     "GatewayConfig",
     "MemoryStore",
     "Secret",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import ConfigError
 from .entries import KEYS, read_entry, typed, write_entry
+from .findings import Finding
 from .store import GatewayConfig
 from .upstream import Upstream
 from .upstream_names import derived_names, unique_names
@@ -21,8 +22,6 @@ FALLBACKS = "MODEL_FALLBACKS"
 
 Document = Mapping[str, Any]
 
-logger = logging.getLogger("openai_gateway_asgi")
-
 _WRITTEN_AS = {key.field: name for name, key in KEYS.items()}
 
 
@@ -32,6 +31,19 @@ class Place(NamedTuple):
     url: str
     key: str
     entry: str
+
+    @classmethod
+    def at(cls, index: int | str, url_name: str = BASE_URLS, key_name: str = API_KEYS) -> Place:
+        return cls(f"{url_name}.{index}", f"{key_name}.{index}", f"{CONFIGS}.{index}")
+
+    def of(self, field: str) -> str:
+        """Where a field of ``Upstream`` stands, such as ``headers.X-A``."""
+        if field == "base_url":
+            return self.url
+        if field == "api_key":
+            return self.key
+        name, dot, rest = field.partition(".")
+        return f"{self.entry}.{_WRITTEN_AS[name]}{dot}{rest}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -52,12 +64,7 @@ class Row:
             raise ConfigError(self._written(error.field), error.problem) from None
 
     def _written(self, field: str) -> str:
-        if field == "base_url":
-            return self.place.url
-        if field == "api_key":
-            return self.place.key
-        name, dot, rest = field.partition(".")
-        return f"{self.place.entry}.{_WRITTEN_AS[name]}{dot}{rest}"
+        return self.place.of(field)
 
 
 def write_document(config: GatewayConfig) -> dict[str, Any]:
@@ -78,7 +85,15 @@ def write_document(config: GatewayConfig) -> dict[str, Any]:
     return document
 
 
-def read_rows(document: Document) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the structures say of all upstreams, and what they say in vain."""
+
+    rows: list[Row]
+    notes: tuple[Finding, ...] = ()
+
+
+def read_rows(document: Document) -> Reading:
     """Raises ``ConfigError`` for a missing structure and for what is wrong in one."""
     for name in (BASE_URLS, API_KEYS, CONFIGS):
         if document.get(name) is None:
@@ -91,27 +106,26 @@ def read_rows(document: Document) -> list[Row]:
 
 def join(
     urls: list[str], keys: list[str], configs: Mapping[str, Any], *, url_name: str = BASE_URLS, key_name: str = API_KEYS
-) -> list[Row]:
+) -> Reading:
     """One row per URL. Missing keys are empty, surplus ones dropped.
 
     An entry belongs to a URL by its index ("0") or, in the legacy form, by the URL itself; the index wins.
-    Entries that belong to none are dropped with a warning.
     """
-    keys = keys[: len(urls)] + [""] * (len(urls) - len(keys))
+    given = keys[: len(urls)] + [""] * (len(urls) - len(keys))
     by_url = {name.rstrip("/"): name for name in configs if not name.isdecimal()}
-    rows = []
-    for index, (url, key) in enumerate(zip(urls, keys, strict=True)):
+    rows, notes = [], []
+    for index, (url, key) in enumerate(zip(urls, given, strict=True)):
         name = str(index) if str(index) in configs else by_url.get(url.rstrip("/"))
-        place = Place(f"{url_name}.{index}", f"{key_name}.{index}", f"{CONFIGS}.{index}")
-        rows.append(Row(url, key, {} if name is None else read_entry(place.entry, configs[name]), place))
-    _warn_of_strangers(configs, urls)
-    return rows
+        place = Place.at(index, url_name, key_name)
+        values, left_out = ({}, []) if name is None else read_entry(place.entry, configs[name])
+        rows.append(Row(url, key, values, place))
+        notes += left_out
+    return Reading(rows, (*notes, *_surplus(urls, keys, configs, key_name)))
 
 
-def assemble(document: Document, rows: Iterable[Row], absent: GatewayConfig) -> GatewayConfig:
+def assemble(document: Document, reading: Reading, absent: GatewayConfig) -> GatewayConfig:
     """The configuration of these rows; what the document leaves open, and the version, are those of ``absent``."""
-    rows = list(rows)
-    upstreams = unique_names((row.upstream() for row in rows), CONFIGS + ".{}.name")
+    upstreams = unique_names((row.upstream() for row in reading.rows), CONFIGS + ".{}.name")
     enabled = document.get(ENABLED)
     fallbacks = document.get(FALLBACKS)
     try:
@@ -120,9 +134,19 @@ def assemble(document: Document, rows: Iterable[Row], absent: GatewayConfig) -> 
             upstreams,
             absent.fallbacks if fallbacks is None else typed(FALLBACKS, fallbacks, dict[str, list[str]]),
             absent.version,
+            reading.notes,
         )
     except ConfigError as error:
         raise ConfigError(error.field.replace("fallbacks", FALLBACKS, 1), error.problem) from None
+
+
+def wire_field(field: str, url_name: str = BASE_URLS, key_name: str = API_KEYS) -> str:
+    """A field as the rules name it (``upstreams.2.prefix_id``) by the name that it has in these structures."""
+    of_upstream = re.fullmatch(r"upstreams\.(\d+)\.(.+)", field)
+    if of_upstream:
+        return Place.at(of_upstream[1], url_name, key_name).of(of_upstream[2])
+    name, dot, rest = field.partition(".")
+    return {"upstreams": url_name, "fallbacks": FALLBACKS}.get(name, name) + dot + rest
 
 
 def refuse_unknown(document: Document, known: Iterable[str]) -> None:
@@ -132,10 +156,18 @@ def refuse_unknown(document: Document, known: Iterable[str]) -> None:
             raise ConfigError(name, f"is unknown; known are {', '.join(known)}")
 
 
-def _warn_of_strangers(configs: Mapping[str, Any], urls: list[str]) -> None:
+def _surplus(urls: list[str], keys: list[str], configs: Mapping[str, Any], key_name: str) -> Iterator[Finding]:
+    if len(keys) > len(urls):
+        yield Finding(
+            "surplus_keys", key_name, f"has {len(keys)} keys for {len(urls)} base URLs: the last ones are dropped",
+            "write as many as there are base URLs",
+        )  # fmt: skip
     known = {str(index) for index in range(len(urls))} | {url.rstrip("/") for url in urls}
     strangers = [name for name in configs if name.rstrip("/") not in known]
     if strangers:
         # A URL may hold a password, and need not be valid: only indexes are shown.
-        shown = [name if name.isdecimal() else "a URL" for name in strangers]
-        logger.warning("%s: dropped what belongs to no upstream: %s", CONFIGS, ", ".join(shown))
+        shown = ", ".join(name if name.isdecimal() else "a URL" for name in strangers[:8])
+        yield Finding(
+            "surplus_entries", CONFIGS, f"has entries that belong to no base URL, and were dropped: {shown}",
+            "name each by the index of its base URL",
+        )  # fmt: skip

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import ConfigError
+from .findings import Finding
+from .foreign_keys import translated
 from .timeouts import Timeouts
 from .upstream import Upstream
 
@@ -55,10 +57,14 @@ _PLACE = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 _DEFAULT = Upstream("http://localhost")
 
 
-def read_entry(where: str, entry: Any) -> dict[str, Any]:
-    """The entry as arguments of ``Upstream``. Raises ``ConfigError`` naming the key, as ``where.key``."""
+def read_entry(where: str, entry: Any) -> tuple[dict[str, Any], list[Finding]]:
+    """The entry as arguments of ``Upstream``, and what was left out of it.
+
+    Raises ``ConfigError`` naming the key, as ``where.key``.
+    """
+    own, notes = translated(where, {} if entry is None else typed(where, entry, dict[str, Any]))
     values: dict[str, Any] = {}
-    for name, value in typed(where, entry, dict[str, Any]).items():
+    for name, value in own.items():
         key = KEYS.get(name)
         if key is None:
             raise ConfigError(f"{where}.{name}", f"is unknown; known are {', '.join(KEYS)}")
@@ -70,7 +76,7 @@ def read_entry(where: str, entry: Any) -> dict[str, Any]:
         values["timeouts"] = _timeouts(f"{where}.timeouts", values["timeouts"])
     if values.pop("azure", False):
         values["provider"] = _azure(f"{where}.azure", values.get("provider"))
-    return values
+    return values, notes
 
 
 def write_entry(upstream: Upstream) -> dict[str, Any]:

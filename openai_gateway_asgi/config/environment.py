@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 
 from ..errors import ConfigError
 from .document import API_KEYS, BASE_URLS, CONFIGS, join
+from .findings import Finding
 from .upstream import Upstream
 from .upstream_names import unique_names
 
@@ -17,19 +19,33 @@ BASE_URL = "OPENAI_API_BASE_URL"
 API_KEY = "OPENAI_API_KEY"
 OFFICIAL = "https://api.openai.com/v1"
 
+logger = logging.getLogger("openai_gateway_asgi")
+
 
 def upstreams_from_env(environ: Mapping[str, str] = os.environ) -> tuple[Upstream, ...]:
     """Those of ``OPENAI_API_BASE_URLS`` and ``OPENAI_API_KEYS`` (``;`` between them) and ``OPENAI_API_CONFIGS`` (JSON).
 
     The singular names count where the plural ones are not set; without any there is OpenAI's own, without a key.
-    Raises ``ConfigError`` naming the variable.
+    What has no effect is logged. Raises ``ConfigError`` naming the variable.
     """
-    url_name = BASE_URLS if environ.get(BASE_URLS) else BASE_URL
-    key_name = API_KEYS if environ.get(API_KEYS) else API_KEY
+    upstreams, notes = read_env(environ)
+    for note in notes:
+        logger.warning("configuration: %s", note)
+    return upstreams
+
+
+def read_env(environ: Mapping[str, str]) -> tuple[tuple[Upstream, ...], tuple[Finding, ...]]:
+    """The upstreams, and what the variables say in vain."""
+    url_name, key_name = variable_names(environ)
     urls = _parts(environ.get(url_name) or OFFICIAL)
     keys = _parts(environ.get(key_name, ""))
-    rows = join(urls, keys, _configs(environ.get(CONFIGS)), url_name=url_name, key_name=key_name)
-    return unique_names((row.upstream() for row in rows), CONFIGS + ".{}.name")
+    reading = join(urls, keys, _configs(environ.get(CONFIGS)), url_name=url_name, key_name=key_name)
+    return unique_names((row.upstream() for row in reading.rows), CONFIGS + ".{}.name"), reading.notes
+
+
+def variable_names(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Of the variables that base URLs and keys are read from."""
+    return BASE_URLS if environ.get(BASE_URLS) else BASE_URL, API_KEYS if environ.get(API_KEYS) else API_KEY
 
 
 def _parts(text: str) -> list[str]:

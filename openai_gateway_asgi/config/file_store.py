@@ -53,12 +53,25 @@ class FileStore:
         enabled: bool = True,
         fallbacks: Mapping[str, Iterable[str]] = {},
     ) -> None:
-        self._path = Path(os.path.realpath(path))
+        self._path = Path(os.path.realpath(_checked(path)))
         self._initial = GatewayConfig(enabled, upstreams, fallbacks, version=NO_FILE)
         self._was_there = False
         # Held by the one thread that saves: one that hangs is joined by no other.
         self._saving = threading.Lock()
         tidy(self._path)
+
+    @property
+    def path(self) -> Path:
+        """Where the file is, links resolved."""
+        return self._path
+
+    def peek(self) -> GatewayConfig:
+        """What ``load`` gives, read at once: for the look at everything when a gateway is made."""
+        try:
+            return self._load()
+        except ConfigError as error:
+            fault = ConfigError(error.field, error.problem)
+        raise fault  # a new one: the frames that the other came through hold the file's content
 
     async def load(self) -> GatewayConfig:
         return await in_own_thread("configuration", self._load)
@@ -143,6 +156,12 @@ class FileStore:
             return assemble(document, read_rows(document), GatewayConfig(version=_version_of(content)))
         except ConfigError as error:
             raise ConfigError(f"{self._path}: {error.field}", error.problem) from error
+
+
+def _checked(path: Any) -> str | os.PathLike[str]:
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise ConfigError("FileStore.path", 'must be a path; write FileStore("/var/lib/app/gateway.json")')
+    return path
 
 
 def _version_of(content: bytes) -> str:

@@ -25,6 +25,8 @@ FRAMING = frozenset(
         "upgrade",
     }
 )
+PRIVATE_COOKIES = frozenset({"csrftoken", "oauth_session_id", "session", "sessionid", "token"})
+"""Cookies that are the host's own session in Django, Starlette and the like: never sent, even when listed."""
 CREDENTIALS = frozenset({"api-key", "authorization", "cookie", "openai-organization", "openai-project", "x-api-key"})
 
 

@@ -28,12 +28,22 @@ logger = logging.getLogger("openai_gateway_asgi")
 class LiveConfig:
     """Gives each request one immutable snapshot. A store that fails leaves the last good one in force."""
 
-    def __init__(self, store: ConfigStore, *, adopted: Callable[[GatewayConfig], None]) -> None:
-        """``adopted`` is told of every configuration that comes into force."""
+    def __init__(
+        self,
+        store: ConfigStore,
+        *,
+        adopted: Callable[[GatewayConfig], None],
+        examine: Callable[[GatewayConfig], object] = lambda config: None,
+    ) -> None:
+        """``adopted`` is told of every configuration that comes into force.
+
+        ``examine`` raises ``ConfigError`` for one that must not: that is a fault of the store.
+        """
         self.store = store
         self.fault: str | None = None
         """What is wrong with the store, None while nothing is."""
         self._adopted = adopted
+        self._examine = examine
         self._config: GatewayConfig | None = None
         self._due = float("-inf")
         self._check: asyncio.Task[None] | None = None
@@ -61,6 +71,12 @@ class LiveConfig:
     def known(self) -> GatewayConfig | None:
         """The configuration in force, without looking at the store."""
         return self._config
+
+    async def read(self) -> GatewayConfig:
+        """What the store holds. Raises ``ConfigError`` where it cannot be read, or must not be in force."""
+        config = await self.store.load()
+        self._examine(config)
+        return config
 
     async def save(self, config: GatewayConfig, *, replaces: str | None) -> GatewayConfig:
         """Keeps ``config`` and puts it in force here at once.
@@ -95,7 +111,7 @@ class LiveConfig:
         try:
             stored = await self.store.version()
             if self._config is None or stored != self._config.version:
-                self._adopt(await self.store.load())
+                self._adopt(await self.read())
         except Exception as error:
             self._broken = stored if isinstance(error, ConfigError) else None
             self._note(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -12,6 +13,7 @@ from .hidden_values import HiddenValues
 
 API_VERSION = "api-version"
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _LONGEST = 4096
 
 
@@ -43,6 +45,11 @@ def joined(field: str, own: Mapping[str, str], of_url: Mapping[str, str]) -> Hid
         if known.get(name.lower(), value) != value:
             raise ConfigError(f"{field}.{name}", "has another value in the base URL; write one of them")
     return HiddenValues({**{name: value for name, value in of_url.items() if name.lower() not in known}, **own})
+
+
+def is_dated(version: str) -> bool:
+    """Whether an api-version is one of classic Azure's, such as ``2024-10-21``; v1 knows ``preview`` and its like."""
+    return _DATE.match(version) is not None
 
 
 def encoded(pairs: Mapping[str, str]) -> bytes:

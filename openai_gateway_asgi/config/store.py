@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from ..errors import ConfigError
 from . import checks
 from .converted import Converted
+from .findings import Finding
 from .upstream import Upstream
 from .upstream_names import unique_names
 
@@ -35,6 +36,8 @@ class GatewayConfig:
     """By model id: the models to try when it fails, in order."""
     version: str = ""
     """Opaque; differs whenever the content does. Empty until a store has it."""
+    notes: tuple[Finding, ...] = field(default=(), compare=False, repr=False)
+    """What was left out when it was read, told among the warnings."""
 
     def __post_init__(self) -> None:
         checks.flag("enabled", self.enabled)
@@ -48,7 +51,11 @@ class VersionConflict(Exception):
 
 @runtime_checkable
 class ConfigStore(Protocol):
-    """Where configurations are kept; write your own to keep them in a database. Calls may overlap."""
+    """Where configurations are kept; write your own to keep them in a database. Calls may overlap.
+
+    A store that can tell at once may also have ``peek()``, a plain function that gives what ``load`` does: then the
+    configuration is judged when a gateway is made, and not with its first request.
+    """
 
     shared: bool
     """Whether other processes see what is saved here."""
@@ -78,6 +85,17 @@ class MemoryStore:
         # One gateway may serve event loops on several threads.
         self._lock = threading.Lock()
 
+    @classmethod
+    def of(cls, config: GatewayConfig) -> MemoryStore:
+        """One that begins with ``config``."""
+        store = cls()
+        store._config = replace(config, version=_new_version())
+        return store
+
+    def peek(self) -> GatewayConfig:
+        """What ``load`` gives, at once."""
+        return self._config
+
     async def load(self) -> GatewayConfig:
         return self._config
 
@@ -97,10 +115,12 @@ def _new_version() -> str:
 
 
 def _upstreams(field: str, value: Any) -> list[Upstream]:
+    if isinstance(value, Upstream | str):
+        raise ConfigError(field, 'must be a list; write [Upstream("https://...", api_key=...)]')
     given = checks.items(field, value)
     for index, item in enumerate(given):
         if not isinstance(item, Upstream):
-            raise ConfigError(f"{field}.{index}", "must be Upstream(...)")
+            raise ConfigError(f"{field}.{index}", 'must be Upstream(...); write Upstream("https://...", api_key=...)')
     return given
 
 

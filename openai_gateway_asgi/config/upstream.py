@@ -66,7 +66,7 @@ class Upstream(_Remembering):
     provider: str = ""
     """``azure`` for Azure OpenAI; others are shown on its models."""
     api_version: str = ""
-    """Of Azure: classic addresses always get one (``effective_api_version``), v1 only what stands here."""
+    """Of Azure: classic addresses always get one (``effective_api_version``), v1 what stands here and is no date."""
     timeouts: Timeouts | None = None
     """None: those of the settings."""
     weight: int | None = None
@@ -162,7 +162,9 @@ class Upstream(_Remembering):
     @cached_property
     def _own_query(self) -> Mapping[str, str]:
         version = self.api_version if self.is_azure_v1 else self.effective_api_version
-        return {**self.query, query_rules.API_VERSION: version} if self.is_azure and version else self.query
+        if not self.is_azure or not version or (self.is_azure_v1 and query_rules.is_dated(version)):
+            return self.query
+        return {**self.query, query_rules.API_VERSION: version}
 
     @cached_property
     def effective_keepalive(self) -> float:
@@ -197,8 +199,10 @@ def hide_userinfo(proxy: str, hidden: str = HIDDEN) -> str:
 
 
 def _api_key(name: str, value: Any) -> Secret:
+    if value is None:
+        raise ConfigError(name, 'is None, as an environment variable that is not set; write the key, or "" for none')
     if not isinstance(value, Secret | str):
-        raise ConfigError(name, "must be text")
+        raise ConfigError(name, "must be text, or a Secret")
     key = Secret(value)
     checks.visible_ascii(name, key.reveal())
     return key

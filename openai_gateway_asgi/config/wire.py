@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from ..errors import ConfigError, InvalidRequest, PreconditionFailed
@@ -14,8 +15,10 @@ from .store import GatewayConfig
 from .upstream import Upstream
 
 VERSION = "version"
-ANSWER_ONLY = (VERSION, "shared", "fault")
+ANSWER_ONLY = (VERSION, "shared", "fault", "warnings")
 """What the admin routes add to a configuration; an answer can be posted back as it is."""
+VERIFIED = Place("url", "key", "config")
+"""Where the parts of an upstream stand that is only tried out."""
 
 
 def to_wire(config: GatewayConfig) -> dict[str, Any]:
@@ -30,12 +33,12 @@ def from_wire(body: Any, current: GatewayConfig) -> GatewayConfig:
     are left out stay as they are. Raises ``InvalidRequest`` naming the field in ``param``, and ``PreconditionFailed``
     for the ``version`` of another configuration.
     """
-    with _refused_as_request():
+    with refused_as_request():
         document = _object(body)
         refuse_unknown(document, ANSWER_ONLY)
         _check_version(document.get(VERSION), current)
-        rows = read_rows(document | {CONFIGS: _one_form(document.get(CONFIGS))})
-        return assemble(document, unmasked(rows, current.upstreams), current)
+        reading = read_rows(document | {CONFIGS: _one_form(document.get(CONFIGS))})
+        return assemble(document, replace(reading, rows=unmasked(reading.rows, current.upstreams)), current)
 
 
 def verify_target(body: Any, current: GatewayConfig) -> Upstream:
@@ -43,23 +46,26 @@ def verify_target(body: Any, current: GatewayConfig) -> Upstream:
 
     Raises ``InvalidRequest`` naming the field in ``param``.
     """
-    with _refused_as_request():
+    with refused_as_request():
         document = _object(body)
         for name in document:
             if name not in ("url", "key", "config"):
                 raise ConfigError(name, "is unknown; known are url, key, config")
         config = document.get("config")
-        values = {} if config is None else read_entry("config", config)
-        row = Row(_text(document, "url"), _text(document, "key"), values, Place("url", "key", "config"))
+        values, _ = read_entry("config", config)
+        row = Row(_text(document, "url"), _text(document, "key"), values, VERIFIED)
         return unmasked([row], current.upstreams)[0].upstream()
 
 
 @contextmanager
-def _refused_as_request() -> Iterator[None]:
+def refused_as_request(spelled: Callable[[str], str] = str) -> Iterator[None]:
+    """``ConfigError`` as the answer to whoever posted the configuration; ``spelled`` names the field as there."""
     try:
         yield
     except ConfigError as error:
-        raise InvalidRequest(str(error), param=error.field, code="invalid_config") from error
+        faults = [(spelled(each.field), each.problem) for each in (error, *error.others)]
+        message = "\n".join(f"{field}: {problem}" for field, problem in faults)
+        raise InvalidRequest(message, param=faults[0][0], code="invalid_config") from error
 
 
 def _object(body: Any) -> dict[str, Any]:

@@ -18,12 +18,14 @@ import functools
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import Generic, ParamSpec, TypeVar, cast
 
 from starlette.requests import Request
 
 from ..config import Upstream
+from ..config.rules.callables import innermost
 from ..errors import GatewayError, HostFailure
 from ..http.guarded import in_time
 from ..models import Model
@@ -67,11 +69,9 @@ class Hook(Generic[P, T]):
         """In seconds: a ``def`` that takes longer than ``slow`` earns one logged warning, an ``async def`` that takes
         longer than ``patience`` has hung, and is cancelled.
         """
-        if not callable(call):
-            raise TypeError(f"{name} must be a function, got {type(call).__name__}")
         self.name = name
         self._call = call
-        self.is_async = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
+        self.is_async = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(innermost(call))
         self.slow = slow
         self._patience = patience
         self._warned = False
@@ -142,4 +142,6 @@ def in_thread(call: Callable[P, T]) -> Callable[P, Awaitable[T]]:
     async def threaded(*args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.to_thread(call, *args, **kwargs)
 
+    with suppress(TypeError, ValueError):  # some have none that can be read
+        threaded.__signature__ = inspect.signature(call)  # type: ignore[attr-defined]
     return threaded

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..config.model_ids import Pattern, is_pattern
+from ..errors import ConfigError
 from ..models import Model
 from .users import User
 
@@ -31,8 +33,11 @@ class Grant:
 
     def __post_init__(self) -> None:
         for name in ("users", "groups"):
-            if isinstance(getattr(self, name), str):
-                raise TypeError(f"Grant.{name} must be a collection of ids, not one string; write {name}={{'...'}}")
+            given: Any = getattr(self, name)
+            if isinstance(given, str) or not isinstance(given, Iterable):
+                raise ConfigError(
+                    f"Grant.{name}", f"must be a collection of ids, not one string; write {name}={{'...'}}"
+                )
             object.__setattr__(self, name, frozenset(getattr(self, name)))
 
     def allows(self, user: User) -> bool:
@@ -48,10 +53,11 @@ class Grants:
     """Grants by model id: ``Grants({"gpt-4o": Grant(public=True), "team-*": Grant(groups={"staff"})})``.
 
     An exact id decides alone; otherwise the first pattern that matches, in the order written; a model that none names
-    is nobody's. ``admins=True`` lets users with ``role == "admin"`` use everything.
+    is nobody's. ``admins=True`` lets users with ``role == "admin"`` use everything. Raises ``ConfigError``.
     """
 
     def __init__(self, grants: Mapping[str, Grant], *, admins: bool = True) -> None:
+        _check(grants)
         self._exact = {id: grant for id, grant in grants.items() if not is_pattern(id)}
         self._wild = tuple([(Pattern(id), grant) for id, grant in grants.items() if is_pattern(id)])
         self._admins = admins
@@ -83,3 +89,25 @@ class Grants:
 
     def _first_match(self, id: str) -> Grant | None:
         return next((grant for pattern, grant in self._wild if pattern.matches(id)), None)
+
+
+def _check(grants: Any) -> None:
+    if not isinstance(grants, Mapping):
+        raise ConfigError("Grants", "must map ids of models to grants; write Grants({'gpt-4o': Grant(public=True)})")
+    for id, grant in grants.items():
+        if not isinstance(id, str) or not id:
+            raise ConfigError("Grants", "must have ids of models for keys; write Grants({'gpt-4o': Grant(...)})")
+        if not isinstance(grant, Grant):
+            raise ConfigError(f"Grants.{id}", _instead_of(grant))
+
+
+def _instead_of(grant: Any) -> str:
+    """What was most likely meant; nothing that was given is repeated but names of groups."""
+    if grant is True or grant == "*":
+        return "must be a Grant; write Grant(public=True)"
+    if isinstance(grant, str):
+        return f"must be a Grant; write Grant(groups={{{grant!r}}}), or users={{...}} if it is a user"
+    if isinstance(grant, set | frozenset | list | tuple) and all(isinstance(each, str) for each in grant):
+        names = ", ".join(map(repr, sorted(grant)))
+        return f"must be a Grant; write Grant(groups={{{names}}}), or users={{...}} if these are users"
+    return "must be a Grant; write Grant(public=True), Grant(groups={...}) or Grant(users={...})"

@@ -11,6 +11,7 @@ from ..errors import HostFailure, Unauthenticated
 from ..exchange import Exchange
 from ..host.hooks import Hook, logger
 from ..host.notices import Notices, shown
+from ..host.roles import Roles
 from ..host.users import User
 from ..http.arrival import Arrival
 from ..http.asgi import ASGIApp, Receive, Scope, Send
@@ -35,9 +36,11 @@ class Authenticate:
         resolve_user: ResolveUser | None,
         oauth_token: Hook[[User, Request, Upstream], str | None] | None = None,
         notices: Notices,
+        roles: Roles,
     ) -> None:
         self.app = app
         self._notices = notices
+        self._roles = roles
         self._knows_anyone = False
         self._resolve_user = resolve_user
         self._oauth_token = oauth_token
@@ -69,6 +72,7 @@ class Authenticate:
             logger.error("resolve_user returned %s; return a User, or None", type(user).__name__)
             raise HostFailure("The application failed while it handled this request.")
         self._knows_anyone = True
+        self._roles.see(user.role)
         named = exchange.named
         exchange.user = user
         exchange.caller = Caller(

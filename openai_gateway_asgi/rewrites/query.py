@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import unquote_to_bytes
 
+from ..config.query_rules import is_dated
 from ..config.upstream import Upstream
 
 _VERSION = b"api-version"
-_DATED = re.compile(rb"\d{4}-\d\d-\d\d")
 
 
 def upstream_query(upstream: Upstream, client_query: bytes) -> bytes:
@@ -32,4 +31,4 @@ def _crosses(upstream: Upstream, pair: bytes) -> bool:
         return False
     if name != _VERSION:
         return True
-    return upstream.is_azure and upstream.is_azure_v1 and _DATED.match(unquote_to_bytes(value)) is None
+    return upstream.is_azure and upstream.is_azure_v1 and not is_dated(unquote_to_bytes(value).decode("latin-1"))

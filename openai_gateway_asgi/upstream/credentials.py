@@ -20,14 +20,12 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ..config.header_rules import PRIVATE_COOKIES
 from ..config.upstream import ENTRA, Upstream
-from ..errors import ConfigError, Headers, Unauthenticated, UpstreamCredentialError
+from ..errors import Headers, Unauthenticated, UpstreamCredentialError
 from ..host.users import User
 from ..http.asgi import RawHeaders
-from .entra import EntraTokens, default_scope, require_azure_identity
-
-PRIVATE_COOKIES = frozenset({"csrftoken", "oauth_session_id", "session", "sessionid", "token"})
-"""Cookies that are the host's own session in Django, Starlette and the like: never sent, even when listed."""
+from .entra import EntraTokens, default_scope
 
 _STATIC = frozenset({"bearer", "none"})
 _PER_USER = frozenset({"session", "system_oauth"})
@@ -87,19 +85,6 @@ class Credentials:
         self._plans: dict[int, _Plan] = {}
         self.changes = 0
         """How often ``keep_only`` was called: what others keep by an upstream's identity is to go with ours."""
-
-    def check(self, upstream: Upstream, *, has_oauth_token: bool) -> None:
-        """Raises ``ConfigError`` when the upstream's kind of authentication cannot work in this process.
-
-        ``has_oauth_token`` says whether the host gave the gateway an ``oauth_token`` callable.
-        """
-        if upstream.auth_type == "system_oauth" and not has_oauth_token:
-            raise ConfigError("auth_type", 'for "system_oauth" give the gateway an oauth_token callable')
-        if upstream.auth_type == ENTRA:
-            require_azure_identity()
-        private = self._private_cookies.intersection(upstream.forward_cookies)
-        if private:
-            raise ConfigError("forward_cookies", f"must not list {min(private)}: it is the host's own session")
 
     def keep_only(self, upstreams: Iterable[Upstream]) -> None:
         """Lets go of the secrets of upstreams that a new configuration no longer has."""

@@ -16,13 +16,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..config.upstream import Upstream
-from ..errors import ConfigError, UpstreamCredentialError
+from ..errors import UpstreamCredentialError
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessTokenInfo
@@ -42,16 +41,6 @@ _UNOBTAINABLE = "The gateway could not obtain a credential for the upstream of t
 _TOKEN_LIKE = re.compile(r"[\w.~+=-]{40,}")
 
 logger = logging.getLogger("openai_gateway_asgi")
-
-
-def require_azure_identity() -> None:
-    """Raises ``ConfigError`` when azure-identity is not installed; does not import it."""
-    try:
-        found = find_spec("azure.identity") is not None
-    except ModuleNotFoundError:
-        found = False
-    if not found:
-        raise ConfigError("auth_type", 'Entra ID needs azure-identity: pip install "openai-gateway-asgi[azure]"')
 
 
 def default_scope(upstream: Upstream) -> str:

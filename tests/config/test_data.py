@@ -87,14 +87,14 @@ def test_every_field_of_an_upstream_is_written_and_read() -> None:
         assert getattr(FULL, field.name) != getattr(Upstream("http://localhost"), field.name), field.name
     entry = write_entry(FULL)
     assert set(entry) | {"name", "azure"} == set(KEYS)
-    assert Upstream(FULL.base_url, api_key=FULL.api_key, **{**read_entry("0", entry), "name": FULL.name}) == FULL
+    assert Upstream(FULL.base_url, api_key=FULL.api_key, **{**read_entry("0", entry)[0], "name": FULL.name}) == FULL
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Timeouts)])
 def test_every_timeout_has_a_key_of_its_name(name: str) -> None:
     limits = Timeouts(**{name: 7.5})
     assert write_entry(Upstream(A, timeouts=limits))["timeouts"][name] == 7.5
-    assert read_entry("0", {"timeouts": {name: 7.5}})["timeouts"] == limits
+    assert read_entry("0", {"timeouts": {name: 7.5}})[0]["timeouts"] == limits
 
 
 def test_every_field_of_a_configuration_is_in_its_data() -> None:
@@ -104,5 +104,5 @@ def test_every_field_of_a_configuration_is_in_its_data() -> None:
         "fallbacks": {"MODEL_FALLBACKS"},
         "version": {"version"},
     }
-    assert set(keys) == {field.name for field in dataclasses.fields(GatewayConfig)}
+    assert set(keys) == {field.name for field in dataclasses.fields(GatewayConfig) if field.compare}
     assert set().union(*keys.values()) == set(config_to_data(GatewayConfig(True, [Upstream(A)], {"a": ["b"]})))

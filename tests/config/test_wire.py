@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import Any
 
 import msgspec
@@ -261,14 +260,11 @@ def test_keys_are_cut_and_filled_to_the_number_of_urls(
     assert keys(from_wire(body([A, B], posted), current)) == stored
 
 
-def test_entries_of_no_upstream_are_dropped_with_a_warning(
-    current: GatewayConfig, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_entries_of_no_upstream_are_dropped_with_a_note(current: GatewayConfig) -> None:
     configs = {"0": {"prefix_id": "p"}, "2": {"prefix_id": "q"}, B: {"prefix_id": "r"}}
-    with caplog.at_level(logging.WARNING):
-        config = from_wire(body([A, B], [], configs), current)
+    config = from_wire(body([A, B], [], configs), current)
     assert to_wire(config)["OPENAI_API_CONFIGS"] == {"0": {"prefix_id": "p"}}
-    assert "OPENAI_API_CONFIGS" in caplog.text
+    assert [(note.code, note.field) for note in config.notes] == [("surplus_entries", "OPENAI_API_CONFIGS")]
 
 
 def test_entries_may_all_be_keyed_by_url(current: GatewayConfig) -> None:

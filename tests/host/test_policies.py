@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openai_gateway_asgi import Grant, Grants, Model, User, admins_only, everyone
+from openai_gateway_asgi.errors import ConfigError
 
 ADMIN = User("ann", role="admin")
 BOB = User("bob", groups=["staff", "night"])
@@ -95,7 +96,7 @@ def test_the_first_pattern_that_matches_decides_and_an_exact_id_before_any() -> 
 
 @pytest.mark.parametrize("arguments", [{"users": "bob"}, {"groups": "staff"}])
 def test_one_string_is_not_a_collection_of_ids(arguments: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="not one string"):
+    with pytest.raises(ConfigError, match="not one string"):
         Grant(**arguments)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import logging
 import pickle
@@ -333,15 +334,32 @@ async def test_a_file_of_the_configuration_is_its_owners_alone_and_no_fault_of_i
     assert path.stat().st_mode & 0o777 == 0o600
     assert CANARY in path.read_text()
 
-    for damaged in (path.read_text()[:-20], path.read_text().replace('"session"', '"sess"')):
+    def gateway() -> Gateway:
+        return Gateway(
+            FileStore(path),
+            resolve_user=lambda request: USERS["root"],
+            authorize_model=everyone,
+            oauth_token=lambda user, request, upstream: None,
+        )
+
+    whole, here = path.read_text(), inspect.currentframe()
+    for damaged in (whole[:-20], whole.replace('"session"', '"sess"')):
+        path.write_text(whole)
+        started = gateway()
         path.write_text(damaged)
-        gateway = Gateway(FileStore(path), resolve_user=lambda request: USERS["root"], authorize_model=everyone)
-        answered = await ask(gateway, "GET", "/v1/config", headers=ADMIN)
+        answered = await ask(started, "GET", "/v1/config", headers=ADMIN)
         assert_silent(said, answered)
         with pytest.raises(ConfigError) as raised:
             await FileStore(path).load()
         assert CANARY not in "".join(traceback.format_exception_only(raised.value))
-        await gateway.aclose()
+        await started.aclose()
+        # A start that fails is looked at by people and tools that show the local variables of every frame.
+        with pytest.raises(ConfigError) as stopped:
+            gateway()
+        assert stopped.value.__context__ is None
+        ours = [frame for frame, _ in traceback.walk_tb(stopped.value.__traceback__) if frame is not here]
+        assert ours
+        assert CANARY not in repr([frame.f_locals for frame in ours])
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from openai_gateway_asgi.config.upstream import Upstream
-from openai_gateway_asgi.errors import ConfigError, UpstreamCredentialError
+from openai_gateway_asgi.errors import UpstreamCredentialError
 from openai_gateway_asgi.upstream.entra import (
     CLASSIC_SCOPE,
     FOUNDRY_SCOPE,
     EntraTokens,
     default_scope,
-    require_azure_identity,
 )
 from tests.support.token_endpoint import TOKEN_STEM, TokenEndpoint, token_endpoint
 
@@ -30,9 +29,8 @@ LONGEST_STALL = 0.05
 
 COLD_START = f"""
 import asyncio, sys, time
-from openai_gateway_asgi.upstream.entra import EntraTokens, require_azure_identity
+from openai_gateway_asgi.upstream.entra import EntraTokens
 
-require_azure_identity()
 assert "azure.identity" not in sys.modules
 longest = 0.0
 
@@ -400,20 +398,6 @@ async def test_what_is_closed_works_again(endpoint: TokenEndpoint, world: World)
     assert await tokens.token(CLASSIC_SCOPE) == FIRST
     world.pass_by(3_600)
     assert await tokens.token(CLASSIC_SCOPE) == SECOND
-
-
-def test_azure_identity_is_there() -> None:
-    require_azure_identity()
-
-
-@pytest.mark.parametrize("missing", ["azure", "azure.identity"])
-def test_without_azure_identity_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    monkeypatch.delitem(sys.modules, "azure.identity", raising=False)
-    monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ConfigError) as refusal:
-        require_azure_identity()
-    assert refusal.value.field == "auth_type"
-    assert 'pip install "openai-gateway-asgi[azure]"' in refusal.value.problem
 
 
 @pytest.mark.parametrize(
