@@ -9,6 +9,7 @@
     │   └── UnsupportedMediaType        415
     ├── Unauthenticated                 401  authentication_error
     ├── PermissionDenied                403  permission_error
+    │   └── CrossSite                   403  another site's page, perhaps, with the user's cookie
     ├── NotFound                        404  an unknown path or object
     │   └── ModelNotFound               404  denied or unknown: the two look the same
     ├── MethodNotAllowed                405
@@ -81,6 +82,8 @@ class GatewayError(Exception):
     content_type = b"application/json"
     host_advice = ""
     """What the host can do about it, where it can do something; for its log."""
+    seen = ""
+    """What of the request led to it, masked; for the same log."""
 
     def __init_subclass__(cls) -> None:
         cls.headers = raw_headers(cls.headers)
@@ -162,6 +165,18 @@ class PermissionDenied(GatewayError):
     status = 403
     type = "permission_error"
     code = "permission_denied"
+
+
+class CrossSite(PermissionDenied):
+    """Another site's page may be behind a request that nothing but the browser's own credentials makes known."""
+
+    code = "cross_site_request"
+    host_advice = (
+        "a request that only the browser's own credentials make known was refused, because it may be another site's. "
+        "Where it is a page of yours, list its origin in Settings(trusted_origins=...), as behind a proxy that "
+        "rewrites Host; where it has a credential in a header of its own, name that in credential_headers; where a "
+        "route of yours has checked it, say gateway.response(user, checked_origin=True)."
+    )
 
 
 class NotFound(GatewayError):

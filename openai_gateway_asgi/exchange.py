@@ -61,6 +61,8 @@ class Exchange:
     """The request as the host's own callables see it."""
     given_user: User | None
     """Whom the host's own route has already let in (``gateway.response(user)``)."""
+    checked_origin: bool
+    """Whether that route has made sure that no other site's page asks."""
 
     config: GatewayConfig = field(init=False)  # TakeConfig: one snapshot for the whole request
     match: Match = field(init=False)  # MatchEndpoint

@@ -42,6 +42,7 @@ from .host.roles import Roles
 from .host.users import User
 from .http.asgi import ASGIApp, Receive, Scope, Send
 from .http.background import Background
+from .http.cross_site import OriginRule
 from .http.drain import Drain
 from .http.headers import named_headers
 from .http.lifespan import answer_lifespan, refuse_websocket
@@ -172,14 +173,8 @@ class Gateway:
             Middleware(TakeConfig, live=self._live),
             TakeTurns,
             Middleware(MatchEndpoint, passthrough=settings.passthrough),
-            Middleware(RefuseCrossSite, trusted_origins=settings.trusted_origins),
-            Middleware(
-                Authenticate,
-                resolve_user=resolve_user,
-                oauth_token=oauth_token,
-                notices=self._notices,
-                roles=self._roles,
-            ),
+            Middleware(RefuseCrossSite, rule=_origin_rule(settings)),
+            Middleware(Authenticate, resolve_user=resolve_user, oauth_token=oauth_token, roles=self._roles),
             Middleware(ServeAdmin, admin=admin, limit=settings.config_limit, idle=settings.upload_idle),
             Middleware(RefuseDisabled, drain=self._drain),
             Middleware(RecordUsageLayer, record_usage=hooks["record_usage"], background=self._background),
@@ -199,7 +194,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._serve(scope, receive, send, None)
+            await self._serve(scope, receive, send)
         elif scope["type"] == "websocket":
             await refuse_websocket(receive, send)
         elif scope["type"] == "lifespan":
@@ -207,14 +202,18 @@ class Gateway:
         else:
             raise RuntimeError(f"unknown ASGI scope type {scope['type']!r}")
 
-    def response(self, user: User, *, prefix: str | None = None, request: Request | None = None) -> Response:
+    def response(
+        self, user: User, *, prefix: str | None = None, request: Request | None = None, checked_origin: bool = False
+    ) -> Response:
         """The gateway's answer as a route of the host's own, to a user whom the route has let in.
 
         The route ends in a path parameter (``/openai/{path:path}``); ``prefix`` names what comes before the API's path
         where it does not. Where the route or one of its dependencies has read the body, by ``request.body()`` or
         ``request.json()``, ``request`` is the one that kept it; otherwise the body is the gateway's to read.
+        ``checked_origin`` says that the route has made sure, by a CSRF token or the like, that no other site's page
+        asks with the user's cookie.
         """
-        return HostRoute(self._serve, user, prefix, request)
+        return HostRoute(self._serve, user, prefix, request, checked_origin)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
@@ -275,7 +274,9 @@ class Gateway:
         await self._credentials.aclose()
         await self._connections.aclose()
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, user: User | None) -> None:
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, user: User | None = None, checked_origin: bool = False
+    ) -> None:
         headers = list(scope["headers"])
         scope = {**scope, "headers": headers}
         scope[KEY] = Exchange(
@@ -288,6 +289,7 @@ class Gateway:
             query=scope.get("query_string", b""),
             scope=scope,
             given_user=user,
+            checked_origin=checked_origin,
         )
         try:
             await self._app(scope, receive, send)
@@ -298,6 +300,14 @@ class Gateway:
         self._judge.adopt(config)
         self._connections.keep_only(config.upstreams)
         self._credentials.keep_only(config.upstreams)
+
+
+def _origin_rule(settings: Settings) -> OriginRule:
+    return OriginRule(
+        trusted_origins=frozenset(origin.lower().encode("ascii") for origin in settings.trusted_origins),
+        credential_headers=frozenset(name.encode("ascii") for name in settings.credential_headers),
+        ambient_bearer=settings.ambient_bearer,
+    )
 
 
 def _compose(chain: Sequence[Layer], last: ASGIApp) -> ASGIApp:

@@ -27,6 +27,14 @@ FRAMING = frozenset(
 )
 PRIVATE_COOKIES = frozenset({"csrftoken", "oauth_session_id", "session", "sessionid", "token"})
 """Cookies that are the host's own session in Django, Starlette and the like: never sent, even when listed."""
+UNASKED = frozenset(
+    """accept accept-charset accept-encoding accept-language cache-control content-encoding content-language
+    content-type cookie cookie2 date device-memory dnt downlink dpr ect forwarded from if-modified-since if-none-match
+    if-range last-event-id origin pragma priority range referer rtt save-data user-agent via viewport-width width
+    x-client-ip x-real-ip""".split()
+)
+"""What a browser sends by itself, or for a page without asking (Fetch, CORS-safelisted), or a proxy adds."""
+UNASKED_PREFIXES = ("access-control-", "proxy-", "sec-", "x-forwarded-")
 CREDENTIALS = frozenset({"api-key", "authorization", "cookie", "openai-organization", "openai-project", "x-api-key"})
 
 
@@ -60,6 +68,19 @@ def custom_headers(field: str, value: Any) -> HiddenValues:
         seen.add(name.lower())
         pairs[name] = checks.visible_ascii(f"{field}.{name}", text)
     return HiddenValues(pairs)
+
+
+def credential_names(field: str, value: Any) -> tuple[str, ...]:
+    """Names of headers that say who asks, in lower case: none that a browser or a proxy sends whoever's page asks."""
+    names = tuple(dict.fromkeys(name.lower() for name in checks.tokens(field, value)))
+    for index, name in enumerate(names):
+        if name in UNASKED or name in FRAMING or name.startswith(UNASKED_PREFIXES):
+            raise ConfigError(
+                f"{field}.{index}",
+                "is sent by browsers or proxies whichever page asks, so that it tells nobody apart; name a header that "
+                "your own clients add, such as x-token",
+            )
+    return names
 
 
 def forwarded(field: str, value: Any) -> tuple[str, ...]:

@@ -90,7 +90,13 @@ class Settings:
     forwarded_headers: tuple[str, ...] = FORWARDED_HEADERS
     """What the OpenAI SDKs send about a call, tracing, and conditions on downloads; a trailing ``*`` is a prefix."""
     trusted_origins: tuple[str, ...] = ()
-    """Pages on other origins that may call with a cookie alone: none, unless the host names its own."""
+    """Pages on other origins that may call with a cookie alone: none, unless the host names its own. Behind a proxy
+    that rewrites ``Host`` these are the host's own pages as well."""
+    credential_headers: tuple[str, ...] = ()
+    """More headers that say who asks and that no other site's page can send, as ``x-token``; beside ``Authorization:
+    Bearer``, ``api-key`` and ``x-api-key``. ``authorization``: any scheme that browsers do not send by themselves."""
+    ambient_bearer: bool = False
+    """Whether a proxy in front adds a bearer token whoever asks: then it does not tell pages apart."""
 
     bypass_model_access: bool = False
     """True gives every user every model: a policy that is skipped unasked is none."""
@@ -204,6 +210,8 @@ _RULES: dict[str, checks.Rule] = {
     "show_routing": lambda name, value: checks.choice(name, value, ("admins", "all", "nobody")),
     "forwarded_headers": header_rules.forwarded,
     "trusted_origins": _origins,
+    "credential_headers": header_rules.credential_names,
+    "ambient_bearer": checks.flag,
     "bypass_model_access": checks.flag,
     "open_groups": opened_paths.groups,
     "stored_upstream": checks.optional(checks.line),

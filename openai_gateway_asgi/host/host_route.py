@@ -11,13 +11,15 @@ from ..errors import BodyAlreadyRead
 from ..http.asgi import Message, Receive, Scope, Send
 from .users import User
 
-Serve = Callable[[Scope, Receive, Send, User | None], Awaitable[None]]
+Serve = Callable[[Scope, Receive, Send, User | None, bool], Awaitable[None]]
 
 
 class HostRoute(Response):
     """What ``Gateway.response`` returns: the call runs when the host sends the response."""
 
-    def __init__(self, serve: Serve, user: User, prefix: str | None, request: Request | None) -> None:
+    def __init__(
+        self, serve: Serve, user: User, prefix: str | None, request: Request | None, checked_origin: bool
+    ) -> None:
         if not isinstance(user, User):
             raise TypeError(f"gateway.response() takes a User, got {type(user).__name__}; write User(id=...)")
         if not isinstance(request, Request | None):
@@ -27,12 +29,13 @@ class HostRoute(Response):
         self._user = user
         self._prefix = prefix
         self._request = request
+        self._checked_origin = checked_origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         mounted = dict(scope)
         mounted["root_path"] = self._mount(scope)
         again = receive if self._request is None else _from_the_beginning(self._request, receive)
-        await self._serve(mounted, again, send, self._user)
+        await self._serve(mounted, again, send, self._user, self._checked_origin)
         if self.background is not None:
             await self.background()
 

@@ -10,7 +10,6 @@ from ..config import Upstream
 from ..errors import HostFailure, Unauthenticated
 from ..exchange import Exchange
 from ..host.hooks import Hook, logger
-from ..host.notices import Notices, shown
 from ..host.roles import Roles
 from ..host.users import User
 from ..http.arrival import Arrival
@@ -19,8 +18,11 @@ from ..upstream.credentials import Caller
 
 ResolveUser = Hook[[Request], User | None]
 
-
 CREDENTIALS = (b"authorization", b"api-key", b"x-api-key", b"cookie")
+NO_CALLABLE = "this gateway has no resolve_user, so that users come with gateway.response(user) only; others are a 401."
+KNOWS_NOBODY = (
+    "resolve_user has returned None for every request so far, and each was a 401; look at how it reads the request."
+)
 
 
 class Authenticate:
@@ -35,11 +37,9 @@ class Authenticate:
         *,
         resolve_user: ResolveUser | None,
         oauth_token: Hook[[User, Request, Upstream], str | None] | None = None,
-        notices: Notices,
         roles: Roles,
     ) -> None:
         self.app = app
-        self._notices = notices
         self._roles = roles
         self._knows_anyone = False
         self._resolve_user = resolve_user
@@ -63,11 +63,7 @@ class Authenticate:
 
     def _take(self, exchange: Exchange, user: User | None) -> None:
         if user is None:
-            self._note_nobody(exchange)
-            raise Unauthenticated(
-                "You are not signed in, or your credentials are not valid; sign in, or send the credential that this "
-                "application gave you."
-            )
+            raise self._nobody(exchange)
         if not isinstance(user, User):
             logger.error("resolve_user returned %s; return a User, or None", type(user).__name__)
             raise HostFailure("The application failed while it handled this request.")
@@ -82,20 +78,16 @@ class Authenticate:
             oauth=self._bound_oauth(user, exchange),
         )
 
-    def _note_nobody(self, exchange: Exchange) -> None:
-        if self._knows_anyone:
-            return
-        asked = (
-            "This gateway has no resolve_user, so users come with gateway.response(user) only"
-            if self._resolve_user is None
-            else "resolve_user has returned None for every request so far"
+    def _nobody(self, exchange: Exchange) -> Unauthenticated:
+        error = Unauthenticated(
+            "You are not signed in, or your credentials are not valid; sign in, or send the credential that this "
+            "application gave you."
         )
-        sent = [name.decode() for name in CREDENTIALS if name in exchange.named]
-        self._notices.warn(
-            "unauthenticated",
-            f"{asked}; look at how it reads the request: each of these is a 401.",
-            seen=f"{exchange.method} {shown(exchange.scope['path'])} with {', '.join(sent) or 'no credential'}",
-        )
+        if not self._knows_anyone:
+            error.host_advice = NO_CALLABLE if self._resolve_user is None else KNOWS_NOBODY
+            sent = [name.decode() for name in CREDENTIALS if name in exchange.named]
+            error.seen = ", ".join(sent) or "no credential"
+        return error
 
     def _bound_oauth(self, user: User, exchange: Exchange) -> Callable[[Upstream], Awaitable[str | None]] | None:
         if self._oauth_token is None:

@@ -1,45 +1,68 @@
-"""Callers known by a cookie alone: from the host's own site only."""
+"""Callers whom a browser makes known by itself: from the host's own site only."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 
-from ..errors import PermissionDenied
+from ..api.endpoints import PASSTHROUGH, Kind
+from ..errors import CrossSite
 from ..exchange import Exchange
-from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
+from ..host.notices import shown
+from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..http.cross_site import OriginRule
 
-CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key"})
-"""Headers that no other site's page can make a browser send along by itself."""
+SAFE = ("GET", "HEAD")
+TOLD = (b"sec-fetch-site", b"origin", b"host")
+"""Headers that are told in the log of a refusal."""
 
 
 class RefuseCrossSite:
     """A browser sends cookies along with what other sites' pages ask for; this is what tells their requests apart.
 
-    ``Sec-Fetch-Site`` is set by browsers and cannot be set by pages (W3C Fetch Metadata). Browsers without it send an
-    ``Origin``, which must be the host's own or one of ``trusted_origins``.
+    A request is judged where nothing but such credentials says who asks, unless the host's own route has judged it.
     """
 
-    def __init__(self, app: ASGIApp, *, trusted_origins: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, rule: OriginRule) -> None:
         self.app = app
-        self._trusted = frozenset(origin.lower().encode("ascii") for origin in trusted_origins)
+        self._rule = rule
+        self._bearer_suffices = not rule.ambient_bearer
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
-        names = exchange.named
-        if b"cookie" in names and CREDENTIALS.isdisjoint(names) and not self._same_site(scope, exchange.headers):
-            raise PermissionDenied(
-                "Requests that are known by a cookie alone are served to the application's own pages only; "
-                "send an Authorization header, or have this origin added to trusted_origins.",
-                code="cross_site_request",
-            )
+        named = exchange.named
+        authorization = named.get(b"authorization")
+        if authorization is None:
+            judged = b"cookie" in named
+        else:
+            judged = not self._bearer_suffices or authorization[:7].lower() != b"bearer "
+        if judged and not exchange.checked_origin:
+            self._judge(exchange, scope)
         return self.app(scope, receive, send)
 
-    def _same_site(self, scope: Scope, headers: RawHeaders) -> bool:
-        origins = [value.lower() for name, value in headers if name == b"origin"]
-        if len(origins) == 1 and origins[0] in self._trusted:
-            return True
-        sites = [value.lower() for name, value in headers if name == b"sec-fetch-site"]
-        if sites:
-            return sites in ([b"same-origin"], [b"none"])
-        hosts = [value.lower() for name, value in headers if name == b"host"]
-        return len(hosts) == 1 and origins == [scope.get("scheme", "http").encode() + b"://" + hosts[0]]
+    def _judge(self, exchange: Exchange, scope: Scope) -> None:
+        known_by = self._rule.ambient(exchange.headers, exchange.named)
+        if known_by is not None and not self._rule.admits(scope, exchange.headers, harmless=_is_harmless(exchange)):
+            raise _refusal(exchange, known_by)
+
+
+def _is_harmless(exchange: Exchange) -> bool:
+    """Reading by the API's own table: no other site's page sees the answer. A path opened by hand may do anything."""
+    endpoint = exchange.match.endpoint
+    own = endpoint.kind is not Kind.ADMIN and endpoint.group != PASSTHROUGH
+    return own and exchange.method in SAFE and b"upgrade" not in exchange.named
+
+
+def _refusal(exchange: Exchange, known_by: str) -> CrossSite:
+    named = exchange.named
+    told = [name for name in TOLD[:2] if name in named]
+    param = (told or TOLD)[0].decode()
+    why = f"its `{param}` is not that of the application's own pages" if told else "it says nothing of the page"
+    error = CrossSite(
+        f"This request is known by {known_by} alone, which browsers send for the pages of any site, and {why}. Send a "
+        "credential in a header of its own (`Authorization: Bearer`, `api-key`, `x-api-key`), or call from the "
+        "application's own pages: a program says so with `Sec-Fetch-Site: same-origin`.",
+        param=param,
+    )
+    headers = [f"{name.decode()}: {shown(named[name])}" for name in TOLD if name in named]
+    error.seen = ", ".join([known_by.replace("`", ""), *headers])
+    return error

@@ -18,6 +18,9 @@ from ..http.sse import error_event
 
 logger = logging.getLogger("openai_gateway_asgi")
 
+CORP = (b"cross-origin-resource-policy", b"same-origin")
+"""Answers are for the host's own pages: no other site's may embed them (Fetch, Cross-Origin-Resource-Policy)."""
+
 CHALLENGE = (b"www-authenticate", b'Bearer realm="OpenAI API"')
 """As the API itself says it (RFC 6750, 3)."""
 
@@ -65,7 +68,8 @@ class RenderErrors:
     ) -> None:
         """A client that takes no bytes does not take its error either, and is cut off."""
         if error.host_advice:
-            seen = shown(f"{exchange.method} {exchange.scope['path']}")
+            call = shown(f"{exchange.method} {exchange.scope['path']}")
+            seen = f"{call} with {error.seen}" if error.seen else call
             self._notices.warn(error.code or error.type, error.host_advice, seen=seen)
         try:
             async with asyncio.timeout(self._send_timeout):
@@ -109,6 +113,8 @@ def _identified(headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> R
     own = exchange.request_id.encode()
     known = [*headers, (b"x-gateway-request-id", own)]
     names = dict(known)
+    if CORP[0] not in names:
+        known.append(CORP)
     if b"x-request-id" not in names:
         known.append((b"x-request-id", own))
     if exchange.status == 401 and b"www-authenticate" not in names:

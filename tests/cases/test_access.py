@@ -298,6 +298,9 @@ async def test_a_cookie_alone_opens_nothing_to_other_sites(
 ) -> None:
     world = make_world([NAMED])
     answer = await world.request(method, path, None, json=body, headers={**COOKIE, **headers})
+    if method == "GET" and path != "/config" and not headers:
+        assert answer.status_code == 200  # a page over plain HTTP brings neither header (case 249)
+        return
     assert answer.status_code == 403
     assert refusal(answer)["code"] == "cross_site_request"
     assert world.up.requests == []

@@ -27,8 +27,8 @@ async def test_a_callable_that_knows_nobody_is_told_once_a_minute_without_what_w
         assert (await ask(app, "GET", "/models", headers=SECRET)).status == 401
 
     assert told(caplog) == [
-        "unauthenticated: resolve_user has returned None for every request so far; look at how it reads the request: "
-        "each of these is a 401. Seen: GET /models with authorization, cookie."
+        "unauthenticated: resolve_user has returned None for every request so far, and each was a 401; look at how it "
+        "reads the request. Seen: GET /models with authorization, cookie."
     ]
     assert "secret" not in caplog.text
 
@@ -36,7 +36,7 @@ async def test_a_callable_that_knows_nobody_is_told_once_a_minute_without_what_w
 async def test_a_gateway_for_routes_only_that_is_reached_otherwise_says_so(caplog: pytest.LogCaptureFixture) -> None:
     assert (await ask(gateway(), "GET", "/models")).status == 401
 
-    assert "This gateway has no resolve_user" in caplog.text
+    assert "this gateway has no resolve_user" in caplog.text
     assert "with no credential" in caplog.text
 
 

@@ -86,7 +86,8 @@ async def test_a_caller_known_by_a_cookie_alone_is_served_on_the_hosts_own_pages
 
     answer = await ask(gateway, path=path, headers=headers, **body)
 
-    if served:
+    silent_read = path == "/v1/models" and not {"sec-fetch-site", "origin"} & set(headers)
+    if served or silent_read:  # a page over plain HTTP brings neither header (case 249)
         assert answer.status == 200
     else:
         assert_error(answer, 403, "cross_site_request")
