@@ -21,6 +21,7 @@
     ├── UpstreamError                   502  upstream_error: answered, but wrongly
     │   ├── UpstreamUnavailable         502  upstream_unavailable: could not be reached, or cut the line
     │   ├── UpstreamCredentialError     502  upstream_credential: it refused ours, or we have none
+    │   ├── UpstreamAccountError        502  upstream_account: it refused our account: unpaid, forbidden, used up
     │   ├── UpstreamTimeout             504  upstream_timeout
     │   └── UpstreamRefused                  its own status and body, passed on
     ├── ModelListUnavailable            503  unknown only because an upstream's list never loaded
@@ -43,6 +44,8 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 import msgspec
+
+from .causes import Cause, Failure
 
 Headers = tuple[tuple[bytes, bytes], ...]
 GivenHeaders = Mapping[str, str] | Headers
@@ -84,6 +87,10 @@ class GatewayError(Exception):
     """What the host can do about it, where it can do something; for its log."""
     seen = ""
     """What of the request led to it, masked; for the same log."""
+    failure = Failure.CALLER
+    """What kind of failure it is where it ends an attempt at an upstream."""
+    cause: Cause | None = None
+    """What it came from; for operators, never for clients."""
 
     def __init_subclass__(cls) -> None:
         cls.headers = raw_headers(cls.headers)
@@ -258,26 +265,43 @@ class UpstreamError(GatewayError):
     status = 502
     type = "upstream_error"
     code = "upstream_error"
-    reached = True
-    """Whether the upstream may have seen the request, and so may have done what it asks."""
+    failure = Failure.SERVER_ERROR
+
+    def because(self, cause: Cause, failure: Failure | None = None) -> Self:
+        """Notes what it came from, and of what kind it therefore is."""
+        self.cause = cause
+        if failure is not None:
+            self.failure = failure
+        return self
 
 
 class UpstreamUnavailable(UpstreamError):
     code = "upstream_unavailable"
+    failure = Failure.CUT
 
 
 class UpstreamCredentialError(UpstreamError):
     code = "upstream_credential"
     headers = DO_NOT_RETRY
+    failure = Failure.NO_CREDENTIAL
+
+
+class UpstreamAccountError(UpstreamError):
+    code = "upstream_account"
+    headers = DO_NOT_RETRY
+    failure = Failure.ACCOUNT
 
 
 class UpstreamTimeout(UpstreamError):
     status = 504
     code = "upstream_timeout"
+    failure = Failure.TIMEOUT
 
 
 class UpstreamRefused(UpstreamError):
     """An upstream's own answer of 400 or more, held whole; the client gets it as it is."""
+
+    failure = Failure.CALLER
 
     def __init__(self, status: int, headers: Headers, body: bytes, *, content_type: bytes) -> None:
         super().__init__(f"The upstream answered {status}.", headers=headers)
@@ -287,6 +311,12 @@ class UpstreamRefused(UpstreamError):
 
     def body(self) -> bytes:
         return self._body
+
+    def with_body(self, headers: Headers, body: bytes, *, content_type: bytes) -> UpstreamRefused:
+        """The same refusal, told otherwise."""
+        other = UpstreamRefused(self.status, headers, body, content_type=content_type)
+        other.failure, other.cause = self.failure, self.cause
+        return other
 
 
 class ModelListUnavailable(GatewayError):
@@ -298,6 +328,7 @@ class ModelListUnavailable(GatewayError):
 class GatewayBusy(GatewayError):
     status = 503
     code = "gateway_busy"
+    failure = Failure.BUSY
 
 
 class UpstreamFull(GatewayBusy):

@@ -120,6 +120,12 @@ class Exchange:
         """Whether the body can be sent again: one that is streamed cannot, once it has begun."""
         return self.upload is None or not self.upload.started
 
+    @property
+    def is_job(self) -> bool:
+        """Whether it makes something that stays, or goes on by itself: what must not be made twice."""
+        background = self.payload.raw("background")
+        return self.match.endpoint.makes or (background is not None and bytes(background) == b"true")
+
     def request(self) -> Request:
         """For the host's callables; its body is the gateway's to read."""
         return Request(self.scope)

@@ -73,10 +73,10 @@ from .layers.take_refusals import TakeRefusals
 from .layers.take_turns import TakeTurns
 from .observe.health import Health
 from .speech.cache import SpeechCache
-from .upstream.breaker import Breakers
 from .upstream.concurrency import AllSlots
 from .upstream.connections import Connections
 from .upstream.credentials import Credentials
+from .upstream.memory import Memory
 from .upstream.model_lists import ModelLists
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Gateway:
         self._count = itertools.count()
         self._connections = Connections(settings, transport)
         self._credentials = Credentials()
-        self._breakers = Breakers()
+        self._memory = Memory()
         self._slots = AllSlots()
         self._drain = Drain()
         self._loops = LoopGuard()
@@ -161,7 +161,9 @@ class Gateway:
         resolve_user, oauth_token, context = hooks["resolve_user"], hooks["oauth_token"], hooks["context"]
         access = Access(hooks["authorize_model"], hooks["visible_models"], bypass=settings.bypass_model_access)
         groups = Groups(settings.open_groups, hooks["authorize_group"])
-        admin = Admin(self._live, self._judge, settings, self._lists.requests, self._credentials, self.health)
+        admin = Admin(
+            self._live, self._judge, settings, self._lists.requests, self._credentials, self._memory, self.health
+        )
         return (
             Middleware(
                 RenderErrors,
@@ -187,7 +189,14 @@ class Gateway:
             Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
             *((TakeRefusals, *itertools.starmap(_checked, enumerate(layers))) if layers else ()),
             Middleware(ServeSpeech, cache=speech, credentials=self._credentials, settings=settings),
-            Middleware(SelectUpstream, breakers=self._breakers, slots=self._slots, settings=settings),
+            Middleware(
+                SelectUpstream,
+                memory=self._memory,
+                slots=self._slots,
+                credentials=self._credentials,
+                settings=settings,
+                notices=self._notices,
+            ),
             AdaptPayload,
             Middleware(AttachCredential, credentials=self._credentials, settings=settings, context=context),
         )
@@ -262,7 +271,7 @@ class Gateway:
             config,
             draining=self._drain.active,
             lists=lists,
-            breakers=self._breakers.states(now),
+            breakers=self._memory.states(now),
             in_use=self._slots.in_use(),
         )
 
@@ -300,6 +309,7 @@ class Gateway:
         self._judge.adopt(config)
         self._connections.keep_only(config.upstreams)
         self._credentials.keep_only(config.upstreams)
+        self._memory.keep_only(config.upstreams)
 
 
 def _origin_rule(settings: Settings) -> OriginRule:

@@ -170,7 +170,6 @@ async def test_denied_and_unknown_models_look_the_same() -> None:
     ("status", "kind"),
     [
         (400, openai.BadRequestError),
-        (403, openai.PermissionDeniedError),
         (404, openai.NotFoundError),
         (409, openai.ConflictError),
         (422, openai.UnprocessableEntityError),
@@ -191,6 +190,13 @@ async def test_an_upstream_that_refuses_our_key_is_a_502() -> None:
     async with ScriptedUpstream(scripted.answer(401)) as upstream:
         error = await raised(upstream, create())
     assert summary(error) == (openai.InternalServerError, 502, "upstream_credential", None)
+
+
+@pytest.mark.parametrize("status", [402, 403])
+async def test_an_upstream_that_refuses_our_account_is_a_502(status: int) -> None:
+    async with ScriptedUpstream(scripted.answer(status)) as upstream:
+        error = await raised(upstream, create())
+    assert summary(error) == (openai.InternalServerError, 502, "upstream_account", None)
 
 
 async def test_an_upstream_that_is_not_there_is_a_502() -> None:

@@ -30,6 +30,7 @@ from ..models import read_listing, static_listing
 from ..observe.health import Health
 from ..upstream.credentials import Caller, Credentials
 from ..upstream.list_request import ListRequests
+from ..upstream.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Admin:
     settings: Settings
     lists: ListRequests
     credentials: Credentials
+    memory: Memory
     health: Callable[[], Health]
 
     def read(self, config: GatewayConfig, notes: Iterable[Finding] = ()) -> tuple[RawHeaders, bytes]:
@@ -74,12 +76,15 @@ class Admin:
     async def verify(self, config: GatewayConfig, caller: Caller, body: bytes) -> tuple[RawHeaders, bytes]:
         """Tries an upstream out before it is saved. Of its answer only the models' ids are shown.
 
+        What was held against it, where it is in use already, is forgotten.
         Raises ``UpstreamError`` or one of its kin when it refuses, fails or is silent.
         """
         upstream = verify_target(_decoded(body), config)
         with refused_as_request(VERIFIED.of):
             self.judge.examine_target(upstream)
-        return [], await self._models(upstream, caller)
+        models = await self._models(upstream, caller)
+        self.memory.forget([entry.name for entry in config.upstreams if _is_same(entry, upstream)])
+        return [], models
 
     async def models(self, config: GatewayConfig, caller: Caller, index: str) -> tuple[RawHeaders, bytes]:
         """What one upstream lists, under the ids it uses itself."""
@@ -127,6 +132,12 @@ def _ids_in(upstream: Upstream, body: bytes) -> bytes:
 def _shown(finding: Finding) -> dict[str, str]:
     field = wire_field(finding.field)
     return {"code": finding.code, "field": field, "seen": finding.seen, "instead": finding.instead}
+
+
+def _is_same(entry: Upstream, tried: Upstream) -> bool:
+    """Whether what was seen of one holds for the other: the address and the credential are the same."""
+    seen = (tried.base_url, tried.auth_type, tried.api_key, tried.headers)
+    return (entry.base_url, entry.auth_type, entry.api_key, entry.headers) == seen
 
 
 def _ids(ids: Any) -> bytes:

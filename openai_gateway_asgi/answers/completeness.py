@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from .in_band_errors import says_error
+from .upstream_errors import says_error
 
 _FINISH_REASON = re.compile(rb'"finish_reason"\s*:\s*"')
 _DONE = re.compile(rb"(?:^|[\r\n])data:\s?\[DONE\]")

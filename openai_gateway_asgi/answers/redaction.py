@@ -7,6 +7,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
@@ -81,16 +82,23 @@ class Secrets:
         return f"<{len(self._texts)} secrets>"
 
 
-def without_secrets(refused: UpstreamRefused, secrets: Secrets) -> UpstreamRefused:
-    """An upstream's own refusal as its reader may have it: the same one where it repeats nothing."""
+def without_secrets(error: UpstreamError, secrets: Secrets) -> UpstreamError:
+    """What an upstream failed with, as clients and operators may have it: the same one where it repeats nothing."""
+    if error.cause is not None and error.cause.message:
+        message = secrets.cut_out_of(error.cause.message.encode())
+        error.cause = replace(error.cause, message=HIDDEN.decode() if message is None else message.decode())
+    return _clean(error, secrets) if isinstance(error, UpstreamRefused) else error
+
+
+def _clean(refused: UpstreamRefused, secrets: Secrets) -> UpstreamRefused:
     body = refused.body()
     clean = secrets.cut_out_of(body)
     headers = tuple([pair for pair in refused.headers if secrets.cut_out_of(pair[1]) is pair[1]])
     if clean is body and len(headers) == len(refused.headers):
         return refused
     if clean is None:
-        return UpstreamRefused(refused.status, headers, _REPLACED.body(), content_type=JSON)
-    return UpstreamRefused(refused.status, headers, clean, content_type=refused.content_type)
+        return refused.with_body(headers, _REPLACED.body(), content_type=JSON)
+    return refused.with_body(headers, clean, content_type=refused.content_type)
 
 
 def events_without_secrets(events: bytes, secrets: Secrets) -> bytes:

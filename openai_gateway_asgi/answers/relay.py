@@ -18,7 +18,6 @@ from ..errors import (
     ClientDisconnected,
     GatewayError,
     UpstreamError,
-    UpstreamRefused,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
@@ -31,15 +30,12 @@ from ..upstream.inflate import inflater
 from ..upstream.request_body import NO_BODY
 from ..upstream.response_reads import Reads, too_late, upstream_failure
 from .completeness import Ending, ending
-from .in_band_errors import refuse_error_in_events, refuse_error_in_json
 from .redaction import Secrets, events_without_secrets, without_secrets
-from .refusal import refusal
+from .refusal import AS_CALLER, redirected, refusal, refused_inside
+from .upstream_errors import Said, error_in_events, error_in_json
 
 REALTIME_CALL = "create-realtime-call"
 _CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
-
-MAY_BE_ERROR = re.compile(rb'\s*\{\s*"(?:error"\s*:|type"\s*:\s*"error")')
-"""How an error begins that came as a whole 200: some upstreams print theirs over several lines."""
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -106,19 +102,20 @@ class Relay:
             if status >= 600:
                 raise UpstreamError("The upstream answered with a status that there is not.")
             if status >= 400:
-                own_credential = self.exchange.upstream.auth_type != "session"
-                if status in (401, 403) and not own_credential:
+                if status in (401, 403) and self.exchange.upstream.auth_type == AS_CALLER:
                     start += challenges(headers)
-                raise await refusal(status, start, reads, own_credential=own_credential)
+                raise await refusal(status, start, reads, self.exchange.upstream)
             if 300 <= status < 400 and status != 304:
-                raise UpstreamError("The upstream answered with a redirect, which is not followed.")
+                raise redirected(status, named)
             if self.exchange.streams and kind == b"text/html":
                 raise UpstreamError("The upstream answered with a page instead of a stream.")
             if kind == EVENT_STREAM and self.exchange.method != "HEAD":
                 await self._events(status, start, reads)
             else:
                 await self._bytes(status, start, named, reads)
-        except UpstreamRefused as refused:
+        except UpstreamError as refused:
+            if refused.cause is None:
+                raise
             raise without_secrets(refused, self._secrets()) from None
         finally:
             if reads.under_way:
@@ -134,8 +131,8 @@ class Relay:
         chunk = await reads.next()
         if exchange.model and status == 200 and chunk is None and exchange.method != "HEAD":
             raise UpstreamUnavailable("The upstream's answer was empty.")
-        if exchange.model and chunk is not None and MAY_BE_ERROR.match(chunk):
-            refuse_error_in_json(chunk)
+        if exchange.model and chunk is not None and status == 200:
+            self._refuse(error_in_json(chunk))
         self._begun = True
         if exchange.model:  # what is stored may be long, and is watched for silence only
             self._over_at = min(self._over_at, self._answer_by)
@@ -230,15 +227,20 @@ class Relay:
         while True:
             chunk = await (reads.next_before(until) if held or keeping else reads.next())
             if chunk is None:
+                self._refuse(error_in_events(splitter.rest()))
                 raise UpstreamUnavailable("The upstream ended its answer before the first event.")
             held += splitter.feed(chunk)
             if held and (not only_comments(held) or not splitter.at_boundary):
-                refuse_error_in_events(held)
+                self._refuse(error_in_events(held))
                 return held
             if len(held) > self.settings.hold_limit:
                 return held
             if monotonic() >= until and (held or keeping):
                 return held or KEEP_ALIVE
+
+    def _refuse(self, said: Said | None) -> None:
+        if said is not None:
+            raise refused_inside(said, self.exchange.upstream)
 
     async def _send_events(self, events: bytes, splitter: EventSplitter) -> None:
         if b"error" in events:

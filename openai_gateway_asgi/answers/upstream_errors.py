@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 from typing import Any
 
@@ -60,6 +60,7 @@ PAGE = 8 * 1024
 _ANSWERS = re.compile(rb'"(?:%b)"\s*:' % "|".join(ANSWERS).encode())
 _SAYS = re.compile(rb'"error(?:s?"\s*:\s*(?!null|false|\[\s*\]|\{\s*\})\S|"\s*[,}])')
 """An error under that key, or a ``type`` or ``object`` of that name."""
+_OBJECT = b'"object"'
 _FAILED = b'"response.failed"'
 
 
@@ -79,6 +80,8 @@ class Said:
     param: str | None
     code: str | None
     shaped: bytes
+    is_shaped: bool = False
+    """Whether what was read is JSON of that shape already."""
 
 
 def says_error(data: Any) -> bool:
@@ -97,9 +100,16 @@ def error_in_data(data: Any, *, named_error: bool = False) -> Said | None:
 
 def error_in_json(body: bytes) -> Said | None:
     """The same for what is still encoded. A plain answer is told by a search, without being decoded."""
-    if _SAYS.search(body) is None and _FAILED not in body and _ANSWERS.search(body) is not None:
+    if _is_plainly_none(body):
         return None
     return error_in_data(decoded(body))
+
+
+def _is_plainly_none(body: bytes) -> bool:
+    """Looking for a word costs much less than a pattern, and nearly all answers do not have it."""
+    if b'"error' in body and _SAYS.search(body) is not None:
+        return False
+    return _OBJECT in body or _ANSWERS.search(body) is not None
 
 
 def error_in_events(events: bytes) -> Said | None:
@@ -124,7 +134,9 @@ def error_in_body(status: int, body: bytes) -> Said:
     if data is None:
         text = body.decode("utf-8", "replace")
         return _said(Found({"message": _plain_text(text)}), status)
-    return _said(find(data, surely=True) or Found(NONE), status)
+    said = _said(find(data, surely=True) or Found(NONE), status)
+    error = data.get("error") if isinstance(data, dict) and _looks_like_json(body) else None
+    return replace(said, is_shaped=isinstance(error, dict) and error.keys() >= {"message", "type", "param", "code"})
 
 
 def decoded(data: bytes) -> Any:
@@ -179,7 +191,7 @@ def _of_event(fields: dict[str, bytes]) -> Said | None:
         return error_in_data(data if data is not None else fields["error"].decode("utf-8", "replace"), named_error=True)
     data = fields.get("data", b"")
     if fields.get("event") != b"error":
-        return error_in_json(data)
+        return error_in_data(decoded(data)) if _FAILED in data else error_in_json(data)
     value = decoded(data)
     return error_in_data(data.decode("utf-8", "replace") if value is None else value, named_error=True)
 

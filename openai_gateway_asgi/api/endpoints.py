@@ -30,6 +30,10 @@ class Kind(Enum):
     ADMIN = "the gateway's own, for its administrators"
 
 
+_AGAIN = ("cancel", "hangup", "modify", "pause", "reject", "resume", "search", "update", "validate")
+"""How the operations of stored objects begin that come to the same when they are done twice."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One operation of the API."""
@@ -59,6 +63,11 @@ class Endpoint:
     @property
     def multipart(self) -> bool:
         return MULTIPART[0] in self.bodies
+
+    @property
+    def makes(self) -> bool:
+        """Whether it makes something that stays or goes on by itself, so that done twice is one too many."""
+        return bool(self.group) and self.method == "POST" and not self.operation.lower().startswith(_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class Settings:
     max_attempts: int = 6
     """For one call in all, on all upstreams: users wait for the sum."""
     retry_time: float = 30.0
-    """From a request's arrival; later, no further attempt begins."""
+    """For trying the same upstream again; asking another one is not bounded by it."""
     retry_executed: bool = True
     """Whether a POST that an upstream may have executed is tried again: twice is paid for, once is not answered."""
     queue_time: float = 5.0

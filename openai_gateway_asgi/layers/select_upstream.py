@@ -1,99 +1,152 @@
-"""Which upstream answers: one attempt after the other, before commit only."""
+"""Which upstream answers: one try after the other, for as long as nothing was told."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from time import monotonic
-from typing import NamedTuple
 
+from ..causes import Failure
 from ..config import Settings
-from ..errors import GatewayBusy, GatewayError, UpstreamFull
+from ..errors import GatewayError, UpstreamRefused
 from ..exchange import Exchange
+from ..host.notices import Notices
 from ..http.asgi import ASGIApp, Message, Receive, Scope, Send
-from ..http.retry_after import retry_after
+from ..http.headers import AllowList
 from ..http.sse import only_comments
-from ..models import Candidate
-from ..upstream.breaker import Breakers
 from ..upstream.concurrency import AllSlots
-from ..upstream.failures import (
-    ACTIONS,
-    MAY_HAVE_ACTED,
-    SHORT_WAIT,
-    SILENT,
-    Action,
-    Failure,
-    classify,
-    wait_before_retry,
-)
-from ..upstream.selection import ordered
+from ..upstream.credentials import Credentials
+from ..upstream.failures import classify
+from ..upstream.memory import Blame, Memory, Place, Places
+from ..upstream.tries import Tries, Try
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})  # RFC 9110, 9.2.2
+KEY = b"idempotency-key"
+
+TELLING = 32 * 1024
+"""Bytes at each end of a body by which it is told from others."""
+
+
+ADVICE = {
+    Failure.REDIRECT: "Redirects are never followed. Where this one is right, write its address as the base URL.",
+    Failure.CREDENTIAL: "The upstream refuses the gateway's credential: see whether it is the right one, and valid.",
+    Failure.ACCOUNT: "The upstream does not serve the gateway's account. See to its plan, its credit, its permissions.",
+}
 
 
 class SelectUpstream:
-    """Asks the candidates of the model, then those of its fallbacks, as ``ACTIONS`` says for each kind of failure.
+    """Asks the candidates of the model, then those of its fallbacks, as ``ACTIONS`` says for each kind of failure."""
 
-    What failed last is what the client is told.
-    """
-
-    def __init__(self, app: ASGIApp, *, breakers: Breakers, slots: AllSlots, settings: Settings) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        memory: Memory,
+        slots: AllSlots,
+        credentials: Credentials,
+        settings: Settings,
+        notices: Notices,
+    ) -> None:
         self.app = app
-        self._breakers = breakers
+        self._memory = memory
         self._slots = slots
+        self._credentials = credentials
         self._settings = settings
+        self._notices = notices
+        self._sends_key = bool(AllowList(settings.forwarded_headers).select([(KEY, b"")], {}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        run = _Run(Exchange.of(scope), self._settings)
+        exchange = Exchange.of(scope)
+        asked = (exchange.resolved, exchange.candidates)
+        tries = Tries(
+            (asked, *[(route.model, route.candidates) for route in exchange.fallbacks])
+            if exchange.fallbacks
+            else (asked,),
+            self._settings,
+            repeatable=lambda: exchange.repeatable,
+            once=lambda: self._is_for_once(exchange),
+        )
+        counted: set[Place] = set()
         try:
-            for candidate, wait, patience in run.attempts():
-                if wait:
-                    await asyncio.sleep(wait)
-                if await self._attempt(run, candidate, patience, scope, receive, send):
+            for this in tries:
+                if this.wait:
+                    await asyncio.sleep(this.wait)
+                if await self._answered(this, tries, counted, scope, receive, send):
                     return
-            assert run.error is not None
-            raise run.error
+            raise tries.outcome()
         finally:
-            run.error = None  # it knows these frames: a cycle, which would keep the body until the next collection
+            tries.forget()
 
-    async def _attempt(
-        self, run: _Run, candidate: Candidate, patience: float, scope: Scope, receive: Receive, send: Send
+    async def _answered(
+        self, this: Try, tries: Tries, counted: set[Place], scope: Scope, receive: Receive, send: Send
     ) -> bool:
-        """One attempt; whether it was answered. For a place ``patience`` seconds are waited."""
-        exchange, began = run.exchange, monotonic()
-        exchange.upstream, exchange.upstream_model = candidate.upstream, candidate.model_id
-        place = (candidate.upstream.name, candidate.model_id)
-        breaker = self._breakers.find(*place)
-        if breaker is not None:
-            if not breaker.enter(exchange, began):
-                run.note(_resting(breaker.open_until - began), began)
+        exchange, memory, began = Exchange.of(scope), self._memory, monotonic()
+        exchange.served = this.served
+        upstream = exchange.upstream = this.candidate.upstream
+        exchange.upstream_model = this.candidate.model_id
+        gently = False
+        if memory:  # it is empty while all is well
+            places = self._places(exchange)
+            gently = memory.resting(places, began)
+            rest = memory.enter(places, exchange, began, alone=this.alone)
+            if rest is not None:
+                tries.passed_over(rest)
                 return False
-            if breaker.probe is exchange:
-                send = self._healing(place, exchange, send)
+            if memory.probed_by(places, exchange):
+                send = self._healing(places, exchange, began, send)
         try:
-            if candidate.upstream.max_concurrency is None:
-                exchange.attempts += 1
+            if upstream.max_concurrency is None:
+                exchange.attempts = tries.sending(gently=gently)
                 await self.app(scope, receive, send)
             else:
-                async with self._slots.of(candidate.upstream, patience):
-                    exchange.attempts += 1
+                async with self._slots.of(upstream, this.patience):
+                    exchange.attempts = tries.sending(gently=gently)
                     await self.app(scope, receive, send)
         except GatewayError as error:
-            self._judge(place, exchange, error)
+            self._tell_operator(exchange.upstream.name, error)
+            places = self._places(exchange)
+            memory.failed(places, exchange, error, began, monotonic(), blame=lambda: _blame(exchange), counted=counted)
             if exchange.committed:
                 raise
-            run.note(error, began)
+            tries.failed(error)
             return False
         except BaseException:
-            self._breakers.note_nothing(*place, exchange)
+            if memory:
+                memory.leave(self._places(exchange), exchange)
             raise
-        if exchange.failed_in_band:
-            self._breakers.note_nothing(*place, exchange)
-        else:
-            self._breakers.note_success(*place, exchange)
+        if memory:
+            self._note_end(exchange, began)
         return True
 
-    def _healing(self, place: tuple[str, str], exchange: Exchange, send: Send) -> Send:
+    def _tell_operator(self, upstream: str, error: GatewayError) -> None:
+        """What nobody else can mend; callers are told of it in our own words, if at all."""
+        advice, cause = ADVICE.get(classify(error)), error.cause
+        if advice is None or cause is None or isinstance(error, UpstreamRefused):
+            return
+        # What is said of a credential may show a part of it that is too short to be found.
+        said = cause.location or (cause.message if classify(error) is not Failure.CREDENTIAL else cause.code)
+        seen = (
+            f"upstream {upstream!r} answered {cause.status}: {said}"
+            if said
+            else f"upstream {upstream!r} answered {cause.status}"
+        )
+        self._notices.warn(f"{error.code} of {upstream!r}", advice, seen=seen)
+
+    def _is_for_once(self, exchange: Exchange) -> bool:
+        """Whether it must not be sent again once it may have been executed."""
+        if exchange.method in IDEMPOTENT:
+            return False
+        keyed = self._sends_key and KEY in exchange.named  # then the upstream knows the second for the first
+        return not self._settings.retry_executed or (exchange.is_job and not keyed)
+
+    def _note_end(self, exchange: Exchange, began: float) -> None:
+        """Of an answer that ended with an error of the upstream's own it is not clear whose fault it was."""
+        places = self._places(exchange)
+        if exchange.failed_in_band:
+            self._memory.leave(places, exchange)
+        else:
+            self._memory.succeeded(places, exchange, began)
+
+    def _healing(self, places: Places, exchange: Exchange, began: float, send: Send) -> Send:
         """A probe has succeeded as soon as something comes of it: its stream may go on for minutes."""
 
         healed = False
@@ -103,106 +156,23 @@ class SelectUpstream:
             body = message.get("body", b"")
             if not healed and body and not only_comments(body):
                 healed = True
-                self._breakers.note_success(*place, exchange)
+                self._memory.succeeded(places, exchange, began)
             await send(message)
 
         return healing
 
-    def _judge(self, place: tuple[str, str], exchange: Exchange, error: GatewayError) -> None:
-        if ACTIONS[classify(error)].counts:
-            asked = retry_after(error.headers)
-            long = asked if asked is not None and asked > SHORT_WAIT else None
-            self._breakers.note_failure(*place, exchange, monotonic(), long)
-        else:
-            self._breakers.note_nothing(*place, exchange)
+    def _places(self, exchange: Exchange) -> Places:
+        """Of calls on stored objects each kind of objects is a place of its own."""
+        upstream = exchange.upstream
+        model = exchange.upstream_model or f"/{exchange.match.endpoint.group}"
+        whose = self._credentials.scope(upstream, exchange.caller, told=self._settings.forward_user_info)
+        return Place(upstream.name, model, None), Place(upstream.name, model, whose)
 
 
-class Attempt(NamedTuple):
-    candidate: Candidate
-    wait: float
-    """Seconds before it."""
-    patience: float
-    """Seconds that a place at the upstream is waited for."""
-
-
-@dataclass(slots=True)
-class _Run:
-    """What one call has tried so far, and what it may still do."""
-
-    exchange: Exchange
-    settings: Settings
-    error: GatewayError | None = None
-    full: bool = False
-    """Whether the upstream asked last was at its limit."""
-    failure: Failure = Failure.CALLER
-    silence: float = 0.0
-    """Seconds spent on upstreams that did not answer in time; their limits bound it, not ``retry_time``."""
-
-    def attempts(self) -> Iterator[Attempt]:
-        """Whom to ask next, for as long as nobody has answered."""
-        exchange = self.exchange
-        fallbacks = [(route.model, route.candidates) for route in exchange.fallbacks]
-        for model, candidates in ((exchange.resolved, exchange.candidates), *fallbacks):
-            exchange.served = model
-            yield from self._among(ordered(candidates))
-            if not self.may_go_on() or not self.action.fallback:
-                return
-
-    def _among(self, candidates: Sequence[Candidate]) -> Iterator[Attempt]:
-        """One after the other; for a place at one that is at its limit is waited only when no other has answered."""
-        queue_time = self.settings.queue_time
-        if len(candidates) == 1:
-            yield from self._at(candidates[0], queue_time)
-            return
-        full: list[Candidate] = []
-        for candidate in candidates:
-            yield from self._at(candidate, 0.0)
-            if self.full:
-                full.append(candidate)
-            if not self.may_go_on() or not self.action.next:
-                return
-        if full:
-            yield from self._at(full[0], queue_time)
-
-    def _at(self, candidate: Candidate, patience: float) -> Iterator[Attempt]:
-        """The same one as often as its failures allow."""
-        yield Attempt(candidate, 0.0, patience)
-        tries = 1
-        while (wait := self.retry_wait(tries)) is not None:
-            yield Attempt(candidate, wait, patience)
-            tries += 1
-
-    def note(self, error: GatewayError, began: float) -> None:
-        """An upstream that is merely being left alone does not hide what really failed before it."""
-        self.failure = classify(error)
-        self.full = isinstance(error, UpstreamFull)
-        if self.failure in SILENT:
-            self.silence += monotonic() - began
-        if self.error is None or self.failure is not Failure.BUSY:
-            self.error = error
-
-    @property
-    def action(self) -> Action:
-        return ACTIONS[self.failure]
-
-    def may_go_on(self, wait: float = 0.0) -> bool:
-        """Whether another attempt may begin, after ``wait`` seconds."""
-        exchange, settings = self.exchange, self.settings
-        spent = monotonic() - exchange.arrived - self.silence
-        executed = self.failure in MAY_HAVE_ACTED and not settings.retry_executed
-        left = exchange.attempts < settings.max_attempts and spent + wait <= settings.retry_time
-        return left and exchange.repeatable and not executed
-
-    def retry_wait(self, tries: int) -> float | None:
-        if not self.action.same or tries > self.settings.retries or self.error is None:
-            return None
-        wait = wait_before_retry(self.error, tries)
-        return wait if wait is not None and self.may_go_on(wait) else None
-
-
-def _resting(seconds: float) -> GatewayBusy:
-    return GatewayBusy(
-        "The upstream of this model has been failing and is left alone for a moment; try again shortly.",
-        code="upstream_unavailable",
-        headers=((b"retry-after", b"%d" % max(1, math.ceil(seconds))),),
-    )
+def _blame(exchange: Exchange) -> Blame:
+    """Long bodies are told apart by their ends: it is for failures alone, but those may come in floods."""
+    if exchange.upload is not None:
+        body = exchange.named.get(b"content-length", b"")
+    else:
+        body = exchange.opaque or exchange.payload.encode()
+    return Blame(hash(exchange.user.id), hash((len(body), body[:TELLING], body[-TELLING:])))

@@ -1,10 +1,10 @@
-"""Circuit breakers, one per upstream and model: a failing one is left alone for a while."""
+"""A circuit breaker: one that keeps failing is left alone for a while."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 FAILURES = 5
 """In a row, until a breaker opens."""
@@ -16,7 +16,8 @@ LONGEST_COOL_DOWN = 10.0
 LONGEST_ASKED = 60.0
 """A ``retry-after`` is honoured as a cool-down up to this many seconds."""
 
-MOST_BREAKERS = 10_000
+DOUBT = 60.0
+"""Seconds for which a failure that may be its caller's own is kept in mind."""
 
 
 class State(StrEnum):
@@ -26,6 +27,14 @@ class State(StrEnum):
     """The cool-down is over; one call, the probe, decides."""
 
 
+class Doubt(NamedTuple):
+    """A failure that its body may have caused; both are digests."""
+
+    user: int
+    body: int
+    at: float
+
+
 @dataclass(slots=True)
 class Breaker:
     """Times are in seconds of any one monotonic clock; ``call`` is whatever tells one call from another.
@@ -33,74 +42,73 @@ class Breaker:
     Calls that began before it opened say nothing new when they end: neither do they close it, nor prolong it.
     """
 
+    limited: bool = False
+    """Whether it is about a rate limit: that is over when its time is, and needs no probe."""
     failures: int = 0
+    opened_at: float = 0.0
     open_until: float = 0.0
     cool_down: float = 0.0
+    silent: bool = False
+    """Whether it last failed by silence, so that asking it again takes long."""
     probe: object | None = None
+    doubts: tuple[Doubt, ...] = ()
+    believed: bool = False
+    """Whether what may be a caller's own fault has been found not to be."""
 
     def state(self, now: float) -> State:
-        if not self.open_until:
-            return State.CLOSED
-        return State.OPEN if now < self.open_until else State.HALF_OPEN
+        if now < self.open_until:
+            return State.OPEN
+        return State.CLOSED if self.limited or not self.open_until else State.HALF_OPEN
 
-    def enter(self, call: object, now: float) -> bool:
-        """Whether a call may go now; half-open lets one through, until it has ended."""
-        match self.state(now):
-            case State.CLOSED:
-                return True
-            case State.HALF_OPEN if self.probe is None:
-                self.probe = call
-                return True
-            case _:
-                return False
+    def enter(self, call: object, now: float, *, alone: bool = False) -> bool:
+        """Whether a call may go now; half-open lets one through, until it has ended.
 
-    def decided_by(self, call: object) -> bool:
-        return not self.open_until or self.probe is call
+        One with nobody else to ask (``alone``) always may, but for silence: then one at a time.
+        """
+        state = self.state(now)
+        if state is State.CLOSED:
+            return True
+        if self.probe is None and (alone or state is State.HALF_OPEN):
+            self.probe = call
+            return True
+        return alone and not self.silent
 
-    def failed(self, call: object, now: float, retry_after: float | None = None) -> None:
-        """``retry_after`` is what the upstream asked for, and opens at once."""
-        if retry_after is not None:
-            self.open_until = max(self.open_until, now + min(retry_after, LONGEST_ASKED))
-        elif self.decided_by(call):
-            self.failures += 1
-            if self.probe is call or self.failures >= FAILURES:
-                self.cool_down = min(max(self.cool_down * 2, FIRST_COOL_DOWN), LONGEST_COOL_DOWN)
-                self.open_until = now + self.cool_down
-        self.let_go(call)
+    def decided_by(self, began: float) -> bool:
+        return began >= self.opened_at
+
+    def failed(
+        self, call: object, began: float, now: float, *, times: int = 1, limited: bool = False, silent: bool = False
+    ) -> None:
+        """``times``: how many failures are to be counted."""
+        if not times or not self.decided_by(began):
+            return
+        state = self.state(now)
+        self.failures += times
+        self.limited, self.silent = limited, silent
+        probed = state is State.HALF_OPEN and self.probe is call
+        if probed or (state is State.CLOSED and self.failures >= FAILURES):
+            self.cool_down = min(max(self.cool_down * 2, FIRST_COOL_DOWN), LONGEST_COOL_DOWN)
+            self.opened_at, self.open_until = now, now + self.cool_down
+
+    def rest(self, now: float, seconds: float) -> None:
+        """The upstream asked to be left alone for so long."""
+        until = now + min(seconds, LONGEST_ASKED)
+        if until > self.open_until:
+            self.opened_at, self.open_until = now, until
+
+    def doubt(self, user: int, body: int, now: float) -> int:
+        """How many failures a failure counts for that may be its caller's own: none, until another user had one too,
+        or one user with so many different bodies."""
+        if self.believed:
+            return 1
+        kept = [each for each in self.doubts if each.at > now - DOUBT and (each.user, each.body) != (user, body)]
+        self.doubts = (*kept[-FAILURES:], Doubt(user, body, now))
+        if len({each.user for each in self.doubts}) == 1 and len(self.doubts) < FAILURES:
+            return 0
+        times, self.doubts, self.believed = len(self.doubts), (), True
+        return times
 
     def let_go(self, call: object) -> None:
         """The call has ended; without a verdict, if its client left or the fault was its own."""
         if self.probe is call:
             self.probe = None
-
-
-class Breakers:
-    """Those that have something to remember; a healthy one is not kept."""
-
-    def __init__(self) -> None:
-        self._breakers: OrderedDict[tuple[str, str], Breaker] = OrderedDict()
-
-    def find(self, upstream: str, model: str) -> Breaker | None:
-        return self._breakers.get((upstream, model))
-
-    def note_failure(self, upstream: str, model: str, call: object, now: float, retry_after: float | None) -> None:
-        breaker = self._breakers.setdefault((upstream, model), Breaker())
-        breaker.failed(call, now, retry_after)
-        if len(self._breakers) > MOST_BREAKERS:
-            self._breakers.popitem(last=False)
-
-    def note_success(self, upstream: str, model: str, call: object) -> None:
-        breaker = self._breakers.get((upstream, model))
-        if breaker is not None and breaker.decided_by(call):
-            del self._breakers[upstream, model]
-
-    def note_nothing(self, upstream: str, model: str, call: object) -> None:
-        """The call ended without a verdict."""
-        breaker = self._breakers.get((upstream, model))
-        if breaker is not None:
-            breaker.let_go(call)
-
-    def states(self, now: float) -> dict[tuple[str, str], State]:
-        """Every breaker that is not plainly closed, by upstream and model."""
-        found = {key: breaker.state(now) for key, breaker in self._breakers.items()}
-        return {key: state for key, state in found.items() if state is not State.CLOSED}

@@ -148,6 +148,14 @@ class Credentials:
         cookies = [value.decode() for _, value in _cookie(kind.cookies, caller.cookies)]
         return _digest([caller.user.id, own_token, *cookies])
 
+    def scope(self, upstream: Upstream, caller: Caller, *, told: bool) -> str:
+        """Who is meant when the upstream limits or refuses whoever asks it: empty where it cannot tell callers apart.
+
+        ``told``: whether headers tell it who asks.
+        """
+        own = self.list_scope(upstream, caller)
+        return own or (_digest([caller.user.id]) if told else "")
+
     async def aclose(self) -> None:
         await self._entra.aclose()
 

@@ -1,4 +1,4 @@
-"""What kinds of failure there are before commit, and what is done about each. This table is the one in the README."""
+"""What is done about each kind of failure, before anything was told. The README's short table is this one."""
 
 from __future__ import annotations
 
@@ -6,116 +6,113 @@ import random
 from enum import Enum
 from typing import NamedTuple
 
-import msgspec
-
-from ..errors import (
-    GatewayBusy,
-    GatewayError,
-    UpstreamCredentialError,
-    UpstreamError,
-    UpstreamRefused,
-    UpstreamTimeout,
-    UpstreamUnavailable,
-)
+from ..causes import Failure
+from ..errors import GatewayError
 from ..http.retry_after import retry_after
 
 SHORT_WAIT = 2.0
 """A ``retry-after`` of up to this many seconds is waited out; for a longer one there may be a better upstream."""
 
-
 BACKOFF = 0.1
 """Seconds; the interval that the waits are drawn from doubles with each try."""
 
+UNSAID = (0.5, 1.0)
+"""Seconds; what is waited after a 429 that does not say for how long."""
 
-class Failure(Enum):
-    """How an attempt failed. Whether the upstream may have acted on it, and whether it is a sign of ill health."""
+CLIENTS_WAIT = 120.0
+"""Seconds; the OpenAI SDKs wait for a ``retry-after`` up to this one, and give up on a longer one."""
 
-    RATE_LIMITED_BRIEFLY = "429 with a short retry-after"
-    RATE_LIMITED = "429"
-    SERVER_ERROR = "5xx, or an error inside the stream before its first event"
-    CUT = "the connection broke before the answer"
-    REFUSED = "no connection"
-    UNREACHED = "no connection in time"
-    TIMEOUT = "no answer in time"
-    BUSY = "the gateway's own limit for this upstream"
-    CREDENTIAL = "the upstream refuses the gateway's credential, or there is none"
-    CONTEXT_LENGTH = "too long for the model"
-    CALLER = "any other 4xx, content policy included"
+
+class Again(Enum):
+    """Whether, and when, the same upstream is asked again."""
+
+    NO = "no"
+    FIRST = "up to `retries` times"
+    LAST = "once, where no other upstream is left"
+
+
+class Remembered(Enum):
+    """What a failure is held against."""
+
+    NOT = "-"
+    UPSTREAM = "upstream and model"
+    CREDENTIAL = "upstream, model and credential"
+    """Others may be asked there with another one, or under another name."""
 
 
 class Action(NamedTuple):
     """What follows a failure, in this order, as far as the limits allow."""
 
-    same: bool = False
-    """Ask the same upstream again."""
+    again: Again = Again.NO
     next: bool = False
     """Ask the next upstream of the same model."""
     fallback: bool = False
     """Ask for the next model of the fallback chain."""
-    counts: bool = False
-    """The breaker counts it against the upstream and model."""
+    remembered: Remembered = Remembered.NOT
+    doubted: bool = False
+    """Whether it may be one caller's own fault: then it counts once it is seen not to be."""
 
+
+_OTHERS = Action(next=True, fallback=True)
+_TRANSIENT = Action(Again.FIRST, next=True, fallback=True, remembered=Remembered.UPSTREAM)
+_SILENT = Action(next=True, fallback=True, remembered=Remembered.UPSTREAM)
+_REFUSED = Action(next=True, fallback=True, remembered=Remembered.CREDENTIAL)
 
 ACTIONS: dict[Failure, Action] = {
-    Failure.RATE_LIMITED_BRIEFLY: Action(same=True, next=True, fallback=True),
-    Failure.RATE_LIMITED: Action(same=True, next=True, fallback=True, counts=True),
-    Failure.SERVER_ERROR: Action(same=True, next=True, fallback=True, counts=True),
-    Failure.CUT: Action(same=True, next=True, fallback=True, counts=True),
-    Failure.REFUSED: Action(same=True, next=True, fallback=True, counts=True),
-    Failure.UNREACHED: Action(next=True, fallback=True, counts=True),
-    Failure.TIMEOUT: Action(next=True, fallback=True, counts=True),
-    Failure.BUSY: Action(next=True, fallback=True),
-    Failure.CREDENTIAL: Action(next=True, fallback=True),
+    Failure.RATE_LIMITED: Action(Again.LAST, next=True, fallback=True, remembered=Remembered.CREDENTIAL),
+    Failure.RATE_LIMITED_BRIEFLY: Action(Again.FIRST, next=True, fallback=True),
+    Failure.RATE_LIMITED_LONGER: _REFUSED,
+    Failure.OVERLOADED: _TRANSIENT,
+    Failure.SERVER_ERROR: _TRANSIENT._replace(doubted=True),
+    Failure.CUT: _TRANSIENT,
+    Failure.REFUSED: _TRANSIENT,
+    Failure.UNREACHED: _SILENT,
+    Failure.TIMEOUT: _SILENT,
+    Failure.SLOW: _OTHERS,
+    Failure.BUSY: _OTHERS,
+    Failure.NO_CREDENTIAL: _OTHERS,
+    Failure.CREDENTIAL: _REFUSED,
+    Failure.ACCOUNT: _REFUSED._replace(doubted=True),
+    Failure.UNABLE: _OTHERS,
+    Failure.REDIRECT: _OTHERS,
     Failure.CONTEXT_LENGTH: Action(fallback=True),
+    Failure.CONTENT: Action(),
     Failure.CALLER: Action(),
 }
 
-MAY_HAVE_ACTED = frozenset({Failure.SERVER_ERROR, Failure.CUT, Failure.TIMEOUT})
-"""After these a POST may have been executed; ``Settings(retry_executed=False)`` ends the call there."""
-
+MAY_HAVE_ACTED = frozenset({Failure.OVERLOADED, Failure.SERVER_ERROR, Failure.CUT, Failure.TIMEOUT, Failure.SLOW})
+"""After these a POST may have been executed; ``Settings(retry_executed=False)`` ends the call there, and jobs do."""
 
 SILENT = frozenset({Failure.UNREACHED, Failure.TIMEOUT})
-"""An upstream that did not answer in time is not waited for again by the same call."""
+"""After these it costs time to ask again, where after others it costs next to nothing."""
 
-_TOO_LONG = ("context length", "context window", "prompt is too long")
+LIMITED = frozenset({Failure.RATE_LIMITED, Failure.RATE_LIMITED_LONGER})
+
+RETRIED_BY_CLIENTS = frozenset(
+    {
+        Failure.RATE_LIMITED,
+        Failure.RATE_LIMITED_BRIEFLY,
+        Failure.RATE_LIMITED_LONGER,
+        Failure.OVERLOADED,
+        Failure.SERVER_ERROR,
+        Failure.CUT,
+        Failure.REFUSED,
+        Failure.UNREACHED,
+        Failure.TIMEOUT,
+        Failure.SLOW,
+    }
+)
+"""What SDKs try again by themselves, and the gateway has tried again as often as makes sense."""
 
 
 def classify(error: GatewayError) -> Failure:
-    """The kind of a failure before commit."""
-    match error:
-        case UpstreamRefused():
-            return _of_status(error)
-        case UpstreamTimeout():
-            return Failure.TIMEOUT if error.reached else Failure.UNREACHED
-        case UpstreamCredentialError():
-            return Failure.CREDENTIAL
-        case UpstreamUnavailable():
-            return Failure.CUT if error.reached else Failure.REFUSED
-        case UpstreamError():
-            return Failure.SERVER_ERROR
-        case GatewayBusy():
-            return Failure.BUSY
-        case _:
-            return Failure.CALLER
-
-
-def _of_status(error: UpstreamRefused) -> Failure:
-    if error.status == 429:
-        wait = retry_after(error.headers)
-        return Failure.RATE_LIMITED_BRIEFLY if wait is not None and wait <= SHORT_WAIT else Failure.RATE_LIMITED
-    if error.status >= 500:
-        return Failure.SERVER_ERROR
-    return Failure.CONTEXT_LENGTH if _says_too_long(error.body()) else Failure.CALLER
-
-
-def _says_too_long(body: bytes) -> bool:
-    """OpenAI's and Azure's ``context_length_exceeded``; others say it in words."""
-    try:
-        error = msgspec.json.decode(body)["error"]
-        message = str(error["message"]).lower()
-        return error["code"] == "context_length_exceeded" or any(words in message for words in _TOO_LONG)
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError):
-        return False
+    """The kind of a failure, before anything was told."""
+    if error.failure is not Failure.RATE_LIMITED:
+        return error.failure
+    asked = retry_after(error.headers)
+    if asked is None:
+        return Failure.RATE_LIMITED
+    return Failure.RATE_LIMITED_BRIEFLY if asked <= SHORT_WAIT else Failure.RATE_LIMITED_LONGER
 
 
 def wait_before_retry(error: GatewayError, tries: int) -> float | None:
@@ -126,6 +123,8 @@ def wait_before_retry(error: GatewayError, tries: int) -> float | None:
     """
     if (b"x-should-retry", b"false") in error.headers:
         return None
-    jitter = random.uniform(0.0, BACKOFF * 2**tries)  # noqa: S311  # spreads retries, guards nothing
+    if classify(error) is Failure.RATE_LIMITED:
+        return random.uniform(*UNSAID)  # noqa: S311  # spreads retries, guards nothing
+    jitter = random.uniform(0.0, BACKOFF * 2**tries)  # noqa: S311
     asked = retry_after(error.headers) or 0.0
     return max(asked, jitter) if asked <= SHORT_WAIT else None

@@ -10,7 +10,9 @@ from time import monotonic
 
 import httpx
 
+from ..causes import Failure
 from ..errors import ClientDisconnected, GatewayBusy, GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from .causes import cause_of
 
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
@@ -95,13 +97,11 @@ def upstream_failure(error: Exception) -> GatewayError:
         return GatewayBusy("The gateway has no connection left; try again shortly.", headers=((b"retry-after", b"1"),))
     if not isinstance(error, httpx.HTTPError | OSError):
         logger.error("the transport to an upstream raised %s", type(error).__name__, exc_info=error)
-    failure: UpstreamError
+    connecting = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
     if isinstance(error, httpx.TimeoutException):
-        failure = too_late()
-    else:
-        failure = UpstreamUnavailable("The upstream could not be reached, or broke off.")
-    failure.reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-    return failure
+        return too_late().because(cause_of(error), Failure.UNREACHED if connecting else Failure.TIMEOUT)
+    failure = UpstreamUnavailable("The upstream could not be reached, or broke off.")
+    return failure.because(cause_of(error), Failure.REFUSED if connecting else Failure.CUT)
 
 
 def too_late() -> UpstreamTimeout:

@@ -87,8 +87,8 @@ def error_of(said: Said) -> dict[str, Any]:
 def test_every_spelling_is_read_wherever_it_stands(data: Any, status: int, message: str) -> None:
     body = json.dumps(data).encode()
     for said in (
-        of(error_in_json(body)),
-        of(error_in_json(json.dumps(data, indent=2).encode())),
+        of(error_in_data(data)),
+        of(error_in_events(json.dumps(data, indent=2).encode())),
         of(error_in_events(b": hello\n\ndata: " + body + b"\n\n")),
         of(error_in_events(b"data: " + body)),
         of(error_in_events(b"event: error\r\ndata: " + body + b"\r\n\r\n")),

@@ -133,7 +133,7 @@ FAULTS = [
     Fault("two-lengths", conflicting_lengths, 502, UNAVAILABLE, 3),
     Fault("nul-in-header", raw(head(200, ((b"X-A", b"a\0b"), (b"Content-Length", b"2"))) + b"{}", close=True), 502, UNAVAILABLE, 3),
     Fault("switching-protocols", raw(head(101, ((b"Upgrade", b"x"), (b"Connection", b"Upgrade"))), close=True), 502, UNAVAILABLE, 3),
-    Fault("redirect", answer(307, ((b"Location", b"http://169.254.169.254/"),)), 502, "upstream_error", 3),
+    Fault("redirect", answer(307, ((b"Location", b"http://169.254.169.254/"),)), 502, "upstream_error"),
     Fault("status-999", raw(head(999, (*JSON, (b"Content-Length", b"2"))) + b"{}"), 502, "upstream_error", 3),
     Fault("empty", answer(200, body=b""), 502, UNAVAILABLE, 3),
     Fault("empty-without-length", raw(head(200, JSON), close=True), 502, UNAVAILABLE, 3),

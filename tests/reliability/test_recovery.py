@@ -61,7 +61,7 @@ POLICY = [
     pytest.param(error_answer(503), 3, 1, 200, id="503"),
     pytest.param(error_answer(503, headers=[("retry-after", "30")]), 1, 1, 200, id="503-retry-after-30"),
     pytest.param(error_answer(500, headers=[("x-should-retry", "false")]), 1, 1, 200, id="500-should-not-retry"),
-    pytest.param(error_answer(429), 3, 1, 200, id="429"),
+    pytest.param(error_answer(429), 1, 1, 200, id="429"),  # case 239: who is not limited is asked at once
     pytest.param(error_answer(429, headers=[("retry-after-ms", "20")]), 3, 1, 200, id="429-retry-after-20ms"),
     pytest.param(error_answer(429, headers=[("retry-after", "30")]), 1, 1, 200, id="429-retry-after-30"),
     pytest.param(REFUSED, 3, 1, 200, id="refused"),
@@ -72,7 +72,17 @@ POLICY = [
     pytest.param(error_answer(401), 1, 1, 200, id="credential"),
     pytest.param(too_long(), 1, 0, 400, id="too-long"),
     pytest.param(error_answer(400), 1, 0, 400, id="400"),
-    pytest.param(error_answer(403), 1, 0, 403, id="403"),
+    pytest.param(error_answer(402), 1, 1, 200, id="402"),
+    pytest.param(error_answer(403), 1, 1, 200, id="403"),  # case 227: the account's, so another may be let in
+    pytest.param(error_answer(429, code="insufficient_quota"), 1, 1, 200, id="quota"),
+    pytest.param(error_answer(408), 1, 1, 200, id="408"),
+    pytest.param(error_answer(424), 1, 1, 200, id="424"),
+    pytest.param(error_answer(498), 1, 1, 200, id="498"),
+    pytest.param(error_answer(499), 1, 1, 200, id="499"),
+    pytest.param(error_answer(529), 3, 1, 200, id="529"),
+    pytest.param(error_answer(404, code="model_not_found"), 1, 1, 200, id="no-such-model"),
+    pytest.param(error_answer(413, "Request too large on tokens per minute (TPM): Limit 1"), 1, 1, 200, id="tpm"),
+    pytest.param(Answer([], 307, [("location", "http://elsewhere/")]), 1, 1, 200, id="redirect"),
     pytest.param(error_answer(404), 1, 0, 404, id="404"),
     pytest.param(error_answer(413), 1, 0, 413, id="413"),
     pytest.param(error_answer(422), 1, 0, 422, id="422"),
@@ -103,7 +113,7 @@ async def test_each_kind_of_failure_is_met_as_the_table_says(
         pytest.param(in_band("server_error"), 3, 1, 200, id="server-error"),
         pytest.param(in_band(None), 3, 1, 200, id="nameless"),
         pytest.param(in_band(503), 3, 1, 200, id="503"),
-        pytest.param(in_band("rate_limit_exceeded"), 3, 1, 200, id="rate-limit"),
+        pytest.param(in_band("rate_limit_exceeded"), 1, 1, 200, id="rate-limit"),
         pytest.param(in_band("invalid_api_key"), 1, 1, 200, id="credential"),
         pytest.param(in_band(401), 1, 1, 200, id="401"),
         pytest.param(in_band("context_length_exceeded"), 1, 0, 400, id="too-long"),
@@ -314,7 +324,7 @@ async def test_an_upstream_that_was_silent_for_long_does_not_use_up_the_time_for
 @pytest.mark.parametrize(
     ("failure", "asked"),
     [(error_answer(500), {"a": 1}), (RESET, {"a": 1}), (SILENT, {"a": 1}),
-     (REFUSED, {"a": 3, "b": 1}), (UNREACHED, {"a": 1, "b": 1}), (error_answer(429), {"a": 3, "b": 1})],
+     (REFUSED, {"a": 3, "b": 1}), (UNREACHED, {"a": 1, "b": 1}), (error_answer(429), {"a": 1, "b": 1})],
     ids=["500", "reset", "timeout", "refused", "connect-timeout", "429"],
 )  # fmt: skip
 async def test_what_may_have_been_executed_is_not_repeated_where_the_settings_say_so(

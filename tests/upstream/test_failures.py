@@ -1,32 +1,27 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from openai_gateway_asgi import errors
+from openai_gateway_asgi.causes import Cause, Failure
 from openai_gateway_asgi.errors import GatewayError, Headers, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
 from openai_gateway_asgi.upstream.failures import (
     ACTIONS,
     BACKOFF,
     MAY_HAVE_ACTED,
     Action,
-    Failure,
+    Again,
+    Remembered,
     classify,
     wait_before_retry,
 )
 
-
-def refused(status: int, body: bytes = b"", headers: Headers = ()) -> UpstreamRefused:
-    return UpstreamRefused(status, headers, body, content_type=b"application/json")
+CAUSE = Cause("status")
 
 
-def said(message: str = "", code: str | None = None) -> bytes:
-    return json.dumps({"error": {"message": message, "type": None, "param": None, "code": code}}).encode()
-
-
-def unreached(error: errors.UpstreamError) -> errors.UpstreamError:
-    error.reached = False
+def refused(failure: Failure = Failure.CALLER, headers: Headers = (), status: int = 429) -> UpstreamRefused:
+    error = UpstreamRefused(status, headers, b"", content_type=b"application/json")
+    error.because(CAUSE, failure)
     return error
 
 
@@ -34,31 +29,22 @@ AFTER = (b"retry-after", b"2")
 LATER = (b"retry-after", b"3")
 
 KINDS = [
-    (refused(429), Failure.RATE_LIMITED),
-    (refused(429, headers=(AFTER,)), Failure.RATE_LIMITED_BRIEFLY),
-    (refused(429, headers=(LATER,)), Failure.RATE_LIMITED),
-    (refused(429, headers=((b"retry-after", b"soon"),)), Failure.RATE_LIMITED),
-    (refused(500), Failure.SERVER_ERROR),
-    (refused(529), Failure.SERVER_ERROR),
+    (refused(Failure.RATE_LIMITED), Failure.RATE_LIMITED),
+    (refused(Failure.RATE_LIMITED, (AFTER,)), Failure.RATE_LIMITED_BRIEFLY),
+    (refused(Failure.RATE_LIMITED, ((b"retry-after", b"0"),)), Failure.RATE_LIMITED_BRIEFLY),
+    (refused(Failure.RATE_LIMITED, (LATER,)), Failure.RATE_LIMITED_LONGER),
+    (refused(Failure.RATE_LIMITED, ((b"retry-after", b"soon"),)), Failure.RATE_LIMITED),
+    (refused(Failure.OVERLOADED, (LATER,)), Failure.OVERLOADED),
+    (refused(), Failure.CALLER),
     (errors.UpstreamError("wrong"), Failure.SERVER_ERROR),
     (UpstreamUnavailable("cut"), Failure.CUT),
-    (unreached(UpstreamUnavailable("refused")), Failure.REFUSED),
+    (UpstreamUnavailable("refused").because(CAUSE, Failure.REFUSED), Failure.REFUSED),
     (UpstreamTimeout("silent"), Failure.TIMEOUT),
-    (unreached(UpstreamTimeout("no connection")), Failure.UNREACHED),
-    (errors.UpstreamCredentialError("no"), Failure.CREDENTIAL),
+    (UpstreamTimeout("no connection").because(CAUSE, Failure.UNREACHED), Failure.UNREACHED),
+    (errors.UpstreamCredentialError("none"), Failure.NO_CREDENTIAL),
+    (errors.UpstreamAccountError("unpaid"), Failure.ACCOUNT),
     (errors.GatewayBusy("busy"), Failure.BUSY),
-    (refused(400, said(code="context_length_exceeded")), Failure.CONTEXT_LENGTH),
-    (refused(413, said(code="context_length_exceeded")), Failure.CONTEXT_LENGTH),
-    (refused(400, said("This model's maximum context length is 8192 tokens.")), Failure.CONTEXT_LENGTH),
-    (refused(400, said("prompt is too long: 9 tokens > 8 maximum")), Failure.CONTEXT_LENGTH),
-    (refused(400, said("The input exceeds the context window of this model.")), Failure.CONTEXT_LENGTH),
-    (refused(400, said(code="content_filter")), Failure.CALLER),
-    (refused(400, b"not JSON"), Failure.CALLER),
-    (refused(400, b"\xff\xfe"), Failure.CALLER),
-    (refused(400, b'"error"'), Failure.CALLER),
-    (refused(400, b'{"error": "text"}'), Failure.CALLER),
-    (refused(400, b"[" * 100_000), Failure.CALLER),
-    (refused(404), Failure.CALLER),
+    (errors.UpstreamFull("full"), Failure.BUSY),
     (errors.GatewayDraining("stop"), Failure.CALLER),
     (errors.HostFailure("oops"), Failure.CALLER),
     (errors.Unauthenticated("no token"), Failure.CALLER),
@@ -75,27 +61,39 @@ def test_every_kind_has_its_line_in_the_table() -> None:
 
 
 def test_what_the_caller_did_is_neither_repeated_nor_counted() -> None:
-    assert ACTIONS[Failure.CALLER] == Action()
+    assert ACTIONS[Failure.CALLER] == ACTIONS[Failure.CONTENT] == Action()
     assert ACTIONS[Failure.CONTEXT_LENGTH] == Action(fallback=True)
 
 
-def test_a_silent_upstream_is_never_asked_twice() -> None:
-    assert not ACTIONS[Failure.TIMEOUT].same
-    assert not ACTIONS[Failure.UNREACHED].same
+def test_what_costs_time_is_never_asked_for_twice() -> None:
+    for kind in (Failure.TIMEOUT, Failure.UNREACHED, Failure.SLOW):
+        assert ACTIONS[kind].again is Again.NO
+
+
+def test_what_is_the_credentials_is_held_against_the_credential_alone() -> None:
+    held = {kind for kind, action in ACTIONS.items() if action.remembered is Remembered.CREDENTIAL}
+    assert held == {Failure.RATE_LIMITED, Failure.RATE_LIMITED_LONGER, Failure.CREDENTIAL, Failure.ACCOUNT}
 
 
 def test_only_a_request_that_arrived_may_have_been_executed() -> None:
-    assert MAY_HAVE_ACTED == {Failure.SERVER_ERROR, Failure.CUT, Failure.TIMEOUT}
+    assert not {Failure.REFUSED, Failure.UNREACHED, Failure.RATE_LIMITED, Failure.BUSY} & MAY_HAVE_ACTED
+    assert {Failure.SERVER_ERROR, Failure.OVERLOADED, Failure.CUT, Failure.TIMEOUT, Failure.SLOW} == MAY_HAVE_ACTED
 
 
 @pytest.mark.parametrize("tries", [1, 2, 3])
 def test_waits_are_drawn_from_an_interval_that_doubles(tries: int) -> None:
-    waits = [wait_before_retry(refused(500), tries) for _ in range(200)]
+    waits = [wait_before_retry(refused(Failure.SERVER_ERROR), tries) for _ in range(200)]
 
     longest = max(wait for wait in waits if wait is not None)
     assert None not in waits
     assert BACKOFF * 2**tries * 0.9 < longest <= BACKOFF * 2**tries
     assert len(set(waits)) > 190
+
+
+def test_a_429_that_says_nothing_is_waited_out_for_half_a_second_or_a_little_more() -> None:
+    waits = [wait_before_retry(refused(Failure.RATE_LIMITED), 1) or 0.0 for _ in range(200)]
+    assert 0.5 <= min(waits) < 0.52
+    assert 0.98 < max(waits) <= 1.0
 
 
 @pytest.mark.parametrize(
@@ -107,11 +105,11 @@ def test_waits_are_drawn_from_an_interval_that_doubles(tries: int) -> None:
     ],
 )
 def test_a_short_retry_after_is_waited_for(headers: Headers, least: float, most: float) -> None:
-    wait = wait_before_retry(refused(429, headers=headers), 1)
+    wait = wait_before_retry(refused(Failure.RATE_LIMITED, headers), 1)
     assert wait is not None
     assert least <= wait <= most
 
 
 @pytest.mark.parametrize("headers", [(LATER,), ((b"x-should-retry", b"false"),)])
 def test_one_that_asks_to_be_left_alone_is(headers: Headers) -> None:
-    assert wait_before_retry(refused(503, headers=headers), 1) is None
+    assert wait_before_retry(refused(Failure.OVERLOADED, headers), 1) is None
