@@ -230,7 +230,7 @@ class Gateway:
         return self._judge.warnings
 
     async def check(self) -> tuple[Finding, ...]:
-        """The warnings for what is stored now, read anew.
+        """The warnings for what is stored now, read anew: ``python -m openai_gateway_asgi check`` prints them.
 
         Raises ``ConfigError`` where the configuration cannot be read or has errors; ``others`` are the further ones.
         """

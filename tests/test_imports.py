@@ -31,6 +31,8 @@ FLOORS = (
     ["admin"],
     ["layers"],
     ["gateway", "contrib", "testing"],
+    ["commands"],
+    ["__main__"],
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

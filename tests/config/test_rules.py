@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -32,6 +34,7 @@ from openai_gateway_asgi import (
     in_thread,
 )
 from openai_gateway_asgi.config.findings import ERRORS, WARNINGS
+from openai_gateway_asgi.config.rules.callables import CALLABLES
 from tests.reliability.gateways import trust
 
 A = "https://a.example/v1"
@@ -270,6 +273,23 @@ def test_case_259_the_start_tells(build: Callable[[], Gateway], code: str, field
 def test_every_code_has_its_row() -> None:
     assert {row[1] for row in ROWS} - {"invalid_value"} | set(ELSEWHERE) == {*ERRORS, *WARNINGS}
     assert not {*ERRORS} & {*WARNINGS}
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+
+
+@pytest.mark.parametrize(("title", "codes"), [("Errors", ERRORS), ("Warnings", WARNINGS)])
+def test_the_page_has_every_code_and_what_it_means(title: str, codes: dict[str, str]) -> None:
+    section = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE)) == codes
+
+
+def test_the_page_has_what_every_callable_is_called_with() -> None:
+    section = PAGE.split("\n## What callables take\n")[1]
+    written = dict(re.findall(r"^\| `(\w+)` \| `\((.+)\)` \|$", section, re.MULTILINE))
+    assert written == {name: ", ".join(asked.takes) for name, asked in CALLABLES.items()}
+    options = inspect.signature(Gateway).parameters
+    assert set(written) <= set(options)
 
 
 # What is meant is not told of
