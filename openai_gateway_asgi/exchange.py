@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
@@ -82,7 +82,7 @@ class Exchange:
     upstream_model: str = field(init=False)  # SelectUpstream, per attempt
     upstream_path: str = field(init=False)  # AdaptPayload, per attempt
     upstream_query: bytes = field(init=False)  # AdaptPayload, per attempt
-    upstream_body: Body | AsyncIterator[bytes] = field(init=False)  # AdaptPayload, per attempt
+    upstream_body: Body | AsyncIterable[bytes] = field(init=False)  # AdaptPayload, per attempt
     upstream_headers: RawHeaders = field(init=False)  # AttachCredential, per attempt
 
     context: Mapping[str, str] | None = None
@@ -117,8 +117,8 @@ class Exchange:
 
     @property
     def repeatable(self) -> bool:
-        """Whether the body can be sent again: one that is streamed cannot, once it has begun."""
-        return self.upload is None or not self.upload.started
+        """Whether the body can be sent again: of a form that is streamed, too much may have gone already."""
+        return self.upload is None or self.upload.repeatable
 
     @property
     def is_job(self) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 
 from ..api.endpoints import upstream_path
 from ..bodies.body_rules import with_model_in_query
-from ..bodies.multipart import Upload
+from ..bodies.multipart import Sending, Upload
 from ..bodies.nested_fields import with_text_at
 from ..errors import InvalidRequest
 from ..exchange import Exchange
@@ -60,11 +60,11 @@ def _json(exchange: Exchange, model: str) -> Body:
     return Body(*adapt(payload, exchange.upstream, operation, model).pieces())
 
 
-def _form(exchange: Exchange, upload: Upload, model: str) -> AsyncIterator[bytes]:
+def _form(exchange: Exchange, upload: Upload, model: str) -> Sending:
     """The model is a field of its own, or stands in one that is JSON, as in ``session``."""
     if not model or not exchange.model_at:
-        return upload.body()
+        return Sending(upload)
     field = exchange.model_at[0]
     if exchange.model_at == TOP:
-        return upload.body(replace={field: model.encode()})
-    return upload.body(replace={field: bytes(with_text_at(exchange.payload, exchange.model_at, model).fields[field])})
+        return Sending(upload, {field: model.encode()})
+    return Sending(upload, {field: bytes(with_text_at(exchange.payload, exchange.model_at, model).fields[field])})

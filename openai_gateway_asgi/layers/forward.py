@@ -7,6 +7,7 @@ import asyncio
 import httpx
 
 from ..answers.relay import Relay
+from ..bodies.multipart.upload import KEPT
 from ..config import Settings, Timeouts
 from ..errors import ClientDisconnected, GatewayError, InvalidRequest
 from ..exchange import Exchange
@@ -79,7 +80,17 @@ class Forward:
             headers.append((b"content-type", exchange.upload.content_type))
             stream = Streamed(body, relay.wait_anew)
         request = PreparedRequest(exchange.method, pool.url(path, query, keep=fixed), headers, stream, timeouts.connect)
+        if exchange.is_job or _is_large(exchange):
+            request.extensions["fresh"] = True
         if query or not fixed:
             # As it was sent: a URL object would quote some characters again.
             request.extensions["target"] = pool.target(path, query)
         return request
+
+
+def _is_large(exchange: Exchange) -> bool:
+    """Whether so much of a form may have gone when a kept-alive connection turns out dead that it cannot go again."""
+    if exchange.upload is None:
+        return False
+    length = exchange.named.get(b"content-length", b"")
+    return not length.isdigit() or int(length) > KEPT

@@ -33,7 +33,7 @@ YES = (b"true", b"True", b"1")
 class ReadUpload:
     """Opens the form of operations that take one; whoever leaves, and however, it is closed.
 
-    A form can be sent once: a call that has begun to send it has no further attempt.
+    A form can be sent again until more than a mebibyte of it has gone; then the call has no further attempt.
     """
 
     def __init__(self, app: ASGIApp, *, groups: Groups, settings: Settings) -> None:

@@ -84,6 +84,8 @@ class Call(httpx.AsyncByteStream):
             if self._protocol.is_connected():
                 self._upload_error = error
                 self.end()
+        finally:
+            await stream.aclose()
 
     async def _write(self, stream: httpx.AsyncByteStream, length: int | None) -> None:
         writer = StreamWriter(self._protocol, asyncio.get_running_loop())

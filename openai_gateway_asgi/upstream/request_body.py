@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 
 import httpx
 
@@ -27,8 +27,8 @@ class Body(httpx.AsyncByteStream, httpx.SyncByteStream):
 class Streamed(httpx.AsyncByteStream):
     """A request body that comes in pieces; ``moved`` is called when one has been taken."""
 
-    def __init__(self, pieces: AsyncIterator[bytes], moved: Callable[[], None]) -> None:
-        self._pieces = pieces
+    def __init__(self, pieces: AsyncIterable[bytes], moved: Callable[[], None]) -> None:
+        self._pieces = aiter(pieces)
         self._moved = moved
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -37,6 +37,11 @@ class Streamed(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         self._moved()
         return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """Ends where it was left: another may go through the same from its beginning."""
+        if isinstance(self._pieces, AsyncGenerator):
+            await self._pieces.aclose()
 
 
 NO_BODY = Body()

@@ -6,7 +6,9 @@ requests when a kept-alive connection closes under them, and cost half of a call
 and ``call`` sees one request and its answer through.
 
 Only connecting is timed here (``extensions["timeout"]["connect"]``, seconds): a timeout per read never fires on a drip,
-so the deadlines of an answer are the caller's. Failures leave as ``httpx`` exceptions and nothing else:
+so the deadlines of an answer are the caller's. ``extensions["fresh"]`` asks for a new connection, because a kept-alive
+one may be closed by its upstream in the moment in which it is used. Failures leave as ``httpx`` exceptions and nothing
+else:
 
     ConnectError, ConnectTimeout    DNS, TCP, TLS or the proxy: the request has not left
     LocalProtocolError              it could not be sent as one request
@@ -22,7 +24,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -36,13 +38,19 @@ from aiohttp import (
     encode_basic_auth,
 )
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from .call import ENGINE_ERRORS, Call, Protocol
 from .dns import resolver
 from .lazy_headers import LazyHeaders
 from .request_head import Outgoing, outgoing
+
+_NO_TRACES: list[Trace] = []
+_FRESH: list[Trace] = []
+"""In the place of traces, of which there are none: the connection is to be a new one."""
 
 _CONNECT_ERRORS = (ClientError, OSError, ValueError, OverflowError)  # the last two: no such host, no such port
 
@@ -96,7 +104,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         try:
             connector = self._connector or await self._open()
             route = self._route(request.url.scheme, request.url.netloc)
-            return await connector.connect(route, [], _connect_limit(limit))
+            used = _NO_TRACES if "fresh" not in request.extensions else _FRESH
+            return await connector.connect(route, used, _connect_limit(limit))
         except TimeoutError as error:
             raise httpx.ConnectTimeout("Connecting to the upstream took too long.") from error
         except _CONNECT_ERRORS as error:
@@ -108,7 +117,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         # aiohttp never closes an idle connection that may live for no time at all
         keepalive = max(self._keepalive, 1e-3)
-        self._connector = TCPConnector(limit=0, keepalive_timeout=keepalive, resolver=resolver())
+        self._connector = Connector(limit=0, keepalive_timeout=keepalive, resolver=resolver())
         protocol: Callable[..., ResponseHandler] = Protocol
         self._connector._factory = functools.partial(protocol, loop=loop)
         self._keeper = _close_with_loop(self._connector)
@@ -136,6 +145,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         connector._close()  # what close() does before it awaits, which on a closed loop is to forget them
         for protocol in protocols:
             _close_socket(protocol.transport)
+
+
+class Connector(TCPConnector):
+    """aiohttp's connector, which can be asked for a connection that no call has used before."""
+
+    def _get(self, key: ConnectionKey, traces: list[Trace]) -> Coroutine[Any, Any, Connection | None]:
+        return _none() if traces is _FRESH else super()._get(key, traces)
+
+
+async def _none() -> None:
+    return None
 
 
 def _route(trust: ssl.SSLContext | bool, proxy: URL | None, scheme: str, netloc: bytes) -> ClientRequest:

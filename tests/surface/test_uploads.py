@@ -255,22 +255,27 @@ async def test_an_upload_that_goes_on_longer_than_an_answer_may_take_is_served()
                 assert b" 200 " in await reader.readline()
 
 
-async def test_a_form_is_sent_once_whatever_becomes_of_it() -> None:
+async def test_a_long_form_is_sent_once_whatever_becomes_of_it() -> None:
     async with surface(answer=error_answer(503), settings={"retries": 3}) as gateway:
-        assert (await upload(gateway, form(MODEL, FILE))).status == 503
+        got = await upload(gateway, form(MODEL, LONG))
+        assert (got.status, got.header("x-should-retry")) == (503, None)  # the client can send it again
         assert len(gateway.up.requests) == 1
 
 
-async def test_a_refused_credential_does_not_send_it_again() -> None:
+@pytest.mark.parametrize(("file", "times"), [(FILE, 2), (LONG, 1)], ids=["short", "long"])
+async def test_a_refused_credential_sends_it_again_with_another_if_it_is_short(
+    file: tuple[str, bytes], times: int
+) -> None:
     def token(*_: Any) -> str:
         return "t"
 
     ask_host = Upstream("http://a/v1", name="A", auth_type="system_oauth", model_ids=["m"])
     async with surface(ask_host, answer=error_answer(401), oauth_token=token) as gateway:
-        got = await upload(gateway, form(field("model", "m"), FILE))
+        got = await upload(gateway, form(field("model", "m"), file))
 
         assert (got.status, error_of(got)["code"]) == (502, "upstream_credential")
-        assert len(gateway.up.requests) == 1
+        assert len(gateway.up.requests) == times
+        assert {len(request.body) for request in gateway.up.requests} == {len(gateway.up.last.body)}
 
 
 async def test_a_form_streams_while_it_is_read() -> None:

@@ -11,7 +11,7 @@ from .headers import Part, boundary_of
 from .limits import Limits
 from .parser import Event, Parser, PartEnd
 from .shares import Share, Shares
-from .upload import Upload
+from .upload import Sending, Upload
 
 __all__ = [
     "Emitter",
@@ -22,6 +22,7 @@ __all__ = [
     "Part",
     "PartEnd",
     "Rules",
+    "Sending",
     "Share",
     "Shares",
     "Upload",

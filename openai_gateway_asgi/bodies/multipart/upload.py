@@ -15,6 +15,9 @@ from .intake import Intake
 from .shares import Share
 from .spool import Spool
 
+KEPT = 1024 * 1024
+"""Bytes that are kept of what was sent, so that it can be sent again; a form that is longer is sent once."""
+
 LOOK_AHEAD = 256 * 1024
 """Bytes read before a call goes upstream: a body that is shorter has been found good to its end by then."""
 
@@ -25,9 +28,10 @@ class Upload:
     Whoever opened it must ``aclose`` it on every way out. It owns the request's ``receive`` until then.
     """
 
-    def __init__(self, intake: Intake, spool: Spool, form: Form, rules: Rules, boundary: bytes) -> None:
-        self.started = False
-        """Whether ``body`` was begun: from then on no other upstream can be asked."""
+    def __init__(self, intake: Intake, spool: Spool, form: Form, rules: Rules, boundary: bytes, share: Share) -> None:
+        self._kept: list[bytes] | None = []
+        self._kept_size = 0
+        self._share = share
         self._spool = spool
         self._fields = form.fields
         self._rules = rules
@@ -65,7 +69,7 @@ class Upload:
         except BaseException:
             spool.close()
             raise
-        return cls(intake, spool, form, rules, boundary)
+        return cls(intake, spool, form, rules, boundary, share)
 
     def field(self, name: str) -> bytes | None:
         """The value of a field that is no file, as far as it was read for ``open``; of several, the last."""
@@ -76,21 +80,45 @@ class Upload:
         """The ``Content-Type`` of ``body``."""
         return b"multipart/form-data; boundary=" + self._new_boundary
 
-    async def body(self, *, replace: Mapping[str, bytes] = {}) -> AsyncIterator[bytes]:
-        """The form written anew, once: the same parts in the same order, the fields in ``replace`` with that value.
+    @property
+    def repeatable(self) -> bool:
+        """Whether ``body`` can begin again: nothing of it was taken so far, or so little that all of that is kept."""
+        return self._kept is not None
 
-        All rules go on holding. Raises what ``open`` raises, and then what was yielded is no whole body.
+    async def body(self, *, replace: Mapping[str, bytes] = {}) -> AsyncIterator[bytes]:
+        """The form written anew: the same parts in the same order, the fields in ``replace`` with that value.
+
+        All rules go on holding. Raises what ``open`` raises, and then what was yielded is no whole body. It may begin
+        again while it is ``repeatable``, once the one before it has been closed.
         """
-        if self.started:
-            raise RuntimeError("An upload can be sent once.")
-        self.started = True
+        if self._kept is None:
+            raise RuntimeError("An upload of this size can be sent once.")
         form, emitter = Form(self._boundary, self._rules), Emitter(self._new_boundary, replace)
+        for chunk in tuple(self._kept):
+            if piece := emitter.encode(form.feed(chunk)):
+                yield piece
         with Deadline() as deadline:
             while chunk := await self._handover.take(deadline):
+                self._keep(chunk)
                 if piece := emitter.encode(form.feed(chunk)):
                     yield piece
         form.close()
         yield emitter.closing
+
+    def _keep(self, chunk: bytes) -> None:
+        if self._kept is None:
+            return
+        self._kept.append(chunk)
+        self._kept_size += len(chunk)
+        self._share.hold(len(chunk))
+        if self._kept_size > KEPT:
+            self.settle()
+
+    def settle(self) -> None:
+        """It will not be sent again: what was kept of it can go."""
+        if self._kept is not None:
+            self._kept = None
+            self._share.hold(-self._kept_size)
 
     async def receive(self) -> Message:
         """What inner layers get in place of the request's own: it tells the disconnect, and nothing else."""
@@ -99,5 +127,17 @@ class Upload:
 
     async def aclose(self) -> None:
         """Stops reading and lets go of what was held, before it first waits. May be called twice."""
+        self._kept = None
         self._spool.close()
         await self._handover.aclose()
+
+
+class Sending:
+    """An upload as one attempt sends it; each time that it is gone through, from its beginning."""
+
+    def __init__(self, upload: Upload, replace: Mapping[str, bytes] = {}) -> None:
+        self._upload = upload
+        self._replace = replace
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._upload.body(replace=self._replace)

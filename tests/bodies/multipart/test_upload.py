@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from openai_gateway_asgi.bodies.multipart import Part, PartEnd, Rules, Upload
-from openai_gateway_asgi.bodies.multipart.upload import LOOK_AHEAD
+from openai_gateway_asgi.bodies.multipart import Part, PartEnd, Rules, Share, Shares, Upload
+from openai_gateway_asgi.bodies.multipart.upload import KEPT, LOOK_AHEAD
 from openai_gateway_asgi.errors import (
     ClientDisconnected,
     GatewayBusy,
@@ -61,8 +61,8 @@ async def turns(count: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-async def open_upload(client: Client, by: Rules | None = None) -> Upload:
-    return await Upload.open(client.receive, CONTENT_TYPE, by or rules(), share())
+async def open_upload(client: Client, by: Rules | None = None, of: Share | None = None) -> Upload:
+    return await Upload.open(client.receive, CONTENT_TYPE, by or rules(), of or share())
 
 
 async def until(ready: asyncio.Event) -> None:
@@ -177,14 +177,45 @@ async def test_another_model_behind_the_file_breaks_the_call_off(late: tuple[byt
     assert not b"".join(sent).endswith(b"--\r\n")
 
 
-async def test_an_upload_is_sent_once() -> None:
-    upload = await open_upload(Client([form(MODEL, FILE)]))
-    assert not upload.started
-    async for _ in upload.body():
-        assert upload.started
+async def test_a_small_upload_can_be_sent_again_from_wherever_it_was_left() -> None:
+    whole = form(MODEL, FILE)
+    upload = await open_upload(Client(cut(whole, 20)))
+    left = upload.body()
+    await anext(left)
+    await left.aclose()
 
+    assert upload.repeatable
+    sent = b"".join([piece async for piece in upload.body(replace={"model": b"other"})])
+    third = b"".join([piece async for piece in upload.body()])
+    await upload.aclose()
+
+    boundary = upload.content_type.partition(b"boundary=")[2]
+    assert read([third], boundary) == read([whole])
+    assert sent == third.replace(MODEL[1], b"other", 1)
+
+
+async def test_one_that_is_large_is_sent_once() -> None:
+    upload = await open_upload(Client(cut(MODEL_FIRST, 65536)))
+    assert upload.repeatable
+    sent = 0
+    async for piece in upload.body():
+        sent += len(piece)
+        assert upload.repeatable or sent > KEPT - 65536
+
+    assert not upload.repeatable
     with pytest.raises(RuntimeError):
         await anext(upload.body())
+    await upload.aclose()
+
+
+async def test_what_is_kept_to_be_sent_again_counts_as_the_users() -> None:
+    shares = Shares(MIB)
+    upload = await open_upload(Client([form(MODEL, FILE)]), of=shares.of("ann"))
+    await drain(upload.body())
+    assert shares.held()["ann"] == len(form(MODEL, FILE))
+
+    upload.settle()
+    assert shares.held() == {}
     await upload.aclose()
 
 
