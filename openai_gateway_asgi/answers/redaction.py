@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 import msgspec
 
 from ..config import Upstream
+from ..config.query_rules import PLAIN_NAMES
 from ..errors import UpstreamError, UpstreamRefused
 from ..http.asgi import JSON, RawHeaders
 from ..http.sse import first_data
@@ -60,10 +61,14 @@ class Secrets:
 
     @classmethod
     def sent(cls, upstream: Upstream, headers: RawHeaders) -> Secrets:
-        """Those of a request to ``upstream`` with these headers: credentials, fixed headers, the proxy's password."""
+        """Those of a request to ``upstream`` with these headers: credentials, fixed headers and parameters, the proxy's
+        password.
+        """
         fixed = {name.lower().encode() for name in upstream.headers}
         texts = [text for name, value in headers if name in CREDENTIALS for text in _of_credential(name, value)]
         texts += [text for name, value in headers if name in fixed - CREDENTIALS for text in _of_fixed(value)]
+        asked = [value.encode() for name, value in upstream.query.items() if name.lower() not in PLAIN_NAMES]
+        texts += [text for value in asked for text in _of_fixed(value)]
         return cls((*texts, *_of_proxy(upstream.proxy)))
 
     def cut_out_of(self, data: bytes) -> bytes | None:

@@ -25,6 +25,7 @@ from ..errors import ConfigError
 from . import addresses, query_rules
 from .detours import may_lead_astray
 from .document import API_KEYS, CONFIGS, Row
+from .query_rules import PLAIN_NAMES
 from .upstream import Upstream, hide_userinfo
 
 MARK = "•"
@@ -35,8 +36,6 @@ LONG_ENOUGH = 12
 
 NAMED_VALUES = ("headers", "query")
 """Fields that map names to values, each of which may be a secret."""
-PLAIN_NAMES = frozenset({"api-version"})
-"""Names, in lower case, whose values are shown."""
 
 _UNKNOWN = "is a mask, but not of one secret that is kept for this URL; write the secret itself"
 _OTHER_WAY = (

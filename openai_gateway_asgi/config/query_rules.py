@@ -12,6 +12,8 @@ from . import checks
 from .hidden_values import HiddenValues
 
 API_VERSION = "api-version"
+PLAIN_NAMES = frozenset({API_VERSION})
+"""Names, in lower case, whose values are no secrets."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _LONGEST = 4096

@@ -8,6 +8,7 @@ from ..config import Finding
 from .notices import shown
 from .users import ADMIN
 
+FAMILIAR = ("user", ADMIN, "")
 MOST = 16
 """Unknown roles that are told of: a host that makes one for each user is told often enough by these."""
 
@@ -17,7 +18,7 @@ class Roles:
 
     def __init__(self, tell: Callable[[Finding], None]) -> None:
         self._tell = tell
-        self._known = {ADMIN, "user", ""}
+        self._known = set(FAMILIAR)
         self._most = len(self._known) + MOST
 
     def see(self, role: object) -> None:

@@ -47,7 +47,8 @@ class AdaptPayload:
             exchange.upstream_body = _json(exchange, model)
         if upstream.is_azure:
             path = azure_path(upstream, path, model)
-        exchange.upstream_path, exchange.upstream_query = path, upstream_query(upstream, query)
+        exchange.upstream_path = path
+        exchange.upstream_query = upstream_query(upstream, query) if query else upstream.fixed_query
         return self.app(scope, receive, send)
 
 

@@ -10,7 +10,7 @@ from ..config import Upstream
 from ..errors import HostFailure, Unauthenticated
 from ..exchange import Exchange
 from ..host.hooks import Hook, logger
-from ..host.roles import Roles
+from ..host.roles import FAMILIAR, Roles
 from ..host.users import User
 from ..http.arrival import Arrival
 from ..http.asgi import ASGIApp, Receive, Scope, Send
@@ -68,7 +68,8 @@ class Authenticate:
             logger.error("resolve_user returned %s; return a User, or None", type(user).__name__)
             raise HostFailure("The application failed while it handled this request.")
         self._knows_anyone = True
-        self._roles.see(user.role)
+        if user.role not in FAMILIAR:
+            self._roles.see(user.role)
         named = exchange.named
         exchange.user = user
         exchange.caller = Caller(

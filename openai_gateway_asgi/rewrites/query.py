@@ -16,8 +16,6 @@ def upstream_query(upstream: Upstream, client_query: bytes) -> bytes:
     An api-version of the client's crosses to Azure's v1 addresses alone, and there only one that they can know
     (``preview``): dates are what Azure's SDK adds for the classic API, and to others it says nothing at all.
     """
-    if not client_query:
-        return upstream.fixed_query
     if not upstream.fixed_query and b"version" not in client_query:
         return client_query
     kept = [pair for pair in client_query.split(b"&") if pair and _crosses(upstream, pair)]

@@ -109,6 +109,7 @@ BASIC = base64.b64encode(b"me:open-sesame").decode()
         (upstream(), [(b"cookie", b"a=1; flavour=vanilla-bean")], "vanilla-bean"),
         (upstream(headers={"X-Team": "blue-team"}), [(b"x-team", b"blue-team")], "blue-team"),
         (upstream(headers={"X-Auth": "Bearer t0ken-of-ours"}), [(b"x-auth", b"Bearer t0ken-of-ours")], "t0ken-of-ours"),
+        (upstream(query={"key": "open-sesame", "api-version": "I got"}), [], "open-sesame"),
         (upstream(proxy="http://me:open%2Dsesame@p.test"), [], "open-sesame"),
         (upstream(proxy="http://me:open-sesame@p.test"), [], BASIC),
     ],
