@@ -136,6 +136,7 @@ class Relay:
         self._begun = True
         if exchange.model:  # what is stored may be long, and is watched for silence only
             self._over_at = min(self._over_at, self._answer_by)
+        self._await_client()  # it may not have taken the answer before on its connection
         await self.send({"type": "http.response.start", "status": status, "headers": start})
         sent = 0
         while chunk is not None:
@@ -160,6 +161,7 @@ class Relay:
         # Nobody else will be asked. A stream may be long, and the body large.
         self.exchange.upstream_body, self.exchange.payload = NO_BODY, NOTHING
         start = [pair for pair in start if pair[0] not in (b"cache-control", b"content-encoding")]
+        self._await_client()
         await self.send({"type": "http.response.start", "status": status, "headers": start + STREAM_HEADERS})
         await self._send_events(first, splitter)
         if self.settings.keepalive_comments is None:

@@ -7,18 +7,20 @@ from collections.abc import Awaitable
 from ..api.endpoints import Kind
 from ..exchange import Exchange
 from ..host.access import Access
-from ..http.asgi import ASGIApp, Receive, Scope, Send, respond
+from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
+from ..http.whole_answers import respond
 from ..upstream.model_lists import ModelLists
 
 
 class ListModels:
     """The models this user may call, of all upstreams, in the upstreams' order."""
 
-    def __init__(self, app: ASGIApp, *, lists: ModelLists, access: Access) -> None:
+    def __init__(self, app: ASGIApp, *, lists: ModelLists, access: Access, send_timeout: float) -> None:
         self.app = app
         self._lists = lists
         self._access = access
+        self._send_timeout = send_timeout
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
@@ -30,7 +32,8 @@ class ListModels:
     async def _serve(self, exchange: Exchange, kind: Kind, receive: Receive, send: Send) -> None:
         with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished):
             body = await (self._all(exchange) if kind is Kind.MODELS else self._one(exchange))
-        await respond(send, 200, body, head=exchange.method == "HEAD")
+        head = exchange.method == "HEAD"
+        await respond(send, 200, body, within=self._send_timeout, clock=exchange.clock, head=head)
 
     async def _all(self, exchange: Exchange) -> bytes:
         catalogue = await self._lists.for_listing(exchange.config, exchange.caller)

@@ -12,9 +12,10 @@ from urllib.parse import quote
 from ..errors import ClientDisconnected, GatewayError, ResponseAborted
 from ..exchange import Exchange
 from ..host.notices import Notices, shown
-from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send, respond
+from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
 from ..http.headers import for_one_user
 from ..http.sse import error_event
+from ..http.whole_answers import respond
 
 logger = logging.getLogger("openai_gateway_asgi")
 
@@ -73,8 +74,8 @@ class RenderErrors:
             self._notices.warn(error.code or error.type, error.host_advice, seen=seen)
         try:
             async with asyncio.timeout(self._send_timeout):
-                await _render(error, exchange, send, cause=cause)
-        except TimeoutError as late:
+                await _render(error, exchange, send, within=self._send_timeout, cause=cause)
+        except (TimeoutError, ClientDisconnected) as late:
             raise ResponseAborted(f"request {exchange.request_id}: {error.code}") from late
 
     def _note_start(self, message: Message, exchange: Exchange) -> None:
@@ -91,10 +92,14 @@ class RenderErrors:
         return self._show_routing == "all" or exchange.user.is_admin
 
 
-async def _render(error: GatewayError, exchange: Exchange, send: Send, *, cause: BaseException | None = None) -> None:
+async def _render(
+    error: GatewayError, exchange: Exchange, send: Send, *, within: float, cause: BaseException | None
+) -> None:
     if not exchange.committed:
-        head = exchange.method == "HEAD"
-        await respond(send, error.status, error.body(), error.headers, content_type=error.content_type, head=head)
+        await respond(
+            send, error.status, error.body(), error.headers,
+            within=within, clock=exchange.clock, content_type=error.content_type, head=exchange.method == "HEAD",
+        )  # fmt: skip
     elif exchange.finished:
         return
     elif exchange.sse and exchange.at_boundary:

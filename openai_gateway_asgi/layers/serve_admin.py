@@ -9,19 +9,21 @@ from ..api.endpoints import Kind
 from ..bodies.body_rules import require_json
 from ..errors import PermissionDenied
 from ..exchange import Exchange
-from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send, respond
+from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
 from ..http.request_body import read_body
+from ..http.whole_answers import respond
 
 
 class ServeAdmin:
     """``/config`` and what is below it, and ``/verify``; ``role == "admin"`` only."""
 
-    def __init__(self, app: ASGIApp, *, admin: Admin, limit: int, idle: float) -> None:
+    def __init__(self, app: ASGIApp, *, admin: Admin, limit: int, idle: float, send_timeout: float) -> None:
         self.app = app
         self._admin = admin
         self._limit = limit
         self._idle = idle
+        self._send_timeout = send_timeout
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
@@ -40,7 +42,8 @@ class ServeAdmin:
         with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished):
             headers, answer = await self._answer(exchange, body)
         headers.append((b"cache-control", b"no-store"))
-        await respond(send, 200, answer, headers, head=exchange.method == "HEAD")
+        head = exchange.method == "HEAD"
+        await respond(send, 200, answer, headers, within=self._send_timeout, clock=exchange.clock, head=head)
 
     async def _answer(self, exchange: Exchange, body: bytes) -> tuple[RawHeaders, bytes]:
         admin, config = self._admin, exchange.config

@@ -10,14 +10,14 @@ from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ..answers.relay import client_stalled
 from ..config import Settings
 from ..config.settings import MIB
 from ..exchange import KEY, Exchange
-from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send, respond
+from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
 from ..http.cancellation import Deadline
 from ..http.headers import AllowList, named_headers
 from ..http.loop_guard import NAME as HOPS
+from ..http.whole_answers import client_stalled, respond
 from ..models import Candidate
 from ..speech.cache import SpeechCache, Spoken, is_audio
 from ..speech.shared import Room, SharedAnswer
@@ -66,7 +66,10 @@ class ServeSpeech:
             return
         spoken = await self._cache.get(key)
         if spoken is not None:
-            await respond(send, 200, spoken.audio, content_type=spoken.content_type)
+            await respond(
+                send, 200, spoken.audio,
+                within=self._send_timeout, clock=exchange.clock, content_type=spoken.content_type,
+            )  # fmt: skip
             return
         place = digest([key, self._fallbacks(exchange)])
         under_way = self._loops.setdefault(exchange.clock.loop, {})  # tasks belong to their loop

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 
 from ..config import GatewayConfig
-from ..http.asgi import ASGIApp, Receive, Scope, Send, respond
+from ..errors import ClientDisconnected
+from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..http.whole_answers import respond
 from ..upstream.breaker import State
+
+SEND_TIMEOUT = 60.0
+"""Seconds that whoever asks for health may take no bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ def health_app(health: Callable[[], Health]) -> ASGIApp:
         well = now.live if scope["path"].endswith("/live") else now.ready
         body = msgspec.json.encode({"live": now.live, "ready": now.ready, "draining": now.draining})
         headers = [(b"cache-control", b"no-store")]
-        await respond(send, 200 if well else 503, body, headers, head=scope["method"] == "HEAD")
+        with suppress(ClientDisconnected):
+            head = scope["method"] == "HEAD"
+            await respond(send, 200 if well else 503, body, headers, within=SEND_TIMEOUT, head=head)
 
     return app

@@ -50,8 +50,12 @@ def run(server: str, app: str, env: Mapping[str, str] = {}) -> AbstractAsyncCont
 
 async def vitals(program: Program, part: str = "") -> dict[str, Any]:
     """What the process says of itself: see ``vitals``."""
+    return await said_at(program, f"/vitals/{part}")
+
+
+async def said_at(program: Program, path: str) -> dict[str, Any]:
     client = await Client.to(program)
-    await client.send(b"GET /vitals/%b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % part.encode())
+    await client.send(b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path.encode())
     answer = await client.rest()
     await client.close()
     seen: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])

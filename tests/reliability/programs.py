@@ -1,6 +1,7 @@
 """Hosts as one would write them, for servers in processes of their own; their upstream's URL is in ``UPSTREAM_URL``.
 
-``app`` bears loads; ``left`` and ``left_for_its_list`` are those whose clients leave.
+``app`` bears loads; ``left`` and ``left_for_its_list`` are those whose clients leave, ``deaf`` is the one whose clients
+take nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from starlette.routing import Mount
 
 from openai_gateway_asgi import Timeouts, Upstream, UsageRecord, health_app
 from openai_gateway_asgi.http.asgi import ASGIApp
+from tests.reliability.deaf import Watched
 from tests.reliability.gateways import at, make_gateway
 from tests.reliability.leaving import Reading, behind_base_http_middleware, endless_token, upstreams
 from tests.reliability.vitals import Vitals
@@ -47,8 +49,14 @@ def host(given: Iterable[Upstream], **options: Any) -> ASGIApp:
     )
 
 
+def watched(given: Iterable[Upstream], **options: Any) -> ASGIApp:
+    watch = Watched(make_gateway(given, timeouts=Timeouts(), **options))
+    return Starlette(routes=[Mount("/watch", watch.told), Mount("/openai", watch)])
+
+
 URL = os.environ["UPSTREAM_URL"]
 
 app = host([at(URL, max_concurrency=100_000)])
 left = host(upstreams(URL, listed=False), oauth_token=endless_token)
 left_for_its_list = host(upstreams(URL, listed=True))
+deaf = watched([at(URL, models=[f"m{number}" for number in range(60_000)])], settings={"send_timeout": 0.5})

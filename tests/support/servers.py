@@ -43,17 +43,26 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def serve(
-    app: ASGIApp, *, http: Http = "h11", root_path: str = "", lifespan: Lifespan = "auto", **options: Any
+    app: ASGIApp,
+    *,
+    http: Http = "h11",
+    root_path: str = "",
+    lifespan: Lifespan = "auto",
+    send_buffer: int | None = None,
+    **options: Any,
 ) -> AsyncIterator[Server]:
     """Serves ``app`` on a free loopback port, in this event loop.
 
-    ``http`` is ``"h11"`` or ``"httptools"``; ``options`` go to ``uvicorn.Config``. At the end every connection is
+    ``http`` is ``"h11"`` or ``"httptools"``; ``send_buffer`` is how many bytes the kernel takes that no client has taken
+    yet (its own choice are megabytes); ``options`` go to ``uvicorn.Config``. At the end every connection is
     cut, so that apps see their clients leave, and what still runs after ``SETTLE`` seconds is cancelled.
     """
     config = uvicorn.Config(
         app, http=http, ws="none", loop="none", root_path=root_path, lifespan=lifespan, log_config=None, **options
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        if send_buffer is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         server = _EventServer(config)
         port = listener.getsockname()[1]
         running = asyncio.create_task(server.serve(sockets=[listener]), name=f"uvicorn:{port}")
