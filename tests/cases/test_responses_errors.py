@@ -240,6 +240,7 @@ NEVER = [
 OURS = {"content-type", "content-length", "transfer-encoding", "cache-control", "vary", "x-accel-buffering"}
 OURS |= {"date", "server", "connection"}  # those of the server in front of the gateway
 OURS |= {"openai-version", "x-content-type-options", "x-request-id", "x-gateway-request-id"}
+OURS |= {"cross-origin-resource-policy"}
 ROUTING = {"x-gateway-upstream", "x-gateway-model", "x-gateway-attempts"}
 
 
