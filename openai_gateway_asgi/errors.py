@@ -349,6 +349,9 @@ class GatewayDisabled(GatewayError):
 class LoopDetected(GatewayError):
     status = 508
     code = "loop_detected"
+    host_advice = (
+        "a request came back to the gateway that sent it: an upstream's base_url is the gateway's own address."
+    )
     headers = DO_NOT_RETRY
 
 

@@ -93,9 +93,11 @@ class Admin:
         try:
             number = int(index)
         except ValueError as error:
-            raise InvalidRequest("The upstream's index must be a whole number.", param="index") from error
+            raise InvalidRequest(
+                "The upstream's index must be a whole number, as 0.", param="index", code="invalid_value"
+            ) from error
         if not 0 <= number < len(config.upstreams):
-            raise NotFound("There is no upstream with this index.", param="index")
+            raise NotFound(f"There is no upstream with this index; there are {len(config.upstreams)}.", param="index")
         upstream = config.upstreams[number]
         if upstream.is_azure and not upstream.is_azure_v1:
             return [], _ids(upstream.model_ids)

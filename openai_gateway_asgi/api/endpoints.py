@@ -425,7 +425,11 @@ def _find(segments: tuple[str, ...], node: Node) -> tuple[Mapping[str, Match], d
             params["model"] = "/".join(segments[index:])
             return node.after_param.matches, params
         if "/" in segment:
-            raise InvalidRequest(f"An encoded slash has no place in `{node.param}`.", code="invalid_path")
+            raise InvalidRequest(
+                f"An encoded slash has no place in `{node.param}`: ids of stored objects have none.",
+                param=node.param,
+                code="invalid_path",
+            )
         params[node.param] = segment
         node = node.after_param
     return node.matches, params
@@ -448,12 +452,16 @@ def _of_method(method: str, matches: Mapping[str, Match]) -> Match:
     if not matches:
         raise unknown_path()
     allow = ", ".join(sorted(matches))
-    raise MethodNotAllowed(f"This path takes {allow} only.", headers=((b"allow", allow.encode()),))
+    raise MethodNotAllowed(f"This path takes {allow} only; use one of them.", headers=((b"allow", allow.encode()),))
 
 
 def unknown_path() -> NotFound:
     """What is not served, or not to this user: the two look the same."""
-    return NotFound("There is no such path. The gateway serves those of the OpenAI API, with or without a leading /v1.")
+    return NotFound(
+        "There is no such path for you. The gateway serves those of the OpenAI API, with or without a leading /v1, "
+        "below the path where it is mounted (look at your client's base URL); those of stored objects, as files and "
+        "batches, to whom the application opens them."
+    )
 
 
 def tree(endpoints: Iterable[Endpoint]) -> Node:

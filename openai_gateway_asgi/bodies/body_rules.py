@@ -51,7 +51,10 @@ def require_json(headers: NamedHeaders) -> None:
 def require_uncompressed(headers: NamedHeaders) -> None:
     """What cannot be read cannot be checked."""
     if headers.get(b"content-encoding") not in (None, b"identity"):
-        raise UnsupportedMediaType("Compressed request bodies are not taken; send it uncompressed.")
+        raise UnsupportedMediaType(
+            "Compressed request bodies are not taken; send it uncompressed, without `Content-Encoding`.",
+            param="content-encoding",
+        )
 
 
 def content_kind(headers: NamedHeaders) -> bytes:
@@ -62,7 +65,7 @@ def content_kind(headers: NamedHeaders) -> bytes:
 def refuse_body(headers: NamedHeaders) -> None:
     """A body on a GET means nothing (RFC 9110, 9.3.1), so it would be dropped in silence."""
     if headers.get(b"content-length") not in (None, b"0") or b"transfer-encoding" in headers:
-        raise InvalidRequest("This operation takes no request body.", code="invalid_body")
+        raise InvalidRequest("This operation takes no request body; leave it out.", code="invalid_body")
 
 
 def model_id(payload: Payload, telling: Iterable[str], deployment: str | None = None) -> str:

@@ -76,9 +76,15 @@ def refuse_ambiguous(headers: RawHeaders, named: NamedHeaders) -> None:
         return
     names = [name for name, _ in headers]
     if names.count(b"content-length") + names.count(b"transfer-encoding") > 1:
-        raise InvalidRequest("The request has more than one framing header.", code="ambiguous_framing")
+        raise InvalidRequest(
+            "The request has more than one framing header; send one `Content-Length` or `Transfer-Encoding`.",
+            param="content-length",
+            code="ambiguous_framing",
+        )
     if names.count(b"content-type") > 1:
-        raise InvalidRequest("The request has more than one Content-Type.", param="content-type")
+        raise InvalidRequest(
+            "The request has more than one Content-Type; send one.", param="content-type", code="invalid_header"
+        )
 
 
 def response_headers(headers: RawHeaders, named: NamedHeaders) -> RawHeaders:

@@ -26,7 +26,7 @@ class LoopGuard:
             return
         hops = _hops(headers)
         if self._id in hops or hops.count(b",") >= MOST_HOPS - 1:
-            raise LoopDetected("This gateway is configured as its own upstream.")
+            raise LoopDetected("This gateway is configured as its own upstream; its operator has to change that.")
 
     def header(self, headers: NamedHeaders) -> tuple[bytes, bytes]:
         if NAME not in headers:

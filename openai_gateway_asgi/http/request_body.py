@@ -15,18 +15,18 @@ LONGEST = 3600.0
 """Seconds that a body may take, however it drips."""
 
 
-def read_body(receive: Receive, limit: int, idle: float) -> Awaitable[list[bytes]]:
+def read_body(receive: Receive, limit: int, idle: float, *, setting: str = "json_limit") -> Awaitable[list[bytes]]:
     """The whole request body, as it came in pieces; afterwards ``receive`` carries nothing but the disconnect.
 
-    ``limit`` is in bytes and counts what arrives, not what ``Content-Length`` claims.
+    ``limit`` is in bytes and counts what arrives, not what ``Content-Length`` claims; ``setting`` is where it is set.
     Raises ``PayloadTooLarge`` one chunk after the limit at the latest, ``RequestTimeout`` when ``idle`` seconds bring
     nothing or the whole takes longer than ``LONGEST``, ``ClientDisconnected`` when the client leaves.
     """
     pace = _Pace(idle)
-    return guarded(_read(receive, limit, pace), pace.kept)  # most bodies have come with their head
+    return guarded(_read(receive, limit, pace, setting), pace.kept)  # most bodies have come with their head
 
 
-async def _read(receive: Receive, limit: int, pace: _Pace) -> list[bytes]:
+async def _read(receive: Receive, limit: int, pace: _Pace, setting: str) -> list[bytes]:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -36,7 +36,10 @@ async def _read(receive: Receive, limit: int, pace: _Pace) -> list[bytes]:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise PayloadTooLarge(f"The request body is larger than the {limit} bytes this gateway takes.")
+            raise PayloadTooLarge(
+                f"The request body is larger than the {limit} bytes this gateway takes; its operator can raise that "
+                f"(`{setting}`)."
+            )
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks
@@ -62,7 +65,7 @@ class _Pace:
 
     def note(self) -> None:
         """A piece has come."""
-        self._failure = _stalled
+        self._failure = stalled
         self._wait()
 
     def _wait(self) -> None:
@@ -70,8 +73,8 @@ class _Pace:
             self._deadline.move(min(monotonic() + self._idle, self._over), self._failure)
 
 
-def _stalled() -> RequestTimeout:
-    return RequestTimeout("The request body stalled, or took too long.")
+def stalled(what: str = "request body") -> RequestTimeout:
+    return RequestTimeout(f"The {what} stalled, or took too long; send it again without pauses.")
 
 
 def never_came(within: float) -> BodyNeverCame:

@@ -32,7 +32,11 @@ class AdaptPayload:
         exchange = Exchange.of(scope)
         upstream, model = exchange.upstream, exchange.upstream_model
         if exchange.others and upstream.prefix_id:
-            raise InvalidRequest("Models of this upstream can be named in `model` only.", code="invalid_field")
+            raise InvalidRequest(
+                f"`{exchange.others[0]}` can be named in `model` only: to its upstream it has another id than here.",
+                param="model",
+                code="invalid_field",
+            )
         path, query = exchange.match.path, exchange.query
         if exchange.bodiless:
             exchange.upstream_body = NO_BODY

@@ -74,4 +74,8 @@ def _keep_to(exchange: Exchange, other: Route) -> None:
     exchange.candidates = tuple([each for each in exchange.candidates if each.upstream.name in serving])
     exchange.fallbacks = ()
     if not exchange.candidates:
-        raise InvalidRequest("No upstream serves all the models that the body names.", code="invalid_field")
+        raise InvalidRequest(
+            "No upstream serves all the models that the body names; name models of one upstream.",
+            param="model",
+            code="invalid_field",
+        )

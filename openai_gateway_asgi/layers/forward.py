@@ -54,7 +54,9 @@ class Forward:
             raise  # what the request's own body failed with
         except (httpx.LocalProtocolError, httpx.InvalidURL) as error:
             raise InvalidRequest(
-                "A header or the query of this request cannot be sent on.", code="invalid_header"
+                "A header or the query of this request cannot be sent on: names of headers are letters, digits and "
+                "hyphens, and their values, like the query, have no line breaks and no control characters.",
+                code="invalid_header",
             ) from error
         except Exception as error:
             raise upstream_failure(error) from error

@@ -42,7 +42,8 @@ class RouteStored:
         for reference in exchange.references:
             if not await self._groups.allows(exchange.user, reference.group):
                 raise InvalidRequest(
-                    f"The field `{reference.field}` names a stored object, and those are not open to you here.",
+                    f"The field `{reference.field}` names a stored object, and those of the group `{reference.group}` "
+                    "are not open to you here; leave it out, or ask the application to open them.",
                     param=reference.field,
                     code="invalid_field",
                 )
@@ -60,7 +61,10 @@ class RouteStored:
         kept = tuple([each for each in exchange.candidates if each.upstream.name == keeper.name])
         if not kept and (choice is not None or exchange.match.endpoint.group):
             raise InvalidRequest(
-                "The upstream that keeps stored objects does not serve this model.", param="model", code="invalid_value"
+                "The upstream that keeps stored objects does not serve this model; name one of its models, or leave "
+                "the stored objects out.",
+                param="model",
+                code="invalid_value",
             )
         exchange.candidates = kept or exchange.candidates
 
@@ -71,9 +75,15 @@ class RouteStored:
                 return upstream
         if choice is not None:
             raise InvalidRequest(
-                "`x-gateway-upstream` names no upstream that is enabled.", param=CHOICE.decode(), code="invalid_value"
+                f"`x-gateway-upstream` names no upstream that is enabled; they are {_names(exchange)}.",
+                param=CHOICE.decode(),
+                code="invalid_value",
             )
         raise NotServed("No upstream keeps stored objects here.")
+
+
+def _names(exchange: Exchange) -> str:
+    return ", ".join([upstream.name for upstream in exchange.config.upstreams if upstream.enabled]) or "none"
 
 
 def _choice(exchange: Exchange) -> str | None:

@@ -34,11 +34,13 @@ class ServeAdmin:
     async def _serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         endpoint = exchange.match.endpoint
         if not exchange.user.is_admin:
-            raise PermissionDenied("This is for administrators only.")
+            raise PermissionDenied(
+                "This is for administrators only: for users to whom the application gives that role."
+            )
         body = b""
         if endpoint.bodies:
             require_json(exchange.named)
-            body = b"".join(await read_body(receive, self._limit, self._idle))
+            body = b"".join(await read_body(receive, self._limit, self._idle, setting="config_limit"))
         with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished):
             headers, answer = await self._answer(exchange, body)
         headers.append((b"cache-control", b"no-store"))

@@ -7,7 +7,7 @@ import asyncio
 from ...errors import ClientDisconnected, PayloadTooLarge, RequestTimeout
 from ...http.asgi import Message, Receive
 from ...http.cancellation import Deadline
-from ...http.request_body import never_came
+from ...http.request_body import never_came, stalled
 from .limits import Limits
 
 
@@ -56,7 +56,10 @@ class Intake:
     def _count(self, chunk: bytes) -> None:
         self.size += len(chunk)
         if self.size > self._limits.total:
-            raise PayloadTooLarge(f"The upload is larger than the {self._limits.total} bytes this gateway takes.")
+            raise PayloadTooLarge(
+                f"The upload is larger than the {self._limits.total} bytes this gateway takes; its operator can raise "
+                "that (`upload_limit`)."
+            )
 
     def stop(self) -> None:
         """A task that waits in ``read`` gets ``ClientDisconnected``."""
@@ -70,4 +73,4 @@ class Intake:
         raise ClientDisconnected
 
     def _too_slow(self) -> RequestTimeout:
-        return RequestTimeout("The upload stalled, or took too long.") if self.size else never_came(self._limits.idle)
+        return stalled("upload") if self.size else never_came(self._limits.idle)
