@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -28,8 +29,14 @@ def cause_of(error: BaseException) -> Cause:
     connecting = isinstance(error, httpx.ConnectError)
     for each in reversed(chain):
         if isinstance(each, OSError) and each.errno is not None:
-            return _cause("connect" if connecting else "network", each, each.strerror or str(each))
+            return _cause("connect" if connecting else "network", each, _in_words(each, each.errno))
     return _cause("connect" if connecting else "http", chain[-1], str(error))
+
+
+def _in_words(error: OSError, number: int) -> str:
+    """The system's own words, and the address where asyncio has put it into its."""
+    words = os.strerror(number)
+    return words if error.strerror in (None, words) else f"{words}: {error.strerror}"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

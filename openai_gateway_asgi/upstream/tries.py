@@ -162,7 +162,7 @@ class Tries:
 
 def _resting(rests: Sequence[Rest]) -> GatewayError:
     """All who could be asked are left alone."""
-    headers = ((b"retry-after", b"%d" % max(1, math.ceil(min(rest.seconds for rest in rests)))),)
+    headers = ((b"retry-after", b"%d" % max(1, math.ceil(min((rest.seconds for rest in rests), default=1.0)))),)
     if all(rest.limited for rest in rests):
         return RateLimited("The upstreams of this model are at their rate limits; try again shortly.", headers=headers)
     return GatewayBusy(
