@@ -42,6 +42,8 @@ WARNINGS = {
     "fallback_unserved": "a fallback, or the model it stands in for, is served by no upstream",
     "possible_endpoint_in_base_url": "a base URL ends as one of the API's paths does",
     "base_url_without_path": "a base URL has no path; most servers serve the API under `/v1`",
+    "prefix_with_dot": "a prefix ends in a dot, and one is put behind it",
+    "prefixed_model_ids": "`model_ids` begin with the prefix, which is put before them",
     "api_key_missing": "a provider that needs a key has none",
     "api_key_unused": "a key that is never sent",
     "api_key_with_spaces": "a key with a space inside",

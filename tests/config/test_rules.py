@@ -99,6 +99,11 @@ class SyncStore:
     async def save(self, config: Any, *, replaces: Any) -> Any: ...
 
 
+class PeekingStore(MemoryStore):
+    async def peek(self) -> Any:  # type: ignore[override]
+        return await self.load()
+
+
 class ShortStore:
     shared = None
 
@@ -180,6 +185,8 @@ ROWS: list[tuple[Callable[[], Gateway], str, str, str]] = [
     (lambda: gateway(Upstream(A, keepalive=3), transport=httpx.MockTransport(lambda request: httpx.Response(200))), "unused_with_transport", "upstreams.0.keepalive", "tell the transport"),
     (upstream(headers={"X-User": "{{USER_ID}}"}), "header_template", "upstreams.0.headers.X-User", "forward_user_info=True"),
     (upstream(verify_tls=False), "tls_not_verified", "upstreams.0.verify_tls", "a file of CA certificates"),
+    (upstream(prefix_id="team."), "prefix_with_dot", "upstreams.0.prefix_id", "write 'team'"),
+    (upstream(prefix_id="team", model_ids=["m", "team.n"]), "prefixed_model_ids", "upstreams.0.model_ids", "'team.team.n'"),
     # The configuration as one
     (lambda: Gateway([], authorize_model=everyone), "no_upstreams", "upstreams", "write [Upstream(...)]"),
     (upstream(enabled=False), "no_enabled_upstream", "upstreams", "enabled=True"),
@@ -237,6 +244,7 @@ ROWS: list[tuple[Callable[[], Gateway], str, str, str]] = [
     (lambda: Gateway(ShortStore(), authorize_model=everyone), "invalid_store", "upstreams.save", "takes (config)"),  # type: ignore[arg-type]
     (lambda: Gateway(ShortStore(), authorize_model=everyone), "invalid_store", "upstreams.version", "is missing"),  # type: ignore[arg-type]
     (lambda: Gateway(ShortStore(), authorize_model=everyone), "invalid_store", "upstreams.shared", "other processes"),  # type: ignore[arg-type]
+    (lambda: Gateway(PeekingStore(), authorize_model=everyone), "invalid_store", "upstreams.peek", "a plain function"),
     # What constructors say themselves
     (upstream(api_key=None), "invalid_value", "api_key", "an environment variable that is not set"),
     (lambda: Gateway(STATIC, authorize_model=everyone), "invalid_value", "upstreams", "write [Upstream("),  # type: ignore[arg-type]

@@ -102,6 +102,8 @@ def store(setup: Setup) -> Iterator[Finding]:
             yield Finding("invalid_store", f"upstreams.{name}", "is a plain function", f"write `async def {name}`")
         elif (taken := misfit(getattr(given, name), *_STORE_METHODS[name])) is not None:
             yield Finding("invalid_store", f"upstreams.{name}", f"takes ({taken})", "write what ConfigStore asks for")
+    if inspect.iscoroutinefunction(innermost(_method(given, "peek"))):
+        yield Finding("invalid_store", "upstreams.peek", "is `async`", "write a plain function, or none")
     if not isinstance(getattr(given, "shared", None), bool):
         yield Finding(
             "invalid_store", "upstreams.shared", "is neither True nor False",

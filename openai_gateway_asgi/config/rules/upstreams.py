@@ -42,6 +42,19 @@ def cookies(upstream: Upstream, _setup: Setup) -> Iterator[Finding]:
         yield Finding("private_cookie", "forward_cookies", f"lists {name}, the host's own session", "leave it out")
 
 
+def prefix(upstream: Upstream, _setup: Setup) -> Iterator[Finding]:
+    given = upstream.prefix_id
+    if given.endswith("."):
+        yield Finding(
+            "prefix_with_dot", "prefix_id", f"is {given!r}, and a dot is put behind it", f"write {given.rstrip('.')!r}"
+        )
+    elif given and (doubled := next((id for id in upstream.model_ids if id.startswith(f"{given}.")), None)):
+        yield Finding(
+            "prefixed_model_ids", "model_ids", f"has {doubled!r}, which users will see as {f'{given}.{doubled}'!r}",
+            "write the ids as the upstream knows them",
+        )  # fmt: skip
+
+
 def unused_fields(upstream: Upstream, _setup: Setup) -> Iterator[Finding]:
     if upstream.api_version and not upstream.is_azure:
         yield Finding(
@@ -117,6 +130,7 @@ UPSTREAM_RULES: tuple[UpstreamRule, ...] = (
     keys.unused,
     keys.missing,
     keys.over_http,
+    prefix,
     unused_fields,
     own_transport,
     templates,
