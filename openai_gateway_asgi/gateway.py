@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +22,6 @@ from .config import ConfigStore, Finding, GatewayConfig, Settings, Upstream
 from .config.live import LiveConfig
 from .config.rules import Setup
 from .config.start import begin
-from .errors import ConfigError
 from .exchange import KEY, Exchange
 from .host.access import Access
 from .host.groups import Groups
@@ -40,8 +39,9 @@ from .host.host_route import HostRoute
 from .host.notices import Notices
 from .host.roles import Roles
 from .host.users import User
-from .http.asgi import ASGIApp, Receive, Scope, Send
+from .http.asgi import Receive, Scope, Send
 from .http.background import Background
+from .http.chain import Layer, compose, numbered
 from .http.cross_site import OriginRule
 from .http.drain import Drain
 from .http.headers import named_headers
@@ -83,7 +83,6 @@ if TYPE_CHECKING:
     from aiocache.base import BaseCache  # imports the redis client where that is installed
 
 T = TypeVar("T")
-Layer = Callable[[ASGIApp], ASGIApp] | Middleware
 Hooks = Mapping[str, Any]
 """The host's callables by the option's name, None where there is none."""
 
@@ -122,6 +121,8 @@ class Gateway:
         Raises ``ConfigError``, naming the field or variable and what to write instead.
         """
         self.settings = settings = Settings() if settings is None else settings
+        given: Any = layers
+        layers = tuple(given) if isinstance(given, Iterable) else given  # what can be gone through only once is kept
         callables = {
             "resolve_user": resolve_user,
             "authorize_model": authorize_model,
@@ -150,7 +151,7 @@ class Gateway:
             name: None if call is None else Hook(name, call, slow=slow, patience=patience)
             for name, call in callables.items()
         }
-        self._app = _compose(
+        self._app = compose(
             self._chain(hooks, layers=layers, speech=SpeechCache(speech_cache, settings)),
             Forward(connections=self._connections, loops=self._loops, settings=settings),
         )
@@ -193,7 +194,7 @@ class Gateway:
             Middleware(ResolveModel, lists=self._lists, defaults=default_models(settings.default_models)),
             Middleware(CheckModelAccess, access=access),
             Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
-            *((TakeRefusals, *itertools.starmap(_checked, enumerate(layers))) if layers else ()),
+            *((TakeRefusals, *numbered(layers)) if layers else ()),
             Middleware(ServeSpeech, cache=speech, credentials=self._credentials, settings=settings),
             Middleware(
                 SelectUpstream,
@@ -324,27 +325,3 @@ def _origin_rule(settings: Settings) -> OriginRule:
         credential_headers=frozenset(name.encode("ascii") for name in settings.credential_headers),
         ambient_bearer=settings.ambient_bearer,
     )
-
-
-def _compose(chain: Sequence[Layer], last: ASGIApp) -> ASGIApp:
-    app = last
-    for layer in reversed(chain):
-        app = _built(layer, app)
-    return app
-
-
-def _built(layer: Layer, app: ASGIApp) -> ASGIApp:
-    return layer.cls(app, *layer.args, **layer.kwargs) if isinstance(layer, Middleware) else layer(app)
-
-
-def _checked(index: int, layer: Layer) -> Layer:
-    """One of the host's layers, which may forget to return what it has made."""
-
-    def build(app: ASGIApp) -> ASGIApp:
-        built = _built(layer, app)
-        if not callable(built):
-            problem = f"gave {type(built).__name__} where an app is needed; return one"
-            raise ConfigError(f"layers.{index}", problem, code="invalid_layer")
-        return built
-
-    return build

@@ -222,6 +222,7 @@ ROWS: list[tuple[Callable[[], Gateway], str, str, str]] = [
     # Layers
     (option(layers=[object()]), "invalid_layer", "layers.0", "a class that takes the next app"),
     (option(layers=AsgiLayer), "invalid_layer", "layers", "write a list of layers"),
+    (option(layers=iter([AsgiLayer, 5])), "invalid_layer", "layers.1", "a class that takes the next app"),
     (option(layers=[AsgiLayer, AsgiLayer(None)]), "invalid_layer", "layers.1", "is an ASGI application itself"),
     (option(layers=[lambda: None]), "invalid_layer", "layers.0", "takes ()"),
     (option(layers=[Middleware(AsgiLayer, words="x")]), "invalid_layer", "layers.0", "takes (app, word)"),  # type: ignore[arg-type]
@@ -348,6 +349,17 @@ SILENT: list[Callable[[], Gateway]] = [
 @pytest.mark.parametrize("build", SILENT)
 def test_what_is_meant_is_not_told_of(build: Callable[[], Gateway]) -> None:
     assert findings(build) == []
+
+
+def test_layers_that_are_judged_are_still_there() -> None:
+    met: list[str] = []
+
+    def layer(app: Any) -> Any:
+        met.append("built")
+        return app
+
+    gateway(layers=(each for each in [layer]))
+    assert met == ["built"]
 
 
 # How it is told

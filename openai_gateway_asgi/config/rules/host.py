@@ -32,7 +32,7 @@ _STORE_METHODS: dict[str, tuple[int, tuple[str, ...]]] = {
 def settings_are_settings(setup: Setup) -> Iterator[Finding]:
     given: Any = setup.settings
     if not isinstance(given, Settings):
-        yield Finding("invalid_settings", "settings", f"is of type {type(given).__name__}", "write Settings(...)")
+        yield Finding("invalid_settings", "settings", _what(given), "write Settings(...)")
 
 
 def callables(setup: Setup) -> Iterator[Finding]:
@@ -43,7 +43,7 @@ def callables(setup: Setup) -> Iterator[Finding]:
 def layers(setup: Setup) -> Iterator[Finding]:
     given = setup.layers
     if not isinstance(given, Iterable):
-        yield Finding("invalid_layer", "layers", f"is of type {type(given).__name__}", "write a list of layers")
+        yield Finding("invalid_layer", "layers", _what(given), "write a list of layers")
         return
     for index, layer in enumerate(given):
         field = f"layers.{index}"
@@ -55,7 +55,7 @@ def layers(setup: Setup) -> Iterator[Finding]:
 
 def _layer(field: str, layer: Any, count: int, options: Mapping[str, Any]) -> Iterator[Finding]:
     if not callable(layer):
-        yield Finding("invalid_layer", field, f"is of type {type(layer).__name__}", _LAYER)
+        yield Finding("invalid_layer", field, _what(layer), _LAYER)
     elif inspect.iscoroutinefunction(innermost(layer)) and not inspect.isclass(layer):
         yield Finding("invalid_layer", field, "is an ASGI application itself", _LAYER)
     elif (taken := misfit(layer, count, options)) is not None:
@@ -71,9 +71,8 @@ def transport(setup: Setup) -> Iterator[Finding]:
     given = setup.transport
     if given is None or isinstance(given, httpx.AsyncBaseTransport):
         return
-    seen = f"is the class {given.__name__}" if inspect.isclass(given) else f"is of type {type(given).__name__}"
     yield Finding(
-        "invalid_transport", "transport", seen,
+        "invalid_transport", "transport", _what(given),
         "give an httpx.AsyncBaseTransport, such as httpx.AsyncHTTPTransport() or httpx.MockTransport(handler)",
     )  # fmt: skip
 
@@ -83,14 +82,14 @@ def speech_cache(setup: Setup) -> Iterator[Finding]:
     if given is None:
         return
     if inspect.isclass(given) or not all(callable(_method(given, name)) for name in ("get", "set")):
-        seen = f"is the class {given.__name__}" if inspect.isclass(given) else f"is of type {type(given).__name__}"
-        yield Finding("invalid_speech_cache", "speech_cache", seen, "give a cache of aiocache, as SimpleMemoryCache()")
+        write = "give a cache of aiocache, as SimpleMemoryCache()"
+        yield Finding("invalid_speech_cache", "speech_cache", _what(given), write)
 
 
 def store(setup: Setup) -> Iterator[Finding]:
     given = setup.store
     if inspect.isclass(given):
-        yield Finding("invalid_store", "upstreams", f"is the class {given.__name__}", "give a list, or an instance")
+        yield Finding("invalid_store", "upstreams", _what(given), "give a list, or an instance")
         return
     has = [name for name in _STORE_METHODS if callable(_method(given, name))]
     if not has:
@@ -155,6 +154,10 @@ def settings_and_callables(setup: Setup) -> Iterator[Finding]:
         )  # fmt: skip
     if setup.callables.get("context") is not None and not settings.forward_user_info:
         yield Finding("context_unused", "context", "is never asked", "write Settings(forward_user_info=True) with it")
+
+
+def _what(given: Any) -> str:
+    return f"is the class {given.__name__}" if inspect.isclass(given) else f"is of type {type(given).__name__}"
 
 
 def _method(value: Any, name: str) -> Any:
