@@ -68,9 +68,10 @@ def _place(location: bytes) -> str:
 def _ours(said: Said, upstream: Upstream, what: str) -> UpstreamError | None:
     """In our words, what the operator has to settle with the upstream: our credential, or our account."""
     error: UpstreamError
-    if said.kind is Failure.CREDENTIAL and upstream.auth_type != AS_CALLER:
+    fixed = "authorization" in map(str.lower, upstream.headers)  # then it is the operator's, whatever the kind
+    if said.kind is Failure.CREDENTIAL and (fixed or upstream.auth_type != AS_CALLER):
         error = UpstreamCredentialError("The upstream refused the gateway's credential.")
-    elif said.kind is Failure.ACCOUNT and upstream.auth_type not in IN_THE_NAME_OF_CALLER:
+    elif said.kind is Failure.ACCOUNT and (fixed or upstream.auth_type not in IN_THE_NAME_OF_CALLER):
         error = UpstreamAccountError("The upstream does not serve the gateway's account at the moment.")
     else:
         return None

@@ -55,7 +55,7 @@ MOST_LINES = 1024
 """Of events; what comes after them is no error that anybody would put there."""
 
 PAGE = 8 * 1024
-"""Characters of a page that are looked at."""
+"""Bytes of a page that are looked at."""
 
 _ANSWERS = re.compile(rb'"(?:%b)"\s*:' % "|".join(ANSWERS).encode())
 _SAYS = re.compile(rb'"error(?:s?"\s*:\s*(?!null|false|\[\s*\]|\{\s*\})\S|"\s*[,}])')
@@ -126,17 +126,25 @@ def error_in_body(status: int, body: bytes) -> Said:
     """What the body of an answer of 400 or more says, whatever its type and whatever it holds."""
     body = body[:LONGEST]
     data = decoded(body)
-    if data is None and not _looks_like_json(body):
-        for fields in _events(body):
-            data = decoded(fields.get("error") or fields.get("data") or b"")
-            if data is not None:
-                break
     if data is None:
-        text = body.decode("utf-8", "replace")
-        return _said(Found({"message": _plain_text(text)}), status)
+        data = _first_in_events(body)
+        found = find(data, surely=True) if data is not None else Found({"message": _plain_text(body)})
+        return _said(found or Found(NONE), status)
     said = _said(find(data, surely=True) or Found(NONE), status)
-    error = data.get("error") if isinstance(data, dict) and _looks_like_json(body) else None
+    error = data.get("error") if isinstance(data, dict) else None
     return replace(said, is_shaped=isinstance(error, dict) and error.keys() >= {"message", "type", "param", "code"})
+
+
+def _first_in_events(body: bytes) -> Any:
+    """The first data that is an error, or else the first that is there at all; None in what is no event stream."""
+    found = None
+    for fields in () if _looks_like_json(body) else _events(body):
+        text = fields.get("error") or fields.get("data") or b""
+        data = decoded(text)
+        if find(data, surely=False) is not None:
+            return data
+        found = found or (text.decode("utf-8", "replace") if data is None else data)
+    return found
 
 
 def decoded(data: bytes) -> Any:
@@ -196,9 +204,9 @@ def _of_event(fields: dict[str, bytes]) -> Said | None:
     return error_in_data(data.decode("utf-8", "replace") if value is None else value, named_error=True)
 
 
-def _plain_text(text: str) -> str:
+def _plain_text(body: bytes) -> str:
     """What a page, an XML document or a plain text says, on one line."""
-    text = text[:PAGE]
+    text = body[:PAGE].decode("utf-8", "replace")
     if text.lstrip()[:1] == "<":
         said = next((said for tag in ("message", "faultstring", "title") if (said := _inside(text, tag))), text)
         text = unescape(_without_tags(said))

@@ -185,6 +185,15 @@ def test_what_is_no_json_becomes_a_plain_message(body: bytes, message: str) -> N
     assert error_of(said) == {"message": message, "type": "upstream_error", "param": None, "code": None}
 
 
+def test_of_events_under_an_error_status_the_error_counts_and_else_the_first_that_says_anything() -> None:
+    role = b'data: {"choices": [{"delta": {"role": "assistant"}}]}\n\n'
+    said = error_in_body(500, b": hi\n\n" + role + b'data: {"error": {"message": "x", "code": "content_filter"}}\n\n')
+    assert (said.message, said.kind) == ("x", Failure.CONTENT)
+    assert error_in_body(500, b"data: oh no\n\n").message == "oh no"
+    assert error_in_body(500, b"data: [DONE]\n\n").status == 500
+    assert not said.is_shaped
+
+
 def test_what_is_made_to_be_heavy_is_cut() -> None:
     assert len(error_in_body(500, b"x" * 5_000_000).message) <= LONGEST_MESSAGE
     assert error_in_body(500, b"[" * 1_000_000).status == 500
