@@ -30,8 +30,7 @@ FLOORS = (
     ["answers", "observe"],
     ["admin"],
     ["layers"],
-    ["gateway", "contrib", "testing"],
-    ["commands"],
+    ["gateway", "contrib", "testing", "commands"],
     ["__main__"],
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

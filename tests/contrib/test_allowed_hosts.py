@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from openai_gateway_asgi import Gateway, Upstream, User, everyone
 from openai_gateway_asgi.contrib.django import mount
-from openai_gateway_asgi.contrib.django.allowed_hosts import _is_allowed, refused_host
+from openai_gateway_asgi.contrib.django.allowed_hosts import _require_allowed, refused_host
 from tests.support.asgi import Response, ask, make_scope
 from tests.support.recorder import Recorder
 from tests.support.servers import serve
@@ -147,7 +147,9 @@ async def test_over_a_socket(site: ASGIApp) -> None:
 
 
 def test_what_strangers_send_is_remembered_within_bounds() -> None:
-    for number in range(2_000):
-        refused_host(make_scope(headers={"host": f"host-{number}.test"}))
-
-    assert _is_allowed.cache_info().currsize == 256
+    with override_settings(ALLOWED_HOSTS=["*"]):
+        for number in range(2_000):
+            assert refused_host(make_scope(headers={"host": f"host-{number}.test"})) is None
+        assert _require_allowed.cache_info().currsize == 256
+    assert refused_host(make_scope(headers={"host": "host-1999.test"})) == "host-1999.test"
+    assert _require_allowed.cache_info().currsize == 0

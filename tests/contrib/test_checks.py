@@ -78,11 +78,52 @@ def test_what_keeps_a_gateway_from_starting_is_an_error_that_names_the_field(wri
     assert error.msg.startswith("base_url: ")
 
 
+def test_all_errors_are_told_and_each_can_be_silenced_by_its_code(write: Write) -> None:
+    module = write(
+        "gateway = Gateway([Upstream('https://a/v1/chat/completions'), Upstream('https://b/v1', api_key='Bearer k')],"
+        " authorize_model=everyone)"
+    )
+    with override_settings(OPENAI_GATEWAY=f"{module}.gateway"):
+        errors = check_gateways()
+
+    assert [error.id for error in errors] == [
+        "openai_gateway.endpoint_in_base_url",
+        "openai_gateway.api_key_with_scheme",
+    ]
+    assert errors[0].msg.startswith("upstreams.0.base_url: ")
+
+
+def test_warnings_are_told_with_what_to_write_instead(write: Write) -> None:
+    module = write(
+        "application = mount(Gateway([Upstream('https://models.test', api_key='sk-x')], authorize_model=everyone),"
+        " '/llm', inside=django)"
+    )
+    with override_settings(OPENAI_GATEWAY=f"{module}.application"):
+        (warning,) = check_gateways()
+
+    assert (warning.id, warning.is_serious()) == ("openai_gateway.base_url_without_path", False)
+    assert warning.msg.startswith("upstreams.0.base_url has no path")
+    assert "/v1" in warning.hint
+
+
+def test_what_a_store_holds_is_judged_as_well(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "gateway.json").write_text("{")
+    module = write(
+        "from openai_gateway_asgi import FileStore\n"
+        f"gateway = Gateway(FileStore({str(tmp_path / 'gateway.json')!r}), authorize_model=everyone)\n"
+        "application = mount(gateway, '/llm', inside=django)"
+    )
+    with override_settings(OPENAI_GATEWAY=f"{module}.application"):
+        messages = check_gateways()
+
+    assert [message.is_serious() for message in messages] == [True]
+
+
 def test_a_module_that_cannot_be_imported_is_an_error_of_its_own(write: Write) -> None:
     module = write("raise KeyError('OPENAI_API_KEY')")
     with override_settings(OPENAI_GATEWAY=f"{module}.application"):
         assert told(check_gateways()) == [
-            ("openai_gateway.E002", "made_asgi cannot be imported: KeyError: 'OPENAI_API_KEY'")
+            ("openai_gateway.E001", "made_asgi cannot be imported: KeyError: 'OPENAI_API_KEY'")
         ]
         assert check_orm_threads() == []
 
@@ -100,7 +141,7 @@ def test_a_place_without_a_gateway_is_warned_of_with_what_to_write(write: Write)
 
 def test_a_place_that_is_not_there_is_an_error_where_it_was_named() -> None:
     with override_settings(OPENAI_GATEWAY="no.such.module.application"):
-        assert [message.id for message in check_gateways()] == ["openai_gateway.E002"]
+        assert [message.id for message in check_gateways()] == ["openai_gateway.E001"]
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections
 
+from ...commands.check import judged
 from ...errors import ConfigError
+from ...gateway import Gateway
 from . import installed
 
 HOW_TO_NAME = (
@@ -28,13 +31,13 @@ def check_gateways(app_configs: Any = None, **options: Any) -> list[CheckMessage
             Error(
                 f"{installed.place()[0]} cannot be imported: {type(error).__name__}: {error}",
                 hint=HOW_TO_NAME,
-                id="openai_gateway.E002",
+                id="openai_gateway.E001",
             )
         ]
     if not found:
         where = installed.place()[0]
         return [Warning(f"No gateway was found in {where}.", hint=HOW_TO_NAME, id="openai_gateway.W001")]
-    return []
+    return [message for gateway in found for message in _of(gateway)]
 
 
 def check_orm_threads(app_configs: Any = None, **options: Any) -> list[CheckMessage]:
@@ -56,5 +59,16 @@ def check_orm_threads(app_configs: Any = None, **options: Any) -> list[CheckMess
     ]
 
 
+def _of(gateway: Gateway) -> Iterator[CheckMessage]:
+    try:
+        warnings = async_to_sync(judged)(gateway)
+    except ConfigError as error:
+        yield from _errors(error)
+        return
+    for each in warnings:
+        yield Warning(f"{each.field} {each.seen}.", hint=each.instead, id=f"openai_gateway.{each.code}")
+
+
 def _errors(error: ConfigError) -> Iterator[CheckMessage]:
-    yield Error(f"{error.field}: {error.problem}", id="openai_gateway.E001")
+    for each in (error, *error.others):
+        yield Error(f"{each.field}: {each.problem}", id=f"openai_gateway.{each.code}")

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from ...commands.search import gateways_in
 from ...gateway import Gateway
 from .mounting import Mounted
 
@@ -39,13 +40,13 @@ def mounted() -> Mounted | None:
 
 
 def gateways() -> list[Gateway]:
-    """All that the module has, mounted or not."""
-    found = _imported(place()[0])
+    """All that the application has somewhere in it, or the module beside it."""
+    module, name = place()
+    found = _imported(module)
     if found is None:
         return []
-    held = [*vars(found).values()]
-    held += [value.gateway for value in held if isinstance(value, Mounted)]
-    return list({id(value): value for value in held if isinstance(value, Gateway)}.values())
+    beside = [value for value in vars(found).values() if isinstance(value, Gateway | Mounted)]
+    return gateways_in(getattr(found, name, None)) or gateways_in(beside)
 
 
 def _first(module: ModuleType, kind: type[Mounted]) -> Mounted | None:

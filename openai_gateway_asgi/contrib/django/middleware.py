@@ -72,7 +72,7 @@ class _Call:
         self._over = False
         self._loop = asyncio.get_running_loop()
         answer = mounted.answer(_scope(request), self._receive, self._send)
-        self._task = self._loop.create_task(answer, name="openai_gateway call")
+        self._task = asyncio.ensure_future(answer)
         self._task.add_done_callback(lambda _: self._news.set())
 
     async def response(self) -> HttpResponseBase:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
 
 from django.core.exceptions import ImproperlyConfigured
 
-from ...errors import InvalidRequest
+from ...errors import ClientDisconnected, InvalidRequest
 from ...host.notices import Notices, shown
-from ...http.asgi import ASGIApp, Message, Receive, Scope, Send, respond
+from ...http.asgi import ASGIApp, Message, Receive, Scope, Send
 from ...http.lifespan import refuse_websocket
+from ...http.whole_answers import respond
 from .allowed_hosts import refused_host
 from .orm import own_threads
 from .orm_threads import OrmThreads
+
+SEND_TIMEOUT = 60.0
+"""Seconds that a client may take no bytes of a refusal."""
 
 
 class Mounted:
@@ -44,16 +50,15 @@ class Mounted:
             finally:
                 own_threads.reset(token)
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """The gateway's answer, with the ORM in Django's own thread: to a request that ``takes`` is true of."""
         host = refused_host(scope)
         if host is not None:
-            await self._refuse(host, scope, receive, send)
-            return
+            return self._refuse(host, scope, receive, send)
         # As Starlette's Mount does it: behind a proxy that strips its own prefix, `path` comes without `root`.
         root = scope.get("root_path", "")
         outer = scope.get("app_root_path", root)
-        await self.gateway({**scope, "app_root_path": outer, "root_path": root + self._prefix}, receive, send)
+        return self.gateway({**scope, "app_root_path": outer, "root_path": root + self._prefix}, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def closing(message: Message) -> None:
@@ -79,7 +84,9 @@ class Mounted:
             param="host",
             code="disallowed_host",
         )
-        await respond(send, refusal.status, refusal.body(), head=scope["method"] == "HEAD")
+        with suppress(ClientDisconnected):
+            head = scope["method"] == "HEAD"
+            await respond(send, refusal.status, refusal.body(), within=SEND_TIMEOUT, head=head)
 
 
 def mount(gateway: ASGIApp, path: str, *, inside: ASGIApp, orm_threads: int = 1) -> Mounted:
