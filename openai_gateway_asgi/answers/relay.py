@@ -104,7 +104,8 @@ class Relay:
             if status >= 400:
                 if status in (401, 403) and self.exchange.upstream.auth_type == AS_CALLER:
                     start += challenges(headers)
-                raise await refusal(status, start, reads, self.exchange.upstream)
+                head = self.exchange.method == "HEAD"
+                raise await refusal(status, start, reads, self.exchange.upstream, head=head)
             if 300 <= status < 400 and status != 304:
                 raise redirected(status, named)
             if self.exchange.streams and kind == b"text/html":
