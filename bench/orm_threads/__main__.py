@@ -29,7 +29,7 @@ BODY = json.dumps({"model": "model-0", "messages": [{"role": "user", "content": 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.orm_threads", description=__doc__)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--latency", type=float, default=2.0, help="milliseconds added to every query")
+    parser.add_argument("--latency", type=float, default=2.0, help="milliseconds to the database, each way")
     parser.add_argument("--conn-max-age", type=int, default=600, help="Django's CONN_MAX_AGE, in seconds")
     parser.add_argument("--queries", choices=["session", "plain"], default="session")
     parser.add_argument("--clients", type=int, default=32)
@@ -53,7 +53,7 @@ def main() -> None:
         left = _python("print(site.open_connections())", env | {"PGPORT": str(port)}).strip()
     alone = statistics.median(rates[asked.threads[0]])
     print(
-        f"{asked.queries} queries, {asked.latency} ms to the database, CONN_MAX_AGE={asked.conn_max_age}, "
+        f"{asked.queries} queries, {asked.latency} ms each way to the database, CONN_MAX_AGE={asked.conn_max_age}, "
         f"{asked.clients} clients"
     )
     print("| ORM threads | calls per s: median (lowest-highest) | times |\n|---|---|---|")

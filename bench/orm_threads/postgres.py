@@ -59,7 +59,7 @@ def _run(command: list[str]) -> None:
 
 
 def delay(port: int, target: int, seconds: float) -> None:
-    """A proxy in front of ``target`` that holds back what clients send: each query takes so many seconds longer.
+    """A proxy in front of ``target`` that takes so long each way, as a network does.
 
     A thread for each direction, because an event loop's timers are a millisecond late.
     """
@@ -67,8 +67,8 @@ def delay(port: int, target: int, seconds: float) -> None:
         while True:
             client, _ = server.accept()
             database = socket.create_connection(("127.0.0.1", target))
-            for ends in ((client, database, seconds), (database, client, 0.0)):
-                threading.Thread(target=_pass_on, args=ends, daemon=True).start()
+            for source, sink in ((client, database), (database, client)):
+                threading.Thread(target=_pass_on, args=(source, sink, seconds), daemon=True).start()
 
 
 def _pass_on(source: socket.socket, sink: socket.socket, seconds: float) -> None:

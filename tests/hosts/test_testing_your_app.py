@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
-from collections.abc import Callable
+import signal
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from openai_gateway_asgi import Gateway, Upstream, everyone
+from openai_gateway_asgi.testing import FakeUpstream
+from tests.hosts.apps import HOSTS, MODELS, USERS, Host
 from tests.support.servers import ROOT
 
 PAGE = ROOT / "docs/testing-your-app.md"
@@ -69,6 +76,50 @@ def test_case_251_with_real_connections_to_an_upstream() -> None:
         with TestClient(app, headers=page["OWN_PAGE"]) as client:
             client.post("/login/bob")
             assert client.post("/openai/v1/chat/completions", json=page["CHAT"]).status_code == 200
+
+
+OWN_USERS = [host for host in HOSTS if host.name != "fastapi-route"]  # whose dependency knows tokens only
+
+
+@pytest.mark.parametrize("host", OWN_USERS, ids=lambda host: host.name)
+def test_case_251_the_same_in_every_host(host: Host) -> None:
+    fake = FakeUpstream(list(MODELS))
+    client = TestClient(host.build(by_cookie(fake)), base_url="http://127.0.0.1", cookies={"session": "ada-token"})
+
+    def chat(page: str) -> int:
+        body = {"model": "tiny-chat", "messages": []}
+        path = f"{host.prefix}/v1/chat/completions"
+        return client.post(path, json=body, headers={"sec-fetch-site": page}).status_code
+
+    assert chat("same-origin") == 200
+    assert chat("cross-site") == 403
+    assert len(fake.requests) == 2  # the list, and one chat
+
+
+def by_cookie(fake: FakeUpstream) -> Gateway:
+    return Gateway(
+        [Upstream("http://models.test/v1", api_key="any")],
+        resolve_user=lambda request: USERS.get(request.cookies.get("session", "")),
+        authorize_model=everyone,
+        transport=fake.transport(),
+    )
+
+
+def test_case_255_a_lifespan_that_drains_on_a_signal_runs_there_as_well(caplog: pytest.LogCaptureFixture) -> None:
+    gateway = by_cookie(FakeUpstream(list(MODELS)))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: object) -> AsyncIterator[None]:
+        async with gateway.lifespan(app):
+            with gateway.drain_on(signal.SIGTERM, within=20):
+                yield
+
+    for kind in (Starlette, FastAPI):
+        app = kind(lifespan=lifespan)
+        app.mount("/llm", gateway)
+        with TestClient(app, cookies={"session": "ada-token"}) as client:
+            assert client.get("/llm/v1/models").status_code == 200
+    assert caplog.text.count("drain_on does nothing here") == 2
 
 
 def test_case_251_without_a_word_of_whose_page_it_is_the_refusal_says_what_helps() -> None:
