@@ -37,6 +37,7 @@ from .host.hooks import (
 )
 from .host.host_route import HostRoute
 from .host.notices import Notices
+from .host.observers import Observer
 from .host.roles import Roles
 from .host.users import User
 from .http.asgi import Receive, Scope, Send
@@ -72,6 +73,7 @@ from .layers.take_config import TakeConfig
 from .layers.take_refusals import TakeRefusals
 from .layers.take_turns import TakeTurns
 from .observe.health import Health
+from .observe.observers import Observers
 from .speech.cache import SpeechCache
 from .upstream.concurrency import AllSlots
 from .upstream.connections import Connections
@@ -142,6 +144,7 @@ class Gateway:
         self._drain = Drain()
         self._loops = LoopGuard()
         self._notices = Notices()
+        self._observers = Observers(self._notices)
         self._background = Background()
         self._roles = Roles(self._judge.note)
         self._lists = ModelLists(settings, self._connections, self._credentials, self._notices)
@@ -179,6 +182,13 @@ class Gateway:
             Middleware(RefuseCrossSite, rule=_origin_rule(settings)),
             Middleware(Authenticate, resolve_user=resolve_user, oauth_token=oauth_token, roles=self._roles),
             Middleware(
+                RecordUsageLayer,
+                record_usage=hooks["record_usage"],
+                of_all=settings.record == "all",
+                observers=self._observers,
+                background=self._background,
+            ),
+            Middleware(
                 ServeAdmin,
                 admin=admin,
                 limit=settings.config_limit,
@@ -186,7 +196,6 @@ class Gateway:
                 send_timeout=settings.send_timeout,
             ),
             Middleware(RefuseDisabled, drain=self._drain),
-            Middleware(RecordUsageLayer, record_usage=hooks["record_usage"], background=self._background),
             Middleware(ListModels, lists=self._lists, access=access, send_timeout=settings.send_timeout),
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
@@ -242,6 +251,13 @@ class Gateway:
         Raises ``ConfigError`` where the configuration cannot be read or has errors; ``others`` are the further ones.
         """
         return self._judge.of(await self._live.read())
+
+    def observe(self, observer: Observer) -> None:
+        """Adds who looks on at the calls that start from now on, as for traces or metrics.
+
+        Raises ``ConfigError`` for what is no ``Observer``.
+        """
+        self._observers.add(observer)
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:

@@ -94,6 +94,7 @@ class Relay:
         headers = [(name.lower(), value) for name, value in response.headers.raw]
         named = named_headers(headers)
         kind = media_type(named.get(b"content-type", b""))
+        self.exchange.answered, self.exchange.upstream_status = monotonic(), status
         self.exchange.upstream_request_id = _text(named.get(b"x-request-id"))
         coding = _text(named.get(b"content-encoding")) if kind == EVENT_STREAM and status < 400 else None
         reads = Reads(response, inflater(coding) if coding else None)

@@ -72,6 +72,10 @@ class AttachCredential:
         if self._user_info is not None:
             about = self._user_info.headers(exchange.user, exchange.context)
             headers += about if ours.leaves_user_info else [pair for pair in about if pair[0] not in ours.names]
+        if traced := exchange.attempt_headers:
+            names = {name for name, _ in traced}
+            headers = [pair for pair in headers if pair[0] not in names]
+            headers += [pair for pair in traced if pair[0] not in ours.names]
         exchange.upstream_headers = headers + ours.headers
 
     def _static(self, upstream: Upstream) -> _Ours | None:
