@@ -18,6 +18,7 @@ from django.test.utils import setup_test_environment, teardown_test_environment
 from openai_gateway_asgi.contrib.django import orm_safe
 from openai_gateway_asgi.contrib.django.orm import own_threads
 from tests.contrib.site import sign_in
+from tests.support.answers import chat as chat_answer
 from tests.support.answers import chat_events, stream_answer
 
 CHAT = {"model": "gpt-small", "messages": [{"role": "user", "content": "Hello?"}]}
@@ -87,7 +88,7 @@ async def test_a_stream_that_is_left_ends_its_upstream_call(client: AsyncClient,
         await pieces.aclose()
         await upstream.until_closed_early()
     finally:
-        upstream.answer("/chat/completions", None)
+        upstream.answer("/chat/completions", lambda request: chat_answer(request.json()))
 
 
 async def test_queries_methods_and_other_answers_cross_as_well(client: AsyncClient) -> None:
@@ -162,6 +163,18 @@ def test_the_synchronous_client_is_told_what_is_needed() -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (501, "not_served")
     assert "ASGI" in answer.json()["error"]["message"]
     assert Client().get("/page/").content == b"GET by nobody"
+
+
+def plain_middleware(get_response: Any) -> Any:
+    """Knows nothing of coroutines, so Django puts a thread between."""
+    return lambda request: get_response(request)
+
+
+async def test_plain_middleware_around_and_behind_is_no_hindrance(client: AsyncClient) -> None:
+    behind = [MIDDLEWARE, f"{__name__}.plain_middleware", *settings.MIDDLEWARE[1:]]
+    with override_settings(MIDDLEWARE=behind):
+        assert (await chat(client)).status_code == 200
+        assert (await client.get("/page/")).content == b"GET by ada"
 
 
 async def test_without_a_gateway_to_be_found_the_site_is_served_as_before() -> None:

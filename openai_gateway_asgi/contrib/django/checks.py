@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -14,6 +16,8 @@ from ...errors import ConfigError
 from ...gateway import Gateway
 from . import installed
 
+logger = logging.getLogger("openai_gateway_asgi")
+
 HOW_TO_NAME = (
     'In the settings, OPENAI_GATEWAY = "mysite.asgi.application" names what mount() returned, or the module that has '
     "the gateway."
@@ -23,7 +27,8 @@ HOW_TO_NAME = (
 def check_gateways(app_configs: Any = None, **options: Any) -> list[CheckMessage]:
     """The errors that keep the site's gateways from starting, or their warnings."""
     try:
-        found = installed.gateways()
+        with _told_once():
+            found = installed.gateways()
     except ConfigError as error:
         return list(_errors(error))
     except Exception as error:
@@ -57,6 +62,17 @@ def check_orm_threads(app_configs: Any = None, **options: Any) -> list[CheckMess
         for alias in connections
         if connections[alias].vendor == "sqlite" and connections[alias].is_in_memory_db()
     ]
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """What a gateway logs when it is made, the checks tell. Where nobody handles the log it would be on stderr, too."""
+    handler = logging.NullHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _of(gateway: Gateway) -> Iterator[CheckMessage]:

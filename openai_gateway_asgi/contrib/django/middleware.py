@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from inspect import iscoroutinefunction
 from typing import Self
 
+from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -34,30 +34,32 @@ def gateway_middleware(get_response: GetResponse) -> GetResponse:
 
         async def serve(request: HttpRequest) -> HttpResponseBase:
             mounted = _in_charge(request)
-            if mounted is None:
-                return await get_response(request)
-            return await _Call(mounted, request).response() if isinstance(request, ASGIRequest) else _refusal()
+            return await (get_response(request) if mounted is None else _answer(mounted, request))
 
         return serve
 
-    def refuse(request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        return get_response(request) if _in_charge(request) is None else _refusal()
+    def serve_from_a_thread(request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Where any other middleware is a plain function, Django calls this one so, too."""
+        mounted = _in_charge(request)
+        return get_response(request) if mounted is None else async_to_sync(_answer)(mounted, request)
 
-    return refuse
+    return serve_from_a_thread
+
+
+async def _answer(mounted: Mounted, request: HttpRequest) -> HttpResponseBase:
+    if isinstance(request, ASGIRequest):
+        return await _Call(mounted, request).response()
+    refusal = NotServed(
+        "Models are served over ASGI, and this server is WSGI, as `manage.py runserver` is. Run the site with an ASGI "
+        "server, such as `uvicorn mysite.asgi:application`; in tests use Django's AsyncClient."
+    )
+    return HttpResponse(refusal.body(), status=refusal.status, content_type="application/json")
 
 
 def _in_charge(request: HttpRequest) -> Mounted | None:
     mounted = installed.mounted()
     path = {"path": request.path, "root_path": request.META.get("SCRIPT_NAME", "")}
     return mounted if mounted is not None and mounted.takes(path) else None
-
-
-def _refusal() -> HttpResponse:
-    refusal = NotServed(
-        "Models are served over ASGI, and this server is WSGI, as `manage.py runserver` is. Run the site with an ASGI "
-        "server, such as `uvicorn mysite.asgi:application`; in tests use Django's AsyncClient."
-    )
-    return HttpResponse(refusal.body(), status=refusal.status, content_type="application/json")
 
 
 class _Call:
