@@ -39,7 +39,7 @@ PIECE = 4096
 KEY = "openai_gateway_asgi.exchange"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Exchange:
     """One request, from its arrival to its record.
 
@@ -131,6 +131,9 @@ class Exchange:
     """What it said."""
     attempt_headers: Sequence[tuple[bytes, bytes]] = ()
     """What those who look on want to be sent with it."""
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.request_id}: {self.method} {self.scope['path']}>"
 
     @property
     def repeatable(self) -> bool:

@@ -23,6 +23,7 @@ from .config.live import LiveConfig
 from .config.rules import Setup
 from .config.start import begin
 from .exchange import KEY, Exchange
+from .hidden import HiddenBytes, HiddenList
 from .host.access import Access
 from .host.groups import Groups
 from .host.hooks import (
@@ -40,7 +41,7 @@ from .host.notices import Notices
 from .host.observers import Observer
 from .host.roles import Roles
 from .host.users import User
-from .http.asgi import Receive, Scope, Send
+from .http.asgi import PrivateScope, Receive, Scope, Send
 from .http.background import Background
 from .http.chain import Layer, compose, numbered
 from .http.cross_site import OriginRule
@@ -219,6 +220,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            scope = PrivateScope(scope)
             await self._serve(scope, receive, send)
         elif scope["type"] == "websocket":
             await refuse_websocket(receive, send)
@@ -307,10 +309,10 @@ class Gateway:
         await self._connections.aclose()
 
     async def _serve(
-        self, scope: Scope, receive: Receive, send: Send, user: User | None = None, checked_origin: bool = False
+        self, scope: PrivateScope, receive: Receive, send: Send, user: User | None = None, checked_origin: bool = False
     ) -> None:
-        headers = list(scope["headers"])
-        scope = {**scope, "headers": headers}
+        """``scope`` is ours to write to."""
+        scope["headers"] = headers = HiddenList(scope["headers"])
         scope[KEY] = Exchange(
             request_id=f"{self._id}{next(self._count):010x}",
             method=scope["method"],
@@ -318,7 +320,7 @@ class Gateway:
             arrived=monotonic(),
             headers=headers,
             named=named_headers(headers),
-            query=scope.get("query_string", b""),
+            query=HiddenBytes(scope.get("query_string", b"")),
             scope=scope,
             given_user=user,
             checked_origin=checked_origin,

@@ -18,7 +18,7 @@ ROOT = Path(openai_gateway_asgi.__file__).parent
 # The bottom is plain data and pure functions; a folder is one room. Lower floors stand first. The package's own module,
 # which hands out the public names, is above all.
 FLOORS = (
-    ["causes"],
+    ["causes", "hidden"],
     ["errors"],
     ["http"],
     ["api"],

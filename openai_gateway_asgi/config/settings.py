@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ..errors import ConfigError
+from ..hidden import HiddenDict
 from . import addresses, checks, header_rules, opened_paths, variables
 from .timeouts import Timeouts, timeout_rule
 from .trust import verify_tls
@@ -157,6 +158,7 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """From the documented variables; others keep their defaults. Raises ``ConfigError`` naming the variable."""
+        environ = HiddenDict(environ)  # others of them are secret
         values, sources = variables.read(environ)
         timeouts = {name: values.pop(name) for name in ("idle", "total") if name in values}
         try:

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from ...errors import ClientDisconnected, InvalidRequest
 from ...host.notices import Notices, shown
-from ...http.asgi import ASGIApp, Message, Receive, Scope, Send
+from ...http.asgi import ASGIApp, Message, PrivateScope, Receive, Scope, Send
 from ...http.lifespan import refuse_websocket
 from ...http.whole_answers import respond
 from .allowed_hosts import refused_host
@@ -41,14 +41,19 @@ class Mounted:
             await self._live(scope, receive, send)
         elif not self.takes(scope):
             await self._inside(scope, receive, send)
-        elif self.threads is None:
-            await self.answer(scope, receive, send)
         else:
-            token = own_threads.set(self.threads)
-            try:
-                await self.answer(scope, receive, send)
-            finally:
-                own_threads.reset(token)
+            scope = PrivateScope(scope)
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.threads is None:
+            await self.answer(scope, receive, send)
+            return
+        token = own_threads.set(self.threads)
+        try:
+            await self.answer(scope, receive, send)
+        finally:
+            own_threads.reset(token)
 
     def answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """The gateway's answer, with the ORM in Django's own thread: to a request that ``takes`` is true of."""
@@ -58,7 +63,9 @@ class Mounted:
         # As Starlette's Mount does it: behind a proxy that strips its own prefix, `path` comes without `root`.
         root = scope.get("root_path", "")
         outer = scope.get("app_root_path", root)
-        return self.gateway({**scope, "app_root_path": outer, "root_path": root + self._prefix}, receive, send)
+        mounted = PrivateScope(scope)
+        mounted.update(app_root_path=outer, root_path=root + self._prefix)
+        return self.gateway(mounted, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def closing(message: Message) -> None:

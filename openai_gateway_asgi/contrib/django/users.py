@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from starlette.requests import Request
 
+from ...hidden import HiddenText
 from ...host.users import ADMIN, User
 from .orm import orm_safe
 
@@ -24,7 +25,7 @@ async def resolve_django_user(request: Request) -> User | None:
     Superusers are admins; the groups are the names of the user's Django groups; ``native`` is the Django user.
     """
     cookie = request.cookies.get(settings.SESSION_COOKIE_NAME)
-    return await _user_of_session(cookie) if cookie else None
+    return await _user_of_session(HiddenText(cookie)) if cookie else None
 
 
 @orm_safe
