@@ -23,8 +23,9 @@ from ..upstream.tries import Tries, Try
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 KEY = b"idempotency-key"
 
-TELLING = 32 * 1024
-"""Bytes at each end of a body by which it is told from others."""
+TELLING = 4 * 1024
+"""Bytes at each end of a piece of a body by which it is told from others."""
+MOST_PIECES = 64
 
 
 ADVICE = {
@@ -175,9 +176,10 @@ class SelectUpstream:
 
 
 def _blame(exchange: Exchange) -> Blame:
-    """Long bodies are told apart by their ends: it is for failures alone, but those may come in floods."""
+    """Bodies are told apart by the ends of their pieces: they may be long, and failures may come in floods."""
     if exchange.upload is not None:
-        body = exchange.named.get(b"content-length", b"")
+        pieces: list[bytes | memoryview] = [exchange.named.get(b"content-length", b"")]
     else:
-        body = exchange.opaque or exchange.payload.encode()
-    return Blame(hash(exchange.user.id), hash((len(body), body[:TELLING], body[-TELLING:])))
+        pieces = exchange.payload.pieces() if exchange.opaque is None else [exchange.opaque]
+    told = tuple((len(each), bytes(each[:TELLING]), bytes(each[-TELLING:])) for each in pieces[:MOST_PIECES])
+    return Blame(hash(exchange.user.id), hash(told))

@@ -178,6 +178,19 @@ async def test_case_231_a_500_counts_once_it_is_not_one_callers(calls: list[tupl
         assert bool(a.requests) is not opens
 
 
+async def test_case_231_long_bodies_are_told_apart_by_their_length_and_their_ends() -> None:
+    async with (
+        FakeUpstream() as a,
+        FakeUpstream() as b,
+        gateway_to(at(a, "a"), at(b, "b"), settings=ONE_TRY) as gateway,
+    ):
+        a.answer(CHAT, FAILED)
+        text = "word " * 100_000
+        for number in range(breaker.FAILURES):
+            assert (await call(gateway, ANN, messages=[{"role": "user", "content": text + str(number)}])).status == 200
+        assert await breakers(gateway) == {"m": "open"}
+
+
 @pytest.mark.parametrize("status", [502, 503, 504, 529])
 async def test_case_231_an_overload_counts_at_once_and_per_request(status: int) -> None:
     async with FakeUpstream() as a, FakeUpstream() as b, gateway_to(at(a, "a"), at(b, "b")) as gateway:
