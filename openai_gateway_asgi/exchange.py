@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
@@ -12,16 +12,14 @@ from typing import ClassVar
 
 from starlette.requests import Request
 
-from .api.default_models import DefaultModel
+from .api.default_models import TRANSCRIPTION_SESSION, DefaultModel
 from .api.endpoints import Match
-from .bodies.body_rules import lacking_model
+from .bodies.body_rules import lacking_model, only_transcribes, refused_route, session_model
+from .bodies.findings import Findings, Reference
 from .bodies.multipart import Upload
 from .bodies.payload import Payload
-from .bodies.stored_references import Reference
 from .config import GatewayConfig, Upstream
 from .errors import GatewayError, ModelNotFound
-from .host.observers import Watch
-from .host.records import AttemptRecord
 from .host.users import User
 from .http.asgi import NamedHeaders, RawHeaders, Scope
 from .http.headers import as_checked
@@ -39,7 +37,7 @@ PIECE = 4096
 KEY = "openai_gateway_asgi.exchange"
 
 
-@dataclass(slots=True, repr=False)
+@dataclass(slots=True)
 class Exchange:
     """One request, from its arrival to its record.
 
@@ -91,6 +89,14 @@ class Exchange:
     """The host's facts about this call, once they have been asked for."""
     model_at: tuple[str, ...] = ("model",)
     """Where in the JSON body the model stands; empty where it names none."""
+    unnamed: tuple[str, ...] = ()
+    """What the body asks for without naming its model, by the keys of the defaults (``api/default_models.py``)."""
+    implied: tuple[str, ...] = ()
+    """The models that are meant by it."""
+    routes: tuple[str, ...] = ()
+    """Fields that could choose another route, where some upstream takes them."""
+    default_of: str = ""
+    """Whose default is meant by a request that names no model, where it is not the operation's own."""
     default: DefaultModel | None = None
     """What the API, or the host, has for a request that names no model, where that is ``model``."""
     upload: Upload | None = None
@@ -117,24 +123,6 @@ class Exchange:
     """Whether the answer ended with an error event of the upstream's own."""
     upstream_request_id: str | None = None
 
-    recorded: bool = False
-    """Whether there will be a record of it."""
-    watch: Watch | None = None
-    """Those who look on at it."""
-    tries: tuple[AttemptRecord, ...] = ()
-    """The attempts that have ended; those of a call that is not recorded only as far as they failed."""
-    attempt_began: float | None = None
-    """When the attempt at hand began; None while none is under way."""
-    answered: float | None = None
-    """When the head of its answer came."""
-    upstream_status: int | None = None
-    """What it said."""
-    attempt_headers: Sequence[tuple[bytes, bytes]] = ()
-    """What those who look on want to be sent with it."""
-
-    def __repr__(self) -> str:
-        return f"<Exchange {self.request_id}: {self.method} {self.scope['path']}>"
-
     @property
     def repeatable(self) -> bool:
         """Whether the body can be sent again: of a form that is streamed, too much may have gone already."""
@@ -145,6 +133,28 @@ class Exchange:
         """Whether it makes something that stays, or goes on by itself: what must not be made twice."""
         background = self.payload.raw("background")
         return self.match.endpoint.makes or (background is not None and bytes(background) == b"true")
+
+    def take(self, found: Findings) -> None:
+        """What the body was found to name, beside ``model``, which is known by now and is written anew where it stands.
+
+        Raises ``InvalidRequest`` for a route that no upstream takes.
+        """
+        at = ".".join(self.model_at)
+        self.others = tuple(
+            [id for id, place in found.models.items() if id != self.model or id in found.repeated or str(place) != at]
+        )
+        self.references = found.references
+        self.unnamed = tuple(found.defaults)
+        for name, place in found.routes.items():
+            if not self.config.takes_route(name):
+                raise refused_route(name, str(place))
+            self.routes += (name,)
+
+    def take_session(self, model_at: str) -> None:
+        """The model of a realtime session, which the payload has."""
+        self.model_at, self.model = session_model(self.payload, model_at)
+        if not self.model and only_transcribes(self.payload):
+            self.default_of = TRANSCRIPTION_SESSION
 
     def request(self) -> Request:
         """For the host's callables; its body is the gateway's to read."""
@@ -183,7 +193,7 @@ class Exchange:
 
     def learn(self, fork: Exchange) -> None:
         """Takes over what became of a fork: who served, and in how many attempts."""
-        for name in ("served", "upstream", "upstream_model", "attempts", "upstream_request_id", "tries"):
+        for name in ("served", "upstream", "upstream_model", "attempts", "upstream_request_id"):
             if hasattr(fork, name):
                 setattr(self, name, getattr(fork, name))
 

@@ -23,7 +23,6 @@ from .config.live import LiveConfig
 from .config.rules import Setup
 from .config.start import begin
 from .exchange import KEY, Exchange
-from .hidden import HiddenBytes, HiddenList
 from .host.access import Access
 from .host.groups import Groups
 from .host.hooks import (
@@ -38,10 +37,9 @@ from .host.hooks import (
 )
 from .host.host_route import HostRoute
 from .host.notices import Notices
-from .host.observers import Observer
 from .host.roles import Roles
 from .host.users import User
-from .http.asgi import PrivateScope, Receive, Scope, Send
+from .http.asgi import Receive, Scope, Send
 from .http.background import Background
 from .http.chain import Layer, compose, numbered
 from .http.cross_site import OriginRule
@@ -56,6 +54,7 @@ from .layers.authenticate import Authenticate
 from .layers.check_model_access import CheckModelAccess
 from .layers.forward import Forward
 from .layers.guard_group import GuardGroup
+from .layers.guard_routes import GuardRoutes
 from .layers.list_models import ListModels
 from .layers.match_endpoint import MatchEndpoint
 from .layers.read_payload import ReadPayload
@@ -74,7 +73,6 @@ from .layers.take_config import TakeConfig
 from .layers.take_refusals import TakeRefusals
 from .layers.take_turns import TakeTurns
 from .observe.health import Health
-from .observe.observers import Observers
 from .speech.cache import SpeechCache
 from .upstream.concurrency import AllSlots
 from .upstream.connections import Connections
@@ -145,7 +143,6 @@ class Gateway:
         self._drain = Drain()
         self._loops = LoopGuard()
         self._notices = Notices()
-        self._observers = Observers(self._notices)
         self._background = Background()
         self._roles = Roles(self._judge.note)
         self._lists = ModelLists(settings, self._connections, self._credentials, self._notices)
@@ -183,13 +180,6 @@ class Gateway:
             Middleware(RefuseCrossSite, rule=_origin_rule(settings)),
             Middleware(Authenticate, resolve_user=resolve_user, oauth_token=oauth_token, roles=self._roles),
             Middleware(
-                RecordUsageLayer,
-                record_usage=hooks["record_usage"],
-                of_all=settings.record == "all",
-                observers=self._observers,
-                background=self._background,
-            ),
-            Middleware(
                 ServeAdmin,
                 admin=admin,
                 limit=settings.config_limit,
@@ -197,13 +187,15 @@ class Gateway:
                 send_timeout=settings.send_timeout,
             ),
             Middleware(RefuseDisabled, drain=self._drain),
+            Middleware(RecordUsageLayer, record_usage=hooks["record_usage"], background=self._background),
             Middleware(ListModels, lists=self._lists, access=access, send_timeout=settings.send_timeout),
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
-            Middleware(ReadPayload, limit=settings.json_limit, idle=settings.upload_idle),
+            Middleware(ReadPayload, settings=settings),
             Middleware(ResolveModel, lists=self._lists, defaults=default_models(settings.default_models)),
             Middleware(CheckModelAccess, access=access),
             Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
+            GuardRoutes,
             *((TakeRefusals, *numbered(layers)) if layers else ()),
             Middleware(ServeSpeech, cache=speech, credentials=self._credentials, settings=settings),
             Middleware(
@@ -220,7 +212,6 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            scope = PrivateScope(scope)
             await self._serve(scope, receive, send)
         elif scope["type"] == "websocket":
             await refuse_websocket(receive, send)
@@ -253,13 +244,6 @@ class Gateway:
         Raises ``ConfigError`` where the configuration cannot be read or has errors; ``others`` are the further ones.
         """
         return self._judge.of(await self._live.read())
-
-    def observe(self, observer: Observer) -> None:
-        """Adds who looks on at the calls that start from now on, as for traces or metrics.
-
-        Raises ``ConfigError`` for what is no ``Observer``.
-        """
-        self._observers.add(observer)
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -309,10 +293,10 @@ class Gateway:
         await self._connections.aclose()
 
     async def _serve(
-        self, scope: PrivateScope, receive: Receive, send: Send, user: User | None = None, checked_origin: bool = False
+        self, scope: Scope, receive: Receive, send: Send, user: User | None = None, checked_origin: bool = False
     ) -> None:
-        """``scope`` is ours to write to."""
-        scope["headers"] = headers = HiddenList(scope["headers"])
+        headers = list(scope["headers"])
+        scope = {**scope, "headers": headers}
         scope[KEY] = Exchange(
             request_id=f"{self._id}{next(self._count):010x}",
             method=scope["method"],
@@ -320,7 +304,7 @@ class Gateway:
             arrived=monotonic(),
             headers=headers,
             named=named_headers(headers),
-            query=HiddenBytes(scope.get("query_string", b"")),
+            query=scope.get("query_string", b""),
             scope=scope,
             given_user=user,
             checked_origin=checked_origin,

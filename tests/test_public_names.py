@@ -5,15 +5,9 @@ from __future__ import annotations
 import openai_gateway_asgi
 
 PUBLIC = """
-AttemptFacts
-AttemptRecord
-CallFacts
-CallObserver
-Cause
 ConfigError
 ConfigStore
 Exchange
-Failure
 FileStore
 Finding
 Gateway
@@ -26,7 +20,6 @@ InvalidRequest
 MemoryStore
 Model
 NotFound
-Observer
 Outcome
 PayloadTooLarge
 PermissionDenied

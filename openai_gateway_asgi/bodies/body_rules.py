@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Iterator
-from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from ..config.model_ids import MAX_ID
+from ..api.route_fields import KNOWN, Routes
 from ..errors import InvalidRequest, UnsupportedMediaType
 from ..http.asgi import JSON, NamedHeaders
 from ..http.headers import is_utf_8, media_type
-from .nested_fields import Pairs, Path, keys_within, pairs_of, refuse_other_case, text_at
+from .findings import check_model_id
+from .nested_fields import Path, text_at
 from .payload import Payload
-
-OTHER_ROUTES = frozenset(
-    # LiteLLM reads these of a body when the upstream is one: an address, a key, a provider, other models.
-    """api_base api_key api_version azure_ad_token azure_endpoint base_url content_policy_fallbacks
-    context_window_fallbacks custom_llm_provider extra_body extra_headers fallbacks litellm_params model_list
-    organization user_config""".split()
-)
-"""Fields by which a body could choose another route or credential than the gateway's. Refused."""
+from .spelling import stem
 
 _CREDENTIALS = frozenset(
     b"""access_token api-key api_key apikey auth authorization bearer client_secret id_token jwt key
     ocp-apim-subscription-key password refresh_token secret sig signature subscription-key token x-api-key""".split()
 )
-_IN_QUERY = frozenset(name.encode() for name in OTHER_ROUTES | {"model", "models"}) - _CREDENTIALS
 TRANSCRIBING = ("session", "audio", "input", "transcription", "model")
-_MAY_NAME_MODEL = re.compile(rb"model|\\u", re.IGNORECASE)
 _QUERY = re.compile(rb"[!\"$-~]*")
 
 
@@ -68,13 +59,11 @@ def refuse_body(headers: NamedHeaders) -> None:
         raise InvalidRequest("This operation takes no request body; leave it out.", code="invalid_body")
 
 
-def model_id(payload: Payload, telling: Iterable[str], deployment: str | None = None) -> str:
+def model_id(payload: Payload, deployment: str | None = None) -> str:
     """The model the body asks for, as the one string every reader of it will see; empty where it names none.
 
-    ``telling`` are the payload's ``telling`` names. ``deployment`` is the one that an Azure client named in the path;
-    the body may then leave it out, or agree.
+    ``deployment`` is the one that an Azure client named in the path; the body may then leave it out, or agree.
     """
-    refuse_other_case(telling, "model")
     id = payload.read("model", str)
     if deployment is not None and id not in (None, deployment):
         raise InvalidRequest("`$.model` is not the model that the path names.", param="model", code="invalid_value")
@@ -85,14 +74,21 @@ def model_id(payload: Payload, telling: Iterable[str], deployment: str | None = 
 
 
 def session_model(payload: Payload, model_at: str) -> tuple[Path, str]:
-    """Where a realtime session names its model, and which: what speaks, or else what only transcribes; empty where it
-    names none."""
-    for path in (tuple(model_at.split(".")), TRANSCRIBING):
-        id = text_at(payload, path)
-        if id is not None:
-            check_model_id(id)
-            return path, id
-    return (), ""
+    """Where a realtime session names the model that answers, and which: what speaks, or what transcribes where nothing
+    speaks. Empty where it names none."""
+    path = tuple(model_at.split("."))
+    id = text_at(payload, path)
+    if id is None and only_transcribes(payload):
+        path, id = TRANSCRIBING, text_at(payload, TRANSCRIBING)
+    if id is None:
+        return (), ""
+    check_model_id(id)
+    return path, id
+
+
+def only_transcribes(payload: Payload) -> bool:
+    """Whether a session is of the type in which nothing speaks."""
+    return text_at(payload, ("session", "type")) == "transcription"
 
 
 def lacking_model(where: str, param: str) -> InvalidRequest:
@@ -102,37 +98,37 @@ def lacking_model(where: str, param: str) -> InvalidRequest:
     )
 
 
-def check_model_id(id: str) -> None:
-    if not id or len(id) > MAX_ID or id != id.strip() or not id.isprintable():
-        raise InvalidRequest(
-            f"`$.model` must be 1 to {MAX_ID} printable characters without space around them.",
-            param="model",
-            code="invalid_value",
-        )
-
-
-def refuse_other_routes(names: Iterable[str]) -> None:
-    for name in OTHER_ROUTES.intersection(names):
-        raise InvalidRequest(
-            f"The field `{name}` is not taken: the gateway decides where a call goes.", param=name, code="invalid_field"
-        )
-
-
 def refuse_ambiguous_query(query: bytes) -> None:
     """A query is forwarded as it is, so it must be one already (RFC 3986, 3.4)."""
     if not _QUERY.fullmatch(query):
         raise InvalidRequest("The query must be printable ASCII, percent-encoded.", code="invalid_query")
 
 
-def refuse_routes_in_query(query: bytes, *, but: Container[bytes] = ()) -> None:
-    """LiteLLM takes the ``model`` of a query before the body's, which is the one that was checked."""
-    for name in query_names(query):
-        if name in _IN_QUERY and name not in but:
-            raise InvalidRequest(
-                f"The query parameter `{name.decode()}` is not taken; name the model in the body.",
-                param=name.decode(),
-                code="invalid_field",
-            )
+def routes_in_query(query: bytes, more: Iterable[str], *, but: Container[str] = ()) -> tuple[str, ...]:
+    """Names in a query that could choose another route. LiteLLM lays a query below the body, and takes its ``model``
+    before the one that was checked: so none may be named there, ``but`` what lists are searched by."""
+    found, added = [], Routes(more)
+    for written in query_names(query):
+        name = stem(written.decode("utf-8", "replace"))
+        if name in but or written in _CREDENTIALS:
+            continue
+        if name in ("model", "models", "extra_body") or name.endswith(("_model", "_models")):
+            raise refused_in_query(name)
+        if name in KNOWN or name in added:
+            found.append(name)
+    return tuple(found)
+
+
+def refused_in_query(name: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The query parameter `{name}` is not taken; name the model in the body.", param=name, code="invalid_field"
+    )
+
+
+def refused_route(name: str, where: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The field `{where}` is not taken: the gateway decides where a call goes.", param=where, code="invalid_field"
+    )
 
 
 def query_names(query: bytes) -> Iterator[bytes]:
@@ -175,39 +171,3 @@ def with_model_in_query(query: bytes, model: str) -> bytes:
 
 def _raw_pairs(query: bytes) -> list[tuple[bytes, bytes, bytes]]:
     return [pair.partition(b"=") for pair in query.split(b"&")]
-
-
-def models_within(payload: Payload) -> tuple[str, ...]:
-    """Models that a body names anywhere below its top level, as graders and realtime sessions do."""
-    named: list[str] = []
-    for field, raw in payload.outline.items():
-        if _MAY_NAME_MODEL.search(raw):
-            within = keys_within(pairs_of(payload, field), field)
-            named += [value for _, name, value in within if name.lower() == "model" and isinstance(value, str)]
-    return tuple(dict.fromkeys(_checked(named)))
-
-
-def other_models(payload: Payload, operation: str) -> tuple[str, ...]:
-    """Models that the body names besides ``model``; the caller must be allowed each of them.
-
-    OpenRouter's ``models`` (tried in turn), and the image model of a Responses tool.
-    """
-    named: list[str] = []
-    if "models" in payload:
-        named += payload.read("models", list[str]) or []
-    tools = payload.outline.get("tools") if operation == "createResponse" else None
-    if tools is not None and _MAY_NAME_MODEL.search(tools):
-        named += _models_of_tools(pairs_of(payload, "tools"))
-    return tuple(_checked(named))
-
-
-def _checked(named: list[str]) -> list[str]:
-    for id in named:
-        check_model_id(id)
-    return named
-
-
-def _models_of_tools(tools: Any) -> Iterator[str]:
-    for tool in tools if isinstance(tools, list) else ():
-        if isinstance(tool, Pairs):
-            yield from (value for name, value in tool if name.lower() == "model" and isinstance(value, str))

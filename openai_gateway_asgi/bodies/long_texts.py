@@ -1,5 +1,7 @@
 """Long texts in a JSON body, such as images: cut out before it is read, and put back when it is sent.
 
+Long values are held by in the same way where a body is large without them: nothing of it is copied.
+
 A reader of JSON looks at every character. In a text of megabytes nothing is to be found, and its end is its next quote,
 which is found thirty times faster. So a token takes the place of the text, one that is good JSON inside a string only:
 where the rest can be read, what was cut out was inside a string, and the whole means the same as the rest. For that the
@@ -8,15 +10,23 @@ pieces in which a body came need not be joined: copying a megabyte costs more th
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 
 import msgspec
+
+from ..errors import PayloadTooLarge
 
 LONG = 16 * 1024
 """Bytes of a text worth cutting out, and the distance in which they are looked for; of twice that none is missed."""
 
+DECODE_LIMIT = 8 * 1024 * 1024
+"""Bytes of a value that was held which may be read, where nothing else is said."""
+
 _DIGITS = 5
+_FAR = 4 * 1024 * 1024
+"""Bytes of a body that are searched in one go."""
 
 _TELLING = (b"\\", b"\0", b"\n", b"\r", b"\t")
 """A text with one of these is not cut out: an escape, or a control character that people forget to escape and that
@@ -24,27 +34,31 @@ readers differ on. The other control characters in a long text are left for the 
 
 
 class LongTexts:
-    """What was cut out of one body."""
+    """What was cut out of one body. ``limit`` is how many bytes of a value that was held may be read."""
 
-    __slots__ = ("_stem", "_texts")
+    __slots__ = ("_limit", "_stem", "_texts")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = DECODE_LIMIT) -> None:
+        self._limit = limit
         self._stem = b"~" + secrets.token_hex(8).encode()
         self._texts: list[memoryview] = []
 
-    def cut(self, body: Sequence[bytes]) -> bytes:
-        """A body, in the pieces in which it came, with tokens in place of what is long and without a quote.
+    def cut(self, body: Sequence[bytes]) -> Generator[None, None, list[bytes]]:
+        """What remains of a body, in the pieces in which it came, with tokens in place of what is long and without a
+        quote.
 
-        Raises ``UnicodeDecodeError`` where it is not UTF-8.
+        Only where all of a piece is ASCII: of one that is not a character may stand in two.
         """
-        if len(body) == 1:
-            return self._cut_piece(checked(body[0]))
-        # Of a piece that is not all ASCII a character may stand in two.
-        return checked(b"".join([self._cut_piece(piece) if piece.isascii() else piece for piece in body]))
-
-    def _cut_piece(self, piece: bytes) -> bytes:
         kept: list[bytes] = []
-        at, probe = 0, LONG
+        for piece in body:
+            if len(body) == 1 or piece.isascii():
+                yield from self._cut_piece(piece, kept)
+            else:
+                kept.append(piece)
+        return kept
+
+    def _cut_piece(self, piece: bytes, kept: list[bytes]) -> Generator[None, None, None]:
+        at, probe, turn = 0, LONG, _FAR
         while probe < len(piece):
             end = piece.find(b'"', probe)
             end = len(piece) if end < 0 else end
@@ -53,7 +67,14 @@ class LongTexts:
                 kept += (piece[at:start], self._token(memoryview(piece)[start:end]))
                 at = end
             probe = max(probe, end) + LONG
-        return b"".join((*kept, piece[at:])) if kept else piece
+            if probe > turn:
+                turn = probe + _FAR
+                yield
+        kept.append(piece[at:] if at else piece)
+
+    def hold(self, value: memoryview) -> msgspec.Raw:
+        """What stands for a value as long as nobody reads it."""
+        return msgspec.Raw(self._token(value))
 
     def _token(self, text: memoryview) -> bytes:
         self._texts.append(text)
@@ -61,6 +82,13 @@ class LongTexts:
 
     def __bool__(self) -> bool:
         return bool(self._texts)
+
+    def has_token(self, data: bytes) -> bool:
+        return self._stem in data
+
+    def in_keys(self, data: bytes) -> bool:
+        """Whether a key inside was cut out."""
+        return re.search(rb'%b[0-9]+"[ \t\n\r]*:' % self._stem, data) is not None
 
     def in_names(self, names: Iterable[str]) -> bool:
         """Whether what was cut out is part of a name."""
@@ -75,13 +103,38 @@ class LongTexts:
             pieces += (self._texts[int(part[:_DIGITS])], part[_DIGITS:])
         return pieces
 
+    def unheld(self, raw: msgspec.Raw) -> msgspec.Raw:
+        """A value that was held, or as it is. Raises ``PayloadTooLarge`` for one that is too large to be decoded."""
+        held = self._held(raw)
+        if held is None:
+            return raw
+        self._check(len(held))
+        return msgspec.Raw(held)
+
+    def size(self, raw: msgspec.Raw) -> int:
+        """Bytes of a value, those of texts that were cut out not counted."""
+        held = self._held(raw)
+        return len(memoryview(raw)) if held is None else len(held)
+
     def restored(self, raw: msgspec.Raw) -> msgspec.Raw:
+        """The value as it was sent. Raises ``PayloadTooLarge`` for one that is too large to be decoded."""
         data = bytes(raw)
-        return msgspec.Raw(b"".join(self.pieces(data))) if self._stem in data else raw
+        if self._stem not in data:
+            return raw
+        if self._held(raw) is not None:
+            return self.unheld(raw)
+        pieces = self.pieces(data)
+        self._check(sum(map(len, pieces)))
+        return msgspec.Raw(b"".join(pieces))
 
+    def _held(self, raw: msgspec.Raw) -> memoryview | None:
+        data = memoryview(raw)
+        is_token = len(data) == len(self._stem) + _DIGITS and data[: len(self._stem)] == self._stem
+        return self._texts[int(data[-_DIGITS:])] if is_token else None
 
-def checked(body: bytes) -> bytes:
-    """``body``, if it is UTF-8: msgspec does not look inside what it keeps raw; lenient upstreams would."""
-    if not body.isascii():
-        body.decode()
-    return body
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise PayloadTooLarge(
+                f"This call needs more of the request body decoded than the {self._limit} bytes that the gateway takes "
+                "for it (the setting `decode_limit`)."
+            )

@@ -1,17 +1,20 @@
-"""What stands inside a JSON body below its top level: one text read and replaced, or all of it looked through."""
+"""One text below the top level of a JSON body, read and replaced."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
 import msgspec
 
-from ..errors import InvalidRequest
-from .payload import Fields, Payload, decode_field
+from ..errors import InvalidRequest, PayloadTooLarge
+from .outline import Fields
+from .payload import Payload, decode_field
+from .spelling import plainly
 
 Path = tuple[str, ...]
+
+MOST_ON_THE_WAY = 256 * 1024
+"""Bytes of an object on the way to a text, beside long texts: its fields become objects of ours."""
 
 
 def text_at(payload: Payload, path: Path) -> str | None:
@@ -43,47 +46,22 @@ def with_text_at(payload: Payload, path: Path, text: str) -> Payload:
 
 
 def refuse_other_case(names: Iterable[str], wanted: str) -> None:
-    """Some decoders take a key for the wanted one whatever its case (Go's encoding/json), or up to a NUL (C's)."""
+    """A reader may take a name for the wanted one that is not written so (``spelling``)."""
     for name in names:
-        if name != wanted and wanted in name.casefold() and _plain(name) == wanted:
-            raise InvalidRequest(f"The field `{name}` must be written `{wanted}`.", param=name, code="invalid_field")
-
-
-def _plain(name: str) -> str:
-    return name.partition("\0")[0].strip().casefold()
+        if name != wanted and not (name.isidentifier() and name.islower() and name.isascii()):
+            found = plainly(name)
+            if found is not None and found.name == wanted:
+                raise InvalidRequest(
+                    f"The field `{name}` must be written `{wanted}`.", param=name, code="invalid_field"
+                )
 
 
 def _below(holder: Payload, path: Path) -> Payload | None:
-    raw = holder.raw(path[-1])
+    if holder.size(path[-1]) > MOST_ON_THE_WAY:
+        where = ".".join(path)
+        raise PayloadTooLarge(
+            f"`$.{where}` is larger than the {MOST_ON_THE_WAY} bytes this gateway takes there.", param=where
+        )
+    raw = holder.readable(path[-1])
     fields: Fields | None = None if raw is None else decode_field(".".join(path), raw, Fields)
-    return None if fields is None else Payload(fields)
-
-
-class Pairs(tuple[tuple[str, Any], ...]):
-    """An object with every key that was written: upstreams differ on which of two equal ones counts."""
-
-
-def pairs_of(payload: Payload, name: str) -> Any:
-    """The value of the top-level field ``name``, as it was sent, with ``Pairs`` for its objects."""
-    try:
-        return json.loads(bytes(payload.raw(name) or b""), object_pairs_hook=Pairs)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"The value at `$.{name}` cannot be read.", param=name, code="invalid_json") from error
-
-
-def keys_within(value: Any, at: str) -> Iterator[tuple[str, str, Any]]:
-    """Every key at any depth of a value from ``pairs_of``: where it stands, its name, its value."""
-    waiting = [(at, value)]
-    while waiting:
-        at, value = waiting.pop()
-        if isinstance(value, Pairs):
-            for name, inner in value:
-                if name not in UNREAD:
-                    yield f"{at}.{name}", name, inner
-                    waiting.append((f"{at}.{name}", inner))
-        elif isinstance(value, list):
-            waiting += [(f"{at}[{index}]", inner) for index, inner in enumerate(value)]
-
-
-UNREAD = frozenset({"annotations", "metadata"})
-"""Where a text came from, and notes of the caller's own: upstreams keep both and act on neither."""
+    return None if fields is None else Payload(fields, holder.texts)

@@ -7,18 +7,20 @@ is written anew, so duplicate keys have collapsed and what was checked is what i
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from ..errors import InvalidRequest
-from .long_texts import LONG, LongTexts, checked
+from .findings import Findings, unreadable
+from .long_texts import DECODE_LIMIT, LongTexts
+from .outline import Fields, read_fields
+from .scanner import at_once
+from .zones import NO_NAMES, Zone
 
 T = TypeVar("T")
-Fields = dict[str, msgspec.Raw]
 
-_decode_fields = msgspec.json.Decoder(Fields).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -28,8 +30,8 @@ def _decoder(kind: Hashable) -> Any:
 
 
 PLAIN_FIELDS = frozenset(
-    """annotations frequency_penalty max_completion_tokens max_output_tokens max_tokens metadata model n
-    presence_penalty seed stop store stream temperature top_p user""".split()
+    """annotations frequency_penalty max_completion_tokens max_output_tokens max_tokens model n presence_penalty seed
+    stop store stream temperature top_p user""".split()
 )
 """What stands at the top of nearly every body and says nothing but itself: no other model, no route, no object."""
 
@@ -47,49 +49,35 @@ class Payload:
         self.outline = outline
         self._texts = texts
 
-    @classmethod
-    def parse(cls, *body: bytes) -> Payload:
-        """``body`` is in the pieces in which it came.
-
-        Raises ``InvalidRequest`` for anything that is not one strict UTF-8 JSON object.
-        """
-        try:
-            return (cls._parse_long(body) if sum(map(len, body)) > 2 * LONG else None) or cls._parse_all(body)
-        except UnicodeDecodeError as error:
-            raise InvalidRequest("The request body is not valid UTF-8.", code="invalid_json") from error
-        except msgspec.ValidationError as error:
-            raise InvalidRequest("The request body must be a JSON object.", code="invalid_json") from error
-        except msgspec.DecodeError as error:
-            raise InvalidRequest(f"The request body is not valid JSON: {error}.", code="invalid_json") from error
-        except RecursionError as error:
-            raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from error
-
-    @classmethod
-    def _parse_all(cls, body: Iterable[bytes]) -> Payload:
-        return cls(_decode_fields(checked(b"".join(body))))
-
-    @classmethod
-    def _parse_long(cls, body: Sequence[bytes]) -> Payload | None:
-        """None where the body has no long texts in its values, or cannot be read without them."""
-        texts = LongTexts()
-        rest = texts.cut(body)
-        if not texts:
-            return None
-        try:
-            outline = _decode_fields(rest)
-        except msgspec.DecodeError:
-            return None
-        return None if texts.in_names(outline) else cls(outline, texts)
-
     @property
     def fields(self) -> Fields:
         """All fields as they were sent."""
         return {name: self._whole(raw) for name, raw in self.outline.items()}
 
+    @classmethod
+    def parse(cls, *body: bytes) -> Payload:
+        """``body`` is in the pieces in which it came; in one go, so for what is known to be small.
+
+        Raises ``InvalidRequest`` for anything that is not one strict UTF-8 JSON object.
+        """
+        return at_once(cls.reading(list(body), NO_NAMES, Findings()))[0]
+
+    @classmethod
+    def reading(
+        cls, body: list[bytes], zone: Zone, found: Findings, limit: int = DECODE_LIMIT
+    ) -> Generator[None, None, tuple[Payload, bool]]:
+        """The same with turns for others, for bodies of any size; ``body`` may be emptied.
+
+        A large body is walked through in ``zone``: then ``found`` has what it names, and the second value is true.
+        ``limit``: bytes of a large one's field that may be decoded when somebody reads it.
+        """
+        fields, texts, is_walked = yield from read_fields(body, zone, found, limit)
+        return cls(fields, texts), is_walked
+
     @property
-    def telling(self) -> list[str]:
-        """The names of the fields that are worth a look, in their order: all but ``PLAIN_FIELDS``."""
-        return [name for name in self.outline if name not in PLAIN_FIELDS]
+    def texts(self) -> LongTexts | None:
+        """What was cut out of it, None where nothing was."""
+        return self._texts
 
     def __contains__(self, name: str) -> bool:
         return name in self.outline
@@ -99,8 +87,21 @@ class Payload:
         raw = self.outline.get(name)
         return None if raw is None else self._whole(raw)
 
+    def readable(self, name: str) -> msgspec.Raw | None:
+        """The field with something short in the place of each long text in it: for whoever rewrites what is around."""
+        raw = self.outline.get(name)
+        return raw if raw is None or self._texts is None else self._texts.unheld(raw)
+
+    def size(self, name: str) -> int:
+        """Bytes of the field, beside long texts; 0 where it is missing."""
+        raw = self.outline.get(name)
+        if raw is None:
+            return 0
+        return len(memoryview(raw)) if self._texts is None else self._texts.size(raw)
+
     def read(self, name: str, kind: type[T]) -> T | None:
-        """The field as ``kind``, or None where it is missing or null. A wrong type is a 400 that names ``$.name``."""
+        """The field as ``kind``, or None where it is missing or null. A wrong type is a 400 that names ``$.name``, and
+        what is too large to be decoded a 413."""
         raw = self.raw(name)
         return None if raw is None else decode_field(name, raw, kind)
 
@@ -133,12 +134,6 @@ NOTHING = Payload({})
 """What a body says that is no JSON, or not there."""
 
 
-def raw_object(data: bytes) -> msgspec.Raw:
-    """A JSON object as a value that keeps its bytes. Raises what ``Payload.parse`` raises."""
-    Payload.parse(data)
-    return msgspec.Raw(data)
-
-
 def decode_field(name: str, raw: msgspec.Raw, kind: type[T]) -> T | None:
     """One field's value, None for null; errors carry its path as ``$.name...``."""
     try:
@@ -151,4 +146,4 @@ def decode_field(name: str, raw: msgspec.Raw, kind: type[T]) -> T | None:
             f"{problem} - at `{where}`", param=where.removeprefix("$."), code="invalid_type"
         ) from error
     except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidRequest(f"The value at `$.{name}` cannot be read.", param=name, code="invalid_json") from error
+        raise unreadable(name, bytes(raw)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import NoReturn
 
-from ..hidden import HIDDEN
+HIDDEN = "***"
 
 
 class Secret:
@@ -21,9 +21,8 @@ class Secret:
         if isinstance(text, Secret):
             text = text._text
         if not isinstance(text, str):
-            text = type(text).__name__
-            raise TypeError(f"a Secret holds text, not {text}")
-        object.__setattr__(self, "_text", str(text))
+            raise TypeError(f"a Secret holds text, not {type(text).__name__}")
+        object.__setattr__(self, "_text", text)
 
     def reveal(self) -> str:
         return self._text

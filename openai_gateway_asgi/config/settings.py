@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ..errors import ConfigError
-from ..hidden import HiddenDict
 from . import addresses, checks, header_rules, opened_paths, variables
 from .timeouts import Timeouts, timeout_rule
 from .trust import verify_tls
@@ -57,6 +56,9 @@ class Settings:
 
     json_limit: int = 32 * MIB
     """Room for a dozen images in one chat body, and few enough to hold one per request in memory."""
+    decode_limit: int = 8 * MIB
+    """Bytes of one field of a JSON body, beside long texts, that may be decoded where a rewrite has to read it: what is
+    made of them takes several times their room."""
     upload_limit: int = GIB
     """Uploads are streamed, so this bounds what an upstream is charged with, not memory. OpenAI takes 512 MB a file."""
     spool_per_user: int = GIB
@@ -87,8 +89,6 @@ class Settings:
     """How long a call waits while its upstream is at its ``max_concurrency``."""
     show_routing: Literal["admins", "all", "nobody"] = "admins"
     """Who sees in the headers which upstream answered, after how many attempts: the host's own people."""
-    record: Literal["models", "all"] = "models"
-    """Which calls ``record_usage`` gets: those on stored objects too (``all``) would be counted by some hosts."""
 
     forwarded_headers: tuple[str, ...] = FORWARDED_HEADERS
     """What the OpenAI SDKs send about a call, tracing, and conditions on downloads; a trailing ``*`` is a prefix."""
@@ -158,7 +158,6 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """From the documented variables; others keep their defaults. Raises ``ConfigError`` naming the variable."""
-        environ = HiddenDict(environ)  # others of them are secret
         values, sources = variables.read(environ)
         timeouts = {name: values.pop(name) for name in ("idle", "total") if name in values}
         try:
@@ -199,6 +198,7 @@ _RULES: dict[str, checks.Rule] = {
     "model_list_stale": _duration_or_zero,
     "model_list_retry": _duration_or_zero,
     "json_limit": _size,
+    "decode_limit": _size,
     "upload_limit": _size,
     "spool_per_user": _size,
     "upload_idle": _duration,
@@ -212,7 +212,6 @@ _RULES: dict[str, checks.Rule] = {
     "retry_executed": checks.flag,
     "queue_time": _duration_or_zero,
     "show_routing": lambda name, value: checks.choice(name, value, ("admins", "all", "nobody")),
-    "record": lambda name, value: checks.choice(name, value, ("models", "all")),
     "forwarded_headers": header_rules.forwarded,
     "trusted_origins": _origins,
     "credential_headers": header_rules.credential_names,

@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,8 +21,12 @@ _NO_UPSTREAMS: Any = ()
 _NO_FALLBACKS: Any = MappingProxyType({})
 
 
+class _Remembering:
+    """Room for what follows from an heir's fields, so that it is worked out once."""
+
+
 @dataclass(frozen=True, slots=True)
-class GatewayConfig:
+class GatewayConfig(_Remembering):
     """Everything an administrator can change while the gateway runs. Immutable; a request sees exactly one.
 
     Names of upstreams are made unique. Raises ``ConfigError`` naming the field.
@@ -43,6 +48,16 @@ class GatewayConfig:
         checks.flag("enabled", self.enabled)
         object.__setattr__(self, "upstreams", unique_names(_upstreams("upstreams", self.upstreams)))
         object.__setattr__(self, "fallbacks", _fallbacks("fallbacks", self.fallbacks))
+
+    @cached_property
+    def more_routes(self) -> frozenset[str]:
+        """Fields that some upstream does not get, beside those of the table."""
+        entries = {entry for upstream in self.upstreams for entry in upstream.route_fields}
+        return frozenset(entry for entry in entries if not entry.startswith("-"))
+
+    def takes_route(self, name: str) -> bool:
+        """Whether a request with this field may reach any of the upstreams."""
+        return any(upstream.enabled and not upstream.refuses_route(name) for upstream in self.upstreams)
 
 
 class VersionConflict(Exception):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from ..api.route_fields import KNOWN as KNOWN_ROUTES
+from ..api.route_fields import ROUTE_FIELDS, route_rules
 from ..errors import ConfigError
-from ..hidden import HIDDEN, HiddenBytes, HiddenText, hidden
 from . import addresses, checks, header_rules, query_rules
 from .converted import Converted
 from .hidden_values import HiddenValues
-from .secret import Secret
+from .secret import HIDDEN, Secret
 from .timeouts import Timeouts, timeout_rule
 from .trust import verify_tls
 
@@ -24,10 +24,6 @@ ENTRA = "microsoft_entra_id"
 DEFAULT_API_VERSION = "2024-10-21"
 """The newest version of the classic Azure API that is generally available, and the last."""
 
-SECRETS = frozenset({"api_key", "headers", "proxy", "query"})
-"""Fields that hold some."""
-
-T = TypeVar("T")
 Names = Converted[tuple[str, ...], Iterable[str]]
 
 # Typed as Any because a default is of the kind that is kept, where a type checker expects the descriptor.
@@ -40,23 +36,6 @@ class _Remembering:
     """Room for what follows from an heir's fields, so that it is worked out once."""
 
 
-def _hiding_arguments(upstream: type[T]) -> type[T]:
-    """The class, whose frames show no secret while one of it is made, be it in vain."""
-    make: Any = upstream.__init__
-
-    @functools.wraps(make)
-    def init(self: Any, base_url: Any, **values: Any) -> None:
-        if isinstance(base_url, str) and ("@" in base_url or "?" in base_url):
-            base_url = HiddenText(base_url)
-        for name in SECRETS.intersection(values):
-            values[name] = hidden(values[name])
-        make(self, base_url, **values)
-
-    type.__setattr__(upstream, "__init__", init)
-    return upstream
-
-
-@_hiding_arguments
 @dataclass(frozen=True, slots=True, repr=False)
 class Upstream(_Remembering):
     """Immutable, checked and brought to one form when made; a fault raises ``ConfigError`` naming the field.
@@ -112,6 +91,10 @@ class Upstream(_Remembering):
     developer_role: bool | None = None
     """Whether it knows messages of the role ``developer``, which are sent as ``system`` where not. None: OpenAI and
     Azure do, and whoever passes on calls to OpenAI's reasoning models."""
+    route_fields: Names = _NONE
+    """Fields of requests that it does not get because they could choose another route, beside those of the table
+    (``api/route_fields.py``); with a minus before the name, one of the table that it may get. ``*`` at the end stands
+    for the rest of a name."""
     drop_fields: Names = _NONE
     """Top-level fields never sent to it."""
     drop_nulls: bool = False
@@ -145,6 +128,10 @@ class Upstream(_Remembering):
             object.__setattr__(self, "api_version", version)
         object.__setattr__(self, "query", HiddenValues(rest))
 
+    def refuses_route(self, name: str) -> bool:
+        """Whether a request with this field must not reach it."""
+        return route_rules(self.route_fields).refuses(name)
+
     @cached_property
     def host(self) -> str:
         return urlsplit(self.base_url).hostname or ""
@@ -175,7 +162,7 @@ class Upstream(_Remembering):
     @cached_property
     def fixed_query(self) -> bytes:
         """What stands at the end of every request's query, encoded."""
-        return HiddenBytes(query_rules.encoded(self._own_query))
+        return query_rules.encoded(self._own_query)
 
     @cached_property
     def fixed_names(self) -> frozenset[bytes]:
@@ -209,7 +196,7 @@ class Upstream(_Remembering):
         for spec in fields(self)[1:]:
             value = getattr(self, spec.name)
             if value != spec.default:
-                safe = hide_userinfo(str(value)) if spec.name == "proxy" else value
+                safe = hide_userinfo(value) if spec.name == "proxy" else value
                 shown.append(f"{spec.name}={safe!r}")
         return f"Upstream({', '.join(shown)})"
 
@@ -227,7 +214,7 @@ def _api_key(name: str, value: Any) -> Secret:
     if not isinstance(value, Secret | str):
         raise ConfigError(name, "must be text, or a Secret")
     key = Secret(value)
-    checks.visible_ascii(name, HiddenText(key.reveal()))
+    checks.visible_ascii(name, key.reveal())
     return key
 
 
@@ -247,6 +234,19 @@ def _drop_fields(name: str, value: Any) -> tuple[str, ...]:
     if "model" in names:
         raise ConfigError(name, "must not contain model: the upstream would choose one that nobody was allowed to use")
     return names
+
+
+def _route_fields(name: str, value: Any) -> tuple[str, ...]:
+    entries = checks.lines(name, value)
+    for index, entry in enumerate(entries):
+        field = entry.removeprefix("-")
+        if not re.fullmatch(r"[a-z0-9_.:-]+\*?", field):
+            raise ConfigError(f"{name}.{index}", "must be a field's name in small letters, such as -api_version")
+        if field in ("model", "models", "messages", "input", "stream"):
+            raise ConfigError(f"{name}.{index}", "must be a field that chooses a route; this one is part of the API")
+        if entry.startswith("-") and field not in KNOWN_ROUTES and field not in ROUTE_FIELDS:
+            raise ConfigError(f"{name}.{index}", f"takes nothing out: refused are {', '.join(ROUTE_FIELDS)}")
+    return entries
 
 
 def _text(name: str, value: Any) -> str:
@@ -274,13 +274,14 @@ _RULES: dict[str, checks.Rule] = {
     "timeouts": checks.optional(timeout_rule),
     "weight": checks.optional(_count),
     "priority": checks.whole,
-    "proxy": checks.optional(lambda name, value: HiddenText(addresses.proxy(name, value))),
+    "proxy": checks.optional(addresses.proxy),
     "verify_tls": checks.optional(verify_tls),
     "keepalive": checks.optional(checks.seconds),
     "rewrites": lambda name, value: checks.choice(name, value, ("auto", "off")),
     "max_concurrency": checks.optional(_count),
     "reasoning_models": checks.optional(checks.lines),
     "developer_role": checks.optional(checks.flag),
+    "route_fields": _route_fields,
     "drop_fields": _drop_fields,
     "drop_nulls": checks.flag,
     "flatten_tool_content": checks.flag,

@@ -9,22 +9,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Generator
+from typing import TypeVar
+
+T = TypeVar("T")
 
 MOST = 16
 """Calls that begin in one turn of the event loop; some two milliseconds of it."""
+SLICES = 4
+"""Pieces of long work that are done in one turn, each of a millisecond or two."""
 
 
 class Turns:
-    """The line in front of one event loop's calls."""
+    """The line in front of one event loop's calls. ``most``: how many may begin in one turn."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, most: int = MOST) -> None:
         self._loop = loop
+        self._most = most
         self._begun = 0
         self._line: deque[asyncio.Future[None]] = deque()
 
     def may_begin(self) -> bool:
         """Whether a call may begin in this turn; if not, it is to ``wait``."""
-        if self._begun >= MOST:
+        if self._begun >= self._most:
             return False
         if not self._begun:
             self._loop.call_soon(self._next)
@@ -40,10 +47,21 @@ class Turns:
 
     def _next(self) -> None:
         self._begun = 0
-        while self._line and self._begun < MOST:
+        while self._line and self._begun < self._most:
             place = self._line.popleft()
             if not place.done():  # who was cancelled has left the line
                 place.set_result(None)
                 self._begun += 1
         if self._begun:
             self._loop.call_soon(self._next)
+
+
+async def in_turns(steps: Generator[None, None, T], line: Turns) -> T:
+    """What the steps come to. After each of them others have a turn; where there is but one, nobody waits."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as over:
+            result: T = over.value
+            return result
+        await line.wait()

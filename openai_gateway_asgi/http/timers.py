@@ -10,7 +10,7 @@ import asyncio
 from contextvars import Context
 from typing import Protocol
 
-from .pacing import Turns
+from .pacing import SLICES, Turns
 
 TICK = 0.04
 """Seconds."""
@@ -30,6 +30,8 @@ class Clock:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.turns = Turns(loop)
+        self.slices = Turns(loop, SLICES)
+        """The line of those whose work takes long."""
         self.read_ahead = 0
         """Bytes of all requests' bodies that came before anybody might read them."""
         self._new: set[Newcomer] = set()

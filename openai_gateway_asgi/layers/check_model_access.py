@@ -48,7 +48,7 @@ def _needed(exchange: Exchange) -> Iterator[Model]:
     """The models that must all be allowed, up to the first that does not exist."""
     if exchange.resolved is not None:
         yield exchange.resolved
-    for id in exchange.others:
+    for id in exchange.others + exchange.implied:
         if (route := exchange.catalogue.find(id)) is None:
             return
         yield route.model
@@ -57,13 +57,11 @@ def _needed(exchange: Exchange) -> Iterator[Model]:
 def _check(exchange: Exchange, allows: Allows) -> None:
     model = exchange.resolved
     if model is not None and not allows(model):
-        raise exchange.missing_model().noted("denied")
-    for id in exchange.others:
+        raise exchange.missing_model()
+    for id in exchange.others + exchange.implied:
         route = exchange.catalogue.find(id)
-        if route is None:
+        if route is None or not allows(route.model):
             raise exchange.catalogue.missing(id)
-        if not allows(route.model):
-            raise exchange.catalogue.missing(id).noted("denied")
         if model is not None:
             _keep_to(exchange, route)
     if exchange.fallbacks:

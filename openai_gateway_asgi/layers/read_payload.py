@@ -7,40 +7,42 @@ from ..bodies.body_rules import (
     content_kind,
     model_id,
     model_in_query,
-    models_within,
-    other_models,
     refuse_body,
-    refuse_other_routes,
-    refuse_routes_in_query,
+    refused_in_query,
     require_json,
     require_uncompressed,
-    session_model,
+    routes_in_query,
     wants_stream,
     without_credentials,
 )
-from ..bodies.payload import NOTHING, Payload
-from ..bodies.stored_references import references
+from ..bodies.json_body import read_json
+from ..bodies.looks import looks_of
+from ..bodies.payload import NOTHING
+from ..config import Settings
 from ..errors import UnsupportedMediaType
 from ..exchange import Exchange
 from ..http.asgi import JSON, ASGIApp, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
+from ..http.pacing import in_turns
 from ..http.request_body import read_body
 
 SDP = "application/sdp"
-MODEL = (b"model",)
+BY_MODEL = ("model",)
+"""What lists of stored objects are searched by."""
 
 
 class ReadPayload:
-    """Reads the body within ``limit`` bytes, and ``idle`` seconds between its pieces.
+    """Reads the body within the limits of the settings, and what it names.
 
     From then on ``receive`` carries the disconnect alone, and whatever runs inside is cancelled when the client
     leaves.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int, idle: float) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self.app = app
-        self._limit = limit
-        self._idle = idle
+        self._limit = settings.json_limit
+        self._idle = settings.upload_idle
+        self._decode_limit = settings.decode_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -48,8 +50,8 @@ class ReadPayload:
         if endpoint.kind is Kind.JSON_MODEL:
             require_json(exchange.named)
             if exchange.query:
-                refuse_routes_in_query(exchange.query)
-            _take_json(exchange, endpoint, await read_body(receive, self._limit, self._idle))
+                _take_query(exchange)
+            await self._take_json(exchange, endpoint, await read_body(receive, self._limit, self._idle))
         elif exchange.upload is None:
             await self._take_other(exchange, endpoint, receive)
         if exchange.query:
@@ -63,8 +65,7 @@ class ReadPayload:
         if SDP in endpoint.bodies and content_kind(exchange.named) == SDP.encode():
             await self._take_sdp(exchange, receive)
             return
-        # The lists of stored objects are searched by model.
-        refuse_routes_in_query(exchange.query, but=MODEL if stored else ())
+        _take_query(exchange, but=BY_MODEL if stored else ())
         if exchange.method in ("GET", "HEAD"):
             refuse_body(exchange.named)
             _take_nothing(exchange, streams=endpoint.can_stream and wants_stream(exchange.query))
@@ -78,33 +79,35 @@ class ReadPayload:
             raise UnsupportedMediaType(
                 f"Send the request body as `Content-Type: {' or '.join(endpoint.bodies)}`.", param="content-type"
             )
-        _take_json(exchange, endpoint, body)
+        await self._take_json(exchange, endpoint, body)
 
     async def _take_sdp(self, exchange: Exchange, receive: Receive) -> None:
         """An offer in the session description protocol, whose model stands in the query."""
         require_uncompressed(exchange.named)
-        refuse_routes_in_query(exchange.query, but=MODEL)
+        _take_query(exchange, but=BY_MODEL)
         _take_nothing(exchange)
         exchange.bodiless = False
         exchange.tell_type(SDP.encode())
         exchange.model = model_in_query(exchange.query)
         exchange.opaque = b"".join(await read_body(receive, self._limit, self._idle))
 
+    async def _take_json(self, exchange: Exchange, endpoint: Endpoint, body: list[bytes]) -> None:
+        exchange.tell_type(JSON)
+        looks = looks_of(endpoint.operation, exchange.config.more_routes)
+        exchange.payload, found = await in_turns(read_json(body, looks, self._decode_limit), exchange.clock.slices)
+        if endpoint.model_at in ("", "model"):
+            exchange.model = model_id(exchange.payload, exchange.match.params.get("deployment"))
+        else:
+            exchange.take_session(endpoint.model_at)
+        exchange.take(found)
+        exchange.streams = exchange.payload.read("stream", bool) or False
 
-def _take_json(exchange: Exchange, endpoint: Endpoint, body: list[bytes]) -> None:
-    exchange.tell_type(JSON)
-    exchange.payload = payload = Payload.parse(*body)
-    telling = payload.telling
-    refuse_other_routes(telling)
-    if endpoint.model_at in ("", "model"):
-        exchange.model = model_id(payload, telling, exchange.match.params.get("deployment"))
-    else:
-        exchange.model_at, exchange.model = session_model(payload, endpoint.model_at)
-    exchange.others = other_models(payload, endpoint.operation)
-    if endpoint.group or exchange.model_at != ("model",):
-        exchange.others += tuple([id for id in models_within(payload) if id != exchange.model])
-    exchange.references = references(payload, telling, endpoint.operation)
-    exchange.streams = payload.read("stream", bool) or False
+
+def _take_query(exchange: Exchange, *, but: tuple[str, ...] = ()) -> None:
+    for name in routes_in_query(exchange.query, exchange.config.more_routes, but=but):
+        if not exchange.config.takes_route(name):
+            raise refused_in_query(name)
+        exchange.routes += (name,)
 
 
 def _take_nothing(exchange: Exchange, *, streams: bool = False) -> None:

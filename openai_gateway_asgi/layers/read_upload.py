@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Generator
+
+import msgspec
 
 from ..api.endpoints import Endpoint, Kind
-from ..bodies.body_rules import (
-    OTHER_ROUTES,
-    check_model_id,
-    content_kind,
-    models_within,
-    refuse_routes_in_query,
-    require_uncompressed,
-    session_model,
-)
+from ..api.route_fields import KNOWN, Routes
+from ..bodies.body_rules import content_kind, refused_in_query, require_uncompressed, routes_in_query
+from ..bodies.findings import Findings, check_model_id
+from ..bodies.json_body import look_through
+from ..bodies.looks import looks_of
 from ..bodies.multipart import Limits, Rules, Shares, Upload
-from ..bodies.payload import NOTHING, Payload, raw_object
-from ..bodies.stored_references import IN_FORMS, references
-from ..config import Settings
+from ..bodies.named_fields import IN_FORMS
+from ..bodies.payload import NOTHING, Payload
+from ..bodies.zones import NO_NAMES
+from ..config import GatewayConfig, Settings
 from ..errors import InvalidRequest
 from ..exchange import Exchange
 from ..host.groups import Groups
 from ..http.arrival import Arrival
 from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..http.pacing import in_turns
 
 SESSION = "session"
 SESSION_LIMIT = 256 * 1024
@@ -52,40 +52,57 @@ class ReadUpload:
     async def _open(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = exchange.match.endpoint
         require_uncompressed(exchange.named)
-        refuse_routes_in_query(exchange.query)
+        for name in routes_in_query(exchange.query, exchange.config.more_routes):
+            raise refused_in_query(name)
         content_type = exchange.named.get(b"content-type", b"")
         with Arrival(receive, exchange.clock) as arrival:
             rules = await arrival.awaited(self._rules(exchange, endpoint))
             upload = await Upload.open(arrival.onward, content_type, rules, self._shares.of(exchange.user.id))
             try:
-                _take(exchange, endpoint, upload)
+                await _take(exchange, endpoint, upload)
                 await self.app(scope, upload.receive, send)
             finally:
                 await upload.aclose()
 
     async def _rules(self, exchange: Exchange, endpoint: Endpoint) -> Rules:
-        refused = OTHER_ROUTES | {"models"}
-        for name, group in IN_FORMS.items():
-            if not await self._groups.allows(exchange.user, group):
-                refused |= {name}
+        closed = {name for name, group in IN_FORMS.items() if not await self._groups.allows(exchange.user, group)}
         if endpoint.model_at == "model":
-            return Rules(wanted="model", refused=refused, limits=self._limits)
+            return Rules(wanted="model", refused=_Refused(exchange.config, closed), limits=self._limits)
         wanted = SESSION if endpoint.model_at else None
-        return Rules(wanted, SESSION_LIMIT, refused | {"model"}, self._limits)
+        return Rules(wanted, SESSION_LIMIT, _Refused(exchange.config, closed | {"model"}), self._limits)
+
+
+class _Refused:
+    """Names of fields that a form must not have. One that may reach some upstreams only is among them: for which of
+    them the form is, is not known when it comes."""
+
+    def __init__(self, config: GatewayConfig, names: set[str]) -> None:
+        self._config = config
+        self._names = names | {"models", "extra_body"}
+        self._routes = Routes(config.more_routes)
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):
+            return False
+        if name in self._names or name.endswith(("_model", "_models")):
+            return True
+        if name not in KNOWN and name not in self._routes:
+            return False
+        return any(upstream.enabled and upstream.refuses_route(name) for upstream in self._config.upstreams)
 
 
 def _is_form(endpoint: Endpoint, exchange: Exchange) -> bool:
     return endpoint.multipart and content_kind(exchange.named) == b"multipart/form-data"
 
 
-def _take(exchange: Exchange, endpoint: Endpoint, upload: Upload) -> None:
+async def _take(exchange: Exchange, endpoint: Endpoint, upload: Upload) -> None:
     exchange.upload = upload
     exchange.payload, exchange.others, exchange.references, exchange.model = NOTHING, (), (), ""
     exchange.streams = upload.field("stream") in YES
     if endpoint.model_at == "model":
         _take_model(exchange, upload.field("model"))
     elif endpoint.model_at and (session := upload.field(SESSION)) is not None:
-        _take_session(exchange, endpoint, session)
+        await _take_session(exchange, endpoint, session)
 
 
 def _take_model(exchange: Exchange, field: bytes | None) -> None:
@@ -101,8 +118,18 @@ def _take_model(exchange: Exchange, field: bytes | None) -> None:
     exchange.model = model
 
 
-def _take_session(exchange: Exchange, endpoint: Endpoint, session: bytes) -> None:
-    exchange.payload = payload = Payload({SESSION: raw_object(session)})
-    exchange.model_at, exchange.model = session_model(payload, endpoint.model_at)
-    exchange.others = tuple([id for id in models_within(payload) if id != exchange.model])
-    exchange.references = references(payload, payload.telling, endpoint.operation)
+async def _take_session(exchange: Exchange, endpoint: Endpoint, session: bytes) -> None:
+    exchange.payload, found = await in_turns(_read_session(exchange, endpoint, session), exchange.clock.slices)
+    exchange.take_session(endpoint.model_at)
+    exchange.take(found)
+
+
+def _read_session(
+    exchange: Exchange, endpoint: Endpoint, session: bytes
+) -> Generator[None, None, tuple[Payload, Findings]]:
+    """A session is JSON as a whole body is, and means what it would mean in one."""
+    yield from Payload.reading([session], NO_NAMES, Findings())
+    payload, found = Payload({SESSION: msgspec.Raw(session)}), Findings()
+    yield from look_through(payload, looks_of(endpoint.operation, exchange.config.more_routes), found)
+    found.check()
+    return payload, found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 
 from ..api.default_models import DefaultModel
+from ..errors import InvalidRequest
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..models import Catalogue
@@ -26,7 +27,9 @@ class ResolveModel:
         exchange = Exchange.of(scope)
         if not exchange.model and exchange.match.endpoint.model_at:
             self._take_default(exchange)
-        if exchange.model or exchange.others:
+        if exchange.unnamed:
+            self._take_implied(exchange)
+        if exchange.model or exchange.others or exchange.implied:
             catalogue = self._lists.at_hand(exchange.config, exchange.caller, _named(exchange))
             if catalogue is None:
                 return self._wait(scope, receive, send)
@@ -40,10 +43,17 @@ class ResolveModel:
         exchange.model_at = ()
         if not endpoint.model_required or _is_brought(exchange):
             return
-        exchange.default = default = self._defaults.get(endpoint.operation)
+        exchange.default = default = self._defaults.get(exchange.default_of or endpoint.operation)
         if default is None:
             raise exchange.lacking_model()
         exchange.model = default.model
+
+    def _take_implied(self, exchange: Exchange) -> None:
+        for key in exchange.unnamed:
+            default = self._defaults.get(key)
+            if default is None:
+                raise InvalidRequest(f"Name the model of the tool `{key}`.", param="tools", code="missing_field")
+            exchange.implied += (default.model,)
 
     async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
@@ -68,7 +78,8 @@ def _resolve(exchange: Exchange, catalogue: Catalogue) -> None:
 
 def _named(exchange: Exchange) -> tuple[str, ...]:
     """The models that it takes to serve the call."""
-    return (exchange.model, *exchange.others) if exchange.model else exchange.others
+    named = exchange.others + exchange.implied
+    return (exchange.model, *named) if exchange.model else named
 
 
 def _take_none(exchange: Exchange) -> None:

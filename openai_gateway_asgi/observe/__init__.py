@@ -1,5 +1,1 @@
-"""How the gateway is seen from outside: its log lines and its health; and the protocol to look on at its calls."""
-
-from ..host.observers import AttemptFacts, CallFacts, CallObserver, Observer
-
-__all__ = ["AttemptFacts", "CallFacts", "CallObserver", "Observer"]
+"""How the gateway is seen from outside: its log line and its health."""

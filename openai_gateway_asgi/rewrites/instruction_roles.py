@@ -47,7 +47,7 @@ def instruction_roles(payload: Payload, upstream: Upstream, model: str) -> Paylo
 
     Raises ``InvalidRequest`` where a reasoning model's messages are missing, and where messages cannot be read.
     """
-    raw = payload.outline.get("messages")
+    raw = payload.readable("messages")
     if is_reasoning_model(model, upstream.reasoning_models):
         if raw is None or raw == _NULL:
             raise InvalidRequest(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ..bodies.payload import Fields, Payload, decode_field
+from ..bodies.outline import Fields
+from ..bodies.payload import Payload, decode_field
 from ..config.upstream import Upstream
 
 
@@ -17,7 +18,8 @@ def flat_tool_content(payload: Payload, upstream: Upstream, _model: str) -> Payl
     """With ``flatten_tool_content=True`` such a list becomes its texts, one per line, without its other parts."""
     if not upstream.flatten_tool_content:
         return payload
-    messages = payload.read("messages", list[msgspec.Raw])
+    raw = payload.readable("messages")
+    messages = None if raw is None else decode_field("messages", raw, list[msgspec.Raw])
     if not messages:
         return payload
     flat = [_flattened(f"messages[{index}]", message) for index, message in enumerate(messages)]

@@ -66,16 +66,15 @@ class Call(httpx.AsyncByteStream):
         transport = self._protocol.transport
         if transport is None or transport.is_closing():
             return  # lost since it was opened, and the protocol knows why; writelines does not (CPython gh-136234)
-        body = prepared.body
+        head, body, length = prepared
         if body is None:
-            transport.write(prepared.head)
+            transport.write(head)
             self._sent = False
-            stream = cast(httpx.AsyncByteStream, request.stream)
-            self._upload = asyncio.create_task(self._stream_out(stream, prepared.length))
+            self._upload = asyncio.create_task(self._stream_out(cast(httpx.AsyncByteStream, request.stream), length))
         elif sum(map(len, body)) < _COALESCE:
-            transport.write(b"".join((prepared.head, *body)))
+            transport.write(b"".join((head, *body)))
         else:
-            transport.writelines((prepared.head, *body))
+            transport.writelines((head, *body))
 
     async def _stream_out(self, stream: httpx.AsyncByteStream, length: int | None) -> None:
         try:

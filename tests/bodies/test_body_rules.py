@@ -5,16 +5,7 @@ from typing import Any
 
 import pytest
 
-from openai_gateway_asgi.bodies.body_rules import (
-    OTHER_ROUTES,
-    model_id,
-    models_within,
-    other_models,
-    refuse_ambiguous_query,
-    refuse_other_routes,
-    refuse_routes_in_query,
-    require_json,
-)
+from openai_gateway_asgi.bodies.body_rules import model_id, refuse_ambiguous_query, require_json, routes_in_query
 from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.errors import InvalidRequest, UnsupportedMediaType
 from openai_gateway_asgi.http.asgi import NamedHeaders
@@ -26,7 +17,7 @@ def payload(**fields: Any) -> Payload:
 
 def asked_for(deployment: str | None = None, **fields: Any) -> str:
     body = payload(**fields)
-    return model_id(body, body.telling, deployment)
+    return model_id(body, deployment)
 
 
 @pytest.mark.parametrize("kind", [b"application/json", b"application/json;charset=utf-8", b"APPLICATION/JSON ; x=y"])
@@ -64,11 +55,11 @@ def test_a_body_that_names_no_model_says_so() -> None:
     assert asked_for() == asked_for(model=None) == ""
 
 
-@pytest.mark.parametrize("name", ["Model", "MODEL", "mOdel"])
-def test_a_model_in_other_letters_is_refused(name: str) -> None:
+@pytest.mark.parametrize("id", ["small,big", ",", "a,"])
+def test_what_is_several_models_to_a_gateway_behind_is_refused(id: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        asked_for(model="m", **{name: "m"})
-    assert caught.value.param == name
+        asked_for(model=id)
+    assert caught.value.param == "model"
 
 
 def test_a_deployment_in_the_path_stands_for_the_model() -> None:
@@ -80,22 +71,54 @@ def test_a_deployment_in_the_path_stands_for_the_model() -> None:
         asked_for("d\x00")
 
 
-@pytest.mark.parametrize("name", sorted(OTHER_ROUTES))
-def test_a_body_cannot_choose_another_route(name: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        refuse_other_routes(payload(model="m", **{name: "x"}).telling)
-    assert caught.value.param == name
-
-
-@pytest.mark.parametrize("query", [b"model=x", b"a=1&Model=x", b"%4dodel=x", b"api_base", b"+models=x&"])
-def test_a_query_cannot_choose_another_route(query: bytes) -> None:
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"model=x",
+        b"a=1&Model=x",
+        b"%4dodel=x",
+        b"+models=x&",
+        b"model[]=x",
+        b"model%5B%5D=x",
+        b"model%00=x",
+        b"model.id=x",
+        b"draft_model=x",
+        b"extra_body[model]=x",
+    ],
+)
+def test_a_query_cannot_name_a_model(query: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        refuse_routes_in_query(query.replace(b"+", b"%20"))
+        routes_in_query(query, ())
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        (b"api_base", ("api_base",)),
+        (b"deployment_id=x&a=b", ("deployment_id",)),
+        (b"a=1;Deployment_Id[]=x", ("deployment_id",)),
+        (b"aws_region_name=x", ("aws_region_name",)),
+        (b"mine=x", ("mine",)),
+        (b"", ()),
+        (b"a=b&c", ()),
+        (b"api-version=2024-10-21", ()),
+        (b"include[]=model", ()),
+        (b"metadata[model]=x&metadata[api_base]=y", ()),
+        (b"x=model", ()),
+        (b"api_key=x", ()),
+    ],
+)
+def test_routes_in_a_query_are_found(query: bytes, found: tuple[str, ...]) -> None:
+    """A key is none of them: it was meant for the gateway, and is taken out."""
+    assert routes_in_query(query, ["mine"]) == found
+
+
+def test_lists_are_searched_by_model() -> None:
+    assert routes_in_query(b"model=x&metadata[a]=b", (), but=("model",)) == ()
 
 
 @pytest.mark.parametrize("query", [b"", b"a=b&c", b"api-version=2024-10-21", b"include[]=model", b"x=model"])
-def test_other_queries_pass(query: bytes) -> None:
-    refuse_routes_in_query(query)
+def test_a_query_that_is_one_passes(query: bytes) -> None:
     refuse_ambiguous_query(query)
 
 
@@ -103,56 +126,3 @@ def test_other_queries_pass(query: bytes) -> None:
 def test_a_query_that_is_none_is_refused(query: bytes) -> None:
     with pytest.raises(InvalidRequest):
         refuse_ambiguous_query(query)
-
-
-@pytest.mark.parametrize(
-    ("operation", "fields", "named"),
-    [
-        ("createChatCompletion", {}, ()),
-        ("createChatCompletion", {"models": ["a", "b"]}, ("a", "b")),
-        ("createChatCompletion", {"models": None}, ()),
-        ("createChatCompletion", {"tools": [{"model": "a"}]}, ()),
-        ("createResponse", {"tools": [{"type": "image_generation", "model": "a"}, {"type": "x"}, 1]}, ("a",)),
-        ("createResponse", {"models": ["a"], "tools": [{"model": "b"}]}, ("a", "b")),
-    ],
-)
-def test_further_models_of_a_body_are_found(operation: str, fields: dict[str, Any], named: tuple[str, ...]) -> None:
-    assert other_models(payload(model="m", **fields), operation) == named
-
-
-@pytest.mark.parametrize(
-    "tool",
-    [
-        b'{"mod\\u0065l": "secret"}',
-        b'{"model": "secret", "model": "m"}',
-        b'{"model": "m", "model": "secret"}',
-        b'{"Model": "secret"}',
-    ],
-)
-def test_no_spelling_hides_the_model_of_a_tool(tool: bytes) -> None:
-    body = Payload.parse(b'{"model": "m", "tools": [' + tool + b"]}")
-    assert "secret" in other_models(body, "createResponse")
-
-
-@pytest.mark.parametrize("id", ["secret" + " " * 100_000, "secret" + "t" * 100_000, "secret ", ""])
-def test_what_names_no_model_cannot_be_one_among_others(id: str) -> None:
-    """Nor does something short stand for it, which a policy would take for another model's name."""
-    fields = {"models": [id], "tools": [{"model": id}], "graders": {"model": id}}
-    for name, value in fields.items():
-        body = payload(model="m", **{name: value})
-        with pytest.raises(InvalidRequest) as caught:
-            models_within(body) if name == "graders" else other_models(body, "createResponse")
-        assert caught.value.param == "model"
-
-
-def test_tools_that_cannot_be_read_are_a_400() -> None:
-    body = Payload.parse(b'{"tools": [{"model": ' + b"9" * 5000 + b"}]}")
-    with pytest.raises(InvalidRequest) as caught:
-        other_models(body, "createResponse")
-    assert caught.value.param == "tools"
-
-
-def test_further_models_must_be_a_list_of_names() -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        other_models(payload(models=["a", 1]), "createChatCompletion")
-    assert caught.value.param == "models[1]"

@@ -129,6 +129,7 @@ FULL = Upstream(
     rewrites="off",
     max_concurrency=3,
     reasoning_models=(),
+    route_fields=["-azure", "mine*"],
     drop_fields=["store"],
     drop_nulls=True,
     developer_role=False,

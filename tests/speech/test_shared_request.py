@@ -70,6 +70,7 @@ FIELDS: dict[str, Any] = {
     "max_concurrency": 1,
     "reasoning_models": ["m"],
     "developer_role": False,
+    "route_fields": ["-azure"],
     "drop_fields": ["voice"],
     "drop_nulls": True,
     "flatten_tool_content": True,

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import string
-from collections.abc import Collection, Iterator
+from collections.abc import Container
 from dataclasses import dataclass, field
-from urllib.parse import unquote
 
 from ...errors import InvalidRequest, PayloadTooLarge
+from ..spelling import pieces, stem
 from .headers import Part
 from .limits import Limits
 from .parser import Event, Parser, PartEnd
 
 CHARSET = "_charset_"
 """The field by which a form names the character set of its other fields (RFC 7578, 4.6)."""
-
-_NESTING = re.compile(r"[\[\].]")
-_AROUND = string.whitespace + "\0'`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +25,7 @@ class Rules:
 
     wanted: str | None = "model"
     wanted_limit: int = 256
-    refused: Collection[str] = ()
+    refused: Container[str] = ()
     limits: Limits = field(default_factory=Limits)
 
 
@@ -45,7 +40,6 @@ class Form:
         self.has_file = False
         self._parser = Parser(boundary)
         self._rules = rules
-        self._refused = frozenset(map(stem, rules.refused))
         self._wanted_stem = None if rules.wanted is None else stem(rules.wanted)
         self._seen_wanted = False
         self._part: Part | None = None
@@ -81,7 +75,7 @@ class Form:
     def _check_name(self, part: Part) -> None:
         name, wanted = part.name, self._rules.wanted
         meant = stem(name)
-        if not self._refused.isdisjoint(pieces(name)):
+        if any(piece in self._rules.refused for piece in pieces(name)):
             raise _refusal(name, f"The form field `{name}` is not taken: the gateway decides where a call goes.")
         if meant != self._wanted_stem:
             return
@@ -123,16 +117,6 @@ class Form:
         if stem(part.name) == CHARSET and value.strip().lower() not in (b"utf-8", b"utf8"):
             raise _invalid(part.name, f"The form field `{part.name}` may say UTF-8 only: so the fields are read.")
         self.fields[part.name] = value
-
-
-def stem(name: str) -> str:
-    """What the most lenient reader may make of a field's name: without case, escapes, blanks, quotes and nesting."""
-    return next(pieces(name), "")
-
-
-def pieces(name: str) -> Iterator[str]:
-    """The names in a field's name, which may nest: ``input_reference[file_id]`` is a ``file_id`` to some."""
-    return (piece for raw in _NESTING.split(unquote(name).casefold()) if (piece := raw.strip(_AROUND)))
 
 
 def _check_text(name: str, value: bytes) -> None:

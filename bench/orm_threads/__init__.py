@@ -1,1 +1,0 @@
-"""What threads for the ORM bring where the database is a network away. Needs PostgreSQL, Django and psycopg."""
