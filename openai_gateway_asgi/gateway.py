@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import secrets
 import signal
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -47,6 +45,7 @@ from .http.drain import Drain
 from .http.headers import named_headers
 from .http.lifespan import answer_lifespan, refuse_websocket
 from .http.loop_guard import LoopGuard
+from .http.request_ids import RequestIds
 from .http.timers import Clock
 from .layers.adapt_payload import AdaptPayload
 from .layers.attach_credential import AttachCredential
@@ -134,8 +133,7 @@ class Gateway:
             "record_usage": record_usage,
         }
         store, self._judge = begin(upstreams, Setup(settings, callables, layers, speech_cache, transport, upstreams))
-        self._id = secrets.token_hex(8)
-        self._count = itertools.count()
+        self._ids = RequestIds()
         self._connections = Connections(settings, transport)
         self._credentials = Credentials()
         self._memory = Memory()
@@ -298,7 +296,7 @@ class Gateway:
         headers = list(scope["headers"])
         scope = {**scope, "headers": headers}
         scope[KEY] = Exchange(
-            request_id=f"{self._id}{next(self._count):010x}",
+            request_id=next(self._ids),
             method=scope["method"],
             clock=Clock.of(asyncio.get_running_loop()),
             arrived=monotonic(),

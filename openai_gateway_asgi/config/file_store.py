@@ -31,6 +31,8 @@ GONE = "gone"
 
 PATIENCE = 4.0
 """Seconds that whoever else is saving is waited for, and as many that writing may take."""
+READERS = 8
+"""Threads that may hang in the file; whoever comes then is told so at once."""
 LOOK_AGAIN = 0.05
 """Seconds between two looks whether the other one is done."""
 
@@ -58,6 +60,7 @@ class FileStore:
         self._was_there = False
         # Held by the one thread that saves: one that hangs is joined by no other.
         self._saving = threading.Lock()
+        self._reading = threading.BoundedSemaphore(READERS)
         tidy(self._path)
 
     @property
@@ -137,6 +140,14 @@ class FileStore:
 
     def _read(self) -> bytes | None:
         """The file's content, None where there is no file."""
+        if not self._reading.acquire(blocking=False):
+            raise ConfigError(str(self._path), "cannot be read: the disk does not answer")
+        try:
+            return self._content()
+        finally:
+            self._reading.release()
+
+    def _content(self) -> bytes | None:
         try:
             content = self._path.read_bytes()
         except FileNotFoundError:

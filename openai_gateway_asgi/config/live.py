@@ -19,6 +19,9 @@ PATIENCE = 0.25
 FIRST_LOAD = 10.0
 """How long, in seconds, the first request waits for a configuration."""
 
+LOOKING = 10.0
+"""How long, in seconds, one look at the store may take; then it has failed, and the next one begins."""
+
 SAVING = 10.0
 """How long, in seconds, a change waits for its store."""
 
@@ -109,9 +112,10 @@ class LiveConfig:
     async def _look(self) -> None:
         stored = None
         try:
-            stored = await self.store.version()
-            if self._config is None or stored != self._config.version:
-                self._adopt(await self.read())
+            async with asyncio.timeout(LOOKING):
+                stored = await self.store.version()
+                if self._config is None or stored != self._config.version:
+                    self._adopt(await self.read())
         except Exception as error:
             self._broken = stored if isinstance(error, ConfigError) else None
             self._note(error)

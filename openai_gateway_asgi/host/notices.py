@@ -47,7 +47,7 @@ class Notices:
 
     def _tell_held(self, now: float) -> None:
         """Of every kind whose time is over: how many more there were."""
-        for kind in [kind for kind, known in self._kinds.items() if now >= known.quiet_until]:
+        for kind in [kind for kind, known in list(self._kinds.items()) if now >= known.quiet_until]:
             known = self._kinds.pop(kind)
             if known.held:
                 last = f" The last: {known.seen}." if known.seen else ""

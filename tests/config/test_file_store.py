@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from openai_gateway_asgi.config import FileStore, GatewayConfig, Upstream, VersionConflict
+from openai_gateway_asgi.config import FileStore, GatewayConfig, Upstream, VersionConflict, file_store
 from openai_gateway_asgi.errors import ConfigError
 
 A = Upstream("http://a.example/v1", api_key="sk-key-in-clear", headers={"X-A": "header-in-clear"})
@@ -211,3 +211,22 @@ async def test_two_processes_saving_over_each_other_lose_nothing(path: Path) -> 
     assert codes == [0, 0]
     hosts = {upstream.host for upstream in (await FileStore(path).load()).upstreams}
     assert hosts == {f"{name}-{number}.example" for name in "ab" for number in range(50)}
+
+
+async def test_a_disk_that_hangs_takes_few_threads_and_whoever_comes_then_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_store, "READERS", 2)
+    store = FileStore(path)
+    os.mkfifo(path)  # to open it hangs, as on a file system whose server is away
+    hanging = [asyncio.create_task(store.version()) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    with pytest.raises(ConfigError, match="does not answer"):
+        await store.version()
+    for _ in range(2):
+        writer = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        await asyncio.sleep(0.05)
+        os.close(writer)
+    path.unlink()
+    await asyncio.gather(*hanging)
+    assert await store.version()

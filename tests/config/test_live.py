@@ -275,3 +275,21 @@ async def test_a_change_made_through_one_worker_is_in_force_in_all_within_a_seco
             else:
                 assert asked - saved < 1.0, f"{process} still serves the old configuration"
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_look_that_takes_too_long_has_failed_and_the_next_one_begins(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(live_module, "CHECK_EVERY", 0.0)
+    monkeypatch.setattr(live_module, "LOOKING", 0.1)
+    monkeypatch.setattr(live_module, "PATIENCE", 5.0)
+    store = Store()
+    live = watch(store).live
+    first = await live.current()
+    store.open.clear()
+    assert await live.current() is first
+    assert live.fault == "TimeoutError"
+    changed = await store.change(B)
+    store.open.set()
+    assert await live.current() is changed
+    assert live.fault is None
