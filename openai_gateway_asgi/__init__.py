@@ -13,6 +13,7 @@ app = FastAPI(lifespan=gateway.lifespan)
 app.mount("/openai", gateway)
 """
 
+from .causes import Cause, Failure
 from .config import (
     ConfigStore,
     FileStore,
@@ -41,8 +42,9 @@ from .errors import (
 from .exchange import Exchange
 from .gateway import Gateway
 from .host.hooks import in_thread
+from .host.observers import AttemptFacts, CallFacts, CallObserver, Observer
 from .host.policies import Grant, Grants, admins_only, everyone
-from .host.records import Outcome, UsageRecord
+from .host.records import AttemptRecord, Outcome, UsageRecord
 from .host.users import User
 from .models import Model
 from .observe.health import Health, UpstreamHealth, health_app
@@ -50,9 +52,15 @@ from .observe.health import Health, UpstreamHealth, health_app
 __version__ = "0.1.0"
 
 __all__ = [
+    "AttemptFacts",
+    "AttemptRecord",
+    "CallFacts",
+    "CallObserver",
+    "Cause",
     "ConfigError",
     "ConfigStore",
     "Exchange",
+    "Failure",
     "FileStore",
     "Finding",
     "Gateway",
@@ -65,6 +73,7 @@ __all__ = [
     "MemoryStore",
     "Model",
     "NotFound",
+    "Observer",
     "Outcome",
     "PayloadTooLarge",
     "PermissionDenied",

@@ -87,6 +87,8 @@ class GatewayError(Exception):
     """What the host can do about it, where it can do something; for its log."""
     seen = ""
     """What of the request led to it, masked; for the same log."""
+    reason: str | None = None
+    """Which refusal it is, for operators, where the client must not tell it from another; else ``code``."""
     failure = Failure.CALLER
     """What kind of failure it is where it ends an attempt at an upstream."""
     cause: Cause | None = None
@@ -106,6 +108,11 @@ class GatewayError(Exception):
             self.code = code
         if headers is not None:
             self.headers = raw_headers(headers)
+
+    def noted(self, reason: str) -> Self:
+        """The same, and which refusal it is."""
+        self.reason = reason
+        return self
 
     def detail(self) -> dict[str, str | None]:
         return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
@@ -196,6 +203,7 @@ class NotFound(GatewayError):
 
 class ModelNotFound(NotFound):
     code = "model_not_found"
+    reason = "unknown"
     headers = DO_NOT_RETRY
 
 
@@ -321,6 +329,7 @@ class UpstreamRefused(UpstreamError):
 
 class ModelListUnavailable(GatewayError):
     status = 503
+    reason = "list_missing"
     type = "upstream_error"
     code = "upstream_unavailable"
 

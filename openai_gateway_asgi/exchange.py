@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
@@ -20,6 +20,8 @@ from .bodies.multipart import Upload
 from .bodies.payload import Payload
 from .config import GatewayConfig, Upstream
 from .errors import GatewayError, ModelNotFound
+from .host.observers import Watch
+from .host.records import AttemptRecord
 from .host.users import User
 from .http.asgi import NamedHeaders, RawHeaders, Scope
 from .http.headers import as_checked
@@ -37,7 +39,7 @@ PIECE = 4096
 KEY = "openai_gateway_asgi.exchange"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Exchange:
     """One request, from its arrival to its record.
 
@@ -123,6 +125,24 @@ class Exchange:
     """Whether the answer ended with an error event of the upstream's own."""
     upstream_request_id: str | None = None
 
+    recorded: bool = False
+    """Whether there will be a record of it."""
+    watch: Watch | None = None
+    """Those who look on at it."""
+    tries: tuple[AttemptRecord, ...] = ()
+    """The attempts that have ended; those of a call that is not recorded only as far as they failed."""
+    attempt_began: float | None = None
+    """When the attempt at hand began; None while none is under way."""
+    answered: float | None = None
+    """When the head of its answer came."""
+    upstream_status: int | None = None
+    """What it said."""
+    attempt_headers: Sequence[tuple[bytes, bytes]] = ()
+    """What those who look on want to be sent with it."""
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.request_id}: {self.method} {self.scope['path']}>"
+
     @property
     def repeatable(self) -> bool:
         """Whether the body can be sent again: of a form that is streamed, too much may have gone already."""
@@ -193,7 +213,7 @@ class Exchange:
 
     def learn(self, fork: Exchange) -> None:
         """Takes over what became of a fork: who served, and in how many attempts."""
-        for name in ("served", "upstream", "upstream_model", "attempts", "upstream_request_id"):
+        for name in ("served", "upstream", "upstream_model", "attempts", "upstream_request_id", "tries"):
             if hasattr(fork, name):
                 setattr(self, name, getattr(fork, name))
 

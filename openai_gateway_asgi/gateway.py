@@ -21,6 +21,7 @@ from .config.live import LiveConfig
 from .config.rules import Setup
 from .config.start import begin
 from .exchange import KEY, Exchange
+from .hidden import HiddenBytes, HiddenList
 from .host.access import Access
 from .host.groups import Groups
 from .host.hooks import (
@@ -35,9 +36,10 @@ from .host.hooks import (
 )
 from .host.host_route import HostRoute
 from .host.notices import Notices
+from .host.observers import Observer
 from .host.roles import Roles
 from .host.users import User
-from .http.asgi import Receive, Scope, Send
+from .http.asgi import PrivateScope, Receive, Scope, Send
 from .http.background import Background
 from .http.chain import Layer, compose, numbered
 from .http.cross_site import OriginRule
@@ -72,6 +74,7 @@ from .layers.take_config import TakeConfig
 from .layers.take_refusals import TakeRefusals
 from .layers.take_turns import TakeTurns
 from .observe.health import Health
+from .observe.observers import Observers
 from .speech.cache import SpeechCache
 from .upstream.concurrency import AllSlots
 from .upstream.connections import Connections
@@ -141,6 +144,7 @@ class Gateway:
         self._drain = Drain()
         self._loops = LoopGuard()
         self._notices = Notices()
+        self._observers = Observers(self._notices)
         self._background = Background()
         self._roles = Roles(self._judge.note)
         self._lists = ModelLists(settings, self._connections, self._credentials, self._notices)
@@ -178,6 +182,13 @@ class Gateway:
             Middleware(RefuseCrossSite, rule=_origin_rule(settings)),
             Middleware(Authenticate, resolve_user=resolve_user, oauth_token=oauth_token, roles=self._roles),
             Middleware(
+                RecordUsageLayer,
+                record_usage=hooks["record_usage"],
+                of_all=settings.record == "all",
+                observers=self._observers,
+                background=self._background,
+            ),
+            Middleware(
                 ServeAdmin,
                 admin=admin,
                 limit=settings.config_limit,
@@ -185,7 +196,6 @@ class Gateway:
                 send_timeout=settings.send_timeout,
             ),
             Middleware(RefuseDisabled, drain=self._drain),
-            Middleware(RecordUsageLayer, record_usage=hooks["record_usage"], background=self._background),
             Middleware(ListModels, lists=self._lists, access=access, send_timeout=settings.send_timeout),
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
@@ -210,6 +220,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            scope = PrivateScope(scope)
             await self._serve(scope, receive, send)
         elif scope["type"] == "websocket":
             await refuse_websocket(receive, send)
@@ -242,6 +253,13 @@ class Gateway:
         Raises ``ConfigError`` where the configuration cannot be read or has errors; ``others`` are the further ones.
         """
         return self._judge.of(await self._live.read())
+
+    def observe(self, observer: Observer) -> None:
+        """Adds who looks on at the calls that start from now on, as for traces or metrics.
+
+        Raises ``ConfigError`` for what is no ``Observer``.
+        """
+        self._observers.add(observer)
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -291,10 +309,10 @@ class Gateway:
         await self._connections.aclose()
 
     async def _serve(
-        self, scope: Scope, receive: Receive, send: Send, user: User | None = None, checked_origin: bool = False
+        self, scope: PrivateScope, receive: Receive, send: Send, user: User | None = None, checked_origin: bool = False
     ) -> None:
-        headers = list(scope["headers"])
-        scope = {**scope, "headers": headers}
+        """``scope`` is ours to write to."""
+        scope["headers"] = headers = HiddenList(scope["headers"])
         scope[KEY] = Exchange(
             request_id=next(self._ids),
             method=scope["method"],
@@ -302,7 +320,7 @@ class Gateway:
             arrived=monotonic(),
             headers=headers,
             named=named_headers(headers),
-            query=scope.get("query_string", b""),
+            query=HiddenBytes(scope.get("query_string", b"")),
             scope=scope,
             given_user=user,
             checked_origin=checked_origin,

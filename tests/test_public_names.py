@@ -5,9 +5,15 @@ from __future__ import annotations
 import openai_gateway_asgi
 
 PUBLIC = """
+AttemptFacts
+AttemptRecord
+CallFacts
+CallObserver
+Cause
 ConfigError
 ConfigStore
 Exchange
+Failure
 FileStore
 Finding
 Gateway
@@ -20,6 +26,7 @@ InvalidRequest
 MemoryStore
 Model
 NotFound
+Observer
 Outcome
 PayloadTooLarge
 PermissionDenied

@@ -24,6 +24,7 @@ from ..errors import (
     PreconditionFailed,
     UpstreamError,
 )
+from ..hidden import hidden
 from ..http.asgi import NamedHeaders, RawHeaders
 from ..http.threads import in_own_thread
 from ..models import read_listing, static_listing
@@ -117,12 +118,13 @@ class Admin:
             raise UpstreamError("The upstream's answer is not a list of models.") from error
 
 
-def _decoded(body: bytes) -> Mapping[str, Any]:
+def _decoded(body: bytes) -> Any:
+    """Of hidden types. Why it is no JSON is not told: some errors hold what they cannot read."""
     try:
-        decoded: Mapping[str, Any] = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest("The request body is not valid JSON.", code="invalid_json") from error
-    return decoded
+        return hidden(msgspec.json.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    raise InvalidRequest("The request body is not valid JSON.", code="invalid_json")
 
 
 def _ids_in(upstream: Upstream, body: bytes) -> bytes:

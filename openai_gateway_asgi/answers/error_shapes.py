@@ -14,6 +14,9 @@ LONGEST_FIELD = 4096
 ANSWERS = ("choices", "output", "data", "embeddings", "results", "delta", "text", "usage", "object")
 """Keys of answers: beside one that holds something, a flat ``message`` or ``detail`` is no error."""
 
+WITH_ERRORS = frozenset({"eval.run", "fine_tuning.job", "video"})
+"""Objects of the API whose ``error`` says what became of them later (OpenAI's description)."""
+
 _STATUS_KEYS = ("status", "status_code", "statusCode", "code", "http_status")
 _MESSAGE_KEYS = (
     "message", "msg", "detail", "error_message", "errorMessage", "error_msg", "status_msg", "error_description",
@@ -41,7 +44,7 @@ def find(data: Any, *, surely: bool) -> Found | None:
         return Found({"message": data}) if surely else None
     if not isinstance(data, dict):
         return _nothing(surely)
-    if data.get("error"):
+    if data.get("error") and (surely or not _says_what_became(data)):
         return Found(_nested(data["error"], data), data)
     if data.get("type") == "error" or data.get("object") == "error":
         return Found(_unwrapped(data))
@@ -84,6 +87,16 @@ def _unwrapped(error: Object) -> Object:
 
 def _answers(data: Object) -> bool:
     return any(data.get(key) for key in ANSWERS)
+
+
+def _says_what_became(data: Object) -> bool:
+    """Whether its ``error`` is a field of an object of the API, with an id, which the call did get.
+
+    The failed response of a call is the call's failure, as ``response.failed`` is in a stream.
+    """
+    kind = data.get("object")
+    gotten = kind in WITH_ERRORS or (kind == "response" and data.get("status") != "failed")
+    return gotten and bool(data.get("id"))
 
 
 def _is_flat(data: Object) -> bool:

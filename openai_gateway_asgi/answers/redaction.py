@@ -16,13 +16,12 @@ import msgspec
 from ..config import Upstream
 from ..config.query_rules import PLAIN_NAMES
 from ..errors import UpstreamError, UpstreamRefused
+from ..hidden import HiddenBytes
 from ..http.asgi import JSON, RawHeaders
+from ..http.headers import CREDENTIALS
 from ..http.sse import first_data
 
 HIDDEN = b"***"
-
-CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key", b"cookie"})
-"""Headers that are secret whoever gave them: the gateway's key, a token of the host's, the caller's own."""
 
 LEAST = 4
 """Characters of the shortest value of a fixed header that is taken for a secret: ``1`` and ``on`` are none."""
@@ -37,6 +36,7 @@ _SCHEMES = frozenset({b"basic", b"bearer", b"key", b"token"})
 _TOKEN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 _REACH = 4096
 _RUN = re.compile(rb"[0-9A-Za-z._~-]{12,}")  # what no encoder changes (RFC 3986, 2.3), and long enough to be telling
+_BASE64 = re.compile(rb"(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?")
 _WORD = re.compile(rb"[0-9A-Za-z_]")
 _BOUNDARY = re.compile(rb"(\r\n\r\n|\n\n|\r\r)")
 _ERROR = re.compile(rb"^(?:event: ?error\r?$|error:)|\"error\"|\"response\.failed\"", re.MULTILINE)
@@ -61,9 +61,7 @@ class Secrets:
 
     @classmethod
     def sent(cls, upstream: Upstream, headers: RawHeaders) -> Secrets:
-        """Those of a request to ``upstream`` with these headers: credentials, fixed headers and parameters, the proxy's
-        password.
-        """
+        """Those of a request to ``upstream`` with these headers: credentials, fixed values, the proxy's password."""
         fixed = {name.lower().encode() for name in upstream.headers}
         texts = [text for name, value in headers if name in CREDENTIALS for text in _of_credential(name, value)]
         texts += [text for name, value in headers if name in fixed - CREDENTIALS for text in _of_fixed(value)]
@@ -71,15 +69,15 @@ class Secrets:
         texts += [text for value in asked for text in _of_fixed(value)]
         return cls((*texts, *_of_proxy(upstream.proxy)))
 
-    def cut_out_of(self, data: bytes) -> bytes | None:
-        """``data`` with ``***`` in the place of each secret, however it is spelt; itself where it holds none.
+    def cut_out_of(self, given: bytes) -> bytes | None:
+        """``given`` with ``***`` in the place of each secret, however it is spelt; itself where it holds none.
 
         None where that would leave no whole JSON of what was some: then nothing of it is to be shown.
         """
-        lowered = data.lower()
+        data, lowered = HiddenBytes(given), HiddenBytes(given.lower())
         places = sorted({place for text in self._texts for place in _places(data, lowered, text)})
         if not places:
-            return data
+            return given
         clean = _without(data, places)
         return clean if _is_json(clean) or not _is_json(data) else None
 
@@ -152,10 +150,7 @@ def _of_proxy(proxy: str | None) -> tuple[bytes, ...]:
 
 
 def _decoded(token: bytes) -> bytes:
-    try:
-        return base64.b64decode(token)
-    except ValueError:
-        return b""
+    return base64.b64decode(token) if _BASE64.fullmatch(token) else b""
 
 
 def _places(data: bytes, lowered: bytes, secret: bytes) -> Iterator[tuple[int, int]]:

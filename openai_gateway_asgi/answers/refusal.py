@@ -25,8 +25,10 @@ IN_THE_NAME_OF_CALLER = (AS_CALLER, "system_oauth")
 the host gave is not the caller's to renew, though."""
 
 
-async def refusal(status: int, headers: RawHeaders, reads: Reads, upstream: Upstream) -> UpstreamError:
-    """What an answer of 400 or more is; ``headers`` are those that may reach the client."""
+async def refusal(
+    status: int, headers: RawHeaders, reads: Reads, upstream: Upstream, *, head: bool = False
+) -> UpstreamError:
+    """What an answer of 400 or more is; ``headers`` are those that may reach the client. ``head``: it has no body."""
     kept = dict(headers)
     content_type = kept.pop(b"content-type", b"")
     coding = kept.pop(b"content-encoding", None)
@@ -36,11 +38,11 @@ async def refusal(status: int, headers: RawHeaders, reads: Reads, upstream: Upst
     said = error_in_body(status, UNREAD if body is None else body)
     if ours := _ours(said, upstream, "status"):
         return ours
-    if not body:
+    if not body and not head:
         return _refused(said, "status", tuple(kept.items()), said.shaped, JSON)
     if media_type(content_type) == EVENT_STREAM:
         content_type, body = JSON, body if said.is_shaped else said.shaped
-    return _refused(said, "status", tuple(kept.items()), body, content_type)
+    return _refused(said, "status", tuple(kept.items()), body or b"", content_type)
 
 
 def refused_inside(said: Said, upstream: Upstream) -> UpstreamError:

@@ -94,6 +94,7 @@ class Relay:
         headers = [(name.lower(), value) for name, value in response.headers.raw]
         named = named_headers(headers)
         kind = media_type(named.get(b"content-type", b""))
+        self.exchange.answered, self.exchange.upstream_status = monotonic(), status
         self.exchange.upstream_request_id = _text(named.get(b"x-request-id"))
         coding = _text(named.get(b"content-encoding")) if kind == EVENT_STREAM and status < 400 else None
         reads = Reads(response, inflater(coding) if coding else None)
@@ -104,7 +105,8 @@ class Relay:
             if status >= 400:
                 if status in (401, 403) and self.exchange.upstream.auth_type == AS_CALLER:
                     start += challenges(headers)
-                raise await refusal(status, start, reads, self.exchange.upstream)
+                head = self.exchange.method == "HEAD"
+                raise await refusal(status, start, reads, self.exchange.upstream, head=head)
             if 300 <= status < 400 and status != 304:
                 raise redirected(status, named)
             if self.exchange.streams and kind == b"text/html":

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     warnings: list[Finding] = []
     try:
         for gateway in gateways_of(arguments.target, arguments.app_dir):
-            warnings += asyncio.run(_judged(gateway))
+            warnings += asyncio.run(judged(gateway))
     except ConfigError as error:
         errors = [error, *error.others]
     except NothingThere as problem:
@@ -56,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     return FAULTY if errors or (warnings and arguments.strict) else FINE
 
 
-async def _judged(gateway: Gateway) -> Sequence[Finding]:
+async def judged(gateway: Gateway) -> Sequence[Finding]:
+    """The warnings. Raises ``ConfigError`` for errors, and for a store that says nothing."""
     try:
         async with asyncio.timeout(PATIENCE):
             return await gateway.check()

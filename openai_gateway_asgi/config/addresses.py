@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from ..errors import ConfigError
+from ..hidden import HiddenText, hidden
 
 _LEGAL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")  # RFC 3986, 2
 _PARTS = re.compile(r"(https?)://([^/?#]*)([^?#]*)(.*)", re.IGNORECASE)
@@ -23,6 +25,9 @@ class Address(NamedTuple):
     port: str
     """``:8080``, or empty where it is the scheme's own."""
     path: str
+
+    def __repr__(self) -> str:
+        return f"Address({self.origin}{self.path})"
 
     @property
     def origin(self) -> str:
@@ -74,22 +79,28 @@ def _read(field: str, value: Any, example: str) -> Address:
         raise ConfigError(field, f"must not be blank; write an absolute URL such as {example}")
     if not _LEGAL.fullmatch(value):
         raise ConfigError(field, "must not contain spaces, backslashes, control or non-ASCII characters; quote them")
-    parts = _PARTS.fullmatch(value)
+    parts = _groups(_PARTS, value)
     if not parts:
         raise ConfigError(field, f"must be an absolute http or https URL such as {example}")
-    scheme, authority, path, rest = parts.groups()
+    scheme, authority, path, rest = parts
     if rest:
         raise ConfigError(field, "must not have a query or a fragment; leave out everything from ? or # on")
     return _address(field, scheme.lower(), authority, path)
 
 
 def _address(field: str, scheme: str, authority: str, path: str) -> Address:
-    parts = _AUTHORITY.fullmatch(authority)
+    parts = _groups(_AUTHORITY, authority)
     if not parts:
         raise ConfigError(field, "must have one host name or address behind ://")
-    userinfo, host, port = parts.groups()
-    credentials = "" if userinfo is None else f"{userinfo}@"
-    return Address(scheme, credentials, _host(field, host.lower()), _port(field, port, scheme), path)
+    userinfo, host, port = parts
+    credentials = HiddenText("" if userinfo is None else f"{userinfo}@")
+    return Address(scheme, credentials, _host(field, host.lower()), _port(field, port, scheme), str(path))
+
+
+def _groups(pattern: re.Pattern[str], text: str) -> Sequence[Any] | None:
+    """What the groups of a match hold, which may be a password; a match itself shows what it matched."""
+    found = pattern.fullmatch(text)
+    return found and hidden(found.groups())
 
 
 def _host(field: str, host: str) -> str:

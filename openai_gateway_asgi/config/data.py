@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ConfigError
+from ..hidden import hidden, shown
 from .document import Document, assemble, read_rows, refuse_unknown, write_document
 from .entries import typed
 from .store import GatewayConfig
@@ -28,6 +29,7 @@ def config_from_data(data: Document) -> GatewayConfig:
     """
     if not isinstance(data, dict):
         raise ConfigError("data", "must be a dict, as config_to_data gives it")
+    data = hidden(data)
     refuse_unknown(data, (VERSION,))
-    version = typed(VERSION, data.get(VERSION, ""), str)
+    version = shown(typed(VERSION, data.get(VERSION, ""), str))
     return assemble(data, read_rows(data), GatewayConfig(version=version))

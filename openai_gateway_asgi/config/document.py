@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+
+import msgspec
 
 from ..errors import ConfigError
+from ..hidden import HiddenBytes, HiddenDict, hidden, shown
 from .entries import KEYS, read_entry, typed, write_entry
 from .findings import Finding
 from .store import GatewayConfig
@@ -38,11 +41,11 @@ class Place(NamedTuple):
 
     def of(self, field: str) -> str:
         """Where a field of ``Upstream`` stands, such as ``headers.X-A``."""
-        if field == "base_url":
-            return self.url
-        if field == "api_key":
-            return self.key
         name, dot, rest = field.partition(".")
+        if name == "base_url":
+            return self.url + dot + rest
+        if name == "api_key":
+            return self.key
         return f"{self.entry}.{_WRITTEN_AS[name]}{dot}{rest}"
 
 
@@ -67,6 +70,15 @@ class Row:
         return self.place.of(field)
 
 
+def decode_document(content: bytes | str) -> HiddenDict[str, Any] | None:
+    """A JSON object, of hidden types. None where it is none: some errors that say why hold what they cannot read."""
+    try:
+        content = HiddenBytes(content.encode()) if isinstance(content, str) else content
+        return cast("HiddenDict[str, Any]", hidden(msgspec.json.decode(content, type=dict[str, Any])))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
 def write_document(config: GatewayConfig) -> dict[str, Any]:
     """The whole configuration with its secrets in clear; entries that say nothing are left out."""
     derived = derived_names(config.upstreams)
@@ -74,12 +86,14 @@ def write_document(config: GatewayConfig) -> dict[str, Any]:
         str(index): ({} if upstream.name in derived else {"name": upstream.name}) | write_entry(upstream)
         for index, upstream in enumerate(config.upstreams)
     }
-    document: dict[str, Any] = {
-        ENABLED: config.enabled,
-        BASE_URLS: [upstream.base_url for upstream in config.upstreams],
-        API_KEYS: [upstream.api_key.reveal() for upstream in config.upstreams],
-        CONFIGS: {index: entry for index, entry in entries.items() if entry},
-    }
+    document: dict[str, Any] = HiddenDict(
+        {
+            ENABLED: config.enabled,
+            BASE_URLS: [upstream.base_url for upstream in config.upstreams],
+            API_KEYS: [upstream.api_key.reveal() for upstream in config.upstreams],
+            CONFIGS: {index: entry for index, entry in entries.items() if entry},
+        }
+    )
     if config.fallbacks:
         document[FALLBACKS] = {model: list(others) for model, others in config.fallbacks.items()}
     return document
@@ -94,7 +108,7 @@ class Reading:
 
 
 def read_rows(document: Document) -> Reading:
-    """Raises ``ConfigError`` for a missing structure and for what is wrong in one."""
+    """Raises ``ConfigError`` for a missing structure and for what is wrong in one. The document is of hidden types."""
     for name in (BASE_URLS, API_KEYS, CONFIGS):
         if document.get(name) is None:
             raise ConfigError(name, "is required")
@@ -127,7 +141,7 @@ def assemble(document: Document, reading: Reading, absent: GatewayConfig) -> Gat
     """The configuration of these rows; what the document leaves open, and the version, are those of ``absent``."""
     upstreams = unique_names((row.upstream() for row in reading.rows), CONFIGS + ".{}.name")
     enabled = document.get(ENABLED)
-    fallbacks = document.get(FALLBACKS)
+    fallbacks = shown(document.get(FALLBACKS))
     try:
         return GatewayConfig(
             absent.enabled if enabled is None else typed(ENABLED, enabled, bool),

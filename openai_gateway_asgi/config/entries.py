@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import ConfigError
+from ..hidden import HiddenText, shown
 from .findings import Finding
 from .foreign_keys import translated
 from .timeouts import Timeouts
-from .upstream import Upstream
+from .upstream import SECRETS, Upstream
 
 
 class Key(NamedTuple):
@@ -61,7 +62,8 @@ _DEFAULT = Upstream("http://localhost")
 def read_entry(where: str, entry: Any) -> tuple[dict[str, Any], list[Finding]]:
     """The entry as arguments of ``Upstream``, and what was left out of it.
 
-    Raises ``ConfigError`` naming the key, as ``where.key``.
+    It comes of hidden types (``hidden.py``), and what may be secret of it stays so. Raises ``ConfigError`` naming the
+    key, as ``where.key``.
     """
     own, notes = translated(where, {} if entry is None else typed(where, entry, dict[str, Any]))
     values: dict[str, Any] = {}
@@ -70,9 +72,10 @@ def read_entry(where: str, entry: Any) -> tuple[dict[str, Any], list[Finding]]:
         if key is None:
             raise ConfigError(f"{where}.{name}", f"is unknown; known are {', '.join(KEYS)}")
         if value is not None:
-            values[key.field] = typed(f"{where}.{name}", value, key.kind)
+            known = typed(f"{where}.{name}", value, key.kind)
+            values[key.field] = known if key.field in SECRETS else shown(known)
     for field in {"headers", "query"}.intersection(values):
-        values[field] = {name: str(value) for name, value in values[field].items()}
+        values[field] = {name: HiddenText(value) for name, value in values[field].items()}
     if "timeouts" in values:
         values["timeouts"] = _timeouts(f"{where}.timeouts", values["timeouts"])
     if values.pop("azure", False):
@@ -107,6 +110,8 @@ def _plain(value: Any) -> Any:
         return {name: limit for name, limit in asdict(value).items() if limit is not None}
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, str):
+        return str(value)
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -7,10 +7,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from ..errors import ConfigError
-from .document import API_KEYS, BASE_URLS, CONFIGS, join
+from ..hidden import HiddenText, hidden
+from .document import API_KEYS, BASE_URLS, CONFIGS, decode_document, join
 from .findings import Finding
 from .upstream import Upstream
 from .upstream_names import unique_names
@@ -18,6 +17,8 @@ from .upstream_names import unique_names
 BASE_URL = "OPENAI_API_BASE_URL"
 API_KEY = "OPENAI_API_KEY"
 OFFICIAL = "https://api.openai.com/v1"
+
+_NAMES = (BASE_URLS, BASE_URL, API_KEYS, API_KEY, CONFIGS)
 
 logger = logging.getLogger("openai_gateway_asgi")
 
@@ -28,6 +29,7 @@ def upstreams_from_env(environ: Mapping[str, str] = os.environ) -> tuple[Upstrea
     The singular names count where the plural ones are not set; without any there is OpenAI's own, without a key.
     What has no effect is logged. Raises ``ConfigError`` naming the variable.
     """
+    environ = hidden({name: environ[name] for name in _NAMES if name in environ})
     upstreams, notes = read_env(environ)
     for note in notes:
         logger.warning("configuration: %s", note)
@@ -36,6 +38,7 @@ def upstreams_from_env(environ: Mapping[str, str] = os.environ) -> tuple[Upstrea
 
 def read_env(environ: Mapping[str, str]) -> tuple[tuple[Upstream, ...], tuple[Finding, ...]]:
     """The upstreams, and what the variables say in vain."""
+    environ = hidden({name: environ[name] for name in _NAMES if name in environ})
     url_name, key_name = variable_names(environ)
     urls = _parts(environ.get(url_name) or OFFICIAL)
     keys = _parts(environ.get(key_name, ""))
@@ -49,14 +52,13 @@ def variable_names(environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(";")]
+    return [HiddenText(part.strip()) for part in text.split(";")]
 
 
 def _configs(text: str | None) -> dict[str, Any]:
     if not text or not text.strip():
         return {}
-    try:
-        configs: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise ConfigError(CONFIGS, 'must be a JSON object, such as {"0": {"prefix_id": "p"}}') from error
+    configs = decode_document(text)
+    if configs is None:
+        raise ConfigError(CONFIGS, 'must be a JSON object, such as {"0": {"prefix_id": "p"}}')
     return configs

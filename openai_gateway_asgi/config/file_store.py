@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 
 from ..errors import ConfigError, GatewayBusy
+from ..hidden import HiddenBytes
 from ..http.threads import in_own_thread
-from .document import assemble, read_rows, refuse_unknown, write_document
+from .document import assemble, decode_document, read_rows, refuse_unknown, write_document
 from .store import GatewayConfig, VersionConflict
 from .upstream import Upstream
 from .whole_file import Locked, replace_file, tidy, writing
@@ -126,8 +127,9 @@ class FileStore:
 
     def _save(self, config: GatewayConfig, replaces: str | None) -> GatewayConfig:
         # The random revision makes the version, a hash that administrators see, useless for guessing short secrets.
-        document = write_document(config) | {REVISION: secrets.token_hex(16)}
-        content = msgspec.json.format(msgspec.json.encode(document), indent=2)
+        document = write_document(config)
+        document[REVISION] = secrets.token_hex(16)
+        content = HiddenBytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
         try:
             with writing(self._path):
                 if replaces is not None and replaces != self._version():
@@ -149,7 +151,7 @@ class FileStore:
 
     def _content(self) -> bytes | None:
         try:
-            content = self._path.read_bytes()
+            content = HiddenBytes(self._path.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -158,10 +160,9 @@ class FileStore:
         return content
 
     def _parse(self, content: bytes) -> GatewayConfig:
-        try:
-            document = msgspec.json.decode(content, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise ConfigError(str(self._path), "is not a JSON object") from error
+        document = decode_document(content)
+        if document is None:
+            raise ConfigError(str(self._path), "is not a JSON object")
         try:
             refuse_unknown(document, (REVISION,))
             return assemble(document, read_rows(document), GatewayConfig(version=_version_of(content)))

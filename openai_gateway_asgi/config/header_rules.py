@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
+from ..hidden import HiddenDict
 from . import checks
 from .hidden_values import HiddenValues
 
@@ -58,7 +59,7 @@ def custom_headers(field: str, value: Any) -> HiddenValues:
     """An upstream's own headers: names once each, whatever their case, and values that fit in one line."""
     if not isinstance(value, Mapping):
         raise ConfigError(field, "must map header names to values")
-    pairs: dict[str, str] = {}
+    pairs: HiddenDict[str, str] = HiddenDict()
     seen: set[str] = set()
     for name, text in value.items():
         # The place of a name that is none is not shown: it could hold anything.
@@ -66,7 +67,7 @@ def custom_headers(field: str, value: Any) -> HiddenValues:
         if name.lower() in seen:
             raise ConfigError(f"{field}.{name}", "is given twice; header names do not differ by case")
         seen.add(name.lower())
-        pairs[name] = checks.visible_ascii(f"{field}.{name}", text)
+        pairs[name] = str(checks.visible_ascii(f"{field}.{name}", text))
     return HiddenValues(pairs)
 
 

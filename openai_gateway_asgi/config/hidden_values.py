@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
-from .secret import HIDDEN
+from ..hidden import HIDDEN
 
 
 class HiddenValues(Mapping[str, str]):

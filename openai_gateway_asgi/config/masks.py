@@ -22,6 +22,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..errors import ConfigError
+from ..hidden import HiddenText
 from . import addresses, query_rules
 from .detours import may_lead_astray
 from .document import API_KEYS, CONFIGS, Row
@@ -100,8 +101,8 @@ def _unmasked(row: Row, of_url: Mapping[str, str], kept: _Kept, position: int | 
     """``position`` is that of the upstream which the row stands for if nothing else tells."""
     where, values = row.place.entry, dict(row.values)
     if (proxy := values.get("proxy")) is not None:
-        values["proxy"] = proxy = kept.proxies.recall(f"{where}.proxy", proxy, position)
-        proxy = addresses.proxy(f"{where}.proxy", proxy)
+        values["proxy"] = proxy = HiddenText(kept.proxies.recall(f"{where}.proxy", proxy, position))
+        proxy = HiddenText(addresses.proxy(f"{where}.proxy", proxy))
     named = {"headers": values.get("headers", {}), "query": {**of_url, **values.get("query", {})}}
     memory = _Memory(kept, kept.going(proxy, values.get("verify_tls"), named), position)
     key = memory.recall(row.place.key, row.key, _KEY)
@@ -127,7 +128,7 @@ class _Memory:
             return posted
         if self._all.secrets(slot).knows(posted) and not self._usable.secrets(slot).knows(posted):
             raise ConfigError(place, _OTHER_WAY)
-        secret = self._usable.secrets(slot).recall(place, posted, self._position)
+        secret = HiddenText(self._usable.secrets(slot).recall(place, posted, self._position))
         self._usable = self._usable.with_secret(slot, secret)
         return secret
 

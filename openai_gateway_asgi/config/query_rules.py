@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from ..errors import ConfigError
+from ..hidden import HiddenDict, HiddenList, hidden
 from . import checks
 from .hidden_values import HiddenValues
 
@@ -23,28 +24,35 @@ def split(field: str, url: Any) -> tuple[Any, Mapping[str, str]]:
     """A base URL without its query, and the query's parameters. What is no text is left to the URL's own rule."""
     if not isinstance(url, str) or "?" not in url:
         return url, {}
-    base, _, text = url.partition("?")
+    base, _, text = hidden(url.partition("?"))
     if "#" in text:
         raise ConfigError(field, "must not have a fragment; leave out everything from # on")
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
-    except ValueError as error:
-        raise ConfigError(field, "has a query that is none; write it as query={'name': 'value'}") from error
+    pairs = _parsed(text)
+    if pairs is None:
+        raise ConfigError(field, "has a query that is none; write it as query={'name': 'value'}")
     return base, _checked(field, pairs)
+
+
+def _parsed(text: str) -> HiddenList[tuple[str, str]] | None:
+    """None where it is no query. Why is not told: the error repeats it."""
+    try:
+        return HiddenList(parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict"))
+    except ValueError:
+        return None
 
 
 def fixed_query(field: str, value: Any) -> HiddenValues:
     """Names once each, whatever their case, and one line of text for each."""
     if not isinstance(value, Mapping):
         raise ConfigError(field, "must map names to values, such as {'api-version': 'preview'}")
-    return _checked(field, value.items())
+    return _checked(field, HiddenList(value.items()))
 
 
 def joined(field: str, own: Mapping[str, str], of_url: Mapping[str, str]) -> HiddenValues:
     """Both together. A name that the base URL gives another value is refused."""
-    known = {name.lower(): value for name, value in own.items()}
-    for name, value in of_url.items():
-        if known.get(name.lower(), value) != value:
+    known = HiddenDict({name.lower(): value for name, value in own.items()})
+    for name in of_url:
+        if known.get(name.lower(), of_url[name]) != of_url[name]:
             raise ConfigError(f"{field}.{name}", "has another value in the base URL; write one of them")
     return HiddenValues({**{name: value for name, value in of_url.items() if name.lower() not in known}, **own})
 
@@ -59,14 +67,16 @@ def encoded(pairs: Mapping[str, str]) -> bytes:
 
 
 def _checked(field: str, pairs: Iterable[tuple[Any, Any]]) -> HiddenValues:
-    checked: dict[str, str] = {}
+    checked: HiddenDict[str, str] = HiddenDict()
     seen: set[str] = set()
-    for name, text in pairs:
+    for name, given in pairs:
+        text = hidden(given)
+        del given
         checks.line(field, name)
         if name.lower() == "model":
             raise ConfigError(field, "must not name a model: the upstream would choose one that nobody was allowed")
         if name.lower() in seen:
             raise ConfigError(f"{field}.{name}", "is given twice; names of a fixed query do not differ by case")
         seen.add(name.lower())
-        checked[name] = checks.line(f"{field}.{name}", text, longest=_LONGEST, empty=True)
+        checked[name] = str(checks.line(f"{field}.{name}", text, longest=_LONGEST, empty=True))
     return HiddenValues(checked)

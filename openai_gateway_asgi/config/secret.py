@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import NoReturn
 
-HIDDEN = "***"
+from ..hidden import HIDDEN
 
 
 class Secret:
@@ -21,8 +21,9 @@ class Secret:
         if isinstance(text, Secret):
             text = text._text
         if not isinstance(text, str):
-            raise TypeError(f"a Secret holds text, not {type(text).__name__}")
-        object.__setattr__(self, "_text", text)
+            text = type(text).__name__
+            raise TypeError(f"a Secret holds text, not {text}")
+        object.__setattr__(self, "_text", str(text))
 
     def reveal(self) -> str:
         return self._text

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ..errors import ConfigError
+from ..hidden import HiddenDict
 from . import addresses, checks, header_rules, opened_paths, variables
 from .timeouts import Timeouts, timeout_rule
 from .trust import verify_tls
@@ -89,6 +90,8 @@ class Settings:
     """How long a call waits while its upstream is at its ``max_concurrency``."""
     show_routing: Literal["admins", "all", "nobody"] = "admins"
     """Who sees in the headers which upstream answered, after how many attempts: the host's own people."""
+    record: Literal["models", "all"] = "models"
+    """Which calls ``record_usage`` gets: those on stored objects too (``all``) would be counted by some hosts."""
 
     forwarded_headers: tuple[str, ...] = FORWARDED_HEADERS
     """What the OpenAI SDKs send about a call, tracing, and conditions on downloads; a trailing ``*`` is a prefix."""
@@ -158,6 +161,7 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """From the documented variables; others keep their defaults. Raises ``ConfigError`` naming the variable."""
+        environ = HiddenDict(environ)  # others of them are secret
         values, sources = variables.read(environ)
         timeouts = {name: values.pop(name) for name in ("idle", "total") if name in values}
         try:
@@ -212,6 +216,7 @@ _RULES: dict[str, checks.Rule] = {
     "retry_executed": checks.flag,
     "queue_time": _duration_or_zero,
     "show_routing": lambda name, value: checks.choice(name, value, ("admins", "all", "nobody")),
+    "record": lambda name, value: checks.choice(name, value, ("models", "all")),
     "forwarded_headers": header_rules.forwarded,
     "trusted_origins": _origins,
     "credential_headers": header_rules.credential_names,

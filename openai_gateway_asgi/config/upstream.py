@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from ..api.route_fields import KNOWN as KNOWN_ROUTES
 from ..api.route_fields import ROUTE_FIELDS, route_rules
 from ..errors import ConfigError
+from ..hidden import HIDDEN, HiddenBytes, HiddenText, hidden
 from . import addresses, checks, header_rules, query_rules
 from .converted import Converted
 from .hidden_values import HiddenValues
-from .secret import HIDDEN, Secret
+from .secret import Secret
 from .timeouts import Timeouts, timeout_rule
 from .trust import verify_tls
 
@@ -24,6 +26,10 @@ ENTRA = "microsoft_entra_id"
 DEFAULT_API_VERSION = "2024-10-21"
 """The newest version of the classic Azure API that is generally available, and the last."""
 
+SECRETS = frozenset({"api_key", "headers", "proxy", "query"})
+"""Fields that hold some."""
+
+T = TypeVar("T")
 Names = Converted[tuple[str, ...], Iterable[str]]
 
 # Typed as Any because a default is of the kind that is kept, where a type checker expects the descriptor.
@@ -36,6 +42,23 @@ class _Remembering:
     """Room for what follows from an heir's fields, so that it is worked out once."""
 
 
+def _hiding_arguments(upstream: type[T]) -> type[T]:
+    """The class, whose frames show no secret while one of it is made, be it in vain."""
+    make: Any = upstream.__init__
+
+    @functools.wraps(make)
+    def init(self: Any, base_url: Any, **values: Any) -> None:
+        if isinstance(base_url, str) and ("@" in base_url or "?" in base_url):
+            base_url = HiddenText(base_url)
+        for name in SECRETS.intersection(values):
+            values[name] = hidden(values[name])
+        make(self, base_url, **values)
+
+    type.__setattr__(upstream, "__init__", init)
+    return upstream
+
+
+@_hiding_arguments
 @dataclass(frozen=True, slots=True, repr=False)
 class Upstream(_Remembering):
     """Immutable, checked and brought to one form when made; a fault raises ``ConfigError`` naming the field.
@@ -162,7 +185,7 @@ class Upstream(_Remembering):
     @cached_property
     def fixed_query(self) -> bytes:
         """What stands at the end of every request's query, encoded."""
-        return query_rules.encoded(self._own_query)
+        return HiddenBytes(query_rules.encoded(self._own_query))
 
     @cached_property
     def fixed_names(self) -> frozenset[bytes]:
@@ -196,7 +219,7 @@ class Upstream(_Remembering):
         for spec in fields(self)[1:]:
             value = getattr(self, spec.name)
             if value != spec.default:
-                safe = hide_userinfo(value) if spec.name == "proxy" else value
+                safe = hide_userinfo(str(value)) if spec.name == "proxy" else value
                 shown.append(f"{spec.name}={safe!r}")
         return f"Upstream({', '.join(shown)})"
 
@@ -214,7 +237,7 @@ def _api_key(name: str, value: Any) -> Secret:
     if not isinstance(value, Secret | str):
         raise ConfigError(name, "must be text, or a Secret")
     key = Secret(value)
-    checks.visible_ascii(name, key.reveal())
+    checks.visible_ascii(name, HiddenText(key.reveal()))
     return key
 
 
@@ -274,7 +297,7 @@ _RULES: dict[str, checks.Rule] = {
     "timeouts": checks.optional(timeout_rule),
     "weight": checks.optional(_count),
     "priority": checks.whole,
-    "proxy": checks.optional(addresses.proxy),
+    "proxy": checks.optional(lambda name, value: HiddenText(addresses.proxy(name, value))),
     "verify_tls": checks.optional(verify_tls),
     "keepalive": checks.optional(checks.seconds),
     "rewrites": lambda name, value: checks.choice(name, value, ("auto", "off")),

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import ConfigError, InvalidRequest, PreconditionFailed
+from ..hidden import hidden, shown
 from .document import CONFIGS, Document, Place, Row, assemble, read_rows, refuse_unknown, write_document
 from .entries import read_entry, typed
 from .masks import masked, unmasked
@@ -33,10 +34,11 @@ def from_wire(body: Any, current: GatewayConfig) -> GatewayConfig:
     are left out stay as they are. Raises ``InvalidRequest`` naming the field in ``param``, and ``PreconditionFailed``
     for the ``version`` of another configuration.
     """
+    body = hidden(body)
     with refused_as_request():
         document = _object(body)
         refuse_unknown(document, ANSWER_ONLY)
-        _check_version(document.get(VERSION), current)
+        _check_version(shown(document.get(VERSION)), current)
         reading = read_rows(document | {CONFIGS: _one_form(document.get(CONFIGS))})
         return assemble(document, replace(reading, rows=unmasked(reading.rows, current.upstreams)), current)
 
@@ -46,6 +48,7 @@ def verify_target(body: Any, current: GatewayConfig) -> Upstream:
 
     Raises ``InvalidRequest`` naming the field in ``param``.
     """
+    body = hidden(body)
     with refused_as_request():
         document = _object(body)
         for name in document:

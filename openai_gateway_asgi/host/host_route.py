@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import BodyAlreadyRead
-from ..http.asgi import Message, Receive, Scope, Send
+from ..http.asgi import Message, PrivateScope, Receive, Scope, Send
 from .users import User
 
-Serve = Callable[[Scope, Receive, Send, User | None, bool], Awaitable[None]]
+Serve = Callable[[PrivateScope, Receive, Send, User | None, bool], Awaitable[None]]
 
 
 class HostRoute(Response):
@@ -32,10 +32,10 @@ class HostRoute(Response):
         self._checked_origin = checked_origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        mounted = dict(scope)
-        mounted["root_path"] = self._mount(scope)
+        scope = PrivateScope(scope)
+        scope["root_path"] = self._mount(scope)
         again = receive if self._request is None else _from_the_beginning(self._request, receive)
-        await self._serve(mounted, again, send, self._user, self._checked_origin)
+        await self._serve(scope, again, send, self._user, self._checked_origin)
         if self.background is not None:
             await self.background()
 

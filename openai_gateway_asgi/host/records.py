@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..causes import Cause, Failure
 from .users import User
 
 
@@ -27,12 +28,38 @@ class Outcome(StrEnum):
     """The server or the host cancelled the call."""
 
 
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that was sent to an upstream. Times are in seconds from the arrival of the client's request."""
+
+    number: int
+    """From 1, within the call."""
+    upstream: str
+    """Its name in the configuration."""
+    model: str | None
+    """The model's id there; None where the call names none."""
+    status: int | None
+    """What the upstream answered, or would have answered had it not begun with a 200; None where it did not answer."""
+    failure: Failure | None
+    """Of what kind its failure was. None: it answered, or was not waited for."""
+    cause: Cause | None
+    """What made it fail; ``abandoned`` where nobody waited for it any more. None: it answered."""
+    began: float
+    answered: float | None
+    """When the head of the upstream's answer came, None where none did."""
+    ended: float
+    upstream_request_id: str | None
+    """What the upstream's ``x-request-id`` said."""
+
+
 class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One model call; given to ``record_usage`` exactly once. Times are in seconds from the request's arrival."""
+    """One call; given to ``record_usage`` exactly once. Times are in seconds from the request's arrival."""
 
     request_id: str
+    """The gateway's own, which the client got as ``x-gateway-request-id``."""
     upstream_request_id: str | None
+    """The ``x-request-id`` of the upstream that answered, or was asked last."""
     operation: str
+    """OpenAI's ``operationId``, as ``createChatCompletion``."""
     user: User
     model: str | None
     """The id the client asked for, None where the body was refused before it was read."""
@@ -44,10 +71,22 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The status the client got, None where it left before there was one."""
     outcome: Outcome
     error: str | None
-    """The error's code where there was one."""
+    """The error's code as the client got it, None where there was no error."""
     attempts: int
+    """How many requests were sent to upstreams."""
     streamed: bool
+    """Whether the client got events."""
     first_byte: float | None
+    """When the answer began, None where there was none."""
     total: float
     usage: Mapping[str, Any] | None
     """Token counts as the upstream sent them."""
+    tries: tuple[AttemptRecord, ...] = ()
+    """The requests that were sent, in their order; the last one is what the call came to."""
+    served_model: str | None = None
+    """The id, at the gateway, of the model that answered or was asked last: another than ``model`` for a fallback."""
+    reason: str | None = None
+    """Why the call was not served, for operators: ``denied`` and ``unknown`` look the same to the client. None where it
+    was. The page on observing has the list."""
+    trace_id: str | None = None
+    """Of the trace that the call belongs to, 32 hexadecimal digits."""

@@ -18,3 +18,21 @@ NamedHeaders = Mapping[bytes, bytes]
 """Headers by their lower-case names; of several with one name, the first."""
 
 JSON = b"application/json"
+
+
+class PrivateScope(dict[str, Any]):
+    """A copy of an HTTP scope; its ``repr`` shows the method and path alone, for there are credentials in it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{self.get('type')} {self.get('method')} {self.get('path')}>"
+
+    def __sentry_repr__(self) -> str:
+        return repr(self)
+
+    def with_(self, **more: Any) -> PrivateScope:
+        """A copy with more in it, or other."""
+        scope = PrivateScope(self)
+        scope.update(more)
+        return scope

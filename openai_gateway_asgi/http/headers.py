@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable
 from urllib.parse import quote, unquote_to_bytes
 
 from ..errors import InvalidRequest
+from ..hidden import HiddenBytes, HiddenDict
 from .asgi import NamedHeaders, RawHeaders
 
 RESPONSE_NAMES = frozenset(
@@ -66,8 +67,16 @@ def _nominated(headers: RawHeaders) -> frozenset[bytes]:
     return named - {b"content-type"}  # it is checked, so it is sent: a body without one is for its reader to guess at
 
 
+CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key", b"cookie", b"proxy-authorization"})
+"""Headers that are secret whoever gave them: the gateway's key, a token of the host's, the caller's own."""
+
+
 def named_headers(headers: RawHeaders) -> NamedHeaders:
-    return dict(reversed(headers))
+    named = HiddenDict(reversed(headers))
+    for name in CREDENTIALS:
+        if name in named:
+            named[name] = HiddenBytes(named[name])
+    return named
 
 
 def refuse_ambiguous(headers: RawHeaders, named: NamedHeaders) -> None:

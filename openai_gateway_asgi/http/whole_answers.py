@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from time import monotonic
 
@@ -11,7 +11,7 @@ from .asgi import JSON, Message, Send
 from .cancellation import Deadline
 from .timers import Clock
 
-PIECE = 256 * 1024
+PIECE = 1024 * 1024
 """Bytes that go out at once. Servers keep what a client has not taken, and let the next piece wait for it."""
 
 
@@ -22,7 +22,7 @@ def client_stalled() -> ClientDisconnected:
 async def respond(
     send: Send,
     status: int,
-    body: bytes,
+    body: bytes | Sequence[bytes],
     headers: Iterable[tuple[bytes, bytes]] = (),
     *,
     within: float,
@@ -32,12 +32,13 @@ async def respond(
 ) -> None:
     """A whole answer, each message of which is taken ``within`` seconds, else ``ClientDisconnected``.
 
+    The ``body`` may come in pieces, so that none of them is copied.
     ``head``: to a HEAD, which is told how long the body of a GET is (RFC 9110, 8.6); where it is empty nobody knows.
     """
-    length = [] if head and not body else [(b"content-length", b"%d" % len(body))]
+    pieces = (body,) if isinstance(body, bytes) else body
+    size = sum(map(len, pieces))
+    length = [] if head and not size else [(b"content-length", b"%d" % size)]
     start = [(b"content-type", content_type), *length, *headers]
-    if head:
-        body = b""
     with Deadline(clock) as deadline:
 
         async def give(message: Message) -> None:
@@ -46,8 +47,19 @@ async def respond(
             deadline.move(inf, client_stalled)
 
         await give({"type": "http.response.start", "status": status, "headers": start})
-        if len(body) > PIECE:
-            for begin in range(0, len(body), PIECE):
-                await give({"type": "http.response.body", "body": body[begin : begin + PIECE], "more_body": True})
-            body = b""
-        await give({"type": "http.response.body", "body": body})
+        if head or not size:
+            await give({"type": "http.response.body", "body": b""})
+        elif size <= PIECE:
+            await give({"type": "http.response.body", "body": b"".join(pieces)})
+        else:
+            for piece in _cut(pieces):
+                await give({"type": "http.response.body", "body": piece, "more_body": True})
+            await give({"type": "http.response.body", "body": b""})
+
+
+def _cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        if len(piece) <= PIECE:
+            yield piece
+        else:
+            yield from (piece[begin : begin + PIECE] for begin in range(0, len(piece), PIECE))

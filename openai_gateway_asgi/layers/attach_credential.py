@@ -10,6 +10,7 @@ from starlette.requests import Request
 from ..config import Settings, Upstream
 from ..errors import UpstreamCredentialError
 from ..exchange import Exchange
+from ..hidden import HiddenList
 from ..host.hooks import Hook
 from ..host.users import User
 from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
@@ -72,6 +73,10 @@ class AttachCredential:
         if self._user_info is not None:
             about = self._user_info.headers(exchange.user, exchange.context)
             headers += about if ours.leaves_user_info else [pair for pair in about if pair[0] not in ours.names]
+        if traced := exchange.attempt_headers:
+            names = {name for name, _ in traced}
+            headers = [pair for pair in headers if pair[0] not in names]
+            headers += [pair for pair in traced if pair[0] not in ours.names]
         exchange.upstream_headers = headers + ours.headers
 
     def _static(self, upstream: Upstream) -> _Ours | None:
@@ -81,7 +86,7 @@ class AttachCredential:
             self._kept.clear()
         ours = self._kept.get(id(upstream))
         if ours is None and (credential := self._credentials.static(upstream)) is not None:
-            ours = self._ours(upstream, list(credential))
+            ours = self._ours(upstream, HiddenList(credential))
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
             self._kept[id(upstream)] = ours
@@ -90,7 +95,7 @@ class AttachCredential:
     def _ours(self, upstream: Upstream, credential: RawHeaders) -> _Ours:
         taken = {name for name, _ in credential}
         about = [*attribution(upstream, self._settings), *azure_headers(upstream)]
-        headers = [*(pair for pair in about if pair[0] not in taken), *credential]
+        headers = HiddenList([*(pair for pair in about if pair[0] not in taken), *credential])
         names = frozenset(name for name, _ in headers)
         of_user = self._user_info.names if self._user_info is not None else frozenset()
         return _Ours(upstream, headers, names, names | of_user, names.isdisjoint(of_user))

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from ..config import Upstream
 from ..errors import HostFailure, Unauthenticated
 from ..exchange import Exchange
+from ..hidden import HiddenText
 from ..host.hooks import Hook, logger
 from ..host.roles import FAMILIAR, Roles
 from ..host.users import User
@@ -101,8 +102,9 @@ class Authenticate:
         return token
 
 
-def _bearer_token(value: bytes | None) -> str | None:
+def _bearer_token(value: bytes | None) -> HiddenText | None:
     """The token of ``Authorization: Bearer ...`` (RFC 6750, 2.1)."""
     if value is None or value[:7].lower() != b"bearer ":
         return None
-    return value[7:].strip().decode("latin-1") or None
+    token = HiddenText(value[7:].strip(), "latin-1")
+    return token or None

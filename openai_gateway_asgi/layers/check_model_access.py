@@ -57,11 +57,13 @@ def _needed(exchange: Exchange) -> Iterator[Model]:
 def _check(exchange: Exchange, allows: Allows) -> None:
     model = exchange.resolved
     if model is not None and not allows(model):
-        raise exchange.missing_model()
+        raise exchange.missing_model().noted("denied")
     for id in exchange.others + exchange.implied:
         route = exchange.catalogue.find(id)
-        if route is None or not allows(route.model):
+        if route is None:
             raise exchange.catalogue.missing(id)
+        if not allows(route.model):
+            raise exchange.catalogue.missing(id).noted("denied")
         if model is not None:
             _keep_to(exchange, route)
     if exchange.fallbacks:

@@ -65,6 +65,8 @@ class Forward:
         body = exchange.upstream_body
         path, query = exchange.upstream_path, exchange.upstream_query
         fixed = "{" not in exchange.match.endpoint.template
+        url = pool.url(path, query, keep=fixed)
+        # Below nothing is raised: the headers hold the credential.
         headers = [
             (b"host", pool.host),
             (b"accept-encoding", b"identity"),
@@ -81,7 +83,7 @@ class Forward:
             headers = [pair for pair in headers if pair[0] != b"content-type"]
             headers.append((b"content-type", exchange.upload.content_type))
             stream = Streamed(body, relay.wait_anew)
-        request = PreparedRequest(exchange.method, pool.url(path, query, keep=fixed), headers, stream, timeouts.connect)
+        request = PreparedRequest(exchange.method, url, headers, stream, timeouts.connect)
         if exchange.is_job or _is_large(exchange):
             request.extensions["fresh"] = True
         if query or not fixed:

@@ -27,5 +27,5 @@ class GuardGroup:
         exchange = Exchange.of(scope)
         with Arrival(receive, exchange.clock) as arrival:
             if not await arrival.awaited(self._groups.allows(exchange.user, exchange.match.endpoint.group)):
-                raise unknown_path()
+                raise unknown_path().noted("group_closed")
             await self.app(scope, arrival.onward, send)

@@ -13,15 +13,17 @@ from ..api.endpoints import Kind
 from ..errors import ClientDisconnected, GatewayError, UpstreamError
 from ..exchange import Exchange
 from ..host.hooks import Hook
+from ..host.observers import trace_id_of
 from ..host.records import Outcome, UsageRecord
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..http.background import Background
 from ..http.cancellation import ClientWatch
 from ..http.sse import last_events
-from ..observe.call_log import is_logged, log_call
+from ..observe.observers import Observers
 
 RecordHook = Hook[[UsageRecord], None]
 MODEL_CALLS = frozenset({Kind.JSON_MODEL, Kind.MULTIPART_MODEL})
+OBSERVED = MODEL_CALLS | {Kind.STORED}
 
 logger = logging.getLogger("openai_gateway_asgi")
 
@@ -30,19 +32,38 @@ USAGE_WITHIN = 64 * 1024
 
 
 class RecordUsage:
-    """Gives the host's ``record_usage`` one record, and the log one line, when a model call is over."""
+    """Gives the host's ``record_usage`` one record, and those who look on what they are promised, for each call.
 
-    def __init__(self, app: ASGIApp, *, record_usage: RecordHook | None, background: Background) -> None:
+    Of calls on stored objects the host gets records where ``of_all`` is set: it may count them.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        record_usage: RecordHook | None,
+        of_all: bool,
+        observers: Observers,
+        background: Background,
+    ) -> None:
         self.app = app
         self._hook = record_usage
+        self._hooked = OBSERVED if of_all else MODEL_CALLS
+        self._observers = observers
         self._background = background
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if Exchange.of(scope).match.endpoint.kind in MODEL_CALLS and (self._hook is not None or is_logged()):
-            return self._recorded(scope, receive, send)
+        exchange = Exchange.of(scope)
+        kind = exchange.match.endpoint.kind
+        if kind in OBSERVED:
+            exchange.watch = self._observers.watch(exchange)
+            hook = self._hook if kind in self._hooked else None
+            if exchange.watch is not None or hook is not None:
+                exchange.recorded = True
+                return self._recorded(hook, scope, receive, send)
         return self.app(scope, receive, send)
 
-    async def _recorded(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _recorded(self, hook: RecordHook | None, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         failure: BaseException | None = None
         try:
@@ -53,9 +74,9 @@ class RecordUsage:
         finally:
             record = _record_of(exchange, failure)
             failure = None  # it knows this frame: a cycle, which would keep the body until the next collection
-            if is_logged():
-                log_call(record)
-            if (hook := self._hook) is not None:
+            if exchange.watch is not None:
+                exchange.watch.finished(record)
+            if hook is not None:
                 if hook.is_async:
                     await self._tell_whatever_comes(hook, record, exchange, receive)
                 else:
@@ -114,7 +135,22 @@ def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord
         first_byte=None if exchange.first_byte is None else exchange.first_byte - exchange.arrived,
         total=now - exchange.arrived,
         usage=read_usage(_tail(exchange)),
+        tries=exchange.tries,
+        served_model=served.id if (served := getattr(exchange, "served", None)) else None,
+        reason=_reason(exchange, failure),
+        trace_id=exchange.watch.call.trace_id if exchange.watch else trace_id_of(exchange.named),
     )
+
+
+def _reason(exchange: Exchange, failure: BaseException | None) -> str | None:
+    """That of the refusal, else the kind of what failed last, else how the call was left."""
+    if isinstance(failure, UpstreamError):
+        return failure.failure.name.lower()
+    if isinstance(failure, GatewayError):
+        return failure.reason or failure.code or failure.type
+    if failure is None and not exchange.failed_in_band:
+        return None
+    return _outcome(exchange, failure).value
 
 
 def _tail(exchange: Exchange) -> bytes:

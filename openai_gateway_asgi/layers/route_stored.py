@@ -46,7 +46,7 @@ class RouteStored:
                     "are not open to you here; leave it out, or ask the application to open them.",
                     param=reference.field,
                     code="invalid_field",
-                )
+                ).noted("group_closed")
 
     def _keep_to_one(self, exchange: Exchange) -> None:
         exchange.fallbacks = ()

@@ -13,6 +13,7 @@ from ..host.notices import Notices
 from ..http.asgi import ASGIApp, Message, Receive, Scope, Send
 from ..http.headers import AllowList
 from ..http.sse import only_comments
+from ..observe.attempts import begin_attempt, end_attempt
 from ..upstream.concurrency import AllSlots
 from ..upstream.credentials import Credentials
 from ..upstream.failures import classify
@@ -96,13 +97,14 @@ class SelectUpstream:
                 send = self._healing(places, exchange, began, send)
         try:
             if upstream.max_concurrency is None:
-                exchange.attempts = tries.sending(gently=gently)
+                begin_attempt(exchange, tries.sending(gently=gently))
                 await self.app(scope, receive, send)
             else:
                 async with self._slots.of(upstream, this.patience):
-                    exchange.attempts = tries.sending(gently=gently)
+                    begin_attempt(exchange, tries.sending(gently=gently))
                     await self.app(scope, receive, send)
         except GatewayError as error:
+            end_attempt(exchange, error)
             self._tell_operator(exchange.upstream.name, error)
             places = self._places(exchange)
             memory.failed(places, exchange, error, began, monotonic(), blame=lambda: _blame(exchange), counted=counted)
@@ -110,10 +112,13 @@ class SelectUpstream:
                 raise
             tries.failed(error)
             return False
-        except BaseException:
+        except BaseException as error:
+            end_attempt(exchange, error)
             if memory:
                 memory.leave(self._places(exchange), exchange)
             raise
+        if exchange.recorded:
+            end_attempt(exchange, None)
         if memory:
             self._note_end(exchange, began)
         return True

@@ -9,6 +9,7 @@ from ..api.endpoints import Kind
 from ..bodies.body_rules import require_json
 from ..errors import PermissionDenied
 from ..exchange import Exchange
+from ..hidden import HiddenBytes
 from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
 from ..http.request_body import read_body
@@ -40,7 +41,7 @@ class ServeAdmin:
         body = b""
         if endpoint.bodies:
             require_json(exchange.named)
-            body = b"".join(await read_body(receive, self._limit, self._idle, setting="config_limit"))
+            body = HiddenBytes(b"".join(await read_body(receive, self._limit, self._idle, setting="config_limit")))
         with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished):
             headers, answer = await self._answer(exchange, body)
         headers.append((b"cache-control", b"no-store"))

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from ..config import Settings
 from ..config.settings import MIB
 from ..exchange import KEY, Exchange
-from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
+from ..http.asgi import ASGIApp, Message, PrivateScope, RawHeaders, Receive, Scope, Send
 from ..http.cancellation import Deadline
 from ..http.headers import AllowList, named_headers
 from ..http.loop_guard import NAME as HOPS
@@ -77,7 +77,8 @@ class ServeSpeech:
         if answer is None or not answer.joinable:
             own = _fork(exchange, headers)
             answer = under_way[place] = SharedAnswer(self._limit, self._room)
-            self._run(answer, key, own, {**scope, KEY: own}, receive, ended=partial(_forget, under_way, place, answer))
+            ended = partial(_forget, under_way, place, answer)
+            self._run(answer, key, own, PrivateScope(scope).with_(**{KEY: own}), receive, ended=ended)
             try:
                 await self._follow(answer, exchange, send)
             finally:

@@ -60,8 +60,8 @@ class Catalogue:
         """What ``GET /models`` shows."""
         return self.merged.all
 
-    def encoded(self, models: Sequence[Model]) -> bytes:
-        """The answer to ``GET /models`` for somebody who sees these of its models."""
+    def encoded(self, models: Sequence[Model]) -> Sequence[bytes]:
+        """The answer to ``GET /models`` for somebody who sees these of its models, in pieces."""
         return self.merged.encoded(models)
 
     def missing(self, id: str, default: DefaultModel | None = None) -> GatewayError:

@@ -16,6 +16,8 @@ MOST_UNLISTED = 4_096
 """How many models that only patterns speak for are kept ready: they match more ids than anybody could list."""
 WORTH_KEEPING = 1_000
 """From so many models on, the encoded list is kept: below, putting it together costs less than 30 us."""
+IN_A_PIECE = 2_048
+"""Models in one piece of a list as it is sent; most make half a megabyte."""
 MANY_MODELS = 2_000
 """From so many models on, putting them together is noticed by others."""
 
@@ -65,7 +67,7 @@ class MergedModels:
         self._unlisted = unlisted or Unlisted()
         self._found: dict[str, Route] = {}
         self._all: tuple[Model, ...] | None = None
-        self._whole: bytes | None = None
+        self._whole: Sequence[bytes] | None = None
 
     def find(self, id: str) -> Route | None:
         """The model under a public id: listed by an upstream, or matched by a pattern of one's ``model_ids``.
@@ -100,8 +102,8 @@ class MergedModels:
                 merged.setdefault(id, model)
         self._all = tuple([model for model in merged.values() if model.listed])
 
-    def encoded(self, models: Sequence[Model]) -> bytes:
-        """The answer to ``GET /models`` for somebody who sees these of its models."""
+    def encoded(self, models: Sequence[Model]) -> Sequence[bytes]:
+        """The answer to ``GET /models`` for somebody who sees these of its models, in pieces."""
         if len(models) != len(self.all) or len(models) < WORTH_KEEPING:
             return _encoded(models)
         if self._whole is None:
@@ -123,5 +125,11 @@ def _candidate(upstream: Upstream, id: str) -> Candidate:
     return Candidate(upstream, upstream_id(upstream.prefix_id, id) or id)
 
 
-def _encoded(models: Sequence[Model]) -> bytes:
-    return b'{"object":"list","data":[' + b",".join([model.listing for model in models]) + b"]}"
+def _encoded(models: Sequence[Model]) -> Sequence[bytes]:
+    """In pieces of so many models: what is put together once is not copied again to be sent."""
+    entries = [model.listing for model in models] or [b""]
+    entries[0] = b'{"object":"list","data":[' + entries[0]
+    entries[-1] += b"]}"
+    for begin in range(IN_A_PIECE, len(entries), IN_A_PIECE):
+        entries[begin] = b"," + entries[begin]
+    return [b",".join(entries[begin : begin + IN_A_PIECE]) for begin in range(0, len(entries), IN_A_PIECE)]

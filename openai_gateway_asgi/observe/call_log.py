@@ -9,9 +9,11 @@ import os
 import re
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from ..host.records import UsageRecord
+from ..host.observers import NO_HEADERS, AttemptFacts, CallFacts
+from ..host.records import AttemptRecord, UsageRecord
 
 logger = logging.getLogger("openai_gateway_asgi")
 
@@ -38,6 +40,22 @@ if hasattr(os, "register_at_fork"):  # nowhere else can a process fork
 
 def is_logged() -> bool:
     return logger.isEnabledFor(logging.INFO)
+
+
+class CallLog:
+    """The observer that writes the line."""
+
+    def call_started(self, call: CallFacts) -> CallLog:
+        return self
+
+    def attempt_started(self, attempt: AttemptFacts) -> Mapping[str, str]:
+        return NO_HEADERS
+
+    def attempt_ended(self, attempt: AttemptRecord) -> None:
+        pass
+
+    def finished(self, record: UsageRecord) -> None:
+        log_call(record)
 
 
 def log_call(record: UsageRecord) -> None:

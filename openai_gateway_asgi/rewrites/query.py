@@ -6,6 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from ..config.query_rules import is_dated
 from ..config.upstream import Upstream
+from ..hidden import HiddenBytes
 
 _VERSION = b"api-version"
 
@@ -19,7 +20,7 @@ def upstream_query(upstream: Upstream, client_query: bytes) -> bytes:
     if not upstream.fixed_query and b"version" not in client_query:
         return client_query
     kept = [pair for pair in client_query.split(b"&") if pair and _crosses(upstream, pair)]
-    return b"&".join([*kept, upstream.fixed_query] if upstream.fixed_query else kept)
+    return HiddenBytes(b"&".join([*kept, upstream.fixed_query] if upstream.fixed_query else kept))
 
 
 def _crosses(upstream: Upstream, pair: bytes) -> bool:

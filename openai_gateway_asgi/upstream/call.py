@@ -66,15 +66,16 @@ class Call(httpx.AsyncByteStream):
         transport = self._protocol.transport
         if transport is None or transport.is_closing():
             return  # lost since it was opened, and the protocol knows why; writelines does not (CPython gh-136234)
-        head, body, length = prepared
+        body = prepared.body
         if body is None:
-            transport.write(head)
+            transport.write(prepared.head)
             self._sent = False
-            self._upload = asyncio.create_task(self._stream_out(cast(httpx.AsyncByteStream, request.stream), length))
+            stream = cast(httpx.AsyncByteStream, request.stream)
+            self._upload = asyncio.create_task(self._stream_out(stream, prepared.length))
         elif sum(map(len, body)) < _COALESCE:
-            transport.write(b"".join((head, *body)))
+            transport.write(b"".join((prepared.head, *body)))
         else:
-            transport.writelines((head, *body))
+            transport.writelines((prepared.head, *body))
 
     async def _stream_out(self, stream: httpx.AsyncByteStream, length: int | None) -> None:
         try:

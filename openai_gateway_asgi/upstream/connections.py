@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 import httpx
 
 from ..config import Settings, Upstream
+from ..hidden import HiddenBytes
 from .trust import Trust
 
 if TYPE_CHECKING:
     from .transport import AiohttpTransport
+
+MOST_QUERY = 60_000
+"""Bytes; some more are what the longest URL has that ``httpx`` takes."""
 
 PoolKey = tuple[str, str, str | None, float, bool | str | None]
 
@@ -36,8 +40,13 @@ class Pool:
         self._urls: dict[str, httpx.URL] = {}
 
     def url(self, path: str, query: bytes, *, keep: bool) -> httpx.URL:
-        """The address of a path under the base URL. ``keep`` only paths of a fixed set: clients must not fill this."""
-        if query:
+        """The address of a path under the base URL. ``keep`` only paths of a fixed set: clients must not fill this.
+
+        The query, in which there may be a key, is in it for a host's own transport alone; ours goes by the target.
+        """
+        if len(query) > MOST_QUERY:
+            raise httpx.InvalidURL("The query is too long.")
+        if query and self._ours is None:
             return httpx.URL(f"{self._base}{path}?{query.decode('ascii')}")
         url = self._urls.get(path)
         if url is None:
@@ -49,7 +58,7 @@ class Pool:
     def target(self, path: str, query: bytes) -> bytes:
         """What stands in the request line for a path under the base URL."""
         target = self.path + path.encode("ascii")
-        return target + b"?" + query if query else target
+        return HiddenBytes(target + b"?" + query) if query else target
 
     def lease(self) -> Pool:
         self._leases += 1

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from ..config.header_rules import PRIVATE_COOKIES
 from ..config.upstream import ENTRA, Upstream
 from ..errors import Headers, Unauthenticated, UpstreamCredentialError
+from ..hidden import HiddenDict, HiddenList, HiddenText
 from ..host.users import User
 from ..http.asgi import RawHeaders
 from .entra import EntraTokens, default_scope
@@ -104,7 +105,7 @@ class Credentials:
         the host or Entra ID gives none.
         """
         plan = self._plan(upstream)
-        built = list(plan.fixed)
+        built = HiddenList(plan.fixed)
         if plan.asks:
             built.append((b"authorization", _bearer(await self._ask(plan, caller))))
         if plan.cookies and caller is not None:
@@ -117,8 +118,7 @@ class Credentials:
         if not plan.asks or upstream.auth_type == "session":
             return False
         if plan.scope:
-            refused = next((value for name, value in sent if name == b"authorization"), b"")
-            return self._entra.invalidate(plan.scope, refused.removeprefix(b"Bearer ").decode("ascii"))
+            return self._entra.invalidate(plan.scope, _token_of(sent))
         return True
 
     def per_user(self, upstream: Upstream) -> bool:
@@ -145,8 +145,8 @@ class Credentials:
         own_token = caller.authorization if kind.token else ""
         if own_token is None:
             return None
-        cookies = [value.decode() for _, value in _cookie(kind.cookies, caller.cookies)]
-        return _digest([caller.user.id, own_token, *cookies])
+        cookies = HiddenList([value.decode() for _, value in _cookie(kind.cookies, caller.cookies)])
+        return _digest(HiddenList([caller.user.id, own_token, *cookies]))
 
     def scope(self, upstream: Upstream, caller: Caller, *, told: bool) -> str:
         """Who is meant when the upstream limits or refuses whoever asks it: empty where it cannot tell callers apart.
@@ -170,7 +170,7 @@ class Credentials:
         return self._plans.get(id(upstream)) or self._new_plan(upstream)
 
     def _new_plan(self, upstream: Upstream) -> _Plan:
-        custom = {name.lower().encode("ascii"): value.encode() for name, value in upstream.headers.items()}
+        custom = HiddenDict({name.lower().encode("ascii"): value.encode() for name, value in upstream.headers.items()})
         asks = upstream.auth_type not in _STATIC and b"authorization" not in custom
         cookies = () if b"cookie" in custom else self._forwarded(upstream)
         sees = bool(cookies) or (asks and upstream.auth_type in _PER_USER)
@@ -192,7 +192,7 @@ class Credentials:
 
 
 def _static_credential(upstream: Upstream) -> dict[bytes, bytes]:
-    key = upstream.api_key.reveal() if upstream.auth_type == "bearer" else ""
+    key = HiddenText(upstream.api_key.reveal() if upstream.auth_type == "bearer" else "")
     if not key:
         return {}
     if upstream.is_azure:
@@ -203,7 +203,7 @@ def _static_credential(upstream: Upstream) -> dict[bytes, bytes]:
 def _own_token(caller: Caller | None) -> str:
     if caller is None or not caller.authorization:
         raise Unauthenticated("This model is called with your own bearer token, and the request has none.")
-    return caller.authorization
+    return HiddenText(caller.authorization)
 
 
 async def _host_token(upstream: Upstream, caller: Caller | None) -> str:
@@ -211,7 +211,13 @@ async def _host_token(upstream: Upstream, caller: Caller | None) -> str:
     if not isinstance(token, str) or not token:
         logger.warning("upstream %r: oauth_token gave no token for this user", upstream.name)
         raise UpstreamCredentialError(_NO_CREDENTIAL)
-    return token
+    return HiddenText(token)
+
+
+def _token_of(headers: RawHeaders) -> HiddenText:
+    """What stands behind ``Bearer`` in them."""
+    refused = next((value for name, value in headers if name == b"authorization"), b"")
+    return HiddenText(refused.removeprefix(b"Bearer "), "ascii")
 
 
 def _cookie(names: tuple[str, ...], cookies: Mapping[str, str]) -> RawHeaders:

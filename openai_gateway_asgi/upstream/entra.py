@@ -15,13 +15,14 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..config.upstream import Upstream
 from ..errors import UpstreamCredentialError
+from ..hidden import HiddenText
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessTokenInfo
@@ -60,8 +61,21 @@ def default_scope(upstream: Upstream) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class _Obtained:
+    """What azure-identity gave, which it shows whole."""
+
+    token: HiddenText
+    expires_on: int
+    refresh_on: int | None
+
+    @classmethod
+    def of(cls, info: AccessTokenInfo) -> _Obtained:
+        return cls(HiddenText(info.token), info.expires_on, info.refresh_on)
+
+
+@dataclass(frozen=True, slots=True)
 class _Token:
-    text: str = field(repr=False)
+    text: HiddenText
     fetched: float
     """On the monotonic clock, as are ``refresh`` and ``expires``: the wall clock may jump back."""
     refresh: float
@@ -214,8 +228,7 @@ class EntraTokens:
 
     def _ask(self, scope: str, generation: int) -> _Token:
         started = self._monotonic()
-        info = self._credential_of(generation).get_token_info(scope)
-        return self._measured(info, started)
+        return self._measured(_Obtained.of(self._credential_of(generation).get_token_info(scope)), started)
 
     def _credential_of(self, generation: int) -> DefaultAzureCredential:
         with self._building:
@@ -234,7 +247,7 @@ class EntraTokens:
                 self._built = generation
             return self._credential
 
-    def _measured(self, info: AccessTokenInfo, fetched: float) -> _Token:
+    def _measured(self, info: _Obtained, fetched: float) -> _Token:
         """The token on our clocks. Raises ``ValueError`` when it is of no use."""
         wall = self._wall()
         life = info.expires_on - wall

@@ -14,6 +14,10 @@ class LazyHeaders(httpx.Headers):
         self._pairs: RawHeaders | None = raw
         self._encoding = None
 
+    def __repr__(self) -> str:
+        """The names alone: httpx hides ``authorization``, and there are other credentials."""
+        return f"<headers {', '.join(sorted({name.decode('latin-1') for name, _ in self.raw}))}>"
+
     @property
     def raw(self) -> RawHeaders:
         return super().raw if self._pairs is None else self._pairs

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from ..errors import UpstreamError
+from ..hidden import HiddenList
 from ..http.asgi import RawHeaders
 from .connections import Pool
 from .inflate import inflater
@@ -28,6 +29,10 @@ class PreparedRequest(httpx.Request):
         self.stream = stream
         self.extensions = {"timeout": {"connect": connect, "read": None, "write": None, "pool": None}}
 
+    def __repr__(self) -> str:
+        """Without the query, in which there may be a key."""
+        return f"<{type(self).__name__} {self.method} {self.url.copy_with(query=None)}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -45,8 +50,9 @@ async def fetch(
 
     Raises ``UpstreamTimeout``, ``UpstreamUnavailable`` or ``UpstreamError``.
     """
-    sent = [(b"host", pool.host), (b"accept-encoding", b"identity"), *headers]
+    sent = HiddenList([(b"host", pool.host), (b"accept-encoding", b"identity"), *headers])
     request = PreparedRequest("GET", pool.url(path, query, keep=False), sent, NO_BODY, connect)
+    request.extensions["target"] = pool.target(path, query)
     try:
         async with asyncio.timeout(deadline):
             response = await pool.transport.handle_async_request(request)

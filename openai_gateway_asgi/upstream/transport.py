@@ -32,6 +32,7 @@ import httpx
 from aiohttp import (
     ClientConnectionError,
     ClientError,
+    ClientHttpProxyError,
     ClientRequest,
     ClientTimeout,
     TCPConnector,
@@ -40,13 +41,16 @@ from aiohttp import (
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
+from aiohttp.hdrs import HOST
 from aiohttp.tracing import Trace
+from multidict import CIMultiDict
 from yarl import URL
 
+from ..hidden import HiddenList
 from .call import ENGINE_ERRORS, Call, Protocol
 from .dns import resolver
 from .lazy_headers import LazyHeaders
-from .request_head import Outgoing, outgoing
+from .request_head import Fields, Outgoing, outgoing
 
 _NO_TRACES: list[Trace] = []
 _FRESH: list[Trace] = []
@@ -67,9 +71,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self, *, keepalive: float, proxy: str | None = None, ssl_context: ssl.SSLContext | bool | None = None
     ) -> None:
         self._keepalive = keepalive
-        self._proxy = None if proxy is None else URL(proxy)
+        self._proxy: URL | None = None
+        self._proxy_fields: Fields = ()
+        if proxy is not None:
+            self._proxy, self._proxy_fields = _without_password(URL(proxy))
         trust = True if ssl_context is None else ssl_context
-        self._route = functools.lru_cache(maxsize=16)(functools.partial(_route, trust, self._proxy))
+        route = functools.partial(_route, trust, self._proxy, self._proxy_fields)
+        self._route = functools.lru_cache(maxsize=16)(route)
         self._connector: TCPConnector | None = None
         self._keeper: AsyncGenerator[None, None] | None = None
         self._closed = False
@@ -97,7 +105,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise httpx.UnsupportedProtocol("An upstream is reached over http or https.")
         if self._proxy is None or scheme == "https":
             return outgoing(request)
-        return outgoing(request, origin=b"http://" + request.url.netloc, extra=_proxy_authorization(self._proxy))
+        return outgoing(request, origin=b"http://" + request.url.netloc, extra=self._proxy_fields)
 
     async def _connect(self, request: httpx.Request) -> Connection:
         limit = (request.extensions.get("timeout") or {}).get("connect")
@@ -108,8 +116,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             return await connector.connect(route, used, _connect_limit(limit))
         except TimeoutError as error:
             raise httpx.ConnectTimeout("Connecting to the upstream took too long.") from error
+        except ClientHttpProxyError as error:
+            refused = httpx.ConnectError(f"The proxy refused with status {error.status}.")
         except _CONNECT_ERRORS as error:
             raise httpx.ConnectError("The upstream cannot be reached.") from error
+        raise refused  # not from the engine's error, which holds what the proxy was sent
 
     async def _open(self) -> TCPConnector:
         if self._closed:
@@ -158,10 +169,24 @@ async def _none() -> None:
     return None
 
 
-def _route(trust: ssl.SSLContext | bool, proxy: URL | None, scheme: str, netloc: bytes) -> ClientRequest:
+class _ProxyHeaders(CIMultiDict[str]):
+    """What a proxy gets with its CONNECT."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} headers for the proxy>"
+
+
+def _route(
+    trust: ssl.SSLContext | bool, proxy: URL | None, proxy_fields: Fields, scheme: str, netloc: bytes
+) -> ClientRequest:
     """What the connector needs to know of an origin; never sent."""
     url = URL.build(scheme=scheme, authority=netloc.decode("ascii"), path="/", encoded=True)
-    return ClientRequest("GET", url, ssl=trust, proxy=proxy)
+    request = ClientRequest("GET", url, ssl=trust, proxy=proxy)
+    if proxy_fields and scheme == "https":
+        headers = _ProxyHeaders((name.decode(), value.decode()) for name, value in proxy_fields)
+        headers[HOST] = request.headers[HOST]  # as the connector adds it: its pools go by these headers
+        request.proxy_headers = headers
+    return request
 
 
 @functools.lru_cache(maxsize=32)
@@ -170,11 +195,12 @@ def _connect_limit(seconds: float | None) -> ClientTimeout:
     return ClientTimeout(connect=None if seconds is None else max(seconds, 1e-3), ceil_threshold=float("inf"))
 
 
-@functools.lru_cache(maxsize=32)
-def _proxy_authorization(proxy: URL) -> tuple[tuple[bytes, bytes], ...]:
+def _without_password(proxy: URL) -> tuple[URL, Fields]:
+    """The proxy's address, which the engine shows in its errors, and the header that its user and password make."""
     if proxy.user is None:
-        return ()
-    return ((b"Proxy-Authorization", encode_basic_auth(proxy.user, proxy.password or "").encode()),)
+        return proxy, ()
+    credential = encode_basic_auth(proxy.user, proxy.password or "").encode()
+    return proxy.with_user(None), HiddenList([(b"Proxy-Authorization", credential)])
 
 
 async def _close_with_loop(connector: TCPConnector) -> AsyncGenerator[None, None]:

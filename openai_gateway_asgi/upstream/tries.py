@@ -40,7 +40,11 @@ class Try(NamedTuple):
     patience: float
     """Seconds that a place at the upstream is waited for."""
     alone: bool
-    """Whether this call has nobody else to ask: then it is asked even while it is to be left alone."""
+    """Whether this call has nobody else to ask, and never had: then it is asked even while it is to be left alone."""
+    others: bool
+    """Whether another upstream, or a fallback, may be asked after it."""
+    again: bool
+    """Whether the same one may be."""
 
 
 @dataclass(slots=True)
@@ -69,34 +73,43 @@ class Tries:
     _executed: bool = False
 
     def __iter__(self) -> Iterator[Try]:
+        left = len(self.routes)
         for served, candidates in self.routes:
-            yield from self._among(served, ordered(candidates))
+            left -= 1
+            yield from self._among(served, ordered(candidates), fallbacks=left > 0)
             if not self._may_go_on() or not self.action.fallback:
                 break
 
-    def _among(self, served: Model | None, candidates: Sequence[Candidate]) -> Iterator[Try]:
+    def _among(self, served: Model | None, candidates: Sequence[Candidate], *, fallbacks: bool) -> Iterator[Try]:
         """One after the other; for a place at one that is at its limit is waited only when no other has answered."""
-        queue_time = self.settings.queue_time
-        patience = queue_time if len(candidates) == 1 else 0.0
+        left, queue_time = len(candidates), self.settings.queue_time
+        patience = queue_time if left == 1 else 0.0
         full: list[Candidate] = []
-        for number, candidate in enumerate(candidates, 1):
-            yield from self._at(served, candidate, patience, last=number == len(candidates))
+        for candidate in candidates:
+            left -= 1
+            yield from self._at(served, candidate, patience, left > 0, fallbacks)
             if isinstance(self._last, UpstreamFull):
                 full.append(candidate)
             if not self._may_go_on() or not self.action.next:
                 return
         if full and not patience:
-            yield from self._at(served, full[0], queue_time, last=True)
+            yield from self._at(served, full[0], queue_time, False, fallbacks)
 
-    def _at(self, served: Model | None, candidate: Candidate, patience: float, *, last: bool) -> Iterator[Try]:
-        """The same one as often as its failures allow. ``last``: no other upstream of the model is left."""
-        began = monotonic()
+    def _at(
+        self, served: Model | None, candidate: Candidate, patience: float, others: bool, fallbacks: bool
+    ) -> Iterator[Try]:
+        """The same one as often as its failures allow. ``others``: whether another upstream of the model is left."""
+        began, most = monotonic(), self.settings.max_attempts - 1
         self._gentle = False
-        this = Try(served, candidate, 0.0, patience, self._is_alone)
+        room, retries = self.made < most, self.settings.retries
+        this = Try(
+            served, candidate, 0.0, patience, self._is_alone, room and (others or fallbacks), room and retries > 0
+        )
         yield this
         tries = 1
-        while (wait := self._wait(tries, monotonic() - began, last=last)) is not None:
-            yield this._replace(wait=wait)
+        while (wait := self._wait(tries, monotonic() - began, last=not others)) is not None:
+            room = self.made < most
+            yield this._replace(wait=wait, others=room and this.others, again=room and retries > tries)
             tries += 1
 
     @property

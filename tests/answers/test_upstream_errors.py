@@ -114,6 +114,9 @@ def test_every_spelling_is_read_wherever_it_stands(data: Any, status: int, messa
         {"error": {}, "choices": []},
         {"error": False, "choices": [{}]},
         {"id": "resp_1", "object": "response", "status": "failed", "error": None, "output": []},
+        {"id": "r", "object": "response", "status": "cancelled", "error": {"code": "x", "message": "y"}, "output": []},
+        {"id": "f", "object": "fine_tuning.job", "status": "failed", "error": {"code": "invalid_file", "message": "y"}},
+        {"id": "v", "object": "video", "status": "failed", "error": {"code": "moderation_blocked", "message": "y"}},
         {"errors": [], "data": [{"embedding": [0.1]}]},
         {"message": "200 is a status, code 400 is none", "code": 400, "choices": [{"text": "x"}]},
         {"detail": "high", "data": [{"url": "x"}]},
@@ -133,6 +136,19 @@ def test_an_answer_is_no_error(data: Any) -> None:
     assert not says_error(data)
     assert error_in_json(json.dumps(data).encode()) is None
     assert error_in_events(b"data: " + json.dumps(data).encode() + b"\n\n") is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"id": "r", "object": "response", "status": "failed", "error": {"code": "server_error", "message": "y"}},
+        {"id": None, "object": "response", "error": {"code": 429, "message": "y"}},
+        {"object": "video", "error": {"code": 429, "message": "y"}},
+        {"id": "c", "object": "chat.completion", "choices": None, "error": {"code": 429, "message": "y"}},
+    ],
+)
+def test_an_object_of_the_api_that_the_call_did_not_get_is_one(data: Any) -> None:
+    assert of(error_in_json(json.dumps(data).encode())).message == "y"
 
 
 def test_the_first_error_of_several_events_is_found() -> None:

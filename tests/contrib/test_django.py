@@ -21,7 +21,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openai_gateway_asgi import Gateway, Model, Upstream, User, everyone
-from openai_gateway_asgi.contrib.django import _described, mount, orm_safe, resolve_django_user
+from openai_gateway_asgi.contrib.django import mount, orm_safe, resolve_django_user
+from openai_gateway_asgi.contrib.django.users import described
 from tests.contrib.site import SECRET_KEY, sign_in
 from tests.support.asgi import Response, ask, make_scope
 from tests.support.recorder import Recorder
@@ -174,7 +175,7 @@ def test_a_user_model_of_the_barest_kind_will_do() -> None:
         class Meta:
             app_label = "members"
 
-    assert _described(Member(pk=7, handle="ada")) == User(id="7", name="ada")
+    assert described(Member(pk=7, handle="ada")) == User(id="7", name="ada")
 
 
 # Whose page

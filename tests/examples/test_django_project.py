@@ -75,6 +75,28 @@ async def test_its_users_reach_their_own_models_from_its_own_page(project: Progr
         assert (await chat(stranger, "tiny-chat", OWN_PAGE)).status_code == 401
 
 
+async def manage(*command: str, **env: str) -> tuple[int, str]:
+    command_line = ["python", "-W", "error", "examples/django_project/manage.py", *command]
+    return await run(command_line, {"PYTHONPATH": str(ROOT), **env})
+
+
+async def test_its_checks_see_the_gateway() -> None:
+    assert await manage("check") == (0, "System check identified no issues (0 silenced).\n")
+
+    status, said = await manage("check", UPSTREAM_URL="ftp://models.test")
+    assert status == 1
+    assert "openai_gateway" in said
+    assert "base_url: must be" in said
+
+
+async def test_its_own_tests_pass() -> None:
+    """Djangos ``TestCase`` and ``AsyncClient``: what a test has written and not committed, the gateway sees."""
+    status, said = await manage("test", "chatsite")
+
+    assert status == 0, said
+    assert "Ran 4 tests" in said
+
+
 @pytest.mark.soak
 async def test_a_real_browser_streams_from_its_own_page_and_is_refused_from_another(project: Program) -> None:
     """Needs Debian's ``chromium``. The other page is on another port: the browser sends it the cookie all the same."""

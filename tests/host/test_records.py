@@ -46,6 +46,8 @@ async def test_a_record_tells_who_asked_for_what_and_what_it_cost() -> None:
         first_byte=record.first_byte,
         total=record.total,
         usage=USAGE,
+        tries=record.tries,
+        served_model="p.m1",
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from openai_gateway_asgi.config import Upstream
 from openai_gateway_asgi.errors import ModelListUnavailable, ModelNotFound, Unauthenticated
 from openai_gateway_asgi.models import Catalogue, Gap, Listing, MergedModels, read_listing, static_listing
+from openai_gateway_asgi.models.merged import IN_A_PIECE
 from tests.support.operations import operations
 
 A = Upstream("http://a/v1")
@@ -140,3 +141,17 @@ def test_finding_a_model_costs_the_same_however_many_there_are(id: str, patterns
 def test_a_catalogue_shares_the_models_of_its_listings() -> None:
     one = listing(A, "m")
     assert catalogue_of(one).models[0] is catalogue_of(one).models[0] is one.models["m"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, IN_A_PIECE, IN_A_PIECE + 1, 3 * IN_A_PIECE, 5_000])
+def test_the_pieces_of_a_list_are_one_list(size: int) -> None:
+    ids = [f"m{number}" for number in range(size)]
+    catalogue = catalogue_of(listing(A, *ids))
+    for _ in range(2):
+        pieces = catalogue.encoded(catalogue.models)
+        assert [model["id"] for model in json.loads(b"".join(pieces))["data"]] == ids
+        assert len(pieces) == max(1, -(-size // IN_A_PIECE))
+    assert (
+        json.loads(b"".join(catalogue.encoded(catalogue.models[1:])))["data"][:1]
+        == json.loads(b"".join(pieces))["data"][1:2]
+    )

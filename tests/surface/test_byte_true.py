@@ -100,6 +100,8 @@ async def sent_by(gateway: Surface, method: str, path: str, query: bytes, body: 
     (request,) = gateway.up.requests
     given = {name for name, _ in request.headers}
     assert {name.decode() for name in given} - OURS - set(headers) - {"x-who"} == set()
+    if request.path.endswith("/audio/speech"):  # several callers hear one answer: nothing of one caller shapes it
+        del headers["x-stainless-lang"]
     for name, value in headers.items():
         assert request.header(name) == value
     return request

@@ -143,8 +143,8 @@ async def test_an_upstream_named_wrongly_is_a_400_and_by_others_than_administrat
         assert (await gateway.ask("GET", "/v1/files", headers={"x-gateway-upstream": "C"})).status == 200
 
 
-async def test_without_the_upstream_of_the_settings_it_is_a_501() -> None:
-    async with surface(answer=ANSWER, settings={"stored_upstream": "gone"}) as gateway:
+async def test_where_the_upstream_of_the_settings_is_off_it_is_a_501() -> None:
+    async with surface(keeper(), OFF, answer=ANSWER, settings={"stored_upstream": "C"}) as gateway:
         assert (await gateway.ask("GET", "/v1/files", who="ada")).status == 501
 
 

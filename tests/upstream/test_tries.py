@@ -174,3 +174,29 @@ def test_what_the_upstream_said_of_it_is_replaced() -> None:
     tries.sending(gently=False)
     tries.failed(failing(Failure.SERVER_ERROR, ((b"x-should-retry", b"true"), (b"x-request-id", b"1"))))
     assert tries.outcome().headers == ((b"x-request-id", b"1"), (b"x-should-retry", b"false"))
+
+
+AFTER = [
+    # the routes, and of each try in turn whether others, and whether the same, may be asked after it
+    (["a"], {}, [(False, True), (False, True), (False, False)]),
+    (["a"], {"retries": 0}, [(False, False)]),
+    (["ab"], {"retries": 0}, [(True, False), (False, False)]),
+    (["a", "b"], {"retries": 0}, [(True, False), (False, False)]),
+    (["ab", "c"], {"retries": 0}, [(True, False), (True, False), (False, False)]),
+    (["ab"], {"max_attempts": 2}, [(True, True), (False, False)]),
+]
+
+
+@pytest.mark.parametrize(("routes", "settings", "after"), AFTER)
+def test_it_is_known_before_each_try_who_may_be_asked_after_it(
+    routes: list[str], settings: dict[str, Any], after: list[tuple[bool, bool]]
+) -> None:
+    tries = Tries(
+        [(None, candidates(r)) for r in routes], Settings(**settings), repeatable=lambda: True, once=lambda: False
+    )
+    known = []
+    for this in tries:
+        known.append((this.others, this.again))
+        tries.sending(gently=False)
+        tries.failed(failing(Failure.SERVER_ERROR))
+    assert known == after

@@ -20,6 +20,7 @@ gateway = Gateway(
     resolve_user=resolve_django_user,
     # The groups are those of Django's users.
     authorize_model=Grants({"tiny-chat": Grant(public=True), "*": Grant(groups={"staff"})}),
+    transport=settings.UPSTREAM_TRANSPORT,  # None, but in tests
 )
 
 application = mount(gateway, "/openai", inside=get_asgi_application())

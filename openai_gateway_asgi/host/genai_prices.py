@@ -1,0 +1,83 @@
+"""The prices of the package ``genai-prices`` (extra ``prices``)."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from ..errors import ConfigError
+from .prices import Cost, Price, Priced, PriceTable
+from .usage import Usage
+
+
+class GenaiPrices:
+    """The prices of the package ``genai-prices`` (extra ``prices``), loaded in a thread: importing it takes 200 ms.
+
+    ``table`` comes before them. A model that the package prices at nothing although it used something is unknown: it
+    answers 0 where it has no price for a unit.
+    """
+
+    def __init__(self, table: Mapping[str, Price] | None = None) -> None:
+        if importlib.util.find_spec("genai_prices") is None:
+            raise ConfigError("prices", "genai_prices() needs the extra: pip install 'openai-gateway-asgi[prices]'")
+        self._table = PriceTable(table or {})
+        self._module: Any = None
+
+    async def load(self) -> None:
+        if self._module is None:
+            self._module = await asyncio.to_thread(importlib.import_module, "genai_prices")
+
+    def cost(self, priced: Priced) -> Cost | None:
+        own = self._table.cost(priced)
+        if own is not None or self._module is None:
+            return own
+        usage = priced.usage
+        given = {
+            "input_tokens": usage.input,
+            "output_tokens": usage.output,
+            "cache_read_tokens": _within(usage.cached, usage.input),
+            "cache_write_tokens": _within(usage.cache_write, usage.input),
+            "input_audio_tokens": _within(usage.audio_input, usage.input),
+            "output_audio_tokens": _within(usage.audio_output, usage.output),
+            "audio_seconds": usage.seconds,
+            "input_characters": usage.characters,
+        }
+        for model in priced.models:
+            try:
+                known = self._module.Usage(**{name: count for name, count in given.items() if count is not None})
+                found = self._module.calc_price(known, model, provider_api_url=priced.base_url)
+            except LookupError:
+                found = self._anywhere(given, model)
+            except Exception:
+                found = None
+            if found is not None and found.total_price and usage.images is None:
+                return Cost(Decimal(found.total_price), "genai-prices")
+        return None
+
+    def _anywhere(self, given: Mapping[str, float | None], model: str) -> Any:
+        """An upstream that the package does not know, serving a model that it knows."""
+        try:
+            known = self._module.Usage(**{name: count for name, count in given.items() if count is not None})
+            return self._module.calc_price(known, model)
+        except Exception:
+            return None
+
+    def known(self, priced: Priced) -> bool:
+        probe = Usage(input=1000, output=1000)
+        return self.cost(Priced(priced.upstream, priced.base_url, priced.models, probe)) is not None
+
+
+def genai_prices(table: Mapping[str, Price] | None = None) -> GenaiPrices:
+    """Prices of some two thousand models, as the installed version of ``genai-prices`` knows them.
+
+    ``table`` are prices of your own, which come first. Raises ``ConfigError`` without the extra ``prices``.
+    """
+    return GenaiPrices(table)
+
+
+def _within(count: int | None, whole: int | None) -> int | None:
+    return None if count is None or whole is None else min(count, whole)

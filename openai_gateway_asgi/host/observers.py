@@ -1,0 +1,138 @@
+"""Who looks on at calls: the protocol that the log, traces and metrics are written over.
+
+``gateway.observe(observer)`` adds one. Of each call it hears in this order:
+
+    call_started                     when the user is known, before the body is read
+    (attempt_started, attempt_ended)     once per request that is sent to an upstream, one after the other
+    finished                         with the record, whatever became of the call
+
+Observers run inline, on the event loop, so they must not block. Of one that raises the log tells; the call goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..errors import raw_headers
+from ..http.asgi import NamedHeaders, RawHeaders
+from .notices import Notices
+from .records import AttemptRecord, UsageRecord
+
+NO_HEADERS: Mapping[str, str] = {}
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
+
+
+@dataclass(slots=True, kw_only=True)
+class CallFacts:
+    """What is known of a call when it starts. Nothing of it says who asks, but for ``headers``."""
+
+    request_id: str
+    operation: str
+    """OpenAI's ``operationId``, as ``createChatCompletion``."""
+    arrived: float
+    """In seconds of ``time.monotonic``; the times of records count from here."""
+    headers: NamedHeaders
+    """As the client sent them, names in lower case; credentials are among them."""
+    trace_id: str | None = None
+    """32 hexadecimal digits, from the request's ``traceparent`` where it has one. An observer that traces the call sets
+    its own; the record and the log tell this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFacts:
+    """What is known of a request to an upstream when it is about to be sent."""
+
+    number: int
+    """From 1, within the call."""
+    upstream: str
+    """Its name in the configuration."""
+    provider: str
+    """Its ``provider`` there, often empty."""
+    base_url: str
+    model: str | None
+    """The model's id at that upstream; None where the call names none, as on stored objects."""
+    public_model: str | None
+    """Its id at the gateway, which a fallback has other than the one that was asked for."""
+    streamed: bool
+    """Whether events were asked for."""
+    number_at: Callable[[str], int | float | bool | None]
+    """A number or a flag of the request's JSON body by its key, as ``temperature``; None for all else, so that nothing
+    that was written reaches an observer. To be asked while the attempt starts, not later."""
+
+
+class CallObserver(Protocol):
+    """One observer's part in one call: a place for what belongs to it, as a span."""
+
+    def attempt_started(self, attempt: AttemptFacts) -> Mapping[str, str]:
+        """Gives headers to send with this request, as ``traceparent``: in place of the client's of these names."""
+
+    def attempt_ended(self, attempt: AttemptRecord) -> None:
+        """Its ``number`` is that of the attempt that started last."""
+
+    def finished(self, record: UsageRecord) -> None:
+        """The call is over; nothing more comes. Who asks stands in ``record.user``."""
+
+
+class Observer(Protocol):
+    """Looks on at every model call, and at every call on stored objects, of a user who is known."""
+
+    def call_started(self, call: CallFacts) -> CallObserver | None:
+        """Gives whoever is told of the rest of this call, often ``self`` where nothing has to be kept; None: nobody."""
+
+
+class Watch:
+    """Those who look on at one call. None of them can harm it."""
+
+    __slots__ = ("_notices", "_observers", "_open", "_over", "call")
+
+    def __init__(self, call: CallFacts, observers: Sequence[CallObserver], notices: Notices) -> None:
+        self.call = call
+        self._observers = observers
+        self._notices = notices
+        self._open = False
+        self._over = False
+
+    def attempt_started(self, facts: Callable[[], AttemptFacts]) -> RawHeaders:
+        if self._over:
+            return []
+        self._open = True
+        attempt = facts()
+        headers: RawHeaders = []
+        for observer in self._observers:
+            try:
+                headers += raw_headers(observer.attempt_started(attempt))
+            except Exception as error:
+                tell_of(error, self._notices)
+        return headers
+
+    def attempt_ended(self, attempt: AttemptRecord) -> None:
+        """Of one that outlives its call, as when others go on listening, the end comes too late to be told."""
+        if not self._open:
+            return
+        self._open = False
+        for observer in self._observers:
+            try:
+                observer.attempt_ended(attempt)
+            except Exception as error:
+                tell_of(error, self._notices)
+
+    def finished(self, record: UsageRecord) -> None:
+        self._over, self._open = True, False
+        for observer in self._observers:
+            try:
+                observer.finished(record)
+            except Exception as error:
+                tell_of(error, self._notices)
+
+
+def tell_of(error: Exception, notices: Notices) -> None:
+    notices.warn("observer_failed", "an observer of calls raised; the calls go on.", seen=type(error).__name__)
+
+
+def trace_id_of(headers: NamedHeaders) -> str | None:
+    """That of ``traceparent`` (W3C Trace Context, 3.2.2), None where there is none that is valid."""
+    found = _TRACEPARENT.fullmatch(headers.get(b"traceparent", b""))
+    return found[1].decode() if found else None

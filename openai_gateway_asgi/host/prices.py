@@ -1,0 +1,224 @@
+"""What a call costs, by the host's own prices or a callable of the host's.
+
+Money is exact: ``Decimal`` throughout. A price that is not known makes the cost unknown, never 0.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal, InvalidOperation
+from typing import Any, Protocol, runtime_checkable
+
+from ..config.model_ids import Pattern, is_pattern
+from ..errors import ConfigError
+from .usage import Usage
+
+logger = logging.getLogger("openai_gateway_asgi")
+
+MILLION = Decimal(1_000_000)
+Amount = Decimal | str | int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What a model costs, in USD: per million tokens, and per ``second``, ``character`` and ``image``.
+
+    Amounts are ``Decimal``, text or whole numbers; a float is refused, because it is not what was written. A count
+    without a price of its own takes the next one: ``cached``, ``cache_write``, ``audio_input`` and ``image_input`` that
+    of ``input``; ``reasoning``, ``audio_output`` and ``image_output`` that of ``output``. ``request`` is added to every
+    call. Raises ``ConfigError`` naming the field.
+    """
+
+    input: Amount | None = None
+    output: Amount | None = None
+    cached: Amount | None = None
+    cache_write: Amount | None = None
+    reasoning: Amount | None = None
+    audio_input: Amount | None = None
+    audio_output: Amount | None = None
+    image_input: Amount | None = None
+    image_output: Amount | None = None
+    second: Amount | None = None
+    character: Amount | None = None
+    image: Amount | None = None
+    request: Amount | None = None
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is not None:
+                object.__setattr__(self, each.name, _amount(f"prices.{each.name}", value))
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """What that usage costs, in USD; None where a count that is known has no price, or nothing is known."""
+        parts: list[Decimal | None] = []
+        parts += _tokens(
+            usage.input,
+            self.input,
+            (
+                (usage.cached, self.cached),
+                (usage.cache_write, self.cache_write),
+                (usage.audio_input, self.audio_input),
+                (usage.image_input, self.image_input),
+            ),
+        )
+        parts += _tokens(
+            usage.output,
+            self.output,
+            (
+                (usage.reasoning, self.reasoning),
+                (usage.audio_output, self.audio_output),
+                (usage.image_output, self.image_output),
+            ),
+        )
+        others = ((usage.seconds, self.second), (usage.characters, self.character), (usage.images, self.image))
+        parts += [_times(count, price) for count, price in others if count is not None]
+        if not parts or None in parts:
+            return None
+        return sum((part for part in parts if part is not None), Decimal(self.request or 0))
+
+
+Details = tuple[tuple[int | None, Amount | None], ...]
+
+
+def _tokens(whole: int | None, price: Amount | None, details: Details) -> list[Decimal | None]:
+    """The parts of the input, or of the output: details that have a price of their own are taken out of the whole."""
+    if whole is None:
+        return []
+    rest, parts = whole, list[Decimal | None]()
+    for count, own in details:
+        if count and own is not None:
+            count = min(count, rest)
+            rest -= count
+            parts.append(_times(count, own, MILLION))
+    return [*parts, _times(rest, price, MILLION) if rest or not parts else Decimal(0)]
+
+
+def _times(count: float, price: Amount | None, per: Decimal = Decimal(1)) -> Decimal | None:
+    if not count:
+        return Decimal(0)
+    return None if price is None else Decimal(str(count)) * Decimal(price) / per
+
+
+def _amount(field: str, value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        raise ConfigError(field, f"must be a Decimal, a text such as '2.50' or a whole number, not {value!r}")
+    try:
+        amount = Decimal(value)
+    except InvalidOperation as error:
+        raise ConfigError(field, f"{value!r} is no number") from error
+    if not amount.is_finite() or amount < 0:
+        raise ConfigError(field, "must be 0 or more")
+    return amount
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What prices are asked for: who served, under which ids, and what was used."""
+
+    upstream: str
+    """The upstream's name."""
+    base_url: str
+    models: tuple[str, ...]
+    """Ids of the model that answered, the most exact first: the answer's own, the upstream's, the public one."""
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """``usd``, and where the price is from: ``table``, ``callable``, ``genai-prices`` or ``upstream``."""
+
+    usd: Decimal
+    source: str
+
+
+@runtime_checkable
+class Prices(Protocol):
+    """A source of prices. ``cost`` never waits and never raises."""
+
+    def cost(self, priced: Priced) -> Cost | None: ...
+
+    def known(self, priced: Priced) -> bool:
+        """Whether there is a price at all, for limits in money."""
+        ...
+
+    async def load(self) -> None:
+        """Makes ready, off the event loop; called once, before the first price is needed."""
+        ...
+
+
+PriceCallable = Callable[[Priced], Decimal | None]
+
+
+class PriceTable:
+    """The host's table: the first of a model's ids in it counts; exact ids first, then patterns in order."""
+
+    def __init__(self, prices: Mapping[str, Price]) -> None:
+        given: Mapping[Any, Any] = prices
+        for id, price in given.items():
+            if not isinstance(id, str) or not id or not isinstance(price, Price):
+                raise ConfigError("prices", "must be a mapping of model ids or patterns to Price(...)")
+        self._exact = {id: price for id, price in prices.items() if not is_pattern(id)}
+        self._patterns = [(Pattern(id), price) for id, price in prices.items() if is_pattern(id)]
+
+    def find(self, models: tuple[str, ...]) -> Price | None:
+        for id in models:
+            if (price := self._exact.get(id)) is not None:
+                return price
+        for id in models:
+            for pattern, price in self._patterns:
+                if pattern.matches(id):
+                    return price
+        return None
+
+    def cost(self, priced: Priced) -> Cost | None:
+        price = self.find(priced.models)
+        usd = None if price is None else price.cost(priced.usage)
+        return None if usd is None else Cost(usd, "table")
+
+    def known(self, priced: Priced) -> bool:
+        return self.find(priced.models) is not None
+
+    async def load(self) -> None:
+        """All is there."""
+
+
+class PricesOfHost:
+    """A callable of the host's. What it raises makes the cost unknown, and is logged once."""
+
+    def __init__(self, call: PriceCallable) -> None:
+        self._call = call
+        self._warned = False
+
+    def cost(self, priced: Priced) -> Cost | None:
+        try:
+            usd = self._call(priced)
+            if usd is None:
+                return None
+            return Cost(_amount("prices", usd), "callable")
+        except Exception as error:
+            if not self._warned:
+                self._warned = True
+                logger.error("prices raised %s; costs are unknown", type(error).__name__, exc_info=error)
+            return None
+
+    def known(self, priced: Priced) -> bool:
+        return self.cost(priced) is not None
+
+    async def load(self) -> None:
+        """It is the host's."""
+
+
+def prices_of(prices: Mapping[str, Price] | PriceCallable | Prices | None) -> Prices | None:
+    """What a host gave as ``prices``. Raises ``ConfigError``."""
+    if prices is None:
+        return None
+    if isinstance(prices, Mapping):
+        return PriceTable(prices)
+    if isinstance(prices, Prices):
+        return prices
+    if callable(prices):
+        return PricesOfHost(prices)
+    raise ConfigError("prices", "must be a mapping {pattern: Price(...)}, a callable, or genai_prices()")

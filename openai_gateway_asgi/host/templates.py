@@ -1,0 +1,136 @@
+"""Texts with variables, for system prompts, headers and stamps: one grammar for all of them.
+
+    {user.id} {user.name} {user.email} {user.role} {user.groups}    who asks; groups sorted, joined with commas
+    {user.id:hmac}                                                  a name for the user that says nothing about them
+    {context.KEY}                                                   what the host's ``context`` callable gave
+    {date} {model} {operation}                                      today (UTC), the id asked for, the operation
+
+Every other brace is text, so that prompts may hold JSON. A name of these families that does not exist is refused where
+the text is configured. Values are put in once: what a user is called is never read as a variable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ..errors import ConfigError
+from .users import User
+
+_VARIABLE = re.compile(r"\{((?:user|context|date|model|operation)(?:[.:][^{}\s]*)?)\}")
+_CONTEXT = re.compile(r"context\.([A-Za-z0-9_][A-Za-z0-9_.-]*)")
+_OF_USER = ("user.id", "user.name", "user.email", "user.role", "user.groups")
+HMAC = "user.id:hmac"
+KNOWN = frozenset({*_OF_USER, HMAC, "date", "model", "operation"})
+
+# Open WebUI's spellings (utils/task.py, utils/headers.py), as its own configuration has them.
+_ORIGINS = {
+    "USER_ID": "{user.id}",
+    "USER_NAME": "{user.name}",
+    "USER_EMAIL": "{user.email}",
+    "USER_ROLE": "{user.role}",
+    "CHAT_ID": "{context.chat_id}",
+    "MESSAGE_ID": "{context.message_id}",
+    "CURRENT_DATE": "{date}",
+}
+_ORIGIN = re.compile(r"\{\{\s*(" + "|".join(_ORIGINS) + r")\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What variables stand for in one call."""
+
+    user: User
+    model: str
+    operation: str
+    context: Mapping[str, str]
+    secret: bytes | None = None
+    """``Settings(identity_secret)``, by which user ids are hidden."""
+
+
+class Template:
+    """A text with variables, read once. Raises ``ConfigError`` for ``field`` where it names one that there is not."""
+
+    __slots__ = ("_parts", "context_keys", "needs_secret", "text")
+
+    def __init__(self, text: str, field: str) -> None:
+        self.text = text
+        # Texts and names in turn: re.split gives what the group caught between what stands around it.
+        self._parts = _VARIABLE.split(text)
+        names = self._parts[1::2]
+        for name in names:
+            if name not in KNOWN and not _CONTEXT.fullmatch(name):
+                raise ConfigError(field, f"{{{name}}} is no variable; there are {_listed()}")
+        self.context_keys = tuple(dict.fromkeys(name.removeprefix("context.") for name in names if "context." in name))
+        self.needs_secret = HMAC in names
+
+    def __repr__(self) -> str:
+        return f"Template({self.text!r})"
+
+    @property
+    def plain(self) -> bool:
+        """Whether it has no variable at all."""
+        return len(self._parts) == 1
+
+    def render(self, facts: Facts) -> str:
+        """The text with its values; a ``context`` key that is missing is empty."""
+        if self.plain:
+            return self.text
+        values = [value_of(part, facts) or "" if number % 2 else part for number, part in enumerate(self._parts)]
+        return "".join(values)
+
+    def render_or_none(self, facts: Facts) -> str | None:
+        """The same, or None where a ``context`` key that it names is missing: for headers, which are then left out."""
+        if any(key not in facts.context for key in self.context_keys):
+            return None
+        return self.render(facts)
+
+
+def value_of(name: str, facts: Facts) -> str | None:
+    """What a variable stands for; None for a ``context`` key that is missing."""
+    user = facts.user
+    match name:
+        case "user.id":
+            return user.id
+        case "user.name":
+            return user.name
+        case "user.email":
+            return user.email
+        case "user.role":
+            return user.role
+        case "user.groups":
+            return ",".join(sorted(user.groups))
+        case "user.id:hmac":
+            return hidden_id(user.id, facts.secret)
+        case "model":
+            return facts.model
+        case "operation":
+            return facts.operation
+        case "date":
+            return datetime.now(UTC).date().isoformat()
+        case _:
+            value = facts.context.get(name.removeprefix("context."))
+            return None if value is None else str(value)
+
+
+def hidden_id(id: str, secret: bytes | None) -> str:
+    """HMAC-SHA256 of a user id, in hex: always the same for one user, and nobody can tell whose it is."""
+    assert secret is not None, "start-up refuses {user.id:hmac} without Settings(identity_secret)"
+    return hmac.new(secret, id.encode(), hashlib.sha256).hexdigest()
+
+
+def from_origin(text: str) -> str:
+    """A text of Open WebUI's configuration in the variables of this library: ``{{USER_NAME}}`` is ``{user.name}``."""
+    return _ORIGIN.sub(lambda found: _ORIGINS[found[1]], text)
+
+
+def need_secret(templates: Iterable[Template]) -> bool:
+    return any(template.needs_secret for template in templates)
+
+
+def _listed() -> str:
+    return ", ".join([*(f"{{{name}}}" for name in sorted(KNOWN)), "{context.KEY}"])

@@ -1,0 +1,175 @@
+"""Limits that several processes share, in Redis or Valkey (extra ``redis``)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import ConfigError
+from . import scripts
+from .claims import Balance, Change, Claim, Decision, StoreDown, balance_of
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+T = TypeVar("T")
+
+CONNECTIONS = 16
+"""Of one process and event loop; a call that finds none free waits for one within its time."""
+FAILURES = 3
+"""In a row, until the server is left alone for a while."""
+FIRST_REST = 1.0
+LONGEST_REST = 15.0
+"""Seconds; doubles while the server stays away."""
+
+
+class RedisLimits:
+    """A store of limits in a Redis or Valkey server.
+
+    ``url`` as ``redis://host:6379/0`` (``rediss`` and ``unix`` too). ``prefix`` keeps several gateways on one server
+    apart; all keys bear it as their hash tag, so that a cluster keeps them together. ``timeout`` is what a decision may
+    take in all, in seconds: a server that hangs costs a call no more, and nothing once it has failed a few times in a
+    row. Raises ``ConfigError`` without the extra.
+    """
+
+    def __init__(self, url: str, *, prefix: str = "openai-gateway", timeout: float = 0.1) -> None:
+        try:
+            import redis.asyncio
+        except ImportError as error:
+            raise ConfigError(
+                "limit_store", "RedisLimits needs the extra: pip install 'openai-gateway-asgi[redis]'"
+            ) from error
+        if not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ConfigError("limit_store", "the url must begin with redis://, rediss:// or unix://")
+        self._module = redis.asyncio
+        self._url = url
+        self._tag = "{" + prefix + "}:"
+        self._timeout = timeout
+        self._clients: dict[asyncio.AbstractEventLoop, Redis] = {}
+        self._failures = 0
+        self._rest = 0.0
+        self._rests_until = 0.0
+
+    def __repr__(self) -> str:
+        return f"RedisLimits(prefix={self._tag[1:-2]!r})"
+
+    async def take(self, claims: Sequence[Claim]) -> Decision:
+        found = await self._run(scripts.TAKE, claims, [claim.reserved for claim in claims])
+        granted = bool(found[0])
+        wanted = [None if granted else claim.reserved for claim in claims]
+        return Decision(granted, _balances(claims, found, wanted))
+
+    async def settle(self, changes: Sequence[Change]) -> None:
+        await self._run(scripts.SETTLE, [change.claim for change in changes], [change.amount for change in changes])
+
+    async def renew(self, claims: Sequence[Claim]) -> None:
+        await self._run(scripts.RENEW, claims, [claim.amount for claim in claims])
+
+    async def balances(self, claims: Sequence[Claim]) -> tuple[Balance, ...]:
+        found = await self._run(scripts.LOOK, claims, [0 for _ in claims])
+        return _balances(claims, found, [None for _ in claims])
+
+    async def forget(self, keys: Sequence[str]) -> None:
+        if keys:
+            await self._within(lambda client: client.delete(*(self._tag + key for key in keys)))
+
+    async def erase(self, mark: str) -> int:
+        async def erased(client: Redis) -> int:
+            count = 0
+            async for key in client.scan_iter(match=f"{_literal(self._tag)}*/{_literal(mark)}*", count=1000):
+                if mark in key.decode().removeprefix(self._tag).split("/"):
+                    count += await client.delete(key)
+            return count
+
+        return await self._within(erased, timeout=60.0)
+
+    async def aclose(self) -> None:
+        """Closes what belongs to this event loop."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    async def _run(self, script: str, claims: Sequence[Claim], amounts: Sequence[int]) -> list[Any]:
+        if not claims:
+            return [1, b"0"]
+        keys = [self._tag + claim.key for claim in claims]
+        words = [word for claim, amount in zip(claims, amounts, strict=True) for word in _words(claim, amount)]
+
+        async def evaluated(client: Redis) -> list[Any]:
+            # One EVALSHA; where the server does not know the script (it was restarted), it is sent along.
+            answer: Any = await client.register_script(script)(keys=keys, args=words)
+            return answer if isinstance(answer, list) else [answer]
+
+        return await self._within(evaluated)
+
+    async def _within(self, work: Callable[[Redis], Awaitable[T]], timeout: float | None = None) -> T:
+        now = monotonic()
+        if now < self._rests_until:
+            raise StoreDown("the limit store is left alone for a while after failing")
+        try:
+            async with asyncio.timeout(timeout or self._timeout):
+                result = await work(self._client())
+        except (OSError, TimeoutError, self._module.RedisError) as error:
+            self._note_failure(now)
+            raise StoreDown(f"the limit store failed: {type(error).__name__}") from error
+        self._failures, self._rest = 0, 0.0
+        return result
+
+    def _note_failure(self, now: float) -> None:
+        self._failures += 1
+        if self._failures >= FAILURES:
+            self._rest = min(max(self._rest * 2, FIRST_REST), LONGEST_REST)
+            self._rests_until = now + self._rest
+            self._failures = FAILURES - 1  # the next one that fails prolongs the rest at once
+
+    def _client(self) -> Redis:
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            for ended in [each for each in self._clients if each.is_closed()]:
+                del self._clients[ended]
+            client = self._clients[loop] = self._connect()
+        return client
+
+    def _connect(self) -> Redis:
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
+        # redis-py's own defaults wait for seconds, and raise when its pool is in use.
+        pool = self._module.BlockingConnectionPool.from_url(
+            self._url,
+            max_connections=CONNECTIONS,
+            timeout=self._timeout,
+            socket_timeout=self._timeout,
+            socket_connect_timeout=self._timeout,
+            retry=Retry(NoBackoff(), 0),
+        )
+        client: Redis = self._module.Redis.from_pool(pool)
+        return client
+
+
+def _words(claim: Claim, amount: int) -> tuple[str | int | float, ...]:
+    return (
+        claim.account.value,
+        claim.capacity,
+        amount,
+        repr(claim.rate),
+        repr(claim.ends),
+        claim.lease,
+        repr(claim.lease_seconds),
+    )
+
+
+def _balances(claims: Sequence[Claim], found: list[Any], wanted: Sequence[int | None]) -> tuple[Balance, ...]:
+    now = float(found[1])
+    return tuple(
+        balance_of(claim, float(used), now=now, last=float(last), wanted=want)
+        for claim, (used, last), want in zip(claims, found[2:], wanted, strict=True)
+    )
+
+
+def _literal(text: str) -> str:
+    """For a pattern of SCAN."""
+    return "".join(f"\\{letter}" if letter in "*?[]\\^" else letter for letter in text)
