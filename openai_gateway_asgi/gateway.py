@@ -73,6 +73,10 @@ from .layers.serve_speech import ServeSpeech
 from .layers.take_config import TakeConfig
 from .layers.take_refusals import TakeRefusals
 from .layers.take_turns import TakeTurns
+from .observe.attempt_log import BreakerLog
+from .observe.attempts import Attempts
+from .observe.call_log import shown_user
+from .observe.config_log import log_change
 from .observe.health import Health
 from .observe.observers import Observers
 from .speech.cache import SpeechCache
@@ -139,16 +143,17 @@ class Gateway:
         self._ids = RequestIds()
         self._connections = Connections(settings, transport)
         self._credentials = Credentials()
-        self._memory = Memory()
         self._slots = AllSlots()
         self._drain = Drain()
         self._loops = LoopGuard()
         self._notices = Notices()
-        self._observers = Observers(self._notices)
+        self._memory = Memory(BreakerLog(self._notices))
+        self._observers = Observers(self._notices, settings.log_users)
+        self._attempts = Attempts(settings, self._notices)
         self._background = Background()
         self._roles = Roles(self._judge.note)
         self._lists = ModelLists(settings, self._connections, self._credentials, self._notices)
-        self._live = LiveConfig(store, adopted=self._adopted, examine=self._judge.examine)
+        self._live = LiveConfig(store, adopted=self._adopted, changed=self._changed, examine=self._judge.examine)
         slow, patience = settings.slow_callable, settings.callable_timeout
         hooks = {
             name: None if call is None else Hook(name, call, slow=slow, patience=patience)
@@ -172,6 +177,7 @@ class Gateway:
             Middleware(
                 RenderErrors,
                 show_routing=settings.show_routing,
+                log_users=settings.log_users,
                 send_timeout=settings.send_timeout,
                 notices=self._notices,
             ),
@@ -212,7 +218,7 @@ class Gateway:
                 slots=self._slots,
                 credentials=self._credentials,
                 settings=settings,
-                notices=self._notices,
+                attempts=self._attempts,
             ),
             AdaptPayload,
             Middleware(AttachCredential, credentials=self._credentials, settings=settings, context=context),
@@ -307,6 +313,7 @@ class Gateway:
         await self._lists.aclose()
         await self._credentials.aclose()
         await self._connections.aclose()
+        self._notices.flush()
 
     async def _serve(
         self, scope: PrivateScope, receive: Receive, send: Send, user: User | None = None, checked_origin: bool = False
@@ -330,8 +337,12 @@ class Gateway:
         finally:
             del scope[KEY]  # the exchange knows its scope: a cycle, which would wait for the next collection
 
+    def _changed(self, before: GatewayConfig, after: GatewayConfig, by: str | None) -> None:
+        log_change(before, after, None if by is None else shown_user(by, self.settings.log_users))
+
     def _adopted(self, config: GatewayConfig) -> None:
         self._judge.adopt(config)
+        self._attempts.keep_only(config.upstreams)
         self._connections.keep_only(config.upstreams)
         self._credentials.keep_only(config.upstreams)
         self._memory.keep_only(config.upstreams)

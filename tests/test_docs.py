@@ -15,7 +15,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_code_is_python_and_the_links_lead_somewhere(page: Path) -> None:
     text = page.read_text()
-    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+    for block in re.findall(r"```python[^\n]*\n(.*?)```", text, re.DOTALL):
         ast.parse(block)
     for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text):
         assert (DOCS / link).exists(), link

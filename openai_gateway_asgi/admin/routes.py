@@ -25,6 +25,7 @@ from ..errors import (
     UpstreamError,
 )
 from ..hidden import hidden
+from ..host.users import User
 from ..http.asgi import NamedHeaders, RawHeaders
 from ..http.threads import in_own_thread
 from ..models import read_listing, static_listing
@@ -54,7 +55,9 @@ class Admin:
             body["fault"] = "The stored configuration cannot be read; this is the last good one."
         return [(b"etag", _etag(config))], msgspec.json.encode(body)
 
-    async def update(self, config: GatewayConfig, headers: NamedHeaders, body: bytes) -> tuple[RawHeaders, bytes]:
+    async def update(
+        self, config: GatewayConfig, user: User, headers: NamedHeaders, body: bytes
+    ) -> tuple[RawHeaders, bytes]:
         """Replaces the configuration whole, or not at all.
 
         Raises ``InvalidRequest`` naming the field, ``PreconditionFailed`` when ``If-Match`` or the body's ``version``
@@ -66,7 +69,7 @@ class Admin:
         # A thousand upstreams take it 150 ms.
         proposed = await in_own_thread("read-config", partial(self._proposed, _decoded(body), config))
         try:
-            saved = await self.live.save(replace(proposed, notes=()), replaces=config.version)
+            saved = await self.live.save(replace(proposed, notes=()), replaces=config.version, by=user.id)
         except VersionConflict as error:
             raise PreconditionFailed("The configuration has changed meanwhile; read it and try again.") from error
         except ConfigError as error:

@@ -27,6 +27,9 @@ SAVING = 10.0
 
 logger = logging.getLogger("openai_gateway_asgi")
 
+Changed = Callable[[GatewayConfig, GatewayConfig, str | None], None]
+"""Hears of a change: what was in force, what is, and the id of who saved it here; None where it came from elsewhere."""
+
 
 class LiveConfig:
     """Gives each request one immutable snapshot. A store that fails leaves the last good one in force."""
@@ -36,9 +39,10 @@ class LiveConfig:
         store: ConfigStore,
         *,
         adopted: Callable[[GatewayConfig], None],
+        changed: Changed = lambda before, after, by: None,
         examine: Callable[[GatewayConfig], object] = lambda config: None,
     ) -> None:
-        """``adopted`` is told of every configuration that comes into force.
+        """``adopted`` is told of every configuration that comes into force, ``changed`` of each but the first.
 
         ``examine`` raises ``ConfigError`` for one that must not: that is a fault of the store.
         """
@@ -46,6 +50,7 @@ class LiveConfig:
         self.fault: str | None = None
         """What is wrong with the store, None while nothing is."""
         self._adopted = adopted
+        self._changed = changed
         self._examine = examine
         self._config: GatewayConfig | None = None
         self._due = float("-inf")
@@ -81,7 +86,7 @@ class LiveConfig:
         self._examine(config)
         return config
 
-    async def save(self, config: GatewayConfig, *, replaces: str | None) -> GatewayConfig:
+    async def save(self, config: GatewayConfig, *, replaces: str | None, by: str | None = None) -> GatewayConfig:
         """Keeps ``config`` and puts it in force here at once.
 
         Raises ``VersionConflict``, and ``GatewayBusy`` after ``SAVING``.
@@ -93,7 +98,7 @@ class LiveConfig:
             raise GatewayBusy("The configuration was not stored in time; read it before you try again.") from error
         finally:
             self._due = float("-inf")  # what became of a change that was broken off is to be seen
-        self._adopt(saved)
+        self._adopt(saved, by)
         return saved
 
     async def aclose(self) -> None:
@@ -123,9 +128,12 @@ class LiveConfig:
             self.fault = self._broken = None
         self._due = monotonic() + CHECK_EVERY if self.store.shared or self._config is None else float("inf")
 
-    def _adopt(self, config: GatewayConfig) -> None:
-        if self._config is None or config.version != self._config.version:
+    def _adopt(self, config: GatewayConfig, by: str | None = None) -> None:
+        before = self._config
+        if before is None or config.version != before.version:
             self._config = config
+            if before is not None:
+                self._changed(before, config, by)
             self._adopted(config)
 
     def _note(self, error: Exception) -> None:

@@ -92,6 +92,10 @@ class Settings:
     """Who sees in the headers which upstream answered, after how many attempts: the host's own people."""
     record: Literal["models", "all"] = "models"
     """Which calls ``record_usage`` gets: those on stored objects too (``all``) would be counted by some hosts."""
+    log_users: Literal["id", "hash", "none"] = "id"
+    """How the log names users: ``hash`` is the SHA-256 of the id, cut short, which who can guess the id can tell."""
+    log_upstream_messages: bool = False
+    """Whether what upstreams say of any 4xx is logged: many repeat the prompt."""
 
     forwarded_headers: tuple[str, ...] = FORWARDED_HEADERS
     """What the OpenAI SDKs send about a call, tracing, and conditions on downloads; a trailing ``*`` is a prefix."""
@@ -217,6 +221,8 @@ _RULES: dict[str, checks.Rule] = {
     "queue_time": _duration_or_zero,
     "show_routing": lambda name, value: checks.choice(name, value, ("admins", "all", "nobody")),
     "record": lambda name, value: checks.choice(name, value, ("models", "all")),
+    "log_users": lambda name, value: checks.choice(name, value, ("id", "hash", "none")),
+    "log_upstream_messages": checks.flag,
     "forwarded_headers": header_rules.forwarded,
     "trusted_origins": _origins,
     "credential_headers": header_rules.credential_names,

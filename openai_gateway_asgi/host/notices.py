@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 logger = logging.getLogger("openai_gateway_asgi")
 
 EVERY = 60.0
 """Seconds between two lines of one kind. What comes in between is counted."""
 
-MOST_KINDS = 64
+MOST_KINDS = 1024
 LONGEST = 120
 """Characters that are shown of a thing that was seen: clients choose some of them."""
 
 
 @dataclass(slots=True)
 class _Kind:
+    name: str
+    to: logging.Logger
     quiet_until: float
     held: int = 0
     seen: str = ""
+    extra: Mapping[str, Any] | None = None
 
 
 class Notices:
@@ -29,29 +33,47 @@ class Notices:
 
     def __init__(self, *, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[Hashable, _Kind] = {}
 
-    def warn(self, kind: str, text: str, *, seen: str = "") -> None:
-        """``kind`` is one of ours, such as an error's code. ``text`` says what to do; ``seen`` what it was, masked."""
-        now = self._clock()
-        known = self._kinds.get(kind)
+    def warn(
+        self,
+        kind: str,
+        text: str,
+        *,
+        seen: str = "",
+        same: Hashable = None,
+        extra: Mapping[str, Any] | None = None,
+        to: logging.Logger = logger,
+    ) -> None:
+        """``kind`` is one of ours, such as an error's code. ``text`` says what to do; ``seen`` what it was, masked.
+
+        ``same``: what two of a kind must have in common to be counted as one. ``extra`` goes with the line as data.
+        """
+        now, key = self._clock(), (kind, same)
+        known = self._kinds.get(key)
         if known is not None and now < known.quiet_until:
             known.held += 1
-            known.seen = seen
+            known.seen = seen if same is None else text
+            known.extra = extra
             return
         self._tell_held(now)
-        logger.warning("%s: %s%s", kind, text, f" Seen: {seen}." if seen else "")
+        to.warning("%s: %s%s", kind, text, f" Seen: {seen}." if seen else "", extra=extra)
         if len(self._kinds) >= MOST_KINDS:
             del self._kinds[next(iter(self._kinds))]
-        self._kinds[kind] = _Kind(now + EVERY)
+        self._kinds[key] = _Kind(kind, to, now + EVERY)
+
+    def flush(self) -> None:
+        """Tells what was only counted so far, as when the process is about to end."""
+        self._tell_held(float("inf"))
 
     def _tell_held(self, now: float) -> None:
         """Of every kind whose time is over: how many more there were."""
-        for kind in [kind for kind, known in list(self._kinds.items()) if now >= known.quiet_until]:
-            known = self._kinds.pop(kind)
+        for key in [key for key, known in list(self._kinds.items()) if now >= known.quiet_until]:
+            known = self._kinds.pop(key)
             if known.held:
                 last = f" The last: {known.seen}." if known.seen else ""
-                logger.warning("%s: %d more since the last such line.%s", kind, known.held, last)
+                extra = {**(known.extra or {}), "more": known.held}
+                known.to.warning("%s: %d more since the last such line.%s", known.name, known.held, last, extra=extra)
 
 
 def shown(value: bytes | str) -> str:

@@ -16,6 +16,7 @@ from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
 from ..http.headers import for_one_user
 from ..http.sse import error_event
 from ..http.whole_answers import respond
+from ..observe.call_log import Users, log_refusal
 
 logger = logging.getLogger("openai_gateway_asgi")
 
@@ -35,10 +36,13 @@ class RenderErrors:
     Also notes, for all layers, when the answer begins and when it is complete.
     """
 
-    def __init__(self, app: ASGIApp, *, show_routing: str, send_timeout: float, notices: Notices) -> None:
+    def __init__(
+        self, app: ASGIApp, *, show_routing: str, log_users: Users, send_timeout: float, notices: Notices
+    ) -> None:
         self.app = app
         self._notices = notices
         self._show_routing = show_routing
+        self._log_users = log_users
         self._send_timeout = send_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,6 +72,8 @@ class RenderErrors:
         self, error: GatewayError, exchange: Exchange, send: Send, *, cause: BaseException | None = None
     ) -> None:
         """A client that takes no bytes does not take its error either, and is cut off."""
+        if not exchange.recorded:
+            log_refusal(exchange, error, self._log_users)
         if error.host_advice:
             call = shown(f"{exchange.method} {exchange.scope['path']}")
             seen = f"{call} with {error.seen}" if error.seen else call

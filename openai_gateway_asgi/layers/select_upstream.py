@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from ..causes import Failure
 from ..config import Settings
-from ..errors import GatewayError, UpstreamRefused
+from ..errors import GatewayError
 from ..exchange import Exchange
-from ..host.notices import Notices
 from ..http.asgi import ASGIApp, Message, Receive, Scope, Send
 from ..http.headers import AllowList
 from ..http.sse import only_comments
-from ..observe.attempts import begin_attempt, end_attempt
+from ..observe.attempts import Attempts
 from ..upstream.concurrency import AllSlots
 from ..upstream.credentials import Credentials
-from ..upstream.failures import classify
 from ..upstream.memory import Blame, Memory, Place, Places
 from ..upstream.tries import Tries, Try
 
@@ -26,13 +23,6 @@ KEY = b"idempotency-key"
 TELLING = 4 * 1024
 """Bytes at each end of a piece of a body by which it is told from others."""
 MOST_PIECES = 64
-
-
-ADVICE = {
-    Failure.REDIRECT: "Redirects are never followed. Where this one is right, write its address as the base URL.",
-    Failure.CREDENTIAL: "The upstream refuses the gateway's credential: see whether it is the right one, and valid.",
-    Failure.ACCOUNT: "The upstream does not serve the gateway's account. See to its plan, its credit, its permissions.",
-}
 
 
 class SelectUpstream:
@@ -46,14 +36,14 @@ class SelectUpstream:
         slots: AllSlots,
         credentials: Credentials,
         settings: Settings,
-        notices: Notices,
+        attempts: Attempts,
     ) -> None:
         self.app = app
         self._memory = memory
         self._slots = slots
         self._credentials = credentials
         self._settings = settings
-        self._notices = notices
+        self._attempts = attempts
         self._sends_key = bool(AllowList(settings.forwarded_headers).select([(KEY, b"")], {}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,15 +87,14 @@ class SelectUpstream:
                 send = self._healing(places, exchange, began, send)
         try:
             if upstream.max_concurrency is None:
-                begin_attempt(exchange, tries.sending(gently=gently))
+                self._attempts.begin(exchange, tries.sending(gently=gently))
                 await self.app(scope, receive, send)
             else:
                 async with self._slots.of(upstream, this.patience):
-                    begin_attempt(exchange, tries.sending(gently=gently))
+                    self._attempts.begin(exchange, tries.sending(gently=gently))
                     await self.app(scope, receive, send)
         except GatewayError as error:
-            end_attempt(exchange, error)
-            self._tell_operator(exchange.upstream.name, error)
+            self._attempts.end(exchange, error)
             places = self._places(exchange)
             memory.failed(places, exchange, error, began, monotonic(), blame=lambda: _blame(exchange), counted=counted)
             if exchange.committed:
@@ -113,29 +102,14 @@ class SelectUpstream:
             tries.failed(error)
             return False
         except BaseException as error:
-            end_attempt(exchange, error)
+            self._attempts.end(exchange, error)
             if memory:
                 memory.leave(self._places(exchange), exchange)
             raise
-        if exchange.recorded:
-            end_attempt(exchange, None)
+        self._attempts.end(exchange)
         if memory:
             self._note_end(exchange, began)
         return True
-
-    def _tell_operator(self, upstream: str, error: GatewayError) -> None:
-        """What nobody else can mend; callers are told of it in our own words, if at all."""
-        advice, cause = ADVICE.get(classify(error)), error.cause
-        if advice is None or cause is None or isinstance(error, UpstreamRefused):
-            return
-        # What is said of a credential may show a part of it that is too short to be found.
-        said = cause.location or (cause.message if classify(error) is not Failure.CREDENTIAL else cause.code)
-        seen = (
-            f"upstream {upstream!r} answered {cause.status}: {said}"
-            if said
-            else f"upstream {upstream!r} answered {cause.status}"
-        )
-        self._notices.warn(f"{error.code} of {upstream!r}", advice, seen=seen)
 
     def _is_for_once(self, exchange: Exchange) -> bool:
         """Whether it must not be sent again once it may have been executed."""

@@ -52,7 +52,7 @@ class ServeAdmin:
         admin, config = self._admin, exchange.config
         match exchange.match.endpoint.operation:
             case "updateConfig":
-                return await admin.update(config, exchange.named, body)
+                return await admin.update(config, exchange.user, exchange.named, body)
             case "verifyUpstream":
                 return await admin.verify(config, exchange.caller, body)
             case "listUpstreamModels":

@@ -1,42 +1,108 @@
-"""What is noted of a request to an upstream: when it starts, and when it is over."""
+"""What is noted of requests to upstreams: when each starts and is over, and how each upstream was seen last."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
 import msgspec
 
+from ..answers.upstream_errors import error_in_events
 from ..causes import Cause, Failure, one_line
+from ..config import Settings, Upstream
 from ..errors import ClientDisconnected, GatewayError
 from ..exchange import Exchange
+from ..host.notices import Notices
 from ..host.observers import AttemptFacts
 from ..host.records import AttemptRecord
+from ..http.sse import last_events
+from ..upstream.failures import classify
+from ..upstream.words import Words, in_words, kept
+from .attempt_log import log_attempt
 
 LONGEST_NUMBER = 32
 """Characters."""
 
 
-def begin_attempt(exchange: Exchange, number: int) -> None:
-    """The ``number``th of its call is about to be sent."""
-    exchange.attempts = number
-    exchange.attempt_began = monotonic()
-    exchange.answered = exchange.upstream_status = exchange.upstream_request_id = None
-    if exchange.watch is not None:
-        exchange.attempt_headers = exchange.watch.attempt_started(partial(_facts, exchange))
+@dataclass(frozen=True, slots=True)
+class LastFailure:
+    """Of an upstream; ``at`` in seconds of ``time.monotonic``."""
+
+    at: float
+    model: str | None
+    failure: Failure
+    words: Words
 
 
-def end_attempt(exchange: Exchange, error: BaseException | None) -> AttemptRecord | None:
-    """The attempt at hand is over; None where there was none, as when no place came free for it."""
-    if exchange.attempt_began is None:
-        return None
-    record = _record(exchange, exchange.attempt_began, error)
-    exchange.attempt_began = None
-    exchange.tries += (record,)
-    if exchange.watch is not None:
-        exchange.watch.attempt_ended(record)
-    return record
+@dataclass(slots=True)
+class Seen:
+    """How an upstream was seen; ``succeeded`` in seconds of ``time.monotonic``."""
+
+    in_flight: int = 0
+    failed: LastFailure | None = None
+    succeeded: float | None = None
+
+
+class Attempts:
+    """Notes for the record, for those who look on, for the log and for the health, in one place."""
+
+    def __init__(self, settings: Settings, notices: Notices) -> None:
+        self._all_messages = settings.log_upstream_messages
+        self._notices = notices
+        self._seen: dict[str, Seen] = {}
+
+    def begin(self, exchange: Exchange, number: int) -> None:
+        """The ``number``th of its call is about to be sent."""
+        exchange.attempts = number
+        exchange.attempt_began = monotonic()
+        exchange.answered = exchange.upstream_status = exchange.upstream_request_id = None
+        self.of(exchange.upstream.name).in_flight += 1
+        if exchange.watch is not None:
+            exchange.attempt_headers = exchange.watch.attempt_started(partial(_facts, exchange))
+
+    def end(self, exchange: Exchange, error: BaseException | None = None) -> None:
+        """The attempt at hand is over, where there was one: a place may not have come free for it."""
+        if exchange.attempt_began is None:
+            return
+        seen = self.of(exchange.upstream.name)
+        seen.in_flight -= 1
+        if error is None and not exchange.failed_in_band:
+            seen.succeeded = monotonic()
+            if not exchange.recorded:
+                exchange.attempt_began = None
+                return
+        record = _record(exchange, exchange.attempt_began, self._cause(exchange, error), error)
+        exchange.attempt_began = None
+        exchange.tries += (record,)
+        if record.failure is not None and record.cause is not None:
+            self._tell(exchange, seen, record, record.failure, record.cause)
+        if exchange.watch is not None:
+            exchange.watch.attempt_ended(record)
+
+    def of(self, upstream: str) -> Seen:
+        """How the upstream of this name was seen."""
+        seen = self._seen.get(upstream)
+        if seen is None:
+            seen = self._seen[upstream] = Seen()
+        return seen
+
+    def keep_only(self, upstreams: Iterable[Upstream]) -> None:
+        """Forgets upstreams that a new configuration has no longer; the last of their calls may still be under way."""
+        names = {upstream.name for upstream in upstreams}
+        for name in [name for name, seen in self._seen.items() if name not in names and not seen.in_flight]:
+            del self._seen[name]
+
+    def _tell(self, exchange: Exchange, seen: Seen, record: AttemptRecord, failure: Failure, cause: Cause) -> None:
+        words = in_words(cause, exchange.upstream, exchange.match.path)
+        seen.failed = LastFailure(monotonic(), record.model, failure, words)
+        log_attempt(self._notices, exchange.request_id, record, words)
+
+    def _cause(self, exchange: Exchange, error: BaseException | None) -> Cause | None:
+        cause = _cause(exchange, error)
+        return cause if cause is None else kept(cause, all_messages=self._all_messages)
 
 
 def _facts(exchange: Exchange) -> AttemptFacts:
@@ -66,14 +132,13 @@ def plain_number(written: bytes) -> int | float | bool | None:
     return value if isinstance(value, int | float) else None
 
 
-def _record(exchange: Exchange, began: float, error: BaseException | None) -> AttemptRecord:
-    cause = _cause(exchange, error)
+def _record(exchange: Exchange, began: float, cause: Cause | None, error: BaseException | None) -> AttemptRecord:
     return AttemptRecord(
         number=exchange.attempts,
         upstream=exchange.upstream.name,
         model=exchange.upstream_model or None,
         status=cause.status if cause is not None and cause.status is not None else exchange.upstream_status,
-        failure=error.failure if isinstance(error, GatewayError) else _failed_in_band(exchange),
+        failure=_failure(exchange, error),
         cause=cause,
         began=began - exchange.arrived,
         answered=None if exchange.answered is None else exchange.answered - exchange.arrived,
@@ -82,15 +147,27 @@ def _record(exchange: Exchange, began: float, error: BaseException | None) -> At
     )
 
 
-def _failed_in_band(exchange: Exchange) -> Failure | None:
-    return Failure.SERVER_ERROR if exchange.failed_in_band else None
+def _failure(exchange: Exchange, error: BaseException | None) -> Failure | None:
+    if isinstance(error, GatewayError):
+        return classify(error)
+    return Failure.SERVER_ERROR if error is None and exchange.failed_in_band else None
 
 
 def _cause(exchange: Exchange, error: BaseException | None) -> Cause | None:
     if error is None:
-        return Cause("in_band") if exchange.failed_in_band else None
+        return _in_band(exchange) if exchange.failed_in_band else None
     if isinstance(error, GatewayError):
         return error.cause or Cause(error.code or error.type, message=one_line(error.message))
     if isinstance(error, ClientDisconnected | asyncio.CancelledError):
         return Cause("abandoned")
     return Cause("internal", error=type(error).__name__)
+
+
+def _in_band(exchange: Exchange) -> Cause:
+    """What the last events say, from which secrets have been cut already."""
+    said = error_in_events(last_events(exchange.tail))
+    if said is None:
+        return Cause("in_band")
+    return Cause(
+        "in_band", status=said.status, type=said.type, param=said.param, code=said.code, message=one_line(said.message)
+    )

@@ -1,23 +1,35 @@
-"""One structured line in the log per model call."""
+"""One structured line in the log per call, and one per request that became none."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from hashlib import sha256
+from typing import Any, Literal
 
-from ..host.observers import NO_HEADERS, AttemptFacts, CallFacts
+from msgspec import to_builtins
+
+from ..errors import GatewayError
+from ..exchange import Exchange
+from ..host.notices import shown
+from ..host.observers import NO_HEADERS, AttemptFacts, CallFacts, trace_id_of
 from ..host.records import AttemptRecord, UsageRecord
+from .fields import value
 
 logger = logging.getLogger("openai_gateway_asgi")
 
-_PLAIN = re.compile(r"(?!None$)[!#-<>-\[\]-~]+")  # visible ASCII but for quotes, equals signs and backslashes
+Users = Literal["id", "hash", "none"]
+
+DIGITS = 16
+"""Hexadecimal, of a user's id as it is shown where it must not be."""
+
+_APART = frozenset({"user", "outcome", "usage", "tries"})
+_FIELDS = tuple(name for name in UsageRecord.__struct_fields__ if name not in _APART)
+_ATTEMPT_FIELDS = tuple(name for name in AttemptRecord.__struct_fields__ if name not in ("failure", "cause"))
 
 
 class _Kept(threading.local):
@@ -45,6 +57,9 @@ def is_logged() -> bool:
 class CallLog:
     """The observer that writes the line."""
 
+    def __init__(self, users: Users = "id") -> None:
+        self._users = users
+
     def call_started(self, call: CallFacts) -> CallLog:
         return self
 
@@ -55,41 +70,86 @@ class CallLog:
         pass
 
     def finished(self, record: UsageRecord) -> None:
-        log_call(record)
+        log_call(record, self._users)
 
 
-def log_call(record: UsageRecord) -> None:
+def log_call(record: UsageRecord, users: Users = "id") -> None:
     """Its fields are an attribute of the log record too, ``call``. Never bodies or tokens.
 
     What others chose (users' ids, models, names) is quoted where it could be taken for more than one value or line.
     """
+    user = shown_user(record.user.id, users)
     first_byte = "-" if record.first_byte is None else f"{record.first_byte:.3f}"
     text = (
-        f"{record.request_id} {record.operation} user={_value(record.user.id)} model={_value(record.model)} "
-        f"upstream={_value(record.upstream)} status={record.status} outcome={record.outcome} "
+        f"{record.request_id} {record.operation} user={value(user)} model={value(record.model)} "
+        f"upstream={value(record.upstream)} status={record.status} outcome={record.outcome} "
         f"attempts={record.attempts} first_byte={first_byte} total={record.total:.3f}"
     )
-    logger.handle(_line(text, record))
+    if record.error is not None or record.reason is not None:
+        text += f" error={value(record.error)} reason={value(record.reason)}"
+    if record.trace_id is not None:
+        text += f" trace_id={record.trace_id}"
+    logger.handle(_line(text, "call", _mapping(record, user)))
 
 
-def _value(text: str | None) -> str | None:
-    if text is None or _PLAIN.fullmatch(text):
-        return text
-    quoted = json.dumps(text, ensure_ascii=False)
-    return (
-        quoted
-        if quoted.isprintable()
-        else "".join([char if char.isprintable() else ascii(char)[1:-1] for char in quoted])
+def log_refusal(exchange: Exchange, error: GatewayError, users: Users = "id") -> None:
+    """The line of a request that has no record: nobody is known to have asked, or nothing was called."""
+    if not is_logged():
+        return
+    user = shown_user(exchange.user.id, users) if hasattr(exchange, "user") else None
+    path, reason = shown(exchange.scope["path"]), error.reason or error.code or error.type
+    fields = {
+        "request_id": exchange.request_id,
+        "method": exchange.method,
+        "path": path,
+        "user": user,
+        "status": error.status,
+        "error": error.code,
+        "reason": reason,
+        "trace_id": trace_id_of(exchange.named),
+    }
+    text = (
+        f"{exchange.request_id} refused {value(exchange.method)} path={value(path)} user={value(user)} "
+        f"status={error.status} error={value(error.code)} reason={value(reason)}"
     )
+    logger.handle(_line(text, "refusal", {name: each for name, each in fields.items() if each is not None}))
 
 
-def _line(text: str, record: UsageRecord) -> logging.LogRecord:
+def shown_user(id: str, users: Users) -> str:
+    """Who asks, as the settings want it in the log."""
+    if users == "id":
+        return id
+    return "hidden" if users == "none" else sha256(id.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
+
+
+def _mapping(record: UsageRecord, user: str) -> dict[str, Any]:
+    """Plain values, so that any formatter of JSON and OpenTelemetry's handler take them; what is None is left out."""
+    fields: dict[str, Any] = {name: getattr(record, name) for name in _FIELDS if getattr(record, name) is not None}
+    fields["user"] = user
+    fields["outcome"] = record.outcome.value
+    if record.usage is not None:
+        fields["usage"] = to_builtins(record.usage)
+    fields["tries"] = [_attempt(each) for each in record.tries]
+    return fields
+
+
+def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
+    fields = {name: getattr(attempt, name) for name in _ATTEMPT_FIELDS if getattr(attempt, name) is not None}
+    if attempt.failure is not None:
+        fields["failure"] = attempt.failure.name.lower()
+    if (cause := attempt.cause) is not None:
+        fields["cause"] = cause.message or cause.error or cause.what
+        fields["kind"] = cause.what
+    return fields
+
+
+def _line(text: str, name: str, fields: Mapping[str, Any]) -> logging.LogRecord:
     """As ``logger.info()`` would make it, without its search for caller, thread and process, which cost half of a line.
 
     A host that has its own kind of log records gets that.
     """
     if logging.getLogRecordFactory() is not logging.LogRecord:
-        return logger.makeRecord(logger.name, logging.INFO, __file__, 0, text, (), None, "log_call", {"call": record})
+        return logger.makeRecord(logger.name, logging.INFO, __file__, 0, text, (), None, "log_call", {name: fields})
     template = _kept.template
     if template is None:
         template = _kept.template = _template()
@@ -98,7 +158,7 @@ def _line(text: str, record: UsageRecord) -> logging.LogRecord:
     line.__dict__ = {
         **template,
         "msg": text,
-        "call": record,
+        name: fields,
         "created": now,
         "msecs": float(int(now % 1 * 1000)),
         "relativeCreated": template["relativeCreated"] + (now - template["created"]) * 1000,

@@ -6,15 +6,15 @@ from ..errors import ConfigError
 from ..exchange import Exchange
 from ..host.notices import Notices
 from ..host.observers import CallFacts, Observer, Watch, tell_of, trace_id_of
-from .call_log import CallLog, is_logged
+from .call_log import CallLog, Users, is_logged
 
 
 class Observers:
     """The log is always one of them; it looks on where its lines would be seen."""
 
-    def __init__(self, notices: Notices) -> None:
+    def __init__(self, notices: Notices, users: Users = "id") -> None:
         self._notices = notices
-        self._log = CallLog()
+        self._log = CallLog(users)
         self._added: tuple[Observer, ...] = ()
 
     def add(self, observer: Observer) -> None:

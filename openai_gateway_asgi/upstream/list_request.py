@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from ..causes import Cause
 from ..config import Settings, Upstream
 from ..errors import UpstreamError
 from ..http.asgi import RawHeaders
@@ -23,6 +24,7 @@ class ListRefused(UpstreamError):
     def __init__(self, answered: int) -> None:
         super().__init__(f"The upstream refused with status {answered}.")
         self.answered = answered
+        self.because(Cause("status", status=answered))
 
 
 class ListRequests:

@@ -45,10 +45,15 @@ class Blame(NamedTuple):
     body: int
 
 
+Told = Callable[[Place, State, float], None]
+"""Hears of each breaker that opens, and for how many seconds, or closes."""
+
+
 class Memory:
     """A breaker per upstream and model, and one more per credential, while they have failures to remember."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Told = lambda place, state, seconds: None) -> None:
+        self._told = told
         self._breakers: OrderedDict[Place, Breaker] = OrderedDict()
         self._entries: dict[str, Upstream] = {}
 
@@ -88,6 +93,7 @@ class Memory:
         if action.remembered is not Remembered.NOT:
             place = places[action.remembered is Remembered.CREDENTIAL]
             breaker = self._breakers.get(place) or Breaker()
+            was_closed = breaker.state(now) is State.CLOSED
             seconds = retry_after(error.headers)
             if seconds is not None and seconds > SHORT_WAIT:
                 breaker.limited = failure in LIMITED
@@ -97,6 +103,8 @@ class Memory:
                 times = breaker.doubt(*blame(), now) if action.doubted else 1
                 breaker.failed(call, began, now, times=times, limited=failure in LIMITED, silent=failure in SILENT)
             self._keep(place, breaker)
+            if was_closed and breaker.state(now) is State.OPEN:
+                self._told(place, State.OPEN, breaker.open_until - now)
         self.leave(places, call)
 
     def succeeded(self, places: Places, call: object, began: float) -> None:
@@ -105,7 +113,7 @@ class Memory:
             if breaker is not None:
                 breaker.let_go(call)
                 if breaker.decided_by(began):
-                    del self._breakers[place]
+                    self._close(place)
 
     def leave(self, places: Places, call: object) -> None:
         """The call has ended, without a verdict unless there was one before."""
@@ -122,7 +130,11 @@ class Memory:
     def forget(self, upstreams: Collection[str]) -> None:
         """Forgets what was of these: they have been seen to work."""
         for place in [place for place in self._breakers if place.upstream in upstreams]:
-            del self._breakers[place]
+            self._close(place)
+
+    def _close(self, place: Place) -> None:
+        if self._breakers.pop(place).open_until:
+            self._told(place, State.CLOSED, 0.0)
 
     def states(self, now: float) -> dict[tuple[str, str], State]:
         """Every breaker that is not plainly closed, by upstream and model; of credentials only the gateway's own."""

@@ -28,6 +28,7 @@ from .list_request import ListRefused, ListRequests
 from .list_sources import Source
 from .list_views import Roster, View
 from .singleflight import SingleFlight
+from .words import in_words
 
 OFF_LOOP = 256 * 1024
 """Lists longer than this, in bytes, are read in a thread: decoding one would hold up every stream."""
@@ -196,7 +197,7 @@ class ModelLists:
         return listing if source.kept is None else source.kept.add(listing)
 
     def _note_failure(self, source: Source, error: Exception) -> None:
-        name, reason = source.upstream.name, _reason(error)
+        name, reason = source.upstream.name, _reason(error, source.upstream)
         if source.kept is not None:
             self._notices.warn("own_model_list", f"the model list of upstream {name!r} failed for a caller: {reason}")
         elif not source.failed:
@@ -250,8 +251,10 @@ def _refusal(upstream: Upstream, error: Exception) -> GatewayError | None:
     return None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, upstream: Upstream) -> str:
     """Without anything of the answer, which may hold what it likes."""
     if isinstance(error, GatewayError):
+        if error.cause is not None:
+            return str(in_words(error.cause, upstream, "/models"))
         return f"{error.code} ({error.message})"
     return f"invalid_list ({error})" if isinstance(error, ValueError) else type(error).__name__

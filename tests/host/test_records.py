@@ -253,12 +253,13 @@ async def test_the_log_gets_one_line_with_the_record(caplog: pytest.LogCaptureFi
         w.upstream.answer(CHAT, answer)
         await w.chat(stream=True, prompt="secret-question", headers={"authorization": "Bearer secret-token"})
     (line,) = [record for record in caplog.records if record.levelno == logging.INFO]
-    record: UsageRecord = line.call  # type: ignore[attr-defined]
+    fields: dict[str, Any] = line.call  # type: ignore[attr-defined]
     assert line.name == "openai_gateway_asgi"
-    assert isinstance(record, UsageRecord)
-    told = f"{record.request_id} createChatCompletion user=a1 model=m1 upstream=A status=200"
+    assert type(fields) is dict
+    assert fields["tries"][0]["status"] == 200
+    told = f"{fields['request_id']} createChatCompletion user=a1 model=m1 upstream=A status=200"
     assert line.getMessage().startswith(told)
-    assert "secret" not in caplog.text + repr(record) + repr(line.__dict__)
+    assert "secret" not in caplog.text + repr(line.__dict__)
     assert "ka" not in line.getMessage().split("user=")[1].split()
 
 

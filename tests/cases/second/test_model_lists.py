@@ -75,7 +75,8 @@ async def test_case_241_after_a_minute_it_is_unknown_and_the_log_says_which_list
             assert (response.status, error_of(response)["code"]) == (404, "model_not_found")
             assert response.header("x-should-retry") == "false"
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    failed, missing = warnings
+    failed, missing, more = warnings
+    assert "2 more" in more  # what was only counted is told at the end
     assert "'there'" in failed
     assert "403" in failed
     assert "'there'" in missing
