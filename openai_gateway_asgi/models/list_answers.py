@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,12 @@ MOST_VALUES = 500_000
 LONGEST_ENTRY = 256 * 1024
 """Bytes of one model's entry; a longer one is left out."""
 
+MENDED = 1024 * 1024
+"""Bytes of an answer in which small faults are looked for; that holds the interpreter as well."""
+
+_NO_NUMBER = re.compile(rb"(?<=[:,\[])(\s*)-?(?:NaN|Infinity)(?=\s*[,}\]])")
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|.)", re.DOTALL)
+
 _BOM = b"\xef\xbb\xbf"
 
 Entry = dict[str, Any]
@@ -39,10 +46,9 @@ def raw_entries(body: bytes) -> Sequence[msgspec.Raw]:
     body = body.removeprefix(_BOM)
     if body.count(b",") > MOST_VALUES:
         raise ValueError(f"the answer holds more than {MOST_VALUES} values")
-    try:
-        entries = _entries(body)
-    except (msgspec.DecodeError, RecursionError):
-        entries = None
+    entries = _entries(body)
+    if entries is None and (mended := _mended(body)) != body:
+        entries = _entries(mended)
     if entries is None:
         raise ValueError("the answer holds no list of models")
     if len(entries) > MOST_MODELS:
@@ -56,7 +62,7 @@ def read_entry(raw: bytes | memoryview) -> tuple[str, Entry] | None:
         return None
     try:
         entry = _decode_entry(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if isinstance(entry, str):
         entry = {"id": entry}
@@ -65,6 +71,13 @@ def read_entry(raw: bytes | memoryview) -> tuple[str, Entry] | None:
 
 
 def _entries(body: bytes) -> Sequence[msgspec.Raw] | None:
+    try:
+        return _listed(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _listed(body: bytes) -> Sequence[msgspec.Raw] | None:
     answer: dict[str, msgspec.Raw] | list[msgspec.Raw] = _decode_answer(body)
     if not isinstance(answer, dict):
         return answer
@@ -85,3 +98,15 @@ def _tells_failure(answer: Mapping[str, msgspec.Raw]) -> bool:
 
 def _says(answer: Mapping[str, msgspec.Raw], key: str, value: object) -> bool:
     return key in answer and _decode_any(answer[key]) == value
+
+
+def _mended(body: bytes) -> bytes:
+    """Without what is no JSON, though servers send it: Python's ``NaN``, and halves of letters that JavaScript cuts."""
+    if len(body) > MENDED:
+        return body
+    return _ESCAPE.sub(_whole_letter, _NO_NUMBER.sub(rb"\1null", body))
+
+
+def _whole_letter(escape: re.Match[bytes]) -> bytes:
+    lone = len(escape[0]) == len(rb"\ud83d")
+    return rb"\ufffd" if lone else escape[0]

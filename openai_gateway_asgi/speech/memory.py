@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from time import monotonic
 
+MOST_ENTRIES = 16_384
+"""However short they are: an entry takes some hundred bytes besides."""
+
 
 class BoundedMemoryCache:
-    """Keeps texts of up to ``limit`` characters in all; what was used longest ago goes first.
+    """Keeps texts of up to ``limit`` characters in all, and so many; what was used longest ago goes first.
 
     It has of aiocache's interface what the speech cache needs. Unlike aiocache's own memory backend it is bounded,
     expires without a timer per key, and does not import the redis client where that is installed.
@@ -26,7 +29,8 @@ class BoundedMemoryCache:
         if monotonic() >= expires:
             self._drop(key)
             return None
-        self._entries.move_to_end(key)
+        if self._entries.pop(key, None) is not None:  # another thread's event loop may have dropped it just now
+            self._entries[key] = entry
         return value
 
     async def set(self, key: str, value: str, ttl: float | None = None) -> bool:
@@ -36,7 +40,7 @@ class BoundedMemoryCache:
             return False
         self._entries[key] = (value, float("inf") if ttl is None else monotonic() + ttl)
         self._size += len(value)
-        while self._size > self._limit:
+        while self._size > self._limit or len(self._entries) > MOST_ENTRIES:
             self._drop(next(iter(self._entries)))
         return True
 

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from ..config.upstream import Upstream
 from ..errors import UpstreamCredentialError
 from ..hidden import HiddenText
+from ..http.threads import in_own_thread
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessTokenInfo
@@ -169,7 +170,7 @@ class EntraTokens:
 
     async def aclose(self) -> None:
         """Closes the credential's connections. Tokens already fetched stay usable."""
-        await asyncio.to_thread(self._close_credential)
+        await in_own_thread("entra-close", self._close_credential)
 
     def _is_valid(self, token: _Token, now: float) -> bool:
         return now < token.expires - _IN_FLIGHT and self._wall() < token.expires_on - _IN_FLIGHT

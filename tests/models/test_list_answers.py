@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
 from openai_gateway_asgi.models import list_answers
-from openai_gateway_asgi.models.list_answers import LONGEST_ENTRY, MOST_MODELS, MOST_VALUES, raw_entries, read_entry
+from openai_gateway_asgi.models.list_answers import (
+    LONGEST_ENTRY,
+    MENDED,
+    MOST_MODELS,
+    MOST_VALUES,
+    raw_entries,
+    read_entry,
+)
 
 BOM = b"\xef\xbb\xbf"
 
@@ -121,3 +129,47 @@ def test_of_ids_the_first_that_is_not_empty_counts() -> None:
     names = [{key: key for key in list_answers.ID_KEYS[start:]} for start in range(len(list_answers.ID_KEYS))]
     assert ids(names) == list(list_answers.ID_KEYS)
     assert ids([{"id": "", "name": None, "model": "m"}]) == ["m"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "kept"),
+    [
+        (b'{"id": "m", "about": "cut \\ud83d"}', {"about": "cut \ufffd"}),
+        (b'{"id": "m", "about": "\\ude00 \\ud83d\\ude00 \\\\ud83d"}', {"about": "\ufffd \U0001f600 \\ud83d"}),
+        (
+            b'{"id": "m", "price": NaN, "most": Infinity, "least": -Infinity}',
+            {"price": None, "most": None, "least": None},
+        ),
+        (b'{"id": "m", "about": "NaN \\" -Infinity"}', {"about": 'NaN " -Infinity'}),
+    ],
+)
+def test_what_is_nearly_json_is_read(entry: bytes, kept: dict[str, Any]) -> None:
+    """A text that JavaScript has cut in the middle of a letter, and numbers that Python writes, cost nobody a list."""
+    [before, raw, after] = raw_entries(b'{"data": [{"id": "a"}, ' + entry + b', {"id": "z"}]}')
+    assert read_entry(memoryview(raw)) == ("m", {"id": "m", **kept})
+    assert [read_entry(memoryview(each)) for each in (before, after)] == [("a", {"id": "a"}), ("z", {"id": "z"})]
+
+
+@pytest.mark.parametrize(
+    "entry", [b'{"id": "m", "x": "\xff"}', b'{"id": "m", "x": ' + b"9" * 5000 + b"}", b'{"id": "m", "x": 1e5000}']
+)
+def test_an_entry_that_cannot_be_read_costs_itself_alone(entry: bytes) -> None:
+    assert ids(b'[{"id": "a"}, ' + entry + b', {"id": "z"}]') == ["a", "z"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'["' + b"x" * MENDED,
+        b"[" + b'""' * (MENDED // 2),
+        b'"\\' * (MENDED // 2),
+        b"[" + b" " * MENDED,
+        b"[NaN" * (MENDED // 4),
+    ],
+    ids=lambda body: body[:8].decode(),
+)
+def test_no_answer_takes_long_to_be_mended(body: bytes) -> None:
+    began = time.thread_time()
+    with pytest.raises(ValueError, match="no list"):
+        raw_entries(body[:MENDED])
+    assert time.thread_time() - began < 1

@@ -30,6 +30,14 @@ async def test_a_new_value_makes_room_of_the_old_one() -> None:
     assert (await cache.get("a"), await cache.get("b")) == ("54321", "12345")
 
 
+async def test_there_are_no_more_than_so_many_however_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MOST_ENTRIES", 2)
+    cache = BoundedMemoryCache(1000)
+    for key in "abc":
+        await cache.set(key, "1")
+    assert [await cache.get(key) for key in "abc"] == [None, "1", "1"]
+
+
 @pytest.mark.parametrize("limit", [0, 4])
 async def test_what_is_larger_than_everything_is_not_kept_and_pushes_nothing_out(limit: int) -> None:
     cache = BoundedMemoryCache(limit)
