@@ -15,11 +15,13 @@ import pytest
 from openai_gateway_asgi import Settings, User
 from openai_gateway_asgi.config import GatewayConfig, Upstream, from_wire, to_wire
 from openai_gateway_asgi.observe.health import Health
+from openai_gateway_asgi.testing import FakeUpstream
 from openai_gateway_asgi.upstream.breaker import State
 from openai_gateway_asgi.upstream.credentials import Caller, Credentials
 from openai_gateway_asgi.upstream.list_views import Roster, View
 from openai_gateway_asgi.upstream.transport import AiohttpTransport
 from tests.cases.gateways import World, world
+from tests.reliability.processes import many_files
 from tests.support.leaks import Stalls, stall_watch
 from tests.support.operations import operations
 
@@ -152,6 +154,17 @@ async def test_case_283_a_thousand_upstreams_of_one_host_hold_nobody_up() -> Non
     async with world(*config(1000).upstreams) as w:
         w.upstream.models = ["m1", "m2"]
         stalls = {name: await during(work) for name, work in everything(w).items()}
+        assert {name: each for name, each in stalls.items() if each.longest_cpu > 0.05} == {}
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("_uncollected")
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_case_283_over_sockets_neither(host: str) -> None:
+    with many_files(), FakeUpstream(["m1", "m2"]) as fake:
+        upstreams = [Upstream(f"http://{host}:{fake.port}/v1", prefix_id=f"p{n}") for n in range(1000)]
+        async with world(*upstreams, transport=None, settings=Settings(verify_tls=False)) as w:
+            stalls = {name: await during(work) for name, work in everything(w).items()}
         assert {name: each for name, each in stalls.items() if each.longest_cpu > 0.05} == {}
 
 
