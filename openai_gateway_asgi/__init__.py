@@ -47,7 +47,7 @@ from .host.policies import Grant, Grants, admins_only, everyone
 from .host.records import AttemptRecord, Outcome, UsageRecord
 from .host.users import User
 from .models import Model
-from .observe.health import Health, UpstreamHealth, health_app
+from .observe.health import Health, UpstreamFailure, UpstreamHealth, health_app
 
 __version__ = "0.1.0"
 
@@ -83,6 +83,7 @@ __all__ = [
     "Timeouts",
     "Unauthenticated",
     "Upstream",
+    "UpstreamFailure",
     "UpstreamHealth",
     "UsageRecord",
     "User",

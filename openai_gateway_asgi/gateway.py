@@ -304,6 +304,8 @@ class Gateway:
             lists=lists,
             breakers=self._memory.states(now),
             in_use=self._slots.in_use(),
+            faults={} if config is None else self._lists.faults(config),
+            seen=self._attempts.seen,
         )
 
     async def aclose(self) -> None:

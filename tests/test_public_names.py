@@ -36,6 +36,7 @@ Settings
 Timeouts
 Unauthenticated
 Upstream
+UpstreamFailure
 UpstreamHealth
 UsageRecord
 User

@@ -33,6 +33,8 @@ from ..observe.health import Health
 from ..upstream.credentials import Caller, Credentials
 from ..upstream.list_request import ListRequests
 from ..upstream.memory import Memory
+from ..upstream.words import no_list
+from .list_faults import LIST_PATH, explained, sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +116,14 @@ class Admin:
         return proposed
 
     async def _models(self, upstream: Upstream, caller: Caller) -> bytes:
-        body = await self.lists.body(upstream, caller, within=self.settings.admin_timeout)
+        try:
+            body = await self.lists.body(upstream, caller, within=self.settings.admin_timeout)
+        except UpstreamError as error:
+            raise explained(error, upstream, self.settings) from None
         try:
             return await in_own_thread("read-models", partial(_ids_in, upstream, body))
         except ValueError as error:
-            raise UpstreamError("The upstream's answer is not a list of models.") from error
+            raise UpstreamError(sentence(no_list(upstream, LIST_PATH))) from error
 
 
 def _decoded(body: bytes) -> Any:

@@ -59,7 +59,7 @@ class Attempts:
         exchange.attempts = number
         exchange.attempt_began = monotonic()
         exchange.answered = exchange.upstream_status = exchange.upstream_request_id = None
-        self.of(exchange.upstream.name).in_flight += 1
+        self._of(exchange.upstream.name).in_flight += 1
         if exchange.watch is not None:
             exchange.attempt_headers = exchange.watch.attempt_started(partial(_facts, exchange))
 
@@ -67,7 +67,7 @@ class Attempts:
         """The attempt at hand is over, where there was one: a place may not have come free for it."""
         if exchange.attempt_began is None:
             return
-        seen = self.of(exchange.upstream.name)
+        seen = self._of(exchange.upstream.name)
         seen.in_flight -= 1
         if error is None and not exchange.failed_in_band:
             seen.succeeded = monotonic()
@@ -82,8 +82,11 @@ class Attempts:
         if exchange.watch is not None:
             exchange.watch.attempt_ended(record)
 
-    def of(self, upstream: str) -> Seen:
-        """How the upstream of this name was seen."""
+    def seen(self, upstream: str) -> Seen:
+        """How the upstream of this name was seen, for whoever only looks."""
+        return self._seen.get(upstream) or Seen()
+
+    def _of(self, upstream: str) -> Seen:
         seen = self._seen.get(upstream)
         if seen is None:
             seen = self._seen[upstream] = Seen()

@@ -19,12 +19,14 @@ LIST_LIMIT = 8 * 1024 * 1024
 
 
 class ListRefused(UpstreamError):
-    """The upstream answered, but not with a list."""
+    """The upstream answered, but not with a list. ``sent`` is the credential that it was asked with."""
 
-    def __init__(self, answered: int) -> None:
-        super().__init__(f"The upstream refused with status {answered}.")
-        self.answered = answered
-        self.because(Cause("status", status=answered))
+    def __init__(self, answer: Answer, sent: RawHeaders) -> None:
+        super().__init__(f"The upstream refused with status {answer.status}.")
+        self.answered = answer.status
+        self.answer = answer
+        self.sent = sent
+        self.because(Cause("status", status=answer.status))
 
 
 class ListRequests:
@@ -45,11 +47,12 @@ class ListRequests:
                 credential = await self._credentials.headers(upstream, caller)
                 answer = await self._fetch(upstream, credential, within)
                 if answer.status == 401 and self._credentials.after_refusal(upstream, credential):
-                    answer = await self._fetch(upstream, await self._credentials.headers(upstream, caller), within)
+                    credential = await self._credentials.headers(upstream, caller)
+                    answer = await self._fetch(upstream, credential, within)
         except TimeoutError as error:
             raise too_late() from error
         if answer.status != 200:
-            raise ListRefused(answer.status)
+            raise ListRefused(answer, credential)
         return answer.body
 
     async def _fetch(self, upstream: Upstream, credential: RawHeaders, within: float) -> Answer:

@@ -28,6 +28,7 @@ class Source:
         "_wanted",
         "due",
         "failed",
+        "fault",
         "kept",
         "listing",
         "named",
@@ -44,6 +45,8 @@ class Source:
         self.listing: Listing | None = None
         self.due = float("-inf")
         self.failed = False
+        self.fault: str | None = None
+        """Why it failed when it was asked for last, in words; None where it did not."""
         self.outdated = False
         self.task: asyncio.Task[None] | None = None
         self._loaded = float("-inf")
@@ -74,14 +77,16 @@ class Source:
     def store(self, listing: Listing, *, outdated: bool) -> None:
         self.listing = listing
         self.failed = False
+        self.fault = None
         self.outdated = outdated
         self._missed = None
         self._loaded = monotonic()
         self.due = self._loaded + self._settings.model_list_lifetime
 
-    def fail(self, *, outdated: bool, refusal: GatewayError | None = None) -> None:
-        """``refusal`` is what its caller is to be told, where it failed for want of the caller's own credential."""
-        self.failed = True
+    def fail(self, fault: str, *, outdated: bool, refusal: GatewayError | None = None) -> None:
+        """``fault`` says why, in words; ``refusal`` is what its caller is to be told, where it failed for want of the
+        caller\'s own credential."""
+        self.failed, self.fault = True, fault
         self.outdated = outdated
         self._refusal = refusal
         self.due = monotonic() + self._settings.model_list_retry

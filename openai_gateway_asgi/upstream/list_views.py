@@ -152,6 +152,10 @@ class Roster:
         now = monotonic()
         return {source.upstream.name: source.state(now) for source in self._shared.values()}
 
+    def faults(self) -> dict[str, str]:
+        """Why lists that all share failed when they were asked for last, by the upstream's name."""
+        return {source.upstream.name: source.fault for source in self._shared.values() if source.fault is not None}
+
     def _new_view(self, scopes: Mapping[OwnKind, str | None]) -> View:
         own = {
             index: Source(self._named[index], self._settings, self._kept[index])

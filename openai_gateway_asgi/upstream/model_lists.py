@@ -113,6 +113,11 @@ class ModelLists:
         shared = [each for each in config.upstreams if each.enabled and not self._credentials.per_user(each)]
         return {each.name: "unknown" if asks_upstream(each) else "ok" for each in shared}
 
+    def faults(self, config: GatewayConfig) -> Mapping[str, str]:
+        """Why upstreams' shared lists failed when they were asked for last, in words, by name."""
+        roster = self._rosters.get(config.version)
+        return {} if roster is None else roster.faults()
+
     async def aclose(self) -> None:
         loop = asyncio.get_running_loop()
         ours = [task for task in self._tasks if task.get_loop() is loop]
@@ -174,9 +179,10 @@ class ModelLists:
             body = await self.requests.body(source.upstream, caller, within=self._settings.model_list_timeout)
             listing = await self._listing(source, body)
         except Exception as error:  # whatever one upstream does, it costs its own models only
-            self._note_failure(source, error)
+            fault = _reason(error, source.upstream)
+            self._note_failure(source, fault)
             refusal = None if source.kept is None else _refusal(source.upstream, error)
-            source.fail(outdated=source.task is not asyncio.current_task(), refusal=refusal)
+            source.fail(fault, outdated=source.task is not asyncio.current_task(), refusal=refusal)
         else:
             source.store(listing, outdated=source.task is not asyncio.current_task())
 
@@ -196,8 +202,8 @@ class ModelLists:
             listing = _read(source, body)
         return listing if source.kept is None else source.kept.add(listing)
 
-    def _note_failure(self, source: Source, error: Exception) -> None:
-        name, reason = source.upstream.name, _reason(error, source.upstream)
+    def _note_failure(self, source: Source, reason: str) -> None:
+        name = source.upstream.name
         if source.kept is not None:
             self._notices.warn("own_model_list", f"the model list of upstream {name!r} failed for a caller: {reason}")
         elif not source.failed:

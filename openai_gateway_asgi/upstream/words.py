@@ -43,6 +43,11 @@ def kept(cause: Cause, *, all_messages: bool = False) -> Cause:
     return replace(cause, message=message, type=_name(cause.type), param=_name(cause.param), code=_name(cause.code))
 
 
+def no_list(upstream: Upstream, path: str) -> Words:
+    """Of an answer that is none of what was asked for, as the page of a website."""
+    return Words(f"200 at {upstream.base_url}{path}, but with no list of models: {_hint(upstream)}")
+
+
 def in_words(cause: Cause, upstream: Upstream, path: str = "") -> Words:
     """``path`` is what was asked for below the base URL."""
     return _BY_KIND.get(cause.what, _otherwise)(cause, upstream, path)
@@ -123,6 +128,12 @@ def _redirect(cause: Cause, upstream: Upstream, path: str) -> Words:
     )
 
 
+def _hint(upstream: Upstream) -> str:
+    if _VERSIONED.search(urlsplit(upstream.base_url).path):
+        return "does the base URL end where the API's paths begin?"
+    return "does the base URL lack /v1?"
+
+
 _BY_STATUS = {
     401: "the upstream refuses the gateway's credential: see whether it is the right one, and valid",
     402: "see to the account's plan and credit",
@@ -137,9 +148,7 @@ def _status(cause: Cause, upstream: Upstream, path: str) -> Words:
     )
     if cause.status == 404 and cause.code not in ("model_not_found", "DeploymentNotFound"):
         url = upstream.base_url + path
-        lacks = not _VERSIONED.search(urlsplit(upstream.base_url).path)
-        hint = "does the base URL lack /v1?" if lacks else "does the base URL end where the API's paths begin?"
-        return Words(f"404 at {url}: {hint}", f"it said: {detail}" if detail else "")
+        return Words(f"404 at {url}: {_hint(upstream)}", f"it said: {detail}" if detail else "")
     advice = _BY_STATUS.get(cause.status or 0, "")
     if cause.status == 400 and upstream.base_url.startswith("http:") and "HTTPS" in cause.message:
         advice = "it wants https://"
