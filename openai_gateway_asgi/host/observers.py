@@ -21,7 +21,6 @@ from ..http.asgi import NamedHeaders, RawHeaders
 from .notices import Notices
 from .records import AttemptRecord, UsageRecord
 
-NO_HEADERS: Mapping[str, str] = {}
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 
 

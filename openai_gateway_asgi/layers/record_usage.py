@@ -58,7 +58,7 @@ class RecordUsage:
         if kind in OBSERVED:
             exchange.watch = self._observers.watch(exchange)
             hook = self._hook if kind in self._hooked else None
-            if exchange.watch is not None or hook is not None:
+            if hook is not None or exchange.watch is not None or self._observers.wants_records:
                 exchange.recorded = True
                 return self._recorded(hook, scope, receive, send)
         return self.app(scope, receive, send)
@@ -74,8 +74,7 @@ class RecordUsage:
         finally:
             record = _record_of(exchange, failure)
             failure = None  # it knows this frame: a cycle, which would keep the body until the next collection
-            if exchange.watch is not None:
-                exchange.watch.finished(record)
+            self._observers.finished(exchange, record)
             if hook is not None:
                 if hook.is_async:
                     await self._tell_whatever_comes(hook, record, exchange, receive)

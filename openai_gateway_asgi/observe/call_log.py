@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Literal
 
-from msgspec import to_builtins
-
 from ..errors import GatewayError
 from ..exchange import Exchange
 from ..host.notices import shown
-from ..host.observers import NO_HEADERS, AttemptFacts, CallFacts, trace_id_of
+from ..host.observers import trace_id_of
 from ..host.records import AttemptRecord, UsageRecord
 from .fields import value
 
@@ -26,10 +24,6 @@ Users = Literal["id", "hash", "none"]
 
 DIGITS = 16
 """Hexadecimal, of a user's id as it is shown where it must not be."""
-
-_APART = frozenset({"user", "outcome", "usage", "tries"})
-_FIELDS = tuple(name for name in UsageRecord.__struct_fields__ if name not in _APART)
-_ATTEMPT_FIELDS = tuple(name for name in AttemptRecord.__struct_fields__ if name not in ("failure", "cause"))
 
 
 class _Kept(threading.local):
@@ -52,25 +46,6 @@ if hasattr(os, "register_at_fork"):  # nowhere else can a process fork
 
 def is_logged() -> bool:
     return logger.isEnabledFor(logging.INFO)
-
-
-class CallLog:
-    """The observer that writes the line."""
-
-    def __init__(self, users: Users = "id") -> None:
-        self._users = users
-
-    def call_started(self, call: CallFacts) -> CallLog:
-        return self
-
-    def attempt_started(self, attempt: AttemptFacts) -> Mapping[str, str]:
-        return NO_HEADERS
-
-    def attempt_ended(self, attempt: AttemptRecord) -> None:
-        pass
-
-    def finished(self, record: UsageRecord) -> None:
-        log_call(record, self._users)
 
 
 def log_call(record: UsageRecord, users: Users = "id") -> None:
@@ -124,23 +99,46 @@ def shown_user(id: str, users: Users) -> str:
 
 def _mapping(record: UsageRecord, user: str) -> dict[str, Any]:
     """Plain values, so that any formatter of JSON and OpenTelemetry's handler take them; what is None is left out."""
-    fields: dict[str, Any] = {name: getattr(record, name) for name in _FIELDS if getattr(record, name) is not None}
-    fields["user"] = user
-    fields["outcome"] = record.outcome.value
-    if record.usage is not None:
-        fields["usage"] = to_builtins(record.usage)
-    fields["tries"] = [_attempt(each) for each in record.tries]
-    return fields
+    fields = {
+        "request_id": record.request_id,
+        "operation": record.operation,
+        "user": user,
+        "model": record.model,
+        "served_model": record.served_model,
+        "upstream": record.upstream,
+        "upstream_model": record.upstream_model,
+        "upstream_request_id": record.upstream_request_id,
+        "status": record.status,
+        "outcome": record.outcome.value,
+        "error": record.error,
+        "reason": record.reason,
+        "attempts": record.attempts,
+        "streamed": record.streamed,
+        "first_byte": record.first_byte,
+        "total": record.total,
+        "usage": record.usage,
+        "trace_id": record.trace_id,
+        "tries": [_attempt(each) for each in record.tries],
+    }
+    return {name: each for name, each in fields.items() if each is not None}
 
 
 def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
-    fields = {name: getattr(attempt, name) for name in _ATTEMPT_FIELDS if getattr(attempt, name) is not None}
-    if attempt.failure is not None:
-        fields["failure"] = attempt.failure.name.lower()
-    if (cause := attempt.cause) is not None:
-        fields["cause"] = cause.message or cause.error or cause.what
-        fields["kind"] = cause.what
-    return fields
+    cause, failure = attempt.cause, attempt.failure
+    fields = {
+        "number": attempt.number,
+        "upstream": attempt.upstream,
+        "model": attempt.model,
+        "status": attempt.status,
+        "failure": None if failure is None else failure.name.lower(),
+        "kind": None if cause is None else cause.what,
+        "cause": None if cause is None else cause.message or cause.error or cause.what,
+        "began": attempt.began,
+        "answered": attempt.answered,
+        "ended": attempt.ended,
+        "upstream_request_id": attempt.upstream_request_id,
+    }
+    return {name: each for name, each in fields.items() if each is not None}
 
 
 def _line(text: str, name: str, fields: Mapping[str, Any]) -> logging.LogRecord:

@@ -1,4 +1,4 @@
-"""Those who look on at a gateway's calls: the log, and whom the host adds."""
+"""Those who look on at a gateway's calls."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from ..errors import ConfigError
 from ..exchange import Exchange
 from ..host.notices import Notices
 from ..host.observers import CallFacts, Observer, Watch, tell_of, trace_id_of
-from .call_log import CallLog, Users, is_logged
+from ..host.records import UsageRecord
+from .call_log import Users, is_logged, log_call
 
 
 class Observers:
-    """The log is always one of them; it looks on where its lines would be seen."""
+    """Whom the host adds. The log is told of records alone, and its lines cost nothing where they would not be seen."""
 
     def __init__(self, notices: Notices, users: Users = "id") -> None:
         self._notices = notices
-        self._log = CallLog(users)
+        self._users = users
         self._added: tuple[Observer, ...] = ()
 
     def add(self, observer: Observer) -> None:
@@ -25,8 +26,7 @@ class Observers:
 
     def watch(self, exchange: Exchange) -> Watch | None:
         """Whoever wants to look on at this call, None where nobody does."""
-        logged = is_logged()
-        if not logged and not self._added:
+        if not self._added:
             return None
         call = CallFacts(
             request_id=exchange.request_id,
@@ -42,6 +42,16 @@ class Observers:
                     found.append(one)
             except Exception as error:
                 tell_of(error, self._notices)
-        if logged:
-            found.append(self._log)
         return Watch(call, found, self._notices) if found else None
+
+    @property
+    def wants_records(self) -> bool:
+        """Whether the log would show a line."""
+        return is_logged()
+
+    def finished(self, exchange: Exchange, record: UsageRecord) -> None:
+        """The call is over: whoever looked on is told, and the log."""
+        if exchange.watch is not None:
+            exchange.watch.finished(record)
+        if is_logged():
+            log_call(record, self._users)
