@@ -137,6 +137,12 @@ class Exchange:
     """When the head of its answer came."""
     upstream_status: int | None = None
     """What it said."""
+    queued: float = 0.0
+    """Seconds that it waited: for its turn, for a place at an upstream, before another try."""
+    admitting: float = 0.0
+    """Seconds that went into who asks, and whether they may."""
+    upstream_seconds: float = 0.0
+    """That went into attempts which have ended."""
     attempt_headers: Sequence[tuple[bytes, bytes]] = ()
     """What those who look on want to be sent with it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from time import monotonic
 
 from starlette.requests import Request
 
@@ -48,6 +49,7 @@ class Authenticate:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
+        exchange.admitting = -monotonic()
         user = exchange.given_user
         if user is None and self._resolve_user is not None:
             if self._resolve_user.is_async:
@@ -73,6 +75,7 @@ class Authenticate:
             self._roles.see(user.role)
         named = exchange.named
         exchange.user = user
+        exchange.admitting += monotonic()
         exchange.caller = Caller(
             user,
             authorization=_bearer_token(named.get(b"authorization")),

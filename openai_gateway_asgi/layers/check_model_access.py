@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from time import monotonic
 
 from ..errors import InvalidRequest
 from ..exchange import Exchange
@@ -33,6 +34,7 @@ class CheckModelAccess:
     async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         verdicts: dict[str, bool] = {}
+        began = monotonic()
         for model in _needed(exchange):
             verdicts[model.id] = await self._access.allows(exchange.user, model)
             if not verdicts[model.id]:
@@ -40,6 +42,7 @@ class CheckModelAccess:
         else:
             for route in exchange.fallbacks:
                 verdicts[route.model.id] = await self._access.allows(exchange.user, route.model)
+        exchange.admitting += monotonic() - began
         _check(exchange, lambda model: verdicts.get(model.id, False))
         await self.app(scope, receive, send)
 

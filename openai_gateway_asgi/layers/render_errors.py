@@ -90,12 +90,14 @@ class RenderErrors:
         exchange.first_byte = monotonic()
         message["headers"] = _identified(message.get("headers", ()), exchange)
         if self._shows_routing(exchange):
-            message["headers"] += _routing(exchange)
+            message["headers"].append((b"server-timing", server_timing(exchange, exchange.first_byte)))
+            if exchange.attempts:
+                message["headers"] += _routing(exchange)
 
     def _shows_routing(self, exchange: Exchange) -> bool:
-        if not exchange.attempts or self._show_routing == "nobody":
-            return False
-        return self._show_routing == "all" or exchange.user.is_admin
+        if self._show_routing == "admins":
+            return hasattr(exchange, "user") and exchange.user.is_admin
+        return self._show_routing == "all"
 
 
 async def _render(
@@ -132,6 +134,18 @@ def _identified(headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> R
         known.append(CHALLENGE)
     known += for_one_user(names)
     return known
+
+
+def server_timing(exchange: Exchange, now: float) -> bytes:
+    """Where the time went until the answer begins, in milliseconds (W3C Server Timing)."""
+    upstream = exchange.upstream_seconds
+    if exchange.attempt_began is not None:
+        upstream += now - exchange.attempt_began
+    auth = exchange.admitting if exchange.admitting >= 0 else exchange.admitting + now  # who asks was not found out
+    gateway = max(0.0, now - exchange.arrived - exchange.queued - auth - upstream)
+    return b"queue;dur=%.1f, auth;dur=%.1f, upstream;dur=%.1f, gateway;dur=%.1f" % (
+        exchange.queued * 1000, auth * 1000, upstream * 1000, gateway * 1000
+    )  # fmt: skip
 
 
 def _routing(exchange: Exchange) -> RawHeaders:

@@ -62,6 +62,7 @@ class SelectUpstream:
             for this in tries:
                 if this.wait:
                     await asyncio.sleep(this.wait)
+                    exchange.queued += this.wait
                 if await self._answered(this, tries, counted, scope, receive, send):
                     return
             raise tries.outcome()
@@ -91,6 +92,7 @@ class SelectUpstream:
                 await self.app(scope, receive, send)
             else:
                 async with self._slots.of(upstream, this.patience):
+                    exchange.queued += monotonic() - began
                     self._attempts.begin(exchange, tries.sending(gently=gently))
                     await self.app(scope, receive, send)
         except GatewayError as error:

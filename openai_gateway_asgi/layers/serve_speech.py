@@ -102,6 +102,7 @@ class ServeSpeech:
 
     async def _follow(self, answer: SharedAnswer, exchange: Exchange, send: Send) -> None:
         """A caller that takes no bytes is given up: the others would wait for it in the end."""
+        exchange.attempt_began = monotonic()
         with Deadline(exchange.clock) as deadline:
 
             async def in_time(message: Message) -> None:

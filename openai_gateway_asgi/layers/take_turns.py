@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from time import monotonic
 
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Receive, Scope, Send
@@ -22,5 +23,7 @@ class TakeTurns:
         return self._wait(turns, scope, receive, send)
 
     async def _wait(self, turns: Turns, scope: Scope, receive: Receive, send: Send) -> None:
+        began = monotonic()
         await turns.wait()
+        Exchange.of(scope).queued += monotonic() - began
         await self.app(scope, receive, send)

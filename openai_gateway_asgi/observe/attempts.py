@@ -69,6 +69,7 @@ class Attempts:
             return
         seen = self._of(exchange.upstream.name)
         seen.in_flight -= 1
+        exchange.upstream_seconds += monotonic() - exchange.attempt_began
         if error is None and not exchange.failed_in_band:
             seen.succeeded = monotonic()
             if not exchange.recorded:
