@@ -35,6 +35,7 @@ MOST = 1000
 _SCHEMES = frozenset({b"basic", b"bearer", b"key", b"token"})
 _TOKEN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 _REACH = 4096
+"""Bytes on either side of a place that are looked at for the rest of a word."""
 _RUN = re.compile(rb"[0-9A-Za-z._~-]{12,}")  # what no encoder changes (RFC 3986, 2.3), and long enough to be telling
 _BASE64 = re.compile(rb"(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?")
 _WORD = re.compile(rb"[0-9A-Za-z_]")

@@ -33,6 +33,7 @@ _FOLDED = {"i": b"\xc4", "s": b"\xc5", "k": b"\xe2"}
 _AFTER = rb'[\x00-\x20\x7f]*+["\\\x80-\xff]'
 """What a key may end with, blanks and more included, for one reader or another."""
 _MOST_PARTS = 64 * 1024
+"""Parts between quotes of a body that is judged at a look; with more it is walked."""
 
 
 class _Anything(msgspec.Struct):

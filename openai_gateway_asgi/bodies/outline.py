@@ -24,14 +24,16 @@ from .zones import Zone
 Fields = dict[str, msgspec.Raw]
 
 MOST_FIELDS = 1000
-"""At the top of a body."""
+"""Fields at the top of a body."""
 
 _AT_ONCE = 256 * 1024
 """Bytes that are decoded in one go, however many fields there are."""
 _LARGE = 1024 * 1024
 """Bytes that are decoded in one go where most of them are in a few fields."""
 _WINDOW = 256 * 1024
+"""Bytes of a text that are checked between two turns for others."""
 _FAR = 4 * 1024 * 1024
+"""Bytes of a body that are put together between two turns for others."""
 _LONE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 

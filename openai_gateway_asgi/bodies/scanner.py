@@ -56,6 +56,7 @@ _SLICE = 2048
 _NEAR = 64
 """Bytes between two escaped quotes up to which a text is read, not searched."""
 _MOST_OF_KEY = 8192
+"""Bytes of a key that are taken out to be read."""
 _LONGEST = 2048
 """Bytes of a text that is read."""
 

@@ -18,6 +18,7 @@ LONGEST = 256
 """Bytes of a key, as it is written, that are looked at; of a longer one those behind its first blanks, and what follows
 them may be anything."""
 _MOST_BLANKS = 4096
+"""Blanks in front of a key that are passed over."""
 
 BLANK = (
     rb"(?:[\x00-\x20\x7f]|\xc2[\xa0\xad]|\xe1\x9a\x80|\xe2\x80[\x80-\x8f\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80|\xef\xbb\xbf"

@@ -18,6 +18,7 @@ PLAIN_NAMES = frozenset({API_VERSION})
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _LONGEST = 4096
+"""Characters of a fixed parameter's value."""
 
 
 def split(field: str, url: Any) -> tuple[Any, Mapping[str, str]]:

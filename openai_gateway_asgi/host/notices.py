@@ -14,6 +14,7 @@ EVERY = 60.0
 """Seconds between two lines of one kind. What comes in between is counted."""
 
 MOST_KINDS = 1024
+"""Kinds of warnings whose last line is remembered."""
 LONGEST = 120
 """Characters that are shown of a thing that was seen: clients choose some of them."""
 

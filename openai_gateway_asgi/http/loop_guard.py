@@ -10,6 +10,7 @@ from .asgi import NamedHeaders
 
 NAME = b"x-gateway-hops"
 MOST_HOPS = 8
+"""Gateways that one call may pass through."""
 
 _HOPS = re.compile(rb"[0-9a-f]{16}(?:,[0-9a-f]{16})*")
 

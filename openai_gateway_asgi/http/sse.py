@@ -13,6 +13,7 @@ from ..errors import GatewayError
 
 BOUNDARIES = (b"\n\n", b"\n\r\n", b"\r\r")
 _SHORT = 1024
+"""Bytes at the beginning of a read that are looked at first."""
 _LONGEST = 4  # CR LF CR LF, which a boundary may span from one read into the next
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from .pacing import SLICES, Turns
 
 TICK = 0.04
-"""Seconds."""
+"""Seconds between two looks at what has begun just now."""
 
 GRACE = 2 * TICK
 """Seconds by which whoever has entered and not left is told."""

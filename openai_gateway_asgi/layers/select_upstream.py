@@ -23,6 +23,7 @@ KEY = b"idempotency-key"
 TELLING = 4 * 1024
 """Bytes at each end of a piece of a body by which it is told from others."""
 MOST_PIECES = 64
+"""Pieces of a body by which it is told from others."""
 
 
 class SelectUpstream:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from .claims import Account, Balance, Change, Claim, Decision, balance_of
 
 MOST_ACCOUNTS = 1_000_000
+"""Accounts that are kept; the longest untouched goes first."""
 SWEPT = 2
 """Accounts looked at with every call, the longest untouched first: one that is as good as new is let go."""
 

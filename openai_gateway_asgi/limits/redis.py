@@ -21,6 +21,7 @@ CONNECTIONS = 16
 FAILURES = 3
 """In a row, until the server is left alone for a while."""
 FIRST_REST = 1.0
+"""Seconds that a server which fails is left alone for the first time."""
 LONGEST_REST = 15.0
 """Seconds; doubles while the server stays away."""
 

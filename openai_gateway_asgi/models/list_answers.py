@@ -16,7 +16,7 @@ ID_KEYS = ("id", "name", "model", "model_name", "model_id", "key")
 Ollama; LiteLLM; watsonx; LM Studio."""
 
 MOST_MODELS = 100_000
-"""In one list."""
+"""Models in one list; a longer one is refused."""
 MOST_VALUES = 500_000
 """Commas in one list: what stands between two is an object to a decoder, which holds the interpreter meanwhile."""
 LONGEST_ENTRY = 256 * 1024

@@ -24,7 +24,7 @@ from ..upstream.words import Words, in_words, kept
 from .attempt_log import log_attempt
 
 LONGEST_NUMBER = 32
-"""Characters."""
+"""Characters of a header that is taken for a number."""
 
 
 @dataclass(frozen=True, slots=True)

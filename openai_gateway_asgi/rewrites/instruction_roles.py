@@ -24,10 +24,12 @@ TO_DEVELOPER: NewRoles = {"system": "developer"}
 TO_SYSTEM: NewRoles = {"developer": "system"}
 
 LARGE = 1024 * 1024
+"""Bytes of a list of messages, up to which its braces are not counted."""
 MOST_BRACES = 100_000
 """In a list of more than ``LARGE`` bytes. With more it is made up, and to read it would keep all other calls waiting:
 it is sent as it came. So is one with more than ``MOST_CHANGES`` messages to change."""
 MOST_CHANGES = 4_096
+"""Messages of one call whose role is changed."""
 
 _DEVELOPER = re.compile(rb'"developer"')
 _SPELT = re.compile(rb'("role"\s*:\s*")(system|developer)"')

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from time import monotonic
 
 MOST_ENTRIES = 16_384
-"""However short they are: an entry takes some hundred bytes besides."""
+"""Entries, however short they are: each takes some hundred bytes besides."""
 
 
 class BoundedMemoryCache:

@@ -10,6 +10,7 @@ FAILURES = 5
 """In a row, until a breaker opens."""
 
 FIRST_COOL_DOWN = 1.0
+"""Seconds that an open breaker rests for the first time."""
 LONGEST_COOL_DOWN = 10.0
 """Seconds; short, so that a recovery is noticed within them. Doubles with each probe that fails."""
 

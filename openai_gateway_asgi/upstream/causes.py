@@ -13,6 +13,7 @@ import httpx
 from ..causes import Cause, one_line
 
 _DEPTH = 8
+"""Exceptions that are looked at, each the cause of the one before."""
 
 
 def cause_of(error: BaseException) -> Cause:

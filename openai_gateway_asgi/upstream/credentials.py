@@ -31,6 +31,7 @@ from .entra import EntraTokens, default_scope
 _STATIC = frozenset({"bearer", "none"})
 _PER_USER = frozenset({"session", "system_oauth"})
 _MOST_PLANS = 1_024
+"""Upstreams whose credentials are kept ready."""
 
 _COOKIE_VALUE = re.compile(r"[ -:<-~]*")  # printable ASCII but the semicolon
 

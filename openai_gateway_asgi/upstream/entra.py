@@ -36,6 +36,13 @@ SOVEREIGN_SCOPES = {
     ".azure.cn": "https://cognitiveservices.azure.cn/.default",
 }
 
+DEADLINE = 10.0
+"""Seconds that a token may take to be fetched."""
+BETWEEN_RENEWALS = 30.0
+"""Seconds at least between two fetches of a token that is still good."""
+FAILURE_KEPT = 0.5
+"""Seconds for which whoever asks is told that the last fetch failed."""
+
 _EARLY = 300.0  # azure-core's own margin: with less life left it asks its endpoint on every call
 _STUCK = 0.75  # who waits longer than this for a fetch asks anew: the endpoint may be back, and that fetch still hang
 _IN_FLIGHT = 5.0  # a token must outlive the way to the upstream
@@ -117,9 +124,9 @@ class EntraTokens:
     def __init__(
         self,
         *,
-        deadline: float = 10.0,
-        min_interval: float = 30.0,
-        failure_ttl: float = 0.5,
+        deadline: float = DEADLINE,
+        min_interval: float = BETWEEN_RENEWALS,
+        failure_ttl: float = FAILURE_KEPT,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:

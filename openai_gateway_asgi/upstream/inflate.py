@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ..errors import UpstreamError
 
 PIECE = 64 * 1024
-"""The most bytes that one step yields."""
+"""Bytes that one step yields at most."""
 
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 

@@ -22,7 +22,7 @@ MOST_USERS = 1_024
 MOST_OF_ONE = 4
 """How many of one user's, who has others with another token: new ones put aside the user's own, nobody else's."""
 MOST_OWN_BYTES = 64 * 1024 * 1024
-"""Of all users' own lists that differ; beyond it those go first that were used longest ago."""
+"""Bytes of all users' own lists that differ; beyond it those go first that were used longest ago."""
 
 
 class View:

@@ -27,6 +27,7 @@ _as_line = b": ".join
 
 _USUAL = 64  # bytes of a name that is worth remembering: clients choose some of them
 _MOST_KNOWN = 512
+"""Names of headers that are remembered."""
 _known_names: set[bytes] = set()
 """Lower-case names that have been looked at."""
 

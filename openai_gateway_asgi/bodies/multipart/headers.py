@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 from ...errors import InvalidRequest, UnsupportedMediaType
 
 MAX_HEADERS = 16
+"""Header lines of one part."""
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 # Beyond a token, an unquoted value may hold what boundaries and file names have had unquoted for decades.

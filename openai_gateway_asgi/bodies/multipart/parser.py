@@ -10,6 +10,7 @@ from .headers import Part, malformed, parse_part
 MAX_HEAD = 8 * 1024
 """Bytes of one part's header lines."""
 MAX_PARTS = 1000
+"""Parts of one form."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ WINDOW = 1024 * 1024
 PIECES = 1024
 """Pieces held in memory, from which on they are put together: small ones cost many times their length."""
 READ_SIZE = 1024 * 1024
+"""Bytes that are read back from disk at once."""
 
 
 class Spool:
