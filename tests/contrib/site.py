@@ -29,7 +29,7 @@ def set_up() -> None:
     atexit.register(shutil.rmtree, folder)
     settings.configure(
         SECRET_KEY=SECRET_KEY,
-        ALLOWED_HOSTS=["127.0.0.1"],
+        ALLOWED_HOSTS=["127.0.0.1", "gateway.test"],
         INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"],
         MIDDLEWARE=[
             "django.contrib.sessions.middleware.SessionMiddleware",
