@@ -38,7 +38,9 @@ def _cause(error: ListRefused) -> Cause:
     """What the answer says, where it is shaped as the API's errors are: pages of proxies say nothing worth telling."""
     answer = error.answer
     if 300 <= answer.status < 400:
-        redirect = redirected(answer.status, named_headers(list(answer.headers))).cause
+        redirect = redirected(
+            answer.status, named_headers([(name.lower(), value) for name, value in answer.headers])
+        ).cause
         assert redirect is not None
         return redirect
     cause = Cause("status", status=answer.status)

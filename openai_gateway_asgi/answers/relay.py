@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from ..bodies.payload import NOTHING
+from ..causes import Cause
 from ..config import Settings, Timeouts
 from ..errors import (
     ClientDisconnected,
@@ -43,7 +44,8 @@ STREAM_HEADERS: RawHeaders = [(b"cache-control", b"no-cache"), (b"x-accel-buffer
 
 
 def gone_silent() -> UpstreamTimeout:
-    return UpstreamTimeout("The upstream fell silent in the middle of its answer.")
+    silent = UpstreamTimeout("The upstream fell silent in the middle of its answer.")
+    return silent.because(Cause("timeout", message="fell silent in the middle of its answer"))
 
 
 def client_stalled() -> ClientDisconnected:

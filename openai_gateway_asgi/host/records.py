@@ -71,7 +71,7 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The status the client got, None where it left before there was one."""
     outcome: Outcome
     error: str | None
-    """The error's code as the client got it, None where there was no error."""
+    """The error's code, ``upstream_error`` for one of the upstream's own; None where there was no error."""
     attempts: int
     """How many requests were sent to upstreams."""
     streamed: bool

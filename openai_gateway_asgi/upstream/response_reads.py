@@ -10,7 +10,7 @@ from time import monotonic
 
 import httpx
 
-from ..causes import Failure
+from ..causes import Cause, Failure
 from ..errors import ClientDisconnected, GatewayBusy, GatewayError, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from .causes import cause_of
 
@@ -105,4 +105,4 @@ def upstream_failure(error: Exception) -> GatewayError:
 
 
 def too_late() -> UpstreamTimeout:
-    return UpstreamTimeout("The upstream did not answer in time.")
+    return UpstreamTimeout("The upstream did not answer in time.").because(Cause("timeout"))

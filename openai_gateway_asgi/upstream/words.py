@@ -106,7 +106,8 @@ def _connect_timeout(cause: Cause, upstream: Upstream, path: str) -> Words:
 
 
 def _timeout(cause: Cause, upstream: Upstream, path: str) -> Words:
-    return Words(f"{_address(upstream)} did not answer in time", "see whether it is overloaded, or raise its timeouts")
+    said = cause.message or "did not answer in time"
+    return Words(f"{_address(upstream)} {said}", "see whether it is overloaded, or raise its timeouts")
 
 
 def _network(cause: Cause, upstream: Upstream, path: str) -> Words:
@@ -114,11 +115,14 @@ def _network(cause: Cause, upstream: Upstream, path: str) -> Words:
 
 
 def _http(cause: Cause, upstream: Upstream, path: str) -> Words:
-    https = upstream.base_url.startswith("https:")
+    said = cause.message or cause.error
+    doubtful = upstream.base_url.startswith("http:") and any(word in said for word in _NO_HTTP)
     return Words(
-        f"{_address(upstream)}: {cause.message or cause.error}",
-        "" if https else "see whether it speaks HTTP there, or wants https://",
+        f"{_address(upstream)}: {said}", "see whether it speaks HTTP there, or wants https://" if doubtful else ""
     )
+
+
+_NO_HTTP = ("without sending a response", "not HTTP")
 
 
 def _redirect(cause: Cause, upstream: Upstream, path: str) -> Words:
