@@ -27,7 +27,7 @@ def resolve_user(request: Request) -> User | None:
 
 
 def record_usage(record: UsageRecord) -> None:
-    tokens[record.user.id] += (record.usage or {}).get("total_tokens", 0)
+    tokens[record.user.id] += (record.usage.tokens or 0) if record.usage else 0
 
 
 def upstreams(origin: str, models: int) -> list[Upstream]:

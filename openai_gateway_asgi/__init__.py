@@ -41,11 +41,15 @@ from .errors import (
 )
 from .exchange import Exchange
 from .gateway import Gateway
+from .host.genai_prices import genai_prices
 from .host.hooks import in_thread
 from .host.observers import AttemptFacts, CallFacts, CallObserver, Observer
 from .host.policies import Grant, Grants, admins_only, everyone
+from .host.prices import Price, Priced, Prices
 from .host.records import AttemptRecord, Outcome, UsageRecord
+from .host.usage import Usage
 from .host.users import User
+from .limits import Limit, LimitStore, MemoryLimits, RedisLimits
 from .models import Model
 from .observe.health import Health, UpstreamFailure, UpstreamHealth, health_app
 
@@ -70,6 +74,9 @@ __all__ = [
     "Grants",
     "Health",
     "InvalidRequest",
+    "Limit",
+    "LimitStore",
+    "MemoryLimits",
     "MemoryStore",
     "Model",
     "NotFound",
@@ -77,7 +84,11 @@ __all__ = [
     "Outcome",
     "PayloadTooLarge",
     "PermissionDenied",
+    "Price",
+    "Priced",
+    "Prices",
     "RateLimited",
+    "RedisLimits",
     "Secret",
     "Settings",
     "Timeouts",
@@ -85,6 +96,7 @@ __all__ = [
     "Upstream",
     "UpstreamFailure",
     "UpstreamHealth",
+    "Usage",
     "UsageRecord",
     "User",
     "VersionConflict",
@@ -92,6 +104,7 @@ __all__ = [
     "config_from_data",
     "config_to_data",
     "everyone",
+    "genai_prices",
     "health_app",
     "in_thread",
     "upstreams_from_env",

@@ -26,6 +26,7 @@ from .host.users import User
 from .http.asgi import NamedHeaders, RawHeaders, Scope
 from .http.headers import as_checked
 from .http.timers import Clock
+from .limits.reservation import Reservation
 from .models import Candidate, Catalogue, Model, Route
 from .upstream.credentials import Caller
 from .upstream.request_body import Body
@@ -124,6 +125,8 @@ class Exchange:
     failed_in_band: bool = False
     """Whether the answer ended with an error event of the upstream's own."""
     upstream_request_id: str | None = None
+    reservation: Reservation | None = None
+    """What the call took from its limits, where it is under some."""
 
     recorded: bool = False
     """Whether there will be a record of it."""

@@ -37,6 +37,7 @@ from .host.hooks import (
 from .host.host_route import HostRoute
 from .host.notices import Notices
 from .host.observers import Observer
+from .host.prices import Price, PriceCallable, Prices, prices_of
 from .host.roles import Roles
 from .host.users import User
 from .http.asgi import PrivateScope, Receive, Scope, Send
@@ -53,6 +54,7 @@ from .layers.adapt_payload import AdaptPayload
 from .layers.attach_credential import AttachCredential
 from .layers.authenticate import Authenticate
 from .layers.check_model_access import CheckModelAccess
+from .layers.enforce_limits import EnforceLimits
 from .layers.forward import Forward
 from .layers.guard_group import GuardGroup
 from .layers.guard_routes import GuardRoutes
@@ -69,10 +71,13 @@ from .layers.resolve_model import ResolveModel
 from .layers.route_stored import RouteStored
 from .layers.select_upstream import SelectUpstream
 from .layers.serve_admin import ServeAdmin
+from .layers.serve_limits import ServeLimits
 from .layers.serve_speech import ServeSpeech
 from .layers.take_config import TakeConfig
 from .layers.take_refusals import TakeRefusals
 from .layers.take_turns import TakeTurns
+from .limits import Limit, LimitStore, MemoryLimits
+from .limits.desk import Desk, LimitsOfUser, checked_limits
 from .observe.attempt_log import BreakerLog
 from .observe.attempts import Attempts
 from .observe.call_log import shown_user
@@ -112,6 +117,9 @@ class Gateway:
         settings: Settings | None = None,
         speech_cache: BaseCache | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        limits: Sequence[Limit] | LimitsOfUser = (),
+        limit_store: LimitStore | None = None,
+        prices: Mapping[str, Price] | PriceCallable | Prices | None = None,
     ) -> None:
         """
         ``upstreams``: where calls go: ``Upstream`` objects, a ``ConfigStore``, or None for the ``OPENAI_API_BASE_URLS``
@@ -123,7 +131,9 @@ class Gateway:
         headers; ``record_usage`` takes one record per model call. ``layers`` are your own ASGI layers: they run when
         user, model and payload are known and nothing is rewritten yet, and do not read the body. ``speech_cache`` is
         any aiocache cache (default: in memory, bounded). ``transport`` replaces the connections; yours is yours to
-        close.
+        close. ``limits`` are ``Limit`` objects, or a callable ``(user, model) -> Sequence[Limit]`` where plans stand in
+        a database; they are counted in ``limit_store`` (default: in the memory of this process). ``prices`` say what a
+        call costs: ``{pattern: Price(...)}``, a callable, or ``genai_prices()``.
 
         Raises ``ConfigError``, naming the field or variable and what to write instead.
         """
@@ -138,6 +148,7 @@ class Gateway:
             "oauth_token": oauth_token,
             "context": context,
             "record_usage": record_usage,
+            "limits": limits if callable(limits) else None,
         }
         store, self._judge = begin(upstreams, Setup(settings, callables, layers, speech_cache, transport, upstreams))
         self._ids = RequestIds()
@@ -159,6 +170,13 @@ class Gateway:
             name: None if call is None else Hook(name, call, slow=slow, patience=patience)
             for name, call in callables.items()
         }
+        self._prices = prices_of(prices)
+        self._desk = None
+        if limits:
+            chosen: Any = hooks["limits"] or checked_limits(limits)
+            self._desk = Desk(
+                chosen, MemoryLimits() if limit_store is None else limit_store, self._prices, self._background
+            )
         self._app = compose(
             self._chain(hooks, layers=layers, speech=SpeechCache(speech_cache, settings)),
             Forward(connections=self._connections, loops=self._loops, settings=settings),
@@ -193,15 +211,26 @@ class Gateway:
                 of_all=settings.record == "all",
                 observers=self._observers,
                 background=self._background,
+                desk=self._desk,
+                prices=self._prices,
             ),
             Middleware(
                 ServeAdmin,
                 admin=admin,
+                desk=self._desk,
+                lists=self._lists,
                 limit=settings.config_limit,
                 idle=settings.upload_idle,
                 send_timeout=settings.send_timeout,
             ),
             Middleware(RefuseDisabled, drain=self._drain),
+            Middleware(
+                ServeLimits,
+                desk=self._desk,
+                lists=self._lists,
+                access=access,
+                send_timeout=settings.send_timeout,
+            ),
             Middleware(ListModels, lists=self._lists, access=access, send_timeout=settings.send_timeout),
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
@@ -210,6 +239,7 @@ class Gateway:
             Middleware(CheckModelAccess, access=access),
             Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
             GuardRoutes,
+            *((Middleware(EnforceLimits, desk=self._desk, unmetered=settings.unmetered),) if self._desk else ()),
             *((TakeRefusals, *numbered(layers)) if layers else ()),
             Middleware(ServeSpeech, cache=speech, credentials=self._credentials, settings=settings),
             Middleware(
@@ -219,6 +249,7 @@ class Gateway:
                 credentials=self._credentials,
                 settings=settings,
                 attempts=self._attempts,
+                desk=self._desk,
             ),
             AdaptPayload,
             Middleware(AttachCredential, credentials=self._credentials, settings=settings, context=context),
@@ -315,6 +346,8 @@ class Gateway:
         await self._lists.aclose()
         await self._credentials.aclose()
         await self._connections.aclose()
+        if self._desk is not None:
+            await self._desk.aclose()
         self._notices.flush()
 
     async def _serve(

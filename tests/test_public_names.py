@@ -23,6 +23,9 @@ Grant
 Grants
 Health
 InvalidRequest
+Limit
+LimitStore
+MemoryLimits
 MemoryStore
 Model
 NotFound
@@ -30,7 +33,11 @@ Observer
 Outcome
 PayloadTooLarge
 PermissionDenied
+Price
+Priced
+Prices
 RateLimited
+RedisLimits
 Secret
 Settings
 Timeouts
@@ -38,6 +45,7 @@ Unauthenticated
 Upstream
 UpstreamFailure
 UpstreamHealth
+Usage
 UsageRecord
 User
 VersionConflict
@@ -45,6 +53,7 @@ admins_only
 config_from_data
 config_to_data
 everyone
+genai_prices
 health_app
 in_thread
 upstreams_from_env

@@ -28,6 +28,7 @@ class Kind(Enum):
     MULTIPART_MODEL = "a multipart body that names a model; some operations take other forms as well"
     STORED = "stored objects, named by ids; no model that could be checked"
     ADMIN = "the gateway's own, for its administrators"
+    LIMITS = "the gateway's own: what holds for the one who asks"
 
 
 _AGAIN = ("cancel", "hangup", "modify", "pause", "reject", "resume", "search", "update", "validate")
@@ -359,6 +360,9 @@ ADMIN_ENDPOINTS = (
     Endpoint("updateConfig", "POST", "/config/update", Kind.ADMIN, bodies=JSON),
     Endpoint("listUpstreamModels", "GET", "/config/upstreams/{index}/models", Kind.ADMIN),
     Endpoint("verifyUpstream", "POST", "/verify", Kind.ADMIN, bodies=JSON),
+    Endpoint("readLimitsOf", "GET", "/config/limits", Kind.ADMIN),
+    Endpoint("resetLimits", "POST", "/config/limits/reset", Kind.ADMIN, bodies=JSON),
+    Endpoint("readLimits", "GET", "/limits", Kind.LIMITS),
 )
 """What is not OpenAI's: the gateway's own routes."""
 

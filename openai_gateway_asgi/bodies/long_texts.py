@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -82,6 +82,10 @@ class LongTexts:
 
     def __bool__(self) -> bool:
         return bool(self._texts)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """What was cut out."""
+        return iter(self._texts)
 
     def has_token(self, data: bytes) -> bool:
         return self._stem in data

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from ..api.default_models import DEFAULTING
 from ..api.endpoints import OPENABLE
 from ..api.passthrough import problem_of
+from ..api.unmetered import FAMILIES
 from ..errors import ConfigError
 from . import checks
 from .model_ids import MAX_ID
 
 
 def groups(field: str, value: Any) -> frozenset[str]:
+    return _named(field, value, OPENABLE)
+
+
+def unmetered(field: str, value: Any) -> frozenset[str]:
+    return _named(field, value, FAMILIES)
+
+
+def _named(field: str, value: Any, known: Collection[str]) -> frozenset[str]:
     names = checks.lines(field, value)
     for index, name in enumerate(names):
-        if name not in OPENABLE:
-            raise ConfigError(f"{field}.{index}", f"must be one of {', '.join(sorted(OPENABLE))}")
+        if name not in known:
+            raise ConfigError(f"{field}.{index}", f"must be one of {', '.join(sorted(known))}")
     return frozenset(names)
 
 

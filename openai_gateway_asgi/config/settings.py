@@ -111,6 +111,8 @@ class Settings:
     bypass_model_access: bool = False
     """True gives every user every model: a policy that is skipped unasked is none."""
 
+    unmetered: frozenset[str] = frozenset()
+    """What users under limits of tokens or money may use although nobody tells what it used, such as ``batches``."""
     open_groups: frozenset[str] = frozenset()
     """Kinds of stored objects that every user may touch, as ``files``: none, for behind one key they are everyone's.
     The host's ``authorize_group`` can open some for some."""
@@ -229,6 +231,7 @@ _RULES: dict[str, checks.Rule] = {
     "ambient_bearer": checks.flag,
     "bypass_model_access": checks.flag,
     "open_groups": opened_paths.groups,
+    "unmetered": opened_paths.unmetered,
     "stored_upstream": checks.optional(checks.line),
     "passthrough": opened_paths.passthrough,
     "default_models": opened_paths.default_models,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.util
+import threading
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -26,10 +27,15 @@ class GenaiPrices:
             raise ConfigError("prices", "genai_prices() needs the extra: pip install 'openai-gateway-asgi[prices]'")
         self._table = PriceTable(table or {})
         self._module: Any = None
+        self._loading = threading.Thread(target=self._load, name="genai-prices", daemon=True)
+        self._loading.start()
 
-    async def load(self) -> None:
-        if self._module is None:
-            self._module = await asyncio.to_thread(importlib.import_module, "genai_prices")
+    def _load(self) -> None:
+        self._module = importlib.import_module("genai_prices")
+
+    async def loaded(self) -> None:
+        """Waits until the prices are there; until then those of the table alone are known."""
+        await asyncio.to_thread(self._loading.join)
 
     def cost(self, priced: Priced) -> Cost | None:
         own = self._table.cost(priced)

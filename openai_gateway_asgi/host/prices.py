@@ -144,10 +144,6 @@ class Prices(Protocol):
         """Whether there is a price at all, for limits in money."""
         ...
 
-    async def load(self) -> None:
-        """Makes ready, off the event loop; called once, before the first price is needed."""
-        ...
-
 
 PriceCallable = Callable[[Priced], Decimal | None]
 
@@ -181,9 +177,6 @@ class PriceTable:
     def known(self, priced: Priced) -> bool:
         return self.find(priced.models) is not None
 
-    async def load(self) -> None:
-        """All is there."""
-
 
 class PricesOfHost:
     """A callable of the host's. What it raises makes the cost unknown, and is logged once."""
@@ -206,9 +199,6 @@ class PricesOfHost:
 
     def known(self, priced: Priced) -> bool:
         return self.cost(priced) is not None
-
-    async def load(self) -> None:
-        """It is the host's."""
 
 
 def prices_of(prices: Mapping[str, Price] | PriceCallable | Prices | None) -> Prices | None:

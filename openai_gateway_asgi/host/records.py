@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from ..causes import Cause, Failure
+from .usage import Usage
 from .users import User
 
 
@@ -79,8 +81,14 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     first_byte: float | None
     """When the answer began, None where there was none."""
     total: float
-    usage: Mapping[str, Any] | None
-    """Token counts as the upstream sent them."""
+    usage: Usage | None
+    """What was used, in one form for every API and provider; None where nobody told."""
+    usage_raw: Mapping[str, Any] | None = None
+    """The same as the upstream sent it."""
+    cost: Decimal | None = None
+    """In USD, by the gateway's ``prices``; None where no price is known, which is not 0."""
+    cost_source: str | None = None
+    """Whose price that is: ``table``, ``callable`` or ``genai-prices``."""
     tries: tuple[AttemptRecord, ...] = ()
     """The requests that were sent, in their order; the last one is what the call came to."""
     served_model: str | None = None

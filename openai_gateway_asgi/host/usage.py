@@ -133,6 +133,54 @@ def normal_usage(raw: Mapping[str, Any] | None) -> Usage | None:
     """The one form of what an upstream sent; None where it sent nothing that is known here."""
     if not raw:
         return None
+    return _usual_usage(raw) or _any_usage(raw)
+
+
+_USUAL = frozenset(
+    """prompt_tokens completion_tokens input_tokens output_tokens total_tokens prompt_tokens_details
+    completion_tokens_details input_tokens_details output_tokens_details""".split()
+)
+_DETAILS = frozenset(
+    """cached_tokens cache_write_tokens audio_tokens image_tokens reasoning_tokens text_tokens
+    accepted_prediction_tokens rejected_prediction_tokens""".split()
+)
+
+
+def _usual_usage(raw: Mapping[str, Any]) -> Usage | None:
+    """What nearly every answer has, in one look: OpenAI's own fields, as whole numbers. None for anything else."""
+    if not raw.keys() <= _USUAL:
+        return None
+    chat = "prompt_tokens" in raw
+    read = raw.get("prompt_tokens_details" if chat else "input_tokens_details") or _NOTHING
+    written = raw.get("completion_tokens_details" if chat else "output_tokens_details") or _NOTHING
+    input = raw.get("prompt_tokens" if chat else "input_tokens")
+    output = raw.get("completion_tokens" if chat else "output_tokens")
+    if type(input) is not int or type(output) is not int or input < 0 or output < 0:
+        return None
+    if read is _NOTHING and written is _NOTHING:
+        return Usage(input=input, output=output)
+    if type(read) is not dict or type(written) is not dict or not (read.keys() | written.keys()) <= _DETAILS:
+        return None
+    for count in (*read.values(), *written.values()):
+        if type(count) is not int or count < 0:
+            return None
+    return Usage(
+        input=input,
+        output=output,
+        cached=read.get("cached_tokens"),
+        cache_write=read.get("cache_write_tokens"),
+        reasoning=written.get("reasoning_tokens"),
+        audio_input=read.get("audio_tokens"),
+        audio_output=written.get("audio_tokens"),
+        image_input=read.get("image_tokens"),
+        image_output=written.get("image_tokens"),
+    )
+
+
+_NOTHING: dict[str, Any] = {}
+
+
+def _any_usage(raw: Mapping[str, Any]) -> Usage | None:
     found: dict[str, Any] = {name: _first(raw, paths) for name, paths in _READ.items()}
     if found["input"] is not None and "prompt_tokens" not in raw:
         found["input"] += sum(_count(raw.get(name)) or 0 for name in _BESIDE_INPUT)

@@ -14,11 +14,14 @@ from ..errors import ClientDisconnected, GatewayError, UpstreamError
 from ..exchange import Exchange
 from ..host.hooks import Hook
 from ..host.observers import trace_id_of
+from ..host.prices import Priced, Prices
 from ..host.records import Outcome, UsageRecord
+from ..host.usage import Usage, normal_usage
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..http.background import Background
 from ..http.cancellation import ClientWatch
 from ..http.sse import last_events
+from ..limits.desk import Desk
 from ..observe.observers import Observers
 
 RecordHook = Hook[[UsageRecord], None]
@@ -45,12 +48,16 @@ class RecordUsage:
         of_all: bool,
         observers: Observers,
         background: Background,
+        desk: Desk | None,
+        prices: Prices | None,
     ) -> None:
         self.app = app
         self._hook = record_usage
         self._hooked = OBSERVED if of_all else MODEL_CALLS
         self._observers = observers
         self._background = background
+        self._desk = desk
+        self._prices = prices
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
@@ -58,7 +65,8 @@ class RecordUsage:
         if kind in OBSERVED:
             exchange.watch = self._observers.watch(exchange)
             hook = self._hook if kind in self._hooked else None
-            if hook is not None or exchange.watch is not None or self._observers.wants_records:
+            watched = exchange.watch is not None or self._observers.wants_records
+            if hook is not None or watched or self._desk is not None:
                 exchange.recorded = True
                 return self._recorded(hook, scope, receive, send)
         return self.app(scope, receive, send)
@@ -72,8 +80,10 @@ class RecordUsage:
             failure = error
             raise
         finally:
-            record = _record_of(exchange, failure)
+            record = _record_of(exchange, failure, self._prices)
             failure = None  # it knows this frame: a cycle, which would keep the body until the next collection
+            if exchange.reservation is not None and self._desk is not None:
+                self._desk.settle(exchange.reservation, record)
             self._observers.finished(exchange, record)
             if hook is not None:
                 if hook.is_async:
@@ -112,8 +122,11 @@ def _note_failure(record: UsageRecord) -> None:
     logger.error("record_usage failed for request %s", record.request_id)
 
 
-def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord:
+def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices | None) -> UsageRecord:
     now = monotonic()
+    raw = read_usage(_tail(exchange))
+    usage = normal_usage(raw)
+    cost = None if prices is None or usage is None else prices.cost(_priced(exchange, usage))
     upstream = getattr(exchange, "upstream", None)
     status = exchange.status
     if status is None and isinstance(failure, GatewayError):
@@ -133,12 +146,22 @@ def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord
         streamed=exchange.sse,
         first_byte=None if exchange.first_byte is None else exchange.first_byte - exchange.arrived,
         total=now - exchange.arrived,
-        usage=read_usage(_tail(exchange)),
+        usage=usage,
+        usage_raw=raw,
+        cost=None if cost is None else cost.usd,
+        cost_source=None if cost is None else cost.source,
         tries=exchange.tries,
         served_model=served.id if (served := getattr(exchange, "served", None)) else None,
         reason=_reason(exchange, failure),
         trace_id=exchange.watch.call.trace_id if exchange.watch else trace_id_of(exchange.named),
     )
+
+
+def _priced(exchange: Exchange, usage: Usage) -> Priced:
+    """By the ids of the model that answered, the upstream's own first."""
+    upstream, served = exchange.upstream, exchange.served
+    ids = (exchange.upstream_model, served.id if served is not None else "", exchange.model)
+    return Priced(upstream.name, upstream.base_url, tuple(dict.fromkeys([id for id in ids if id])), usage)
 
 
 def _reason(exchange: Exchange, failure: BaseException | None) -> str | None:

@@ -11,6 +11,7 @@ from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Message, Receive, Scope, Send
 from ..http.headers import AllowList
 from ..http.sse import only_comments
+from ..limits.desk import Desk
 from ..observe.attempts import Attempts
 from ..upstream.concurrency import AllSlots
 from ..upstream.credentials import Credentials
@@ -38,8 +39,10 @@ class SelectUpstream:
         credentials: Credentials,
         settings: Settings,
         attempts: Attempts,
+        desk: Desk | None = None,
     ) -> None:
         self.app = app
+        self._desk = desk
         self._memory = memory
         self._slots = slots
         self._credentials = credentials
@@ -87,6 +90,13 @@ class SelectUpstream:
                 return False
             if memory.probed_by(places, exchange):
                 send = self._healing(places, exchange, began, send)
+        if self._desk is not None and exchange.reservation is not None:
+            full = await self._desk.enter(exchange.reservation, this.served, this.candidate)
+            if full is not None:
+                if memory:
+                    memory.leave(self._places(exchange), exchange)
+                tries.failed(full)
+                return False
         try:
             if upstream.max_concurrency is None:
                 self._attempts.begin(exchange, tries.sending(gently=gently))
@@ -98,6 +108,8 @@ class SelectUpstream:
                     await self.app(scope, receive, send)
         except GatewayError as error:
             self._attempts.end(exchange, error)
+            if self._desk is not None and exchange.reservation is not None and not exchange.committed:
+                self._desk.release_places(exchange.reservation)
             places = self._places(exchange)
             memory.failed(places, exchange, error, began, monotonic(), blame=lambda: _blame(exchange), counted=counted)
             if exchange.committed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from ..admin.limits import limits_of, reset
 from ..admin.routes import Admin
 from ..api.endpoints import Kind
 from ..bodies.body_rules import require_json
@@ -14,13 +15,27 @@ from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
 from ..http.request_body import read_body
 from ..http.whole_answers import respond
+from ..limits.desk import Desk
+from ..upstream.model_lists import ModelLists
 
 
 class ServeAdmin:
     """``/config`` and what is below it, and ``/verify``; ``role == "admin"`` only."""
 
-    def __init__(self, app: ASGIApp, *, admin: Admin, limit: int, idle: float, send_timeout: float) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        admin: Admin,
+        desk: Desk | None,
+        lists: ModelLists,
+        limit: int,
+        idle: float,
+        send_timeout: float,
+    ) -> None:
         self.app = app
+        self._desk = desk
+        self._lists = lists
         self._admin = admin
         self._limit = limit
         self._idle = idle
@@ -57,6 +72,11 @@ class ServeAdmin:
                 return await admin.verify(config, exchange.caller, body)
             case "listUpstreamModels":
                 return await admin.models(config, exchange.caller, exchange.match.params["index"])
+            case "readLimitsOf":
+                catalogue = await self._lists.for_listing(config, exchange.caller)
+                return [], await limits_of(self._desk, exchange.query, list(catalogue.models))
+            case "resetLimits":
+                return [], await reset(self._desk, body)
             case "readHealth":
                 return [], admin.health().encode()
             case _:

@@ -84,6 +84,10 @@ class MemoryLimits:
         return Decision(granted, balances)
 
     async def settle(self, changes: Sequence[Change]) -> None:
+        self.settle_now(changes)
+
+    def settle_now(self, changes: Sequence[Change]) -> None:
+        """The same without a coroutine."""
         now = self._clock()
         with self._lock:
             for change in changes:

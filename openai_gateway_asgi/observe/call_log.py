@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Literal
 
+from msgspec import to_builtins
+
 from ..errors import GatewayError
 from ..exchange import Exchange
 from ..host.notices import shown
 from ..host.observers import trace_id_of
 from ..host.records import AttemptRecord, UsageRecord
+from ..host.usage import Usage
 from .fields import value
 
 logger = logging.getLogger("openai_gateway_asgi")
@@ -116,11 +119,16 @@ def _mapping(record: UsageRecord, user: str) -> dict[str, Any]:
         "streamed": record.streamed,
         "first_byte": record.first_byte,
         "total": record.total,
-        "usage": record.usage,
+        "usage": None if record.usage is None else _counts(record.usage),
+        "cost": None if record.cost is None else str(record.cost),
         "trace_id": record.trace_id,
         "tries": [_attempt(each) for each in record.tries],
     }
     return {name: each for name, each in fields.items() if each is not None}
+
+
+def _counts(usage: Usage) -> dict[str, Any]:
+    return {name: count for name, count in to_builtins(usage).items() if count is not None}
 
 
 def _attempt(attempt: AttemptRecord) -> dict[str, Any]:

@@ -90,8 +90,7 @@ async def test_the_package_knows_most_models_and_the_hosts_table_comes_first() -
     prices = genai_prices({"my-model": GPT})
     usage = Usage(input=1000, output=100)
     openai = "https://api.openai.com/v1"
-    assert prices.cost(asked("gpt-4o", usage=usage, base_url=openai)) is None
-    await prices.load()
+    await prices.loaded()
 
     assert prices.cost(asked("gpt-4o", usage=usage, base_url=openai)) == Cost(Decimal("0.0035"), "genai-prices")
     assert prices.cost(asked("gpt-4o", usage=usage)) == Cost(Decimal("0.0035"), "genai-prices")
@@ -101,7 +100,7 @@ async def test_the_package_knows_most_models_and_the_hosts_table_comes_first() -
 
 async def test_a_unit_that_the_package_has_no_price_for_is_unknown_and_not_free() -> None:
     prices = genai_prices()
-    await prices.load()
+    await prices.loaded()
     openai = "https://api.openai.com/v1"
     assert prices.cost(asked("whisper-1", usage=Usage(input=10, output=10), base_url=openai)) is None
     assert prices.cost(asked("tts-1", usage=Usage(characters=1000), base_url=openai)) == Cost(

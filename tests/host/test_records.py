@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from openai_gateway_asgi import Outcome, Settings, UsageRecord
+from openai_gateway_asgi.host.usage import normal_usage
 from tests.cases.gateways import USERS, chat, upstream_a, world
 from tests.support.answers import RESPONSES_USAGE, USAGE
 from tests.support.asgi import Conversation
@@ -45,7 +46,8 @@ async def test_a_record_tells_who_asked_for_what_and_what_it_cost() -> None:
         streamed=False,
         first_byte=record.first_byte,
         total=record.total,
-        usage=USAGE,
+        usage=normal_usage(USAGE),
+        usage_raw=USAGE,
         tries=record.tries,
         served_model="p.m1",
     )
@@ -65,7 +67,7 @@ async def test_a_record_tells_who_asked_for_what_and_what_it_cost() -> None:
 async def test_usage_is_what_the_upstream_said(path: str, fields: dict[str, Any], usage: dict[str, int] | None) -> None:
     async with world() as w:
         assert (await w.post(path, {"model": "m1", "input": "x", **fields})).status == 200
-        assert [record.usage for record in w.records] == [usage]
+        assert [record.usage_raw for record in w.records] == [usage]
         assert w.records[0].streamed is bool(fields.get("stream"))
 
 
@@ -75,7 +77,7 @@ async def test_usage_that_comes_in_pieces_is_found() -> None:
     async with world() as w:
         w.upstream.answer(CHAT, Answer(pieces, 200, [("content-type", "application/json")]))
         await w.chat()
-        assert w.records[0].usage == {"prompt_tokens": 7, "total_tokens": 11}
+        assert w.records[0].usage_raw == {"prompt_tokens": 7, "total_tokens": 11}
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -89,7 +91,7 @@ async def test_usage_is_found_however_small_the_reads_are(streamed: bool) -> Non
         w.upstream.answer("/responses", Answer(reads, 200, [("content-type", kind)]))
         answer = await w.post("/responses", {"model": "m1", "input": "x", "stream": streamed})
         assert answer.body == whole
-        assert w.records[0].usage == {"total_tokens": 11}
+        assert w.records[0].usage_raw == {"total_tokens": 11}
 
 
 async def test_comments_behind_the_last_event_hide_neither_the_end_nor_the_usage() -> None:
@@ -98,7 +100,7 @@ async def test_comments_behind_the_last_event_hide_neither_the_end_nor_the_usage
         w.upstream.answer("/responses", stream_answer([final, *[b": ping\n\n"] * 20]))
         answer = await w.post("/responses", {"model": "m1", "input": "x", "stream": True})
         assert answer.body == final + b": ping\n\n" * 20
-        assert w.records[0].usage == {"total_tokens": 11}
+        assert w.records[0].usage_raw == {"total_tokens": 11}
 
 
 def cut(request: object) -> Answer:
@@ -145,7 +147,7 @@ async def test_what_the_gateway_refuses_is_recorded_too() -> None:
             ("unknown", 404, Outcome.REJECTED, "model_not_found"),
             (None, 400, Outcome.REJECTED, "invalid_json"),
         ]
-        assert [(record.upstream, record.attempts, record.usage) for record in w.records] == [(None, 0, None)] * 2
+        assert [(record.upstream, record.attempts, record.usage_raw) for record in w.records] == [(None, 0, None)] * 2
 
 
 async def test_a_failing_callable_of_the_hosts_is_recorded() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from openai_gateway_asgi.host.usage import Usage, added, normal_usage
+from openai_gateway_asgi.host.usage import Usage, _any_usage, _usual_usage, added, normal_usage
 
 CASES: dict[str, tuple[dict[str, Any], Usage | None]] = {
     "chat": (
@@ -141,3 +141,10 @@ def test_attempts_add_up_and_what_is_unknown_of_both_stays_unknown() -> None:
     assert added(one, other) == Usage(input=7, output=5, cached=1, estimated=True)
     assert added(one, None) is one
     assert added(None, None) is None
+
+
+def test_the_short_way_for_usual_answers_says_what_the_long_way_says() -> None:
+    for raw, usage in CASES.values():
+        assert _any_usage(raw) == usage, raw
+        assert _usual_usage(raw) in (None, usage), raw
+    assert _usual_usage(CASES["responses"][0]) == CASES["responses"][1]

@@ -29,6 +29,7 @@ CALLABLES = {
     ),
     "context": Asked(("user", "request"), "write a function (user, request) that returns {'chat_id': ...}"),
     "record_usage": Asked(("record",), "write a function (record)"),
+    "limits": Asked(("user", "model"), "write Limit objects, or a function (user, model) that returns some"),
 }
 
 

@@ -1,0 +1,25 @@
+"""Work whose usage comes later, or never: what limits of tokens and money cannot count."""
+
+from __future__ import annotations
+
+FAMILIES = {
+    "batches": ("createBatch",),
+    "evals": ("createEval", "createEvalRun"),
+    "fine_tuning": ("createFineTuningJob", "runGrader"),
+    "realtime": (
+        "create-realtime-client-secret",
+        "create-realtime-session",
+        "create-realtime-transcription-session",
+        "create-realtime-call",
+        "create-realtime-translation-client-secret",
+    ),
+}
+"""By the name under which ``Settings(unmetered=...)`` lets it pass. What can be estimated is charged its estimate, as
+Responses with ``background: true``; nothing is known of these."""
+
+_FAMILY = {operation: family for family, operations in FAMILIES.items() for operation in operations}
+
+
+def family_of(operation: str) -> str:
+    """The family of an operation, empty for those whose usage is told, or charged by an estimate."""
+    return _FAMILY.get(operation, "")

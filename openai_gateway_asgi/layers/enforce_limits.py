@@ -1,0 +1,76 @@
+"""Limits and budgets: a call takes from all of them at once, or is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+
+from ..api.unmetered import family_of
+from ..errors import PermissionDenied
+from ..exchange import Exchange
+from ..host.usage import Usage
+from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
+from ..limits.desk import Desk
+from ..limits.estimate import ANSWERING, answer_tokens, input_tokens
+from ..limits.limit import Limit, Subject
+from ..limits.reservation import Reservation
+from ..limits.told import headers_of
+from ..models import Model
+
+THEIRS = b"x-ratelimit-"
+
+
+class EnforceLimits:
+    """Reserves before an upstream is chosen; ``RecordUsage`` settles with the record.
+
+    Users under limits see the gateway's own ``x-ratelimit-*``: those of a shared upstream account are not theirs.
+    """
+
+    def __init__(self, app: ASGIApp, *, desk: Desk, unmetered: frozenset[str]) -> None:
+        self.app = app
+        self._desk = desk
+        self._unmetered = unmetered
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        exchange = Exchange.of(scope)
+        family = family_of(exchange.match.endpoint.operation)
+        if exchange.resolved is None and not family:
+            return self.app(scope, receive, send)
+        return self._limited(exchange.resolved, family, scope, receive, send)
+
+    async def _limited(self, model: Model | None, family: str, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        limits = await self._desk.limits_for(exchange.user, model)
+        subject = Subject(exchange.user, () if model is None else (model.id,), model)
+        if family and family not in self._unmetered:
+            _refuse_unmetered(family, [limit for limit in limits if model is None or limit.concerns(subject.models)])
+        may_serve = (*subject.models, *(route.model.id for route in exchange.fallbacks))
+        if model is None or not any(limit.concerns(may_serve) for limit in limits):
+            await self.app(scope, receive, send)
+            return
+        operation = exchange.match.endpoint.operation
+        answer = answer_tokens(exchange.payload) if operation in ANSWERING else 0
+        expected = Usage(input=input_tokens(exchange.payload), output=answer)
+        exchange.reservation = await self._desk.reserve(limits, subject, expected, exchange.candidates[:1])
+        await self.app(scope, receive, _telling(exchange.reservation, send))
+
+
+def _refuse_unmetered(family: str, limits: Sequence[Limit]) -> None:
+    """Work that uses tokens which nobody will tell the gateway of."""
+    if any(limit.unit in ("tokens", "usd") for limit in limits):
+        raise PermissionDenied(
+            f"What {family} use is not told to the gateway; users under limits of tokens or money may not use it.",
+            code="unmetered_operation",
+        )
+
+
+def _telling(reservation: Reservation, send: Send) -> Send:
+    """Puts the gateway's own figures on the answer; what is reserved by then is in them."""
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            theirs: RawHeaders = message.get("headers", [])
+            kept = [pair for pair in theirs if not pair[0].startswith(THEIRS)]
+            message["headers"] = [*kept, *headers_of(reservation.standings)]
+        await send(message)
+
+    return told

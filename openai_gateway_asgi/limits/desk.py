@@ -1,0 +1,273 @@
+"""Where calls take from their limits, and what they took is settled when they are over.
+
+All that a call takes is taken in one step. Tokens and money are reserved by an estimate and corrected by what was used;
+places are renewed while the call lasts. Settling is never waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from ..errors import ConfigError, GatewayBusy, GatewayError
+from ..host.hooks import Hook
+from ..host.prices import Priced, Prices
+from ..host.records import Outcome, UsageRecord
+from ..host.usage import Usage
+from ..host.users import User
+from ..http.background import Background
+from ..models import Candidate, Model
+from .claims import Account, Change, Claim, LimitStore, StoreDown
+from .limit import LEASE, NANO, Limit, Subject
+from .memory import MemoryLimits
+from .reservation import Reservation
+from .told import LimitExceeded, Standing, UpstreamLimited, refusal
+
+logger = logging.getLogger("openai_gateway_asgi")
+
+RENEW = LEASE / 3
+"""Seconds between two renewals of a place."""
+SHOWN = 1000
+"""Models that are looked at for what holds for a user."""
+SETTLED_WITHIN = 5
+"""Times that settling is tried while the store is away, with a second between them."""
+
+LimitsOfUser = Callable[[User, Model | None], "Sequence[Limit] | Awaitable[Sequence[Limit]]"]
+LimitsOf = Hook[[User, Model | None], Sequence[Limit]]
+
+
+def checked_limits(limits: Any) -> tuple[Limit, ...]:
+    """The host's limits. Raises ``ConfigError`` for what is none."""
+    given = tuple(limits) if isinstance(limits, Iterable) else (limits,)
+    for index, limit in enumerate(given):
+        if not isinstance(limit, Limit):
+            raise ConfigError(f"limits.{index}", f"must be a Limit(...), not {type(limit).__name__}")
+    return given
+
+
+class Desk:
+    """One gateway's limits. ``limits`` are the host's, or a callable that gives them for a user and a model."""
+
+    def __init__(
+        self,
+        limits: Sequence[Limit] | LimitsOf,
+        store: LimitStore,
+        prices: Prices | None,
+        background: Background,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._limits = limits
+        self._store = store
+        self._prices = prices
+        self._background = background
+        self._clock = clock
+        self._places: dict[asyncio.AbstractEventLoop, dict[str, Claim]] = {}
+        self._warned: set[str] = set()
+
+    @property
+    def store(self) -> LimitStore:
+        return self._store
+
+    async def limits_for(self, user: User, model: Model | None) -> Sequence[Limit]:
+        """Those that may hold for a call; without a model those that hold at all."""
+        if isinstance(self._limits, Hook):
+            return tuple(await self._limits(user, model))
+        return self._limits
+
+    async def reserve(
+        self, limits: Sequence[Limit], subject: Subject, expected: Usage, candidates: Sequence[Candidate]
+    ) -> Reservation:
+        """Takes what the call needs before an upstream is chosen; ``candidates`` say by whose prices.
+
+        Raises ``LimitExceeded``, or ``GatewayBusy`` where the store is away and a limit is closed then.
+        """
+        reservation = Reservation(subject, expected, limits)
+        await self._take(reservation, subject, [each for each in limits if not each.per_attempt], candidates)
+        return reservation
+
+    async def enter(self, reservation: Reservation, served: Model | None, candidate: Candidate) -> GatewayError | None:
+        """Takes what an attempt needs beside: limits by upstream, and those of a fallback. Gives what is in the way."""
+        asked = reservation.subject
+        fallback = served is not None and served.id not in asked.models
+        models = (*asked.models, served.id) if fallback and served is not None else asked.models
+        subject = Subject(asked.user, models, served, candidate.upstream.name)
+        held = {id(limit) for limit, _ in reservation.held}
+        limits = [each for each in reservation.limits if each.per_attempt or (fallback and id(each) not in held)]
+        try:
+            await self._take(reservation, subject, limits, (candidate,))
+        except LimitExceeded as error:
+            return UpstreamLimited(error.message, headers=error.headers)
+        except GatewayError as error:
+            return error
+        return None
+
+    def release_places(self, reservation: Reservation) -> None:
+        """Gives back the places that a failed attempt took at its upstream: the next attempt takes its own."""
+        mark = [pair for pair in reservation.held if pair[0].per_attempt and pair[1].account is Account.PLACES]
+        for pair in mark:
+            reservation.held.remove(pair)
+        if mark:
+            self._start_settling([Change(claim) for _, claim in mark])
+
+    def settle(self, reservation: Reservation, record: UsageRecord) -> None:
+        """Corrects what was reserved by what was used; once, and nobody waits for it."""
+        if reservation.settled:
+            return
+        reservation.settled = True
+        changes = [
+            Change(claim, used - claim.reserved)
+            for limit, claim in reservation.held
+            if (used := self._used(limit, claim, reservation, record)) != claim.reserved
+            or claim.account is Account.PLACES
+        ]
+        if changes:
+            self._start_settling(changes)
+
+    def cancel(self, reservation: Reservation) -> None:
+        """Gives everything back: nothing of the call was done."""
+        if not reservation.settled:
+            reservation.settled = True
+            self._start_settling([Change(claim, -claim.reserved) for _, claim in reservation.held])
+
+    async def standings(self, user: User, models: Sequence[Model]) -> list[Standing]:
+        """What holds for a user, used and left. Nothing is taken; limits by upstream are not the user's to know."""
+        found: dict[str, tuple[Limit, Claim]] = {}
+        for model in models[:SHOWN]:
+            subject = Subject(user, (model.id,), model)
+            for limit in await self.limits_for(user, model):
+                if not limit.per_attempt:
+                    for claim in limit.claims(subject, 0, self._clock()):
+                        found.setdefault(claim.key, (limit, claim))
+            await asyncio.sleep(0)
+        balances = await self._store.balances([claim for _, claim in found.values()])
+        return [Standing(*pair, balance) for pair, balance in zip(found.values(), balances, strict=True)]
+
+    async def aclose(self) -> None:
+        await self._store.aclose()
+
+    async def _take(
+        self, reservation: Reservation, subject: Subject, limits: Sequence[Limit], candidates: Sequence[Candidate]
+    ) -> None:
+        now = self._clock()
+        tokens = reservation.expected.tokens or 0
+        wanted: list[tuple[Limit, Claim]] = []
+        for limit in limits:
+            amount = 1
+            if limit.unit == "tokens":
+                amount = tokens
+            elif limit.unit == "usd" and limit.concerns(subject.models):
+                price = self._expected_usd(limit, subject, reservation.expected, candidates)
+                if price is None:
+                    continue
+                amount = price
+            wanted += [(limit, claim) for claim in limit.claims(subject, amount, now)]
+        if not wanted:
+            return
+        try:
+            decision = await self._store.take([claim for _, claim in wanted])
+        except StoreDown as error:
+            self._warn_down(error)
+            if any(limit.when_down == "closed" for limit, _ in wanted):
+                raise GatewayBusy("The limits of this gateway cannot be read; try again shortly.") from error
+            return
+        standings = [
+            Standing(limit, claim, balance) for (limit, claim), balance in zip(wanted, decision.balances, strict=True)
+        ]
+        if not decision.granted:
+            raise refusal(standings)
+        reservation.held += wanted
+        reservation.standings += standings
+        self._keep_places(claim for _, claim in wanted if claim.account is Account.PLACES)
+
+    def _expected_usd(
+        self, limit: Limit, subject: Subject, expected: Usage, candidates: Sequence[Candidate]
+    ) -> int | None:
+        """Nano-dollars; None for a model without a price that is let pass."""
+        for each in candidates:
+            ids = tuple(dict.fromkeys((each.model_id, *reversed(subject.models))))
+            priced = Priced(each.upstream.name, each.upstream.base_url, ids, expected)
+            cost = None if self._prices is None else self._prices.cost(priced)
+            if cost is not None:
+                return int(cost.usd * NANO)
+        if limit.unpriced == "refuse":
+            raise LimitExceeded(
+                "This model has no price, so that a budget cannot count it.",
+                code="insufficient_quota",
+                headers={"x-should-retry": "false"},
+            )
+        return None
+
+    def _used(self, limit: Limit, claim: Claim, reservation: Reservation, record: UsageRecord) -> int:
+        """What a call used of one claim, in its unit."""
+        if limit.unit == "concurrent":
+            return 0
+        nothing_sent = not record.attempts
+        if limit.unit == "requests":
+            return 0 if nothing_sent else claim.reserved
+        usage = record.usage
+        if usage is None or usage.tokens is None:
+            generated = record.outcome in (Outcome.COMPLETED, Outcome.CLIENT_GONE) or (
+                record.first_byte is not None and record.outcome is not Outcome.REJECTED
+            )
+            return claim.reserved if generated and not nothing_sent else 0
+        if limit.unit == "tokens":
+            return usage.tokens
+        return claim.reserved if record.cost is None else int(record.cost * NANO)
+
+    def _start_settling(self, changes: Sequence[Change]) -> None:
+        loop = asyncio.get_running_loop()
+        places = self._places.get(loop, {})
+        for change in changes:
+            places.pop(change.claim.lease, None)
+        if isinstance(self._store, MemoryLimits):
+            self._store.settle_now(changes)
+        else:
+            _ = self._background.start(self._settle(changes))
+
+    async def _settle(self, changes: Sequence[Change]) -> None:
+        for number in range(SETTLED_WITHIN):
+            try:
+                await self._store.settle(changes)
+                return
+            except StoreDown as error:
+                self._warn_down(error)
+                if number + 1 < SETTLED_WITHIN:
+                    await asyncio.sleep(1.0)
+
+    def _keep_places(self, claims: Iterable[Claim]) -> None:
+        """Renews places while their calls last: one task for all of an event loop."""
+        loop = asyncio.get_running_loop()
+        new = {claim.lease: claim for claim in claims}
+        if not new:
+            return
+        held = self._places.get(loop)
+        if held is not None:
+            held.update(new)
+            return
+        for ended in [each for each in self._places if each.is_closed()]:
+            del self._places[ended]
+        self._places[loop] = new
+        loop.call_later(RENEW, self._renew, loop)
+
+    def _renew(self, loop: asyncio.AbstractEventLoop) -> None:
+        held = self._places.get(loop)
+        if not held:
+            self._places.pop(loop, None)
+            return
+        _ = self._background.start(self._renewed(tuple(held.values())))
+        loop.call_later(RENEW, self._renew, loop)
+
+    async def _renewed(self, claims: Sequence[Claim]) -> None:
+        try:
+            await self._store.renew(claims)
+        except StoreDown as error:
+            self._warn_down(error)
+
+    def _warn_down(self, error: StoreDown) -> None:
+        if "down" not in self._warned:
+            self._warned.add("down")
+            logger.warning("the store of limits is away (%s); limits are held as `when_down` says", error)

@@ -1,0 +1,59 @@
+"""How much a call may use, before anybody knows: what limits reserve until the upstream has told.
+
+A token is taken for four bytes of text. What is no text (images, audio, files as base64) is taken for what such a thing
+usually counts, because its bytes say nothing.
+"""
+
+from __future__ import annotations
+
+from ..bodies.payload import Payload
+
+BYTES_PER_TOKEN = 4
+THING = 1000
+"""Tokens of an image, a recording or a file."""
+USUAL_ANSWER = 1000
+"""Tokens of an answer that nobody limited."""
+MOST_CHOICES = 128
+
+ANSWERING = frozenset({"createChatCompletion", "createCompletion", "createResponse", "createImage", "createImageEdit"})
+"""Operations whose answer is made of tokens that were not there before."""
+_ANSWER_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+_SPACES = (b" ", b"\n", b"\\n")
+_SEEN = 512
+
+
+def tokens_expected(payload: Payload, operation: str) -> int:
+    """Input and output together."""
+    return input_tokens(payload) + (answer_tokens(payload) if operation in ANSWERING else 0)
+
+
+def input_tokens(payload: Payload) -> int:
+    """What the body's texts and things are taken for."""
+    size = sum(payload.size(name) for name in payload.outline)
+    things = 0
+    for text in payload.texts or ():
+        if _is_text(bytes(text[:_SEEN])):
+            size += len(text)
+        else:
+            things += 1
+    return size // BYTES_PER_TOKEN + things * THING
+
+
+def answer_tokens(payload: Payload) -> int:
+    """What the body lets an answer have, for each of the answers that it asks for."""
+    limits = [_number(payload, name) for name in _ANSWER_LIMITS]
+    limit = max((each for each in limits if each is not None), default=USUAL_ANSWER)
+    choices = min(max(_number(payload, "n") or 1, 1), MOST_CHOICES)
+    return max(limit, 0) * choices
+
+
+def _number(payload: Payload, name: str) -> int | None:
+    """A whole number; what is none is the upstream's to refuse."""
+    raw = payload.raw(name)
+    text = b"" if raw is None else bytes(raw)
+    return int(text) if text.isdigit() and len(text) < 16 else None
+
+
+def _is_text(beginning: bytes) -> bool:
+    """Words have spaces between them, base64 has none; scripts without spaces are not ASCII."""
+    return not beginning.isascii() or any(space in beginning for space in _SPACES)

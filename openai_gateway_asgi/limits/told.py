@@ -1,0 +1,141 @@
+"""What a caller is told of limits: OpenAI's headers, and the refusal."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from ..errors import GatewayBusy, RateLimited
+from ..http.asgi import RawHeaders
+from .claims import Balance, Claim
+from .limit import NANO, Limit
+
+JITTER = 0.1
+"""Those who are refused at once come back within a tenth more of their wait, and not together."""
+NAMED = {"requests": b"requests", "tokens": b"tokens"}
+"""The units that OpenAI's headers have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One account that a call draws on, as the store has it."""
+
+    limit: Limit
+    claim: Claim
+    balance: Balance
+
+
+class LimitExceeded(RateLimited):
+    """429: a limit of the gateway's own; the official SDKs wait as told and try again."""
+
+    reason = "limit"
+
+
+class UpstreamLimited(GatewayBusy):
+    """429: a limit by upstream; another upstream may have room."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+    reason = "limit"
+
+
+def refusal(standings: Iterable[Standing]) -> LimitExceeded:
+    """For a call that found no room: the limit that is longest in the way is named, and when to come back."""
+    short = [each for each in standings if each.balance.wait is not None]
+    worst = max(short, key=lambda each: each.balance.wait or 0.0)
+    wait = worst.balance.wait or 0.0
+    budget = worst.limit.unit == "usd"
+    message = f"{described(worst.limit)} is used up. {_when(wait)}"
+    error = LimitExceeded(message, code="insufficient_quota" if budget else None)
+    if budget:
+        error.type = "insufficient_quota"
+    elif worst.limit.unit in NAMED:
+        error.type = worst.limit.unit
+    jittered = wait * (1 + random.random() * JITTER)  # noqa: S311  # spreads clients, guards nothing
+    headers: RawHeaders = [
+        (b"retry-after", b"%d" % max(1, math.ceil(jittered))),
+        (b"retry-after-ms", b"%d" % max(1, math.ceil(jittered * 1000))),
+        *headers_of([worst]),
+    ]
+    if budget:
+        headers.append((b"x-should-retry", b"false"))
+    error.headers = tuple(headers)
+    return error
+
+
+def described(limit: Limit) -> str:
+    """A limit in words: its name where it has one, its amount and its period."""
+    name = f"The limit {limit.name!r}" if limit.name else "The limit"
+    per = f" per {limit.per}" if limit.per else " at once"
+    match limit.unit:
+        case "usd":
+            amount = f"{_usd(limit.amount)} USD"
+        case "concurrent":
+            amount = f"{limit.amount} calls"
+        case _:
+            amount = f"{limit.amount} {limit.unit}"
+    return f"{name} of {amount}{per}"
+
+
+def headers_of(standings: Iterable[Standing]) -> RawHeaders:
+    """``x-ratelimit-*`` of the tightest limit in each unit that OpenAI has headers for."""
+    headers: RawHeaders = []
+    tightest: dict[str, Standing] = {}
+    for each in standings:
+        unit = each.limit.unit
+        if unit in NAMED and (unit not in tightest or _left(each) < _left(tightest[unit])):
+            tightest[unit] = each
+    for told, each in tightest.items():
+        name = NAMED[told]
+        headers += [
+            (b"x-ratelimit-limit-" + name, b"%d" % each.claim.capacity),
+            (b"x-ratelimit-remaining-" + name, b"%d" % max(0, each.balance.remaining)),
+            (b"x-ratelimit-reset-" + name, duration(each.balance.reset)),
+        ]
+    return headers
+
+
+def duration(seconds: float) -> bytes:
+    """As OpenAI writes it, which is Go's way: ``12ms``, ``3.89s``, ``6m0s``, ``24h0m0s``."""
+    if seconds < 1:
+        return b"%dms" % math.ceil(seconds * 1000)
+    whole = math.ceil(seconds * 100) / 100
+    hours, rest = divmod(whole, 3600)
+    minutes, rest = divmod(rest, 60)
+    text = f"{rest:.2f}".rstrip("0").rstrip(".") + "s"
+    if hours or minutes:
+        text = f"{minutes:.0f}m{text}"
+    return (f"{hours:.0f}h{text}" if hours else text).encode()
+
+
+def encoded(standings: Iterable[Standing]) -> bytes:
+    """A list of limits as JSON: amounts in the unit's own words, money as text, times in seconds."""
+    return msgspec.json.encode({"object": "list", "data": [_entry(each) for each in standings]})
+
+
+def _entry(standing: Standing) -> dict[str, Any]:
+    limit, capacity, left = standing.limit, standing.claim.capacity, standing.balance.remaining
+    shown = {"amount": capacity, "used": capacity - left, "left": max(0, left)}
+    amounts = {name: _usd(amount) for name, amount in shown.items()} if limit.unit == "usd" else shown
+    by = "callable" if callable(limit.by) else list(limit.scopes)
+    entry = {"object": "limit", "name": limit.name, "unit": limit.unit, "per": limit.per, "by": by, **amounts}
+    return {**entry, "resets_in": round(standing.balance.reset, 3), "key": standing.claim.key}
+
+
+def _usd(nano: int) -> str:
+    return f"{Decimal(nano) / NANO:f}"
+
+
+def _left(standing: Standing) -> float:
+    return standing.balance.remaining / standing.claim.capacity
+
+
+def _when(wait: float) -> str:
+    return f"Please try again in {duration(wait).decode()}."

@@ -1,0 +1,292 @@
+"""Limits at the door: who has used up theirs is refused in OpenAI's shape, and everything is given back that was not used."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from starlette.requests import Request
+
+from openai_gateway_asgi import ConfigError, Gateway, MemoryStore, Settings, Upstream, User, everyone
+from openai_gateway_asgi.host.prices import Price
+from openai_gateway_asgi.limits import Limit, MemoryLimits, RedisLimits
+from openai_gateway_asgi.testing import FakeUpstream, json_answer
+
+HELLO = [{"role": "user", "content": "hi"}]
+USAGE = {"prompt_tokens": 60, "completion_tokens": 40, "total_tokens": 100}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = time.time()  # periods of the calendar are the process's own
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def resolve_user(request: Request) -> User:
+    name = request.headers.get("authorization", "Bearer ann").removeprefix("Bearer ")
+    return User(name, role="admin" if name == "root" else "user", groups={"staff"} if name != "una" else set())
+
+
+class World:
+    def __init__(self, gateway: Gateway, fake: FakeUpstream, clock: Clock, http: httpx.AsyncClient) -> None:
+        self.gateway = gateway
+        self.fake = fake
+        self.clock = clock
+        self.http = http
+
+    def as_(self, user: str = "ann", retries: int = 0) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(
+            base_url="http://app.test/v1", api_key=user, http_client=self.http, max_retries=retries
+        )
+
+    async def ask(self, user: str = "ann", model: str = "m", **more: Any) -> httpx.Response:
+        body = {"model": model, "messages": HELLO, "max_tokens": 40, **more}
+        return await self.http.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {user}"})
+
+    async def get(self, path: str, user: str = "ann") -> Any:
+        answer = await self.http.get(path, headers={"authorization": f"Bearer {user}"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@asynccontextmanager
+async def limited(*limits: Limit, upstreams: Any = None, **options: Any) -> AsyncIterator[World]:
+    fake, clock = FakeUpstream(), Clock()
+    fake.script(usage=USAGE)
+    gateway = Gateway(
+        upstreams or [Upstream("http://up.test/v1", api_key="k", model_ids=["m", "other"])],
+        resolve_user=resolve_user,
+        authorize_model=everyone,
+        transport=fake.transport(),
+        limits=options.pop("of", limits),
+        limit_store=options.pop("store", MemoryLimits(clock=clock)),
+        **options,
+    )
+    async with gateway.lifespan(), httpx.AsyncClient(
+        transport=httpx.ASGITransport(gateway), base_url="http://app.test"
+    ) as http:  # fmt: skip
+        yield World(gateway, fake, clock, http)
+
+
+async def test_who_has_used_up_their_requests_is_told_when_to_come_back() -> None:
+    async with limited(Limit(requests=2, per="minute", by="user", name="fair use")) as world:
+        assert [(await world.ask()).status_code for _ in range(2)] == [200, 200]
+        refused = await world.ask()
+        assert (await world.ask("bob")).status_code == 200
+        world.clock.now += 31.0
+        assert (await world.ask()).status_code == 200
+
+    error = refused.json()["error"]
+    assert (refused.status_code, error["type"], error["code"]) == (429, "requests", "rate_limit_exceeded")
+    assert error["message"].startswith("The limit 'fair use' of 2 requests per minute is used up. Please try again in")
+    assert 30 <= int(refused.headers["retry-after"]) <= 34
+    assert refused.headers["x-ratelimit-limit-requests"] == "2"
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+
+
+async def test_answers_carry_the_gateways_own_figures_and_not_the_upstreams() -> None:
+    async with limited(Limit(requests=10, per="minute"), Limit(tokens=1000, per="minute")) as world:
+        world.fake.script(usage=USAGE, headers={"x-ratelimit-remaining-requests": "9999", "x-ratelimit-reset": "1"})
+        answer = await world.ask()
+    told = {name: value for name, value in answer.headers.items() if name.startswith("x-ratelimit")}
+    assert set(told) == {
+        f"x-ratelimit-{what}-{unit}" for what in ("limit", "remaining", "reset") for unit in ("requests", "tokens")
+    }
+    assert (told["x-ratelimit-remaining-requests"], told["x-ratelimit-reset-requests"]) == ("9", "6s")
+    assert int(told["x-ratelimit-remaining-tokens"]) < 1000
+
+
+async def test_tokens_are_reserved_by_an_estimate_and_settled_by_what_was_used() -> None:
+    async with limited(Limit(tokens=1000, per="minute", by="user")) as world:
+        await world.ask()
+        (entry,) = (await world.get("/v1/limits"))["data"]
+        assert (entry["used"], entry["left"]) == (100, 900)
+        refused = await world.ask(max_tokens=950)
+        assert (refused.status_code, refused.json()["error"]["type"]) == (429, "tokens")
+
+
+async def test_a_stream_is_settled_when_it_is_over() -> None:
+    async with limited(Limit(tokens=1000, per="minute", by="user")) as world:
+        answer = await world.ask(stream=True, stream_options={"include_usage": True})
+        assert answer.status_code == 200
+        (entry,) = (await world.get("/v1/limits"))["data"]
+        assert entry["used"] == 100
+
+
+async def test_a_call_that_used_more_than_was_reserved_leaves_a_debt() -> None:
+    async with limited(Limit(tokens=150, per="minute", by="user")) as world:
+        world.fake.script(usage={"prompt_tokens": 400, "completion_tokens": 0})
+        assert (await world.ask()).status_code == 200
+        assert (await world.ask()).status_code == 429
+        world.clock.now += 110.0  # 275 of 250 that were too many
+        assert (await world.ask(max_tokens=1)).status_code == 200
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+async def test_a_refused_call_uses_no_tokens_and_one_that_reached_nobody_no_request(status: int) -> None:
+    limits = (Limit(tokens=1000, per="minute", by="user"), Limit(requests=10, per="minute", by="user"))
+    async with limited(*limits, settings=Settings(retries=0)) as world:
+        world.fake.script(status=status)
+        assert (await world.ask()).status_code >= 400
+        assert (await world.ask(model="unknown")).status_code == 404
+        used = {entry["unit"]: entry["used"] for entry in (await world.get("/v1/limits"))["data"]}
+    assert used == {"tokens": 0, "requests": 1}
+
+
+async def test_places_are_given_back_however_a_call_ends() -> None:
+    async with limited(Limit(concurrent=1, by="user"), settings=Settings(retries=0)) as world:
+        world.fake.script("m", silence=True)
+        waiting = asyncio.create_task(world.ask())
+        await world.fake.until_requests(1)
+        refused = await world.ask(model="other")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert (await world.ask("bob", model="other")).status_code == 200
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        world.fake.script("m", status=500)
+        assert (await world.ask()).status_code == 500
+        world.fake.script("m", usage=USAGE)
+        assert (await world.ask()).status_code == 200
+
+
+async def test_a_budget_is_spent_in_money_and_the_sdk_does_not_try_again() -> None:
+    prices = {"m": Price(input="1000", output="2000")}
+    async with limited(Limit(usd="0.20", per="day", by="user", zone="Europe/Berlin"), prices=prices) as world:
+        client = world.as_(retries=2)
+        await client.chat.completions.create(model="m", messages=HELLO, max_tokens=40)
+        (entry,) = (await world.get("/v1/limits"))["data"]
+        assert (entry["used"], entry["left"], entry["unit"], entry["per"]) == ("0.14", "0.06", "usd", "day")
+        before = len(world.fake.requests)
+        with pytest.raises(openai.RateLimitError) as caught:
+            await client.chat.completions.create(model="m", messages=HELLO, max_tokens=40)
+        assert len(world.fake.requests) == before
+    assert (caught.value.code, caught.value.type) == ("insufficient_quota", "insufficient_quota")
+    assert caught.value.response.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(("unpriced", "status"), [("refuse", 429), ("allow", 200)])
+async def test_a_model_without_a_price_under_a_budget(unpriced: Any, status: int) -> None:
+    async with limited(Limit(usd=1, per="day", unpriced=unpriced), prices={"m": Price(input=1, output=1)}) as world:
+        assert (await world.ask(model="other")).status_code == status
+        assert (await world.ask()).status_code == 200
+
+
+async def test_the_sdk_waits_as_told_and_goes_on() -> None:
+    async with limited(Limit(requests=20, per="second", by="user"), store=MemoryLimits()) as world:
+        client = world.as_(retries=10)
+        said = await asyncio.gather(*(client.chat.completions.create(model="m", messages=HELLO) for _ in range(24)))
+    assert len(said) == 24
+
+
+async def test_groups_must_each_have_room_and_are_each_charged() -> None:
+    async with limited(Limit(requests=1, per="hour", by="user_groups")) as world:
+        assert (await world.ask("ann")).status_code == 200
+        assert (await world.ask("bob")).status_code == 429
+        assert (await world.ask("una")).status_code == 200
+        assert (await world.ask("una")).status_code == 429
+
+
+async def test_all_limits_of_a_call_are_taken_or_none() -> None:
+    limits = (Limit(requests=5, per="minute", by="user"), Limit(requests=1, per="minute", models="other"))
+    async with limited(*limits) as world:
+        assert (await world.ask(model="other")).status_code == 200
+        for _ in range(3):
+            assert (await world.ask(model="other")).status_code == 429
+        used = [entry["used"] for entry in (await world.get("/v1/limits"))["data"]]
+        assert used == [1, 1]
+
+
+async def test_a_limit_by_upstream_passes_over_those_that_are_full() -> None:
+    both = [Upstream(f"http://{name}.test/v1", api_key="k", name=name, model_ids=["m"]) for name in ("first", "second")]
+    async with limited(Limit(requests=1, per="hour", by="upstream"), upstreams=both) as world:
+        assert [(await world.ask()).status_code for _ in range(3)] == [200, 200, 429]
+        assert [request.host for request in world.fake.requests] == ["first.test", "second.test"]
+        refused = await world.ask()
+    assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+    assert int(refused.headers["retry-after"]) > 0
+
+
+async def test_a_fallback_is_asked_only_where_its_own_limit_has_room() -> None:
+    upstream = Upstream("http://up.test/v1", api_key="k", model_ids=["m", "other"])
+    store = MemoryStore([upstream], fallbacks={"m": ["other"]})
+    limit = Limit(requests=1, per="hour", models="other")
+    async with limited(limit, upstreams=store, settings=Settings(retries=0)) as world:
+        world.fake.script("m", status=500)
+        assert (await world.ask()).status_code == 200
+        assert (await world.ask()).status_code >= 429
+        assert [request.model for request in world.fake.requests] == ["m", "other", "m"]
+
+
+async def test_the_host_may_say_which_limits_hold_for_whom() -> None:
+    async def plan(user: User, model: object) -> list[Limit]:
+        return [] if user.id == "bob" else [Limit(requests=1, per="hour", by="user")]
+
+    async with limited(of=plan) as world:
+        assert [(await world.ask()).status_code for _ in range(2)] == [200, 429]
+        assert [(await world.ask("bob")).status_code for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize(("when_down", "status"), [("open", 200), ("closed", 503)])
+async def test_a_store_that_is_away_is_open_or_closed(when_down: Any, status: int) -> None:
+    store = RedisLimits("redis://127.0.0.1:1/0")
+    async with limited(Limit(requests=1, per="hour", when_down=when_down), store=store) as world:
+        assert [(await world.ask()).status_code for _ in range(5)] == [status] * 5
+
+
+@pytest.mark.parametrize(("unmetered", "status"), [(frozenset(), 403), (frozenset({"batches"}), 200)])
+async def test_work_that_nobody_can_count_is_refused_to_those_under_limits_of_tokens(
+    unmetered: frozenset[str], status: int
+) -> None:
+    settings = Settings(unmetered=unmetered, open_groups=frozenset({"batches"}))
+    async with limited(Limit(tokens=100, per="day", by="user"), settings=settings) as world:
+        world.fake.answer("/batches", json_answer({"id": "batch_1"}))
+        answer = await world.http.post("/v1/batches", json={}, headers={"authorization": "Bearer ann"})
+    assert answer.status_code == status
+    if status == 403:
+        assert answer.json()["error"]["code"] == "unmetered_operation"
+
+
+async def test_administrators_see_where_a_user_stands_and_let_them_begin_anew() -> None:
+    async with limited(Limit(requests=1, per="day", by="user")) as world:
+        assert [(await world.ask()).status_code for _ in range(2)] == [200, 429]
+        (entry,) = (await world.get("/v1/config/limits?user=ann", "root"))["data"]
+        assert (entry["used"], entry["left"], entry["by"]) == (1, 0, ["user"])
+        headers = {"authorization": "Bearer root"}
+        for asked in ({"user": "ann"}, {"key": entry["key"]}):
+            assert (await world.http.post("/v1/config/limits/reset", json=asked, headers=headers)).json() == {
+                "reset": 1
+            }
+            assert [(await world.ask()).status_code for _ in range(2)] == [200, 429]
+        refused = await world.http.post("/v1/config/limits/reset", json={}, headers=headers)
+        assert refused.status_code == 400
+        assert (await world.http.get("/v1/config/limits?user=ann")).status_code == 403
+
+
+async def test_who_is_under_no_limit_sees_an_empty_list() -> None:
+    async with limited() as world:
+        assert await world.get("/v1/limits") == {"object": "list", "data": []}
+        world.fake.script(usage=USAGE, headers={"x-ratelimit-remaining-requests": "9999"})
+        assert (await world.ask()).headers["x-ratelimit-remaining-requests"] == "9999"
+
+
+@pytest.mark.parametrize("limits", [["60/minute"], [object()], 3])
+def test_what_is_no_limit_is_refused_at_the_start(limits: Any) -> None:
+    with pytest.raises(ConfigError, match=r"limits\.0"):
+        Gateway([], authorize_model=everyone, limits=limits)
+
+
+async def test_a_large_picture_is_not_counted_by_its_bytes() -> None:
+    picture = "data:image/png;base64," + "A" * 400_000
+    content = [{"type": "text", "text": "what?"}, {"type": "image_url", "image_url": {"url": picture}}]
+    async with limited(Limit(tokens=5000, per="day", by="user")) as world:
+        world.fake.script(status=400)
+        answer = await world.ask(messages=[{"role": "user", "content": content}])
+    assert answer.status_code == 400
