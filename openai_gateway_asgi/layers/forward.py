@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import httpx
 
@@ -18,6 +19,11 @@ from ..upstream.connections import Connections, Pool
 from ..upstream.request_body import NO_BODY, Body, Streamed
 from ..upstream.requests import PreparedRequest
 from ..upstream.response_reads import upstream_failure
+
+CLOSING = 5.0
+"""Seconds."""
+
+logger = logging.getLogger("openai_gateway_asgi")
 
 
 class Forward:
@@ -40,8 +46,7 @@ class Forward:
                 try:
                     await relay.answer(response)
                 except BaseException:
-                    # A cancelled request closes its connection all the same, and to the end.
-                    await asyncio.shield(asyncio.ensure_future(response.stream.aclose()))
+                    await _close(response.stream)
                     raise
                 await response.stream.aclose()
         finally:
@@ -90,6 +95,17 @@ class Forward:
             # As it was sent: a URL object would quote some characters again.
             request.extensions["target"] = pool.target(path, query)
         return request
+
+
+async def _close(stream: httpx.AsyncByteStream) -> None:
+    """A cancelled request closes its connection all the same, and to the end; a host's own transport may hang in it."""
+    closing = asyncio.ensure_future(stream.aclose())
+    _, late = await asyncio.wait((closing,), timeout=CLOSING)
+    if late:
+        closing.cancel()
+        logger.error("the stream of a transport did not close within %.0f s", CLOSING)
+    else:
+        closing.result()
 
 
 def _is_large(exchange: Exchange) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openai_gateway_asgi import Gateway, GatewayConfig, MemoryStore, Settings, Upstream, User, everyone
 from openai_gateway_asgi.http import background
+from openai_gateway_asgi.layers import forward
 from tests.reliability.clients import Client, request
 from tests.reliability.gateways import assert_error
 from tests.reliability.leaving import bare, behind_base_http_middleware
@@ -336,3 +338,38 @@ async def test_case_284_a_record_that_hangs_is_left_to_itself_when_its_client_le
         assert not here.hang.cancelled.is_set()
         await here.gateway.aclose()
         assert here.hang.cancelled.is_set()
+
+
+# A transport of the host's own
+
+
+class Hanging(httpx.AsyncByteStream):
+    """A stream that begins and then neither goes on nor closes."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
+        await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_case_284_a_stream_of_the_hosts_that_does_not_close_holds_its_call_no_longer_than_it_may(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(forward, "CLOSING", 0.2)
+
+    class Transport(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Hanging())
+
+    upstreams = [Upstream("http://a/v1", model_ids=["m"])]
+    gateway = Gateway(upstreams, resolve_user=lambda request: ANN, authorize_model=everyone, transport=Transport())
+    async with Conversation(gateway, "POST", "/v1/chat/completions", json={**CHAT, "stream": True}) as talk:
+        await talk.receive_start()
+        talk.disconnect()
+        async with asyncio.timeout(2):
+            while talk.running:
+                await asyncio.sleep(0.01)
+    assert "did not close" in caplog.text
+    await gateway.aclose()
