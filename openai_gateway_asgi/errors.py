@@ -343,6 +343,8 @@ class GatewayBusy(GatewayError):
 class UpstreamFull(GatewayBusy):
     """No place came free at an upstream with ``max_concurrency``."""
 
+    reason = "upstream_full"
+
 
 class GatewayDraining(GatewayError):
     status = 503

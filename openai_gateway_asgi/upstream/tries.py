@@ -177,9 +177,10 @@ def _resting(rests: Sequence[Rest]) -> GatewayError:
     """All who could be asked are left alone."""
     headers = ((b"retry-after", b"%d" % max(1, math.ceil(min((rest.seconds for rest in rests), default=1.0)))),)
     if all(rest.limited for rest in rests):
-        return RateLimited("The upstreams of this model are at their rate limits; try again shortly.", headers=headers)
+        limited = "The upstreams of this model are at their rate limits; try again shortly."
+        return RateLimited(limited, headers=headers).noted("left_alone")
     return GatewayBusy(
         "The upstream of this model has been failing and is left alone for a moment; try again shortly.",
         code="upstream_unavailable",
         headers=headers,
-    )
+    ).noted("left_alone")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 import pytest
 
-from openai_gateway_asgi import UsageRecord
+from openai_gateway_asgi import Settings, UsageRecord
+from tests.cases.gateways import upstream_a, upstream_b, world
 from tests.observe.faults import CANARY, GATEWAY, HEADERS, UPSTREAMS, Broken, Fault, broken
 from tests.support.asgi import Response, ask
+from tests.support.recorder import error_answer, json_answer
 
 ROOT = {"x-test-user": "root"}
 
@@ -103,7 +106,6 @@ async def test_what_the_gateway_refuses_is_named_in_the_log_and_in_the_record(
 async def test_an_upstream_that_is_left_alone_is_named(caplog: pytest.LogCaptureFixture) -> None:
     closes = next(fault for fault in UPSTREAMS if fault.name == "overloaded")
     async with broken(closes) as b:
-        b.gateway._memory  # noqa: B018  # there is one
         for _ in range(5):
             await happen(closes, b)
         health = b.gateway.health().upstreams["U"]
@@ -112,6 +114,36 @@ async def test_an_upstream_that_is_left_alone_is_named(caplog: pytest.LogCapture
     assert health.breakers == {"m1": "open"}
     assert health.last_failure is not None
     assert health.last_failure.cause == "503: Loading the model"
+
+
+async def test_a_call_for_which_all_upstreams_are_left_alone_says_so() -> None:
+    async with world(upstream_a(), upstream_b()) as w:
+        w.upstream.answer("/chat/completions", error_answer(503))
+        for _ in range(5):
+            await w.chat()
+        assert (await w.chat()).status == 503
+        assert (w.records[-1].reason, w.records[-1].error) == ("left_alone", "upstream_unavailable")
+        assert w.records[-1].tries == ()
+
+
+async def test_a_call_for_which_no_place_came_free_says_so() -> None:
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def waits(request: Any) -> Any:
+        started.set()
+        await go_on.wait()
+        return json_answer({})
+
+    async with world(upstream_a(max_concurrency=1), settings=Settings(queue_time=0.01)) as w:
+        w.upstream.answer("/chat/completions", waits)
+        first = asyncio.create_task(w.chat())
+        await started.wait()
+        assert w.gateway.health().upstreams["A"].in_flight == 1
+        assert (await w.chat()).status == 503
+        assert (w.records[-1].reason, w.records[-1].error) == ("upstream_full", "gateway_busy")
+        go_on.set()
+        await first
+        assert w.gateway.health().upstreams["A"].in_flight == 0
 
 
 async def test_a_list_that_cannot_be_had_is_named(caplog: pytest.LogCaptureFixture) -> None:
