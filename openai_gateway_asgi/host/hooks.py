@@ -20,7 +20,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter
-from typing import Generic, ParamSpec, TypeVar, cast
+from typing import Generic, ParamSpec, Protocol, TypeVar, cast
 
 from starlette.requests import Request
 
@@ -39,8 +39,15 @@ T = TypeVar("T")
 ResolveUser = Callable[[Request], User | None | Awaitable[User | None]]
 """Who is asking? None is a 401. The request's headers, cookies, session and state are there; its body is ours."""
 
-AuthorizeModel = Callable[[User, Model], bool | Awaitable[bool]]
-"""May this user call, and see, this model?"""
+
+class AuthorizeOperation(Protocol):
+    """``authorize_model`` by operation: ``createChatCompletion``, ``createSpeech``; ``listModels`` for lists."""
+
+    def __call__(self, user: User, model: Model, *, operation: str) -> bool | Awaitable[bool]: ...
+
+
+AuthorizeModel = Callable[[User, Model], bool | Awaitable[bool]] | AuthorizeOperation
+"""May this user call, and see, this model? With a third parameter, ``operation``: for this operation?"""
 
 VisibleModels = Callable[[User, Sequence[Model]], Collection[Model] | Awaitable[Collection[Model]]]
 """The bulk form of ``AuthorizeModel`` for lists: which of these models may this user see?"""

@@ -28,20 +28,22 @@ class CheckModelAccess:
         if self._access.is_async:
             return self._wait(scope, receive, send)
         exchange = Exchange.of(scope)
-        _check(exchange, lambda model: self._access.allows_now(exchange.user, model))
+        operation = exchange.match.endpoint.operation
+        _check(exchange, lambda model: self._access.allows_now(exchange.user, model, operation))
         return self.app(scope, receive, send)
 
     async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
+        operation = exchange.match.endpoint.operation
         verdicts: dict[str, bool] = {}
         began = monotonic()
         for model in _needed(exchange):
-            verdicts[model.id] = await self._access.allows(exchange.user, model)
+            verdicts[model.id] = await self._access.allows(exchange.user, model, operation)
             if not verdicts[model.id]:
                 break  # a further answer could only tell the caller that this model exists
         else:
             for route in exchange.fallbacks:
-                verdicts[route.model.id] = await self._access.allows(exchange.user, route.model)
+                verdicts[route.model.id] = await self._access.allows(exchange.user, route.model, operation)
         exchange.admitting += monotonic() - began
         _check(exchange, lambda model: verdicts.get(model.id, False))
         await self.app(scope, receive, send)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 
 from ..api.endpoints import Kind
 from ..exchange import Exchange
-from ..host.access import Access
+from ..host.access import LISTING, Access
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
 from ..http.whole_answers import respond
@@ -43,6 +43,6 @@ class ListModels:
         id = exchange.match.params["model"]
         catalogue = await self._lists.for_call(exchange.config, exchange.caller, (id,))
         route = catalogue.find(id)
-        if route is None or not await self._access.allows(exchange.user, route.model):
+        if route is None or not await self._access.allows(exchange.user, route.model, LISTING):
             raise catalogue.missing(id)
         return (route.model.listing,)

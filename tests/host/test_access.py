@@ -38,7 +38,7 @@ KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
 @KINDS
 async def test_one_rule_answers_for_calls_and_lists(kind: str) -> None:
     rule = access(in_kind(kind, lambda user, model: user is USER and model.id != "m2"))
-    assert [await rule.allows(USER, model) for model in MODELS] == [True, False, True]
+    assert [await rule.allows(USER, model, "createChatCompletion") for model in MODELS] == [True, False, True]
     assert [model.id for model in await rule.visible(USER, MODELS)] == ["m1", "m3"]
 
 
@@ -46,7 +46,7 @@ async def test_one_rule_answers_for_calls_and_lists(kind: str) -> None:
 @pytest.mark.parametrize("answer", [None, False, 0, 1, "yes", "", [1], object()])
 async def test_only_true_allows(kind: str, answer: Any) -> None:
     rule = access(in_kind(kind, lambda user, model: answer))
-    assert not await rule.allows(USER, MODELS[0])
+    assert not await rule.allows(USER, MODELS[0], "createChatCompletion")
     assert list(await rule.visible(USER, MODELS)) == []
 
 
@@ -65,20 +65,20 @@ async def test_the_bulk_form_is_asked_once_and_keeps_the_order(kind: str) -> Non
 
 @pytest.mark.parametrize("make", [list, tuple, set, iter, lambda models: dict.fromkeys(models, 1)])
 async def test_any_collection_of_models_will_do(make: Any) -> None:
-    rule = access(None, lambda user, models: make(models[1:]))
+    rule = access(lambda user, model: False, lambda user, models: make(models[1:]))
     assert [model.id for model in await rule.visible(USER, MODELS)] == ["m2", "m3"]
 
 
 async def test_what_was_not_offered_is_not_shown() -> None:
     stranger = Model("m9", upstream="a", name="m9")
-    rule = access(None, lambda user, models: [stranger, models[0]])
+    rule = access(lambda user, model: False, lambda user, models: [stranger, models[0]])
     assert [model.id for model in await rule.visible(USER, MODELS)] == ["m1"]
 
 
 @pytest.mark.parametrize("answer", [None, True, "m1", b"m1", ["m1"], 5, {"m1": True}])
 async def test_an_answer_that_is_no_collection_of_models_shows_nothing(answer: Any) -> None:
     with pytest.raises(HostFailure):
-        await access(None, lambda user, models: answer).visible(USER, MODELS)
+        await access(lambda user, model: False, lambda user, models: answer).visible(USER, MODELS)
 
 
 @KINDS
@@ -91,7 +91,7 @@ async def test_a_rule_that_raises_shows_nothing(kind: str, error: Exception, kin
         with pytest.raises(kind_of_error):
             await broken.visible(USER, MODELS)
     with pytest.raises(kind_of_error):
-        await access(in_kind(kind, rule)).allows(USER, MODELS[0])
+        await access(in_kind(kind, rule)).allows(USER, MODELS[0], "createChatCompletion")
 
 
 async def test_a_plain_rule_that_returns_an_awaitable_shows_nothing() -> None:
@@ -99,7 +99,7 @@ async def test_a_plain_rule_that_returns_an_awaitable_shows_nothing() -> None:
     with pytest.raises(HostFailure):
         await rule.visible(USER, MODELS)
     with pytest.raises(HostFailure):
-        await rule.allows(USER, MODELS[0])
+        await rule.allows(USER, MODELS[0], "createChatCompletion")
 
 
 async def test_the_bypass_asks_nobody() -> None:
@@ -107,7 +107,7 @@ async def test_the_bypass_asks_nobody() -> None:
         raise AssertionError
 
     rule = access(never, never, bypass=True)
-    assert await rule.allows(USER, MODELS[0])
+    assert await rule.allows(USER, MODELS[0], "createChatCompletion")
     assert await rule.visible(USER, MODELS) is MODELS
 
 

@@ -47,7 +47,7 @@ def judge_callable(name: str, call: Any) -> Iterator[Finding]:
         yield Finding("wrong_kind", name, f"is the class {call.__name__}", f"give an instance, or {asked.write}")
     elif _is_generator(innermost(call)):
         yield Finding("wrong_kind", name, "has a `yield`, so that calling it decides nothing", "return the answer")
-    elif (taken := misfit(call, len(asked.takes))) is not None:
+    elif (taken := misfit(call, len(asked.takes), _named(name, call))) is not None:
         given = ", ".join(asked.takes)
         yield Finding("wrong_signature", name, f"takes ({taken}) and is called with ({given})", asked.write)
     elif _wraps_async(call):
@@ -55,6 +55,23 @@ def judge_callable(name: str, call: Any) -> Iterator[Finding]:
             "async_in_disguise", name, "is a plain function around an `async` one",
             "make it `async def` too, if it returns what is still to be awaited",
         )  # fmt: skip
+
+
+BY_OPERATION = ("authorize_model", "visible_models")
+"""Callables that may ask for the operation too."""
+
+
+def takes_operation(call: Any) -> bool:
+    """Whether a callable has a parameter called ``operation``, which is then given by keyword."""
+    try:
+        parameter = inspect.signature(call, follow_wrapped=False).parameters.get("operation")
+    except (TypeError, ValueError):
+        return False
+    return parameter is not None and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+
+
+def _named(name: str, call: Any) -> tuple[str, ...]:
+    return ("operation",) if name in BY_OPERATION and takes_operation(call) else ()
 
 
 def innermost(call: Any) -> Any:
