@@ -75,6 +75,22 @@ class NullTransport(httpx.AsyncBaseTransport):
         return httpx.Response(200, headers=headers, stream=Pieces([ANSWER]))
 
 
+class Onlooker:
+    """Looks on at every call and does nothing."""
+
+    def call_started(self, call: Any) -> Any:
+        return self
+
+    def attempt_started(self, attempt: Any) -> dict[str, str]:
+        return {}
+
+    def attempt_ended(self, attempt: Any) -> None:
+        pass
+
+    def finished(self, record: Any) -> None:
+        pass
+
+
 def profiles() -> dict[str, Callable[[], Any]]:
     """The gateways that can be measured, by name: ``full`` is the one that the README quotes."""
     from openai_gateway_asgi import Gateway, Grant, Grants, Settings, Upstream, User, everyone
@@ -104,7 +120,12 @@ def profiles() -> dict[str, Callable[[], Any]]:
         upstream = Upstream("http://upstream.test/v1", api_key="upstream-key", model_ids=["model-0"])
         return Gateway([upstream], resolve_user=lambda _: ada, authorize_model=everyone, transport=NullTransport())
 
-    return {"full": full, "plain": plain}
+    def observed() -> Any:
+        gateway = plain()
+        gateway.observe(Onlooker())
+        return gateway
+
+    return {"full": full, "plain": plain, "observed": observed}
 
 
 def _body(*, stream: bool) -> bytes:
@@ -208,7 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.in_process", description=__doc__)
     parser.add_argument("--against", metavar="COMMIT", help="the same at another commit, in turns")
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--profile", default="full", help="which gateway: full, plain, ...")
+    parser.add_argument("--profile", default="full", help="which gateway: full, plain, observed, ...")
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.once:

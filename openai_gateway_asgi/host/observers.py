@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from ..errors import raw_headers
 from ..http.asgi import NamedHeaders, RawHeaders
@@ -24,8 +25,7 @@ from .records import AttemptRecord, UsageRecord
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 
 
-@dataclass(slots=True, kw_only=True)
-class CallFacts:
+class CallFacts(msgspec.Struct, kw_only=True):
     """What is known of a call when it starts. Nothing of it says who asks, but for ``headers``."""
 
     request_id: str
@@ -40,8 +40,7 @@ class CallFacts:
     its own; the record and the log tell this one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptFacts:
+class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a request to an upstream when it is about to be sent."""
 
     number: int
@@ -94,15 +93,15 @@ class Watch:
         self._open = False
         self._over = False
 
-    def attempt_started(self, facts: Callable[[], AttemptFacts]) -> RawHeaders:
+    def attempt_started(self, attempt: AttemptFacts) -> RawHeaders:
         if self._over:
             return []
         self._open = True
-        attempt = facts()
         headers: RawHeaders = []
         for observer in self._observers:
             try:
-                headers += raw_headers(observer.attempt_started(attempt))
+                if sent := observer.attempt_started(attempt):
+                    headers += raw_headers(sent)
             except Exception as error:
                 tell_of(error, self._notices)
         return headers
@@ -133,5 +132,6 @@ def tell_of(error: Exception, notices: Notices) -> None:
 
 def trace_id_of(headers: NamedHeaders) -> str | None:
     """That of ``traceparent`` (W3C Trace Context, 3.2.2), None where there is none that is valid."""
-    found = _TRACEPARENT.fullmatch(headers.get(b"traceparent", b""))
-    return found[1].decode() if found else None
+    sent = headers.get(b"traceparent")
+    found = None if sent is None else _TRACEPARENT.fullmatch(sent)
+    return None if found is None else found[1].decode()

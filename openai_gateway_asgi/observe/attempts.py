@@ -61,7 +61,7 @@ class Attempts:
         exchange.answered = exchange.upstream_status = exchange.upstream_request_id = None
         self._of(exchange.upstream.name).in_flight += 1
         if exchange.watch is not None:
-            exchange.attempt_headers = exchange.watch.attempt_started(partial(_facts, exchange))
+            exchange.attempt_headers = exchange.watch.attempt_started(_facts(exchange))
 
     def end(self, exchange: Exchange, error: BaseException | None = None) -> None:
         """The attempt at hand is over, where there was one: a place may not have come free for it."""

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from openai_gateway_asgi import Settings, User
+from openai_gateway_asgi import GatewayConfig, Settings, User
 from openai_gateway_asgi.host.notices import EVERY
+from openai_gateway_asgi.observe.config_log import log_change
 from tests.cases.gateways import A, upstream_a, upstream_b, world
 from tests.support.recorder import error_answer, json_answer
 
@@ -212,6 +213,21 @@ async def test_a_change_of_configuration_is_told_by_names_alone(caplog: pytest.L
     assert line.getMessage() == "configuration changed by=a1 added=C removed=B changed=A:api_key,headers"
     assert line.change["changed"] == {"A": ["api_key", "headers"]}
     assert "canary" not in caplog.text + repr(line.__dict__)
+
+
+def test_a_change_that_was_made_elsewhere_says_so_and_what_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    before = GatewayConfig(upstreams=[upstream_a(), upstream_b()], version="1")
+    after = GatewayConfig(
+        enabled=False, upstreams=[upstream_b(), upstream_a(weight=2)], fallbacks={"m1": ["m2"]}, version="2"
+    )
+    log_change(before, after, None)
+    log_change(after, after, "ann by=root")
+    first, second = lines(caplog, "change")
+    assert first.getMessage() == (
+        "configuration changed by=store changed=A:weight changed=enabled changed=fallbacks changed=order"
+    )
+    assert first.change["by"] is None
+    assert second.getMessage() == 'configuration changed by="ann by=root" nothing'
 
 
 async def test_no_certificate_no_name_no_server_each_in_its_own_words(caplog: pytest.LogCaptureFixture) -> None:
