@@ -24,7 +24,7 @@ FLOORS = (
     ["api"],
     ["config"],
     ["bodies", "models"],
-    ["rewrites", "host"],
+    ["rewrites", "translate", "host"],
     ["upstream"],
     ["exchange", "speech", "limits"],
     ["answers", "observe"],

@@ -1,0 +1,148 @@
+"""A whole Responses answer as a chat completion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..errors import UpstreamError
+from .usage import chat_usage
+
+FAILED_STATUS = {"rate_limit_exceeded": 429, "server_error": 500}
+"""Of a response that failed, by its code (openai-openapi: ResponseErrorCode); pictures and prompts that are refused are
+400, everything else is 500."""
+
+REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
+
+
+class ResponseFailed(Exception):
+    """The response says that it failed: with this status, and this error in OpenAI's shape."""
+
+    def __init__(self, status: int, error: Mapping[str, Any]) -> None:
+        super().__init__(error.get("message"))
+        self.status = status
+        self.error = error
+
+
+def chat_completion(response: Mapping[str, Any], *, structured: bool = False) -> dict[str, Any]:
+    """The chat completion of a response. ``structured``: JSON was asked for, so that the last message alone counts.
+
+    Raises ``ResponseFailed`` for one that failed and ``UpstreamError`` for one that is not over.
+    """
+    check_over(response)
+    message = _message(response, structured=structured)
+    calls = message.get("tool_calls")
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": _logprobs(response),
+        "finish_reason": finish_reason(response, called=bool(calls)),
+    }
+    completion: dict[str, Any] = {
+        "id": response.get("id"),
+        "object": "chat.completion",
+        "created": created(response),
+        "model": response.get("model"),
+        "choices": [choice],
+    }
+    usage = response.get("usage")
+    if isinstance(usage, Mapping):
+        completion["usage"] = chat_usage(usage)
+    for name in ("service_tier", "metadata", "moderation"):
+        if response.get(name) is not None:
+            completion[name] = response[name]
+    return completion
+
+
+def check_over(response: Mapping[str, Any]) -> None:
+    status = response.get("status")
+    if status == "failed" or isinstance(response.get("error"), Mapping):
+        error = failure_of(response)
+        code = str(error["code"] or "")
+        known = 400 if code == "invalid_prompt" or "image" in code else 500
+        raise ResponseFailed(FAILED_STATUS.get(code, known), error)
+    if status not in (None, "completed", "incomplete") or not isinstance(response.get("output"), list):
+        raise UpstreamError("The upstream's answer is not over, or is no response.")
+
+
+def failure_of(response: Mapping[str, Any]) -> dict[str, Any]:
+    """The error of a response that failed, in OpenAI's shape."""
+    said = response.get("error")
+    error = said if isinstance(said, Mapping) else {}
+    message = error.get("message") or "The upstream failed to answer."
+    return {"message": message, "type": error.get("type") or "upstream_error", "param": None, "code": error.get("code")}
+
+
+def finish_reason(response: Mapping[str, Any], *, called: bool) -> str:
+    if response.get("status") == "incomplete":
+        details = response.get("incomplete_details")
+        reason = details.get("reason") if isinstance(details, Mapping) else None
+        return REASONS.get(str(reason), "length")
+    return "tool_calls" if called else "stop"
+
+
+def created(response: Mapping[str, Any]) -> int:
+    value = response.get("created_at")
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def tool_call(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A call that the model makes, whole."""
+    if item.get("type") == "custom_tool_call":
+        custom = {"name": item.get("name"), "input": item.get("input") or ""}
+        return {"id": item.get("call_id"), "type": "custom", "custom": custom}
+    function = {"name": item.get("name"), "arguments": item.get("arguments") or ""}
+    return {"id": item.get("call_id"), "type": "function", "function": function}
+
+
+def citation(annotation: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A citation of a page as chat has it; chat knows no other annotation."""
+    if annotation.get("type") != "url_citation":
+        return None
+    inner = {name: annotation[name] for name in ("start_index", "end_index", "url", "title") if name in annotation}
+    return {"type": "url_citation", "url_citation": inner}
+
+
+CALLS = ("function_call", "custom_tool_call")
+
+
+def _message(response: Mapping[str, Any], *, structured: bool) -> dict[str, Any]:
+    items = [item for item in response["output"] if isinstance(item, Mapping)]
+    spoken = [item for item in items if item.get("type") == "message"]
+    if structured:
+        spoken = spoken[-1:]
+    parts = [part for item in spoken for part in _parts(item, "content")]
+    texts = [str(part.get("text") or "") for part in parts if part.get("type") == "output_text"]
+    refusals = [str(part.get("refusal") or "") for part in parts if part.get("type") == "refusal"]
+    calls = [tool_call(item) for item in items if item.get("type") in CALLS]
+    silent = (refusals or calls) and not any(texts)
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": None if silent else "".join(texts),
+        "refusal": "".join(refusals) or None,
+    }
+    reasoning = "\n\n".join(text for item in items if item.get("type") == "reasoning" for text in _thoughts(item))
+    if reasoning:
+        message["reasoning_content"] = reasoning
+    if calls:
+        message["tool_calls"] = calls
+    annotations = [found for part in parts for each in _parts(part, "annotations") if (found := citation(each))]
+    if annotations:
+        message["annotations"] = annotations
+    return message
+
+
+def _thoughts(item: Mapping[str, Any]) -> Iterator[str]:
+    parts = [*_parts(item, "summary")] or [*_parts(item, "content")]
+    return (str(part["text"]) for part in parts if part.get("text"))
+
+
+def _logprobs(response: Mapping[str, Any]) -> dict[str, Any] | None:
+    parts = [part for item in response["output"] if isinstance(item, Mapping) for part in _parts(item, "content")]
+    content = [entry for part in parts for entry in part.get("logprobs") or ()]
+    return {"content": content, "refusal": None} if content else None
+
+
+def _parts(holder: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+    value = holder.get(name)
+    return (each for each in (value if isinstance(value, list) else ()) if isinstance(each, Mapping))

@@ -1,0 +1,123 @@
+"""Chat messages as the input items of a Responses call, in their places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..bodies.outline import Fields
+from .fields import Raw, encode, given, missing, raw, read, unsupported
+
+INSTRUCTING = ("system", "developer")
+
+
+def items_of(fields: Fields) -> Iterator[Fields]:
+    """One item or more for each message. Raises ``InvalidRequest`` for what no item can say."""
+    messages: list[Fields] | None = read(fields, "messages", list[Fields])
+    if messages is None:
+        raise missing("messages")
+    custom_calls: set[str] = set()
+    last_call = ""
+    for index, message in enumerate(messages):
+        at = f"messages[{index}]"
+        role = read(message, "role", str, f"{at}.")
+        if role in ("user", *INSTRUCTING):
+            content = message.get("content")
+            yield _message(role, _parts(content, f"{at}.content", "input_text"))
+        elif role == "assistant":
+            for item in _assistant(message, at):
+                last_call = _text(item.get("call_id")) or last_call
+                if _text(item.get("type")) == "custom_tool_call":
+                    custom_calls.add(last_call)
+                yield item
+        elif role == "tool":
+            id = read(message, "tool_call_id", str, f"{at}.")
+            if id is None:
+                raise missing(f"{at}.tool_call_id")
+            kind = "custom_tool_call_output" if id in custom_calls else "function_call_output"
+            yield {"type": raw(kind), "call_id": raw(id), "output": _output(message.get("content"), f"{at}.content")}
+        elif role == "function":
+            output = _output(message.get("content"), f"{at}.content")
+            yield {"type": raw("function_call_output"), "call_id": raw(last_call), "output": output}
+        else:
+            raise unsupported(f"{at}.role", "Responses knows no such role")
+
+
+def _message(role: str, parts: Raw) -> Fields:
+    return {"type": raw("message"), "role": raw(role), "content": parts}
+
+
+def _assistant(message: Fields, at: str) -> Iterator[Fields]:
+    if given(message, "audio") is not None:
+        raise unsupported(f"{at}.audio", "Responses cannot go on from a spoken answer")
+    content = message.get("content")
+    parts: list[Any] = []
+    if given(message, "content") is not None:
+        parts += _decoded_parts(content, f"{at}.content", "output_text")
+    refusal = given(message, "refusal")
+    if refusal is not None:
+        parts.append({"type": "refusal", "refusal": refusal})
+    if [part for part in parts if part.get("text") != Raw(b'""')]:
+        yield _message("assistant", raw(parts))
+    for number, call in enumerate(read(message, "tool_calls", list[Fields], f"{at}.") or ()):
+        yield _call(call, f"{at}.tool_calls[{number}]")
+    old: Fields | None = read(message, "function_call", Fields, f"{at}.")
+    if old is not None:
+        yield {"type": raw("function_call"), "call_id": raw(f"call_{at[9:-1]}"), **old}
+
+
+def _call(call: Fields, at: str) -> Fields:
+    id = given(call, "id")
+    if id is None:
+        raise missing(f"{at}.id")
+    if read(call, "type", str, f"{at}.") == "custom":
+        custom: Fields = read(call, "custom", Fields, f"{at}.") or {}
+        return {"type": raw("custom_tool_call"), "call_id": id, **custom}
+    function: Fields = read(call, "function", Fields, f"{at}.") or {}
+    return {"type": raw("function_call"), "call_id": id, **function}
+
+
+def _parts(content: Raw | None, at: str, text: str) -> Raw:
+    return raw(_decoded_parts(content, at, text))
+
+
+def _decoded_parts(content: Raw | None, at: str, text: str) -> list[dict[str, Any]]:
+    """A text is one part; texts keep their bytes."""
+    if content is None or bytes(content) == b"null":
+        raise missing(at)
+    if bytes(content)[:1] == b'"':
+        return [{"type": text, "text": content}]
+    parts: list[Fields] = read({"": content}, "", list[Fields], at)
+    return [_part(part, f"{at}[{index}]", text) for index, part in enumerate(parts)]
+
+
+def _part(part: Fields, at: str, text: str) -> dict[str, Any]:
+    kind = read(part, "type", str, f"{at}.")
+    rest = {name: value for name, value in part.items() if name not in ("type", "text", "image_url", "file")}
+    match kind:
+        case "text":
+            return {"type": text, "text": part.get("text", Raw(b'""')), **rest}
+        case "refusal":
+            return {"type": "refusal", **rest}
+        case "image_url":
+            image: Fields = read(part, "image_url", Fields, f"{at}.") or {}
+            if given(image, "url") is None:
+                raise missing(f"{at}.image_url.url")
+            detail = given(image, "detail") or raw("auto")
+            return {"type": "input_image", "image_url": image["url"], "detail": detail, **rest}
+        case "file":
+            file: Fields = read(part, "file", Fields, f"{at}.") or {}
+            return {"type": "input_file", **file, **rest}
+        case _:
+            raise unsupported(f"{at}.type", f"Responses has no input of the type {kind!r}")
+
+
+def _output(content: Raw | None, at: str) -> Raw:
+    """What a tool gave back; it is required, even when it is nothing."""
+    if content is None or bytes(content) == b"null":
+        return raw("")
+    return content if bytes(content)[:1] == b'"' else Raw(encode(_decoded_parts(content, at, "input_text")))
+
+
+def _text(value: Raw | None) -> str:
+    return "" if value is None else read({"": value}, "", str) or ""

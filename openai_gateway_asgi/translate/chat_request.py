@@ -1,0 +1,161 @@
+"""The body of a chat call as that of a Responses call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..bodies.outline import Fields
+from .chat_messages import items_of
+from .fields import SAME, Raw, encode, given, invalid, raw, read, unsupported
+
+# What Responses has no word for. A value beside these would change the answer.
+NO_WORD: dict[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "stop": ([], ""),
+    "seed": (),
+    "logit_bias": ({},),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "prediction": (),
+    "audio": (),
+}
+"""Field, and the values that say nothing (null says nothing anywhere)."""
+
+READ = NO_WORD.keys() | frozenset(
+    """messages max_tokens max_completion_tokens reasoning_effort verbosity response_format tools tool_choice
+    functions function_call web_search_options logprobs top_logprobs stream_options modalities store""".split()
+)
+
+
+def responses_body(fields: Fields, *, dropped: frozenset[str] = frozenset()) -> Fields:
+    """The Responses body of a chat body. ``dropped`` are fields that the upstream's setting drops.
+
+    Raises ``InvalidRequest`` naming the client's field.
+    """
+    fields = {name: value for name, value in fields.items() if name not in dropped}
+    for name, nothing in NO_WORD.items():
+        value = given(fields, name)
+        if value is not None and read(fields, name, Any) not in nothing:
+            raise unsupported(name, "Responses has no such parameter")
+    body = {name: value for name, value in fields.items() if name in SAME}
+    body["input"] = raw(list(items_of(fields)))
+    body.update(_limits(fields))
+    body.update(_text(fields))
+    tools = list(_tools(fields))
+    if tools:
+        body["tools"] = raw(tools)
+    body.update(_tool_choice(fields))
+    body.update(_logprobs(fields))
+    body.update(_stream_options(fields))
+    _check_modalities(fields)
+    body["store"] = Raw(b"true" if read(fields, "store", bool) else b"false")
+    body.update({name: value for name, value in fields.items() if name not in SAME and name not in READ})
+    return body
+
+
+def _limits(fields: Fields) -> Iterator[tuple[str, Raw]]:
+    given_limits = [read(fields, name, int) for name in ("max_tokens", "max_completion_tokens")]
+    limits = [limit for limit in given_limits if limit is not None]
+    if limits:
+        yield "max_output_tokens", raw(max(limits))
+    effort = given(fields, "reasoning_effort")
+    if effort is not None:
+        yield "reasoning", raw({"effort": effort})
+
+
+def _text(fields: Fields) -> Iterator[tuple[str, Raw]]:
+    text: dict[str, Any] = {}
+    form: Fields | None = read(fields, "response_format", Fields)
+    if form is not None:
+        schema: Fields | None = read(form, "json_schema", Fields, "response_format.")
+        text["format"] = form if schema is None else {"type": form.get("type", raw("json_schema")), **schema}
+    verbosity = given(fields, "verbosity")
+    if verbosity is not None:
+        text["verbosity"] = verbosity
+    if text:
+        yield "text", raw(text)
+
+
+def _tools(fields: Fields) -> Iterator[Fields]:
+    for index, tool in enumerate(read(fields, "tools", list[Fields]) or ()):
+        at = f"tools[{index}]"
+        kind = read(tool, "type", str, f"{at}.")
+        if kind == "function":
+            yield _function(read(tool, "function", Fields, f"{at}.") or {})
+        elif kind == "custom":
+            yield _custom(read(tool, "custom", Fields, f"{at}.") or {}, at)
+        else:
+            raise unsupported(f"{at}.type", "it is no tool of the chat API")
+    for function in read(fields, "functions", list[Fields]) or ():
+        yield _function(function)
+    search: Fields | None = read(fields, "web_search_options", Fields)
+    if search is not None:
+        location: Fields | None = read(search, "user_location", Fields, "web_search_options.")
+        found = {
+            "type": raw("web_search"),
+            **{name: value for name, value in search.items() if name != "user_location"},
+        }
+        if location is not None:
+            inner: Fields = read(location, "approximate", Fields, "web_search_options.user_location.") or {}
+            found["user_location"] = raw({"type": "approximate", **inner})
+        yield found
+
+
+def _function(function: Fields) -> Fields:
+    """Responses takes an absent ``strict`` as true, chat as false."""
+    return {"type": raw("function"), **function, "strict": given(function, "strict") or Raw(b"false")}
+
+
+def _custom(custom: Fields, at: str) -> Fields:
+    flat = {"type": raw("custom"), **custom}
+    form: Fields | None = read(custom, "format", Fields, f"{at}.custom.")
+    if form is not None and "grammar" in form:
+        grammar: Fields = read(form, "grammar", Fields, f"{at}.custom.format.") or {}
+        flat["format"] = raw({"type": "grammar", **grammar})
+    return flat
+
+
+def _tool_choice(fields: Fields) -> Iterator[tuple[str, Raw]]:
+    old: Any = read(fields, "function_call", Any)
+    if old is not None:
+        yield "tool_choice", raw(old if isinstance(old, str) else {"type": "function", **old})
+    choice: Any = read(fields, "tool_choice", Any)
+    if choice is None:
+        return
+    if isinstance(choice, dict):
+        kind = choice.get("type")
+        inner = choice.get(kind) if isinstance(kind, str) else None
+        if kind not in ("function", "custom", "allowed_tools") or not isinstance(inner, dict):
+            raise invalid("tool_choice", "is no choice of the chat API")
+        if kind == "allowed_tools":
+            inner = {**inner, "tools": [_flat_choice(tool) for tool in inner.get("tools") or ()]}
+        choice = {"type": kind, **inner}
+    yield "tool_choice", raw(choice)
+
+
+def _flat_choice(tool: Any) -> Any:
+    if isinstance(tool, dict) and isinstance(inner := tool.get(tool.get("type")), dict):
+        return {"type": tool["type"], **inner}
+    return tool
+
+
+def _logprobs(fields: Fields) -> Iterator[tuple[str, Raw]]:
+    if read(fields, "logprobs", bool):
+        yield "include", raw(["message.output_text.logprobs"])
+        top = given(fields, "top_logprobs")
+        if top is not None:
+            yield "top_logprobs", top
+
+
+def _stream_options(fields: Fields) -> Iterator[tuple[str, Raw]]:
+    """``include_usage`` is what the final event always has; whether the client gets it is the stream's to know."""
+    options: Fields = read(fields, "stream_options", Fields) or {}
+    rest = {name: value for name, value in options.items() if name != "include_usage"}
+    if rest:
+        yield "stream_options", Raw(encode(rest))
+
+
+def _check_modalities(fields: Fields) -> None:
+    if set(read(fields, "modalities", list[str]) or ("text",)) - {"text"}:
+        raise unsupported("modalities", "Responses answers in text")

@@ -1,0 +1,181 @@
+"""The events of a Responses stream as the chunks of a chat stream.
+
+What accumulators of the official SDKs insist on: role, id, name and type come once, because some join what they get
+again; calls are numbered 0, 1, 2 in the order in which they began; all annotations come in one chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from .chat_answer import CALLS, citation, created, failure_of, finish_reason
+from .usage import chat_usage
+
+TERMINAL = ("response.completed", "response.incomplete")
+Chunk = dict[str, Any]
+Event = Mapping[str, Any]
+
+
+class StreamFailed(Exception):
+    """The upstream says that its stream failed; ``error`` is in OpenAI's shape."""
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        super().__init__(error.get("message"))
+        self.error = error
+
+
+class ChatStream:
+    """One stream's translation: ``feed`` it whole events in their order, as decoded data.
+
+    ``over`` once the final event came: then ``[DONE]`` is due. It keeps one entry per call and what the citations say.
+    """
+
+    def __init__(self, *, include_usage: bool) -> None:
+        self.over = False
+        self._include_usage = include_usage
+        self._frame: Chunk = {}
+        self._calls: dict[Any, _Call] = {}
+        self._citations: list[dict[str, Any]] = []
+        self._parts_of_thought = 0
+
+    def feed(self, event: Event) -> Iterator[Chunk]:
+        """The chunks that an event becomes. Raises ``StreamFailed``."""
+        kind = event.get("type")
+        if kind in ("error", "response.failed"):
+            raise StreamFailed(_failure(event))
+        handle = _HANDLERS.get(str(kind))
+        if handle is not None:
+            yield from handle(self, event)
+        elif kind in TERMINAL:
+            yield from self._end(_object(event.get("response")))
+
+    def _begin(self, event: Event) -> Iterator[Chunk]:
+        response = _object(event.get("response"))
+        if not self._frame:
+            self._frame = {
+                "id": response.get("id"),
+                "object": "chat.completion.chunk",
+                "created": created(response),
+                "model": response.get("model"),
+            }
+            yield self._chunk({"role": "assistant", "content": ""})
+
+    def _text(self, event: Event) -> Iterator[Chunk]:
+        chunk = self._chunk({"content": event.get("delta") or ""})
+        logprobs = event.get("logprobs")
+        if logprobs:
+            chunk["choices"][0]["logprobs"] = {"content": logprobs, "refusal": None}
+        yield chunk
+
+    def _refusal(self, event: Event) -> Iterator[Chunk]:
+        yield self._chunk({"refusal": event.get("delta") or ""})
+
+    def _thought_begins(self, event: Event) -> Iterator[Chunk]:
+        self._parts_of_thought += 1
+        if self._parts_of_thought > 1:
+            yield self._chunk({"reasoning_content": "\n\n"})
+
+    def _thought(self, event: Event) -> Iterator[Chunk]:
+        yield self._chunk({"reasoning_content": event.get("delta") or ""})
+
+    def _item_begins(self, event: Event) -> Iterator[Chunk]:
+        item = _object(event.get("item"))
+        if item.get("type") in CALLS:
+            call = self._calls[event.get("output_index")] = _Call(len(self._calls), item)
+            yield self._called(call, "", first=True)
+            given = item.get("arguments") or item.get("input")
+            if given:
+                call.told = True
+                yield self._called(call, given)
+
+    def _arguments(self, event: Event) -> Iterator[Chunk]:
+        call = self._calls.get(event.get("output_index"))
+        if call is not None and event.get("delta"):
+            call.told = True
+            yield self._called(call, event["delta"])
+
+    def _arguments_done(self, event: Event) -> Iterator[Chunk]:
+        call = self._calls.get(event.get("output_index"))
+        whole = event.get("arguments") or event.get("input")
+        if call is not None and not call.told and whole:
+            call.told = True
+            yield self._called(call, whole)
+
+    def _item_ends(self, event: Event) -> Iterator[Chunk]:
+        item = _object(event.get("item"))
+        if item.get("type") in CALLS:
+            if event.get("output_index") not in self._calls:
+                yield from self._item_begins(event)
+            else:
+                yield from self._arguments_done({**item, "output_index": event.get("output_index")})
+
+    def _annotation(self, event: Event) -> Iterator[Chunk]:
+        found = citation(_object(event.get("annotation")))
+        if found is not None:
+            self._citations.append(found)
+        yield from ()
+
+    def _end(self, response: Mapping[str, Any]) -> Iterator[Chunk]:
+        yield from self._begin({"response": response})
+        if self._citations:
+            yield self._chunk({"annotations": self._citations})
+        self.over = True
+        yield self._chunk({}, finish_reason(response, called=bool(self._calls)))
+        usage = response.get("usage")
+        if self._include_usage and isinstance(usage, Mapping):
+            yield {**self._frame, "choices": [], "usage": chat_usage(usage)}
+
+    def _called(self, call: _Call, text: str, *, first: bool = False) -> Chunk:
+        inner: dict[str, Any] = {call.holds: text}
+        delta: dict[str, Any] = {"index": call.index, call.kind: inner}
+        if first:
+            inner["name"] = call.name
+            delta |= {"id": call.id, "type": call.kind}
+        return self._chunk({"tool_calls": [delta]})
+
+    def _chunk(self, delta: Mapping[str, Any], finish: str | None = None) -> Chunk:
+        return {**self._frame, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+class _Call:
+    __slots__ = ("holds", "id", "index", "kind", "name", "told")
+
+    def __init__(self, index: int, item: Mapping[str, Any]) -> None:
+        self.index = index
+        self.id = item.get("call_id")
+        self.name = item.get("name")
+        custom = item.get("type") == "custom_tool_call"
+        self.kind, self.holds = ("custom", "input") if custom else ("function", "arguments")
+        self.told = False
+        """Whether its arguments have been told."""
+
+
+_HANDLERS: dict[str, Callable[[ChatStream, Event], Iterator[Chunk]]] = {
+    "response.created": ChatStream._begin,
+    "response.queued": ChatStream._begin,
+    "response.in_progress": ChatStream._begin,
+    "response.output_text.delta": ChatStream._text,
+    "response.refusal.delta": ChatStream._refusal,
+    "response.reasoning_summary_part.added": ChatStream._thought_begins,
+    "response.reasoning_summary_text.delta": ChatStream._thought,
+    "response.reasoning_text.delta": ChatStream._thought,
+    "response.output_item.added": ChatStream._item_begins,
+    "response.function_call_arguments.delta": ChatStream._arguments,
+    "response.custom_tool_call_input.delta": ChatStream._arguments,
+    "response.function_call_arguments.done": ChatStream._arguments_done,
+    "response.custom_tool_call_input.done": ChatStream._arguments_done,
+    "response.output_item.done": ChatStream._item_ends,
+    "response.output_text.annotation.added": ChatStream._annotation,
+}
+"""Everything else says nothing that a chat could: hosted tools at work, what was said already, said once more."""
+
+
+def _failure(event: Event) -> dict[str, Any]:
+    if event.get("type") == "response.failed":
+        return failure_of(_object(event.get("response")))
+    return failure_of({"error": event.get("error") if isinstance(event.get("error"), Mapping) else event})
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,60 @@
+"""Reading a body's values without decoding what nobody looks at, and refusing what the other API cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..bodies.outline import Fields
+from ..bodies.payload import decode_field
+from ..errors import InvalidRequest
+
+T = TypeVar("T")
+Raw = msgspec.Raw
+NULL = b"null"
+
+encode = msgspec.json.Encoder().encode
+
+
+def raw(value: Any) -> Raw:
+    """Any value as one that keeps its bytes; ``Raw`` values inside it keep theirs."""
+    return Raw(encode(value))
+
+
+def given(fields: Fields, name: str) -> Raw | None:
+    """The field, None where it is missing or null."""
+    value = fields.get(name)
+    return None if value is None or bytes(value) == NULL else value
+
+
+def read(fields: Fields, name: str, kind: type[T] | Hashable, at: str = "") -> Any:
+    """The field as ``kind``, None where it is missing or null. A wrong type is a 400 that names ``at.name``."""
+    value = fields.get(name)
+    return None if value is None else decode_field(f"{at}{name}", value, kind)  # type: ignore[arg-type]
+
+
+def unsupported(param: str, why: str) -> InvalidRequest:
+    """400 ``unsupported_parameter``, as OpenAI answers for a parameter that a model does not take."""
+    return InvalidRequest(
+        f"`{param}` cannot be carried to the API that serves this model: {why}.",
+        param=param,
+        code="unsupported_parameter",
+    )
+
+
+def missing(param: str) -> InvalidRequest:
+    """400 ``missing_required_parameter``."""
+    return InvalidRequest(f"The field `{param}` is missing.", param=param, code="missing_required_parameter")
+
+
+def invalid(param: str, why: str) -> InvalidRequest:
+    return InvalidRequest(f"`{param}` {why}.", param=param, code="invalid_value")
+
+
+SAME = frozenset(
+    """metadata model moderation parallel_tool_calls prompt_cache_key prompt_cache_options prompt_cache_retention
+    safety_identifier service_tier stream temperature top_p user""".split()
+)
+"""Fields with one name and one meaning in both APIs (openai-openapi: CreateChatCompletionRequest, CreateResponse)."""

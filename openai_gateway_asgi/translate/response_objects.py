@@ -1,0 +1,130 @@
+"""The objects of the Responses API, as strict readers require them: the response, and its items."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ECHOED: dict[str, Any] = {
+    "instructions": None,
+    "max_output_tokens": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "reasoning": {"effort": None, "summary": None},
+    "temperature": None,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_p": None,
+    "truncation": "disabled",
+    "user": None,
+}
+"""What a response repeats of its request, and what stands there where the request said nothing."""
+
+
+def new_id(kind: str) -> str:
+    """``resp``, ``msg``, ``fc``, ``ctc`` and ``rs`` are OpenAI's own prefixes."""
+    return f"{kind}_{secrets.token_hex(16)}"
+
+
+@dataclass(slots=True)
+class Frame:
+    """What all events of one response repeat."""
+
+    request: Mapping[str, Any]
+    """The client's own body, decoded; only what is echoed is looked at."""
+    model: str
+    id: str = field(default_factory=lambda: new_id("resp"))
+    created: int = 0
+    service_tier: str | None = None
+
+    def response(
+        self,
+        status: str,
+        output: list[dict[str, Any]],
+        *,
+        usage: Mapping[str, Any] | None = None,
+        incomplete: str | None = None,
+        error: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        echoed = {name: self._echo(name, usual) for name, usual in ECHOED.items()}
+        response = {
+            "id": self.id,
+            "object": "response",
+            "created_at": self.created,
+            "status": status,
+            "error": error,
+            "incomplete_details": {"reason": incomplete} if incomplete else None,
+            "model": self.model,
+            "output": output,
+            "store": False,
+            "usage": usage,
+            **echoed,
+        }
+        if self.service_tier is not None:
+            response["service_tier"] = self.service_tier
+        return response
+
+    def _echo(self, name: str, usual: Any) -> Any:
+        said = self.request.get(name)
+        return usual if said is None else said
+
+
+def text_part(text: str, annotations: list[Any] | None = None, logprobs: list[Any] | None = None) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": annotations or [], "logprobs": logprobs or []}
+
+
+def refusal_part(refusal: str) -> dict[str, Any]:
+    return {"type": "refusal", "refusal": refusal}
+
+
+def message_item(id: str, content: list[dict[str, Any]], status: str = "completed") -> dict[str, Any]:
+    return {"id": id, "type": "message", "role": "assistant", "status": status, "content": content}
+
+
+def reasoning_item(id: str, text: str | None, status: str = "completed") -> dict[str, Any]:
+    summary = [] if text is None else [{"type": "summary_text", "text": text}]
+    return {"id": id, "type": "reasoning", "summary": summary, "encrypted_content": None, "status": status}
+
+
+def call_item(id: str, call_id: str, name: str, arguments: str, status: str = "completed") -> dict[str, Any]:
+    return {
+        "id": id,
+        "type": "function_call",
+        "call_id": call_id,
+        "name": name,
+        "arguments": arguments,
+        "status": status,
+    }
+
+
+def custom_call_item(id: str, call_id: str, name: str, text: str, status: str = "completed") -> dict[str, Any]:
+    return {"id": id, "type": "custom_tool_call", "call_id": call_id, "name": name, "input": text, "status": status}
+
+
+INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""The finish reasons of a chat with which an answer is not whole."""
+
+
+def ending(finish: str | None) -> tuple[str, str | None]:
+    """The status of a response, and why it is incomplete, by the finish reason of a chat."""
+    reason = INCOMPLETE.get(finish or "")
+    return ("incomplete", reason) if reason else ("completed", None)
+
+
+def url_citation(annotation: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A citation of a page as Responses has it: flat."""
+    inner = annotation.get("url_citation")
+    return {"type": "url_citation", **inner} if isinstance(inner, Mapping) else None
+
+
+def thought_of(message: Mapping[str, Any]) -> str | None:
+    """What the model thought, in the two spellings that servers use; some use both at once."""
+    for name in ("reasoning_content", "reasoning"):
+        text = message.get(name)
+        if isinstance(text, str) and text:
+            return text
+    return None

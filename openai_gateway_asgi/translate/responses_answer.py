@@ -1,0 +1,102 @@
+"""A whole chat completion as a response."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from ..errors import UpstreamError
+from .response_objects import (
+    Frame,
+    call_item,
+    custom_call_item,
+    ending,
+    message_item,
+    new_id,
+    reasoning_item,
+    refusal_part,
+    text_part,
+    thought_of,
+    url_citation,
+)
+from .usage import responses_usage
+
+
+def response_of(completion: Mapping[str, Any], frame: Frame, *, custom_tools: Collection[str] = ()) -> dict[str, Any]:
+    """The response of a chat completion. ``custom_tools`` are the custom tools that went to the upstream as functions.
+
+    Raises ``UpstreamError`` where there is no choice.
+    """
+    choices = completion.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
+        raise UpstreamError("The upstream answered without a choice.")
+    choice = choices[0]
+    message = choice.get("message")
+    status, incomplete = ending(choice.get("finish_reason"))
+    output = list(_items(message if isinstance(message, Mapping) else {}, choice, status, custom_tools))
+    usage = completion.get("usage")
+    frame.created = _integer(completion.get("created"))
+    tier = completion.get("service_tier")
+    frame.service_tier = tier if isinstance(tier, str) else None
+    told = responses_usage(usage) if isinstance(usage, Mapping) else None
+    return frame.response(status, output, usage=told, incomplete=incomplete)
+
+
+def _items(
+    message: Mapping[str, Any], choice: Mapping[str, Any], status: str, custom_tools: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    thought = thought_of(message)
+    if thought is not None:
+        yield reasoning_item(new_id("rs"), thought)
+    calls = message.get("tool_calls") or ()
+    content = list(_content(message, choice))
+    if content or not calls:
+        yield message_item(new_id("msg"), content or [text_part("")], status)
+    for call in calls:
+        yield called(call, custom_tools, status)
+    old = message.get("function_call")
+    if isinstance(old, Mapping):
+        yield called({"type": "function", "function": old}, custom_tools, status)
+
+
+def called(call: Mapping[str, Any], custom_tools: Collection[str], status: str = "completed") -> dict[str, Any]:
+    """The item of one tool call."""
+    id = call.get("id") or new_id("call")
+    custom = call.get("custom")
+    if isinstance(custom, Mapping):
+        return custom_call_item(new_id("ctc"), id, custom.get("name") or "", custom.get("input") or "", status)
+    function = call.get("function")
+    inner = function if isinstance(function, Mapping) else {}
+    name, arguments = inner.get("name") or "", inner.get("arguments") or ""
+    if name in custom_tools:
+        return custom_call_item(new_id("ctc"), id, name, input_of(arguments), status)
+    return call_item(new_id("fc"), id, name, arguments, status)
+
+
+def input_of(arguments: str) -> str:
+    """The one text of a custom tool that was called as a function."""
+    try:
+        said = json.loads(arguments)
+    except ValueError:
+        return arguments
+    text = said.get("input") if isinstance(said, dict) else None
+    return text if isinstance(text, str) else arguments
+
+
+def _content(message: Mapping[str, Any], choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    text = message.get("content")
+    if isinstance(text, list):  # some servers answer in parts
+        text = "".join(str(part.get("text") or "") for part in text if isinstance(part, Mapping))
+    if text:
+        found = [each for given in message.get("annotations") or () if (each := url_citation(given))]
+        logprobs = choice.get("logprobs")
+        content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+        yield text_part(text, found, content)
+    refusal = message.get("refusal")
+    if refusal:
+        yield refusal_part(refusal)
+
+
+def _integer(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) else 0

@@ -1,0 +1,227 @@
+"""Cases 389 to 404: Responses events as chat chunks, read by the official SDK."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from openai.types.chat import ChatCompletionChunk
+
+from openai_gateway_asgi.testing.answers import Says, responses_events
+from openai_gateway_asgi.translate.chat_stream import ChatStream, StreamFailed
+from openai_gateway_asgi.translate.response_objects import Frame
+from openai_gateway_asgi.translate.responses_stream import ResponsesStream
+from tests.translate.sdk import final_completion
+
+USAGE = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+
+
+def response(status: str = "in_progress", **more: Any) -> dict[str, Any]:
+    own = {"id": "resp_1", "created_at": 7, "model": "m", "status": status, "output": []}
+    return {**own, **more}
+
+
+CREATED = {"type": "response.created", "response": response()}
+COMPLETED = {"type": "response.completed", "response": response("completed", usage=USAGE)}
+
+
+def delta(words: str, item: int = 0) -> dict[str, Any]:
+    return {"type": "response.output_text.delta", "output_index": item, "content_index": 0, "delta": words}
+
+
+def begins(index: int, **item: Any) -> dict[str, Any]:
+    return {"type": "response.output_item.added", "output_index": index, "item": item}
+
+
+def called(index: int, id: str = "c1") -> dict[str, Any]:
+    return begins(index, type="function_call", id="fc_1", call_id=id, name="f", arguments="")
+
+
+def arguments(index: int, words: str, kind: str = "delta") -> dict[str, Any]:
+    held = "delta" if kind == "delta" else "arguments"
+    return {"type": f"response.function_call_arguments.{kind}", "output_index": index, held: words}
+
+
+def chunks(*events: dict[str, Any], include_usage: bool = True) -> list[dict[str, Any]]:
+    stream = ChatStream(include_usage=include_usage)
+    told = [chunk for event in events for chunk in stream.feed(event)]
+    assert stream.over
+    for chunk in told:
+        if '"custom"' not in json.dumps(chunk):  # which the SDK's type of a chunk does not know
+            ChatCompletionChunk.model_validate(chunk)
+    return told
+
+
+def deltas(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [chunk["choices"][0]["delta"] for chunk in told if chunk["choices"]]
+
+
+def golden(says: Says) -> list[dict[str, Any]]:
+    """What a real server sends, decoded."""
+    lines = b"".join(responses_events({"model": "m"}, says)).decode().splitlines()
+    return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+
+
+@pytest.mark.parametrize("says", [Says(), Says(tool_calls=(("f", {"a": 1}), ("g", {})))])
+def test_case_389_the_golden_stream(says: Says) -> None:
+    completion = final_completion(chunks(*golden(says)))
+    said = completion.choices[0]
+    if says.tool_calls:
+        calls = [(call.function.name, json.loads(call.function.arguments)) for call in said.message.tool_calls]
+        assert (calls, said.finish_reason) == ([("f", {"a": 1}), ("g", {})], "tool_calls")
+    else:
+        assert (said.message.content, said.finish_reason) == (says.text, "stop")
+    assert completion.usage.total_tokens == 11
+
+
+def test_case_390_role_id_name_and_type_come_once() -> None:
+    told = deltas(
+        chunks(
+            CREATED,
+            {**CREATED, "type": "response.in_progress"},
+            called(0),
+            arguments(0, "{"),
+            arguments(0, "}"),
+            COMPLETED,
+        )
+    )
+    assert [each for each in told if "role" in each] == [{"role": "assistant", "content": ""}]
+    calls = [each["tool_calls"][0] for each in told if "tool_calls" in each]
+    assert [("id" in call, "type" in call, "name" in call["function"]) for call in calls] == [
+        (True, True, True),
+        (False, False, False),
+        (False, False, False),
+    ]
+
+
+def test_case_391_calls_are_numbered_by_their_order() -> None:
+    thought = begins(0, type="reasoning", id="rs_1", summary=[])
+    told = deltas(chunks(CREATED, thought, called(2), called(3, "c2"), arguments(3, "{}"), COMPLETED))
+    indexes = [each["tool_calls"][0]["index"] for each in told if "tool_calls" in each]
+    assert indexes == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        arguments(0, '{"a": 1}', "done"),
+        {
+            "type": "response.output_item.done",
+            "output_index": 0,
+            "item": {"type": "function_call", "call_id": "c1", "name": "f", "arguments": '{"a": 1}'},
+        },
+    ],
+)
+@pytest.mark.parametrize("deltas_came", [True, False])
+def test_case_392_arguments_that_came_in_no_delta_come_whole_and_once(last: dict[str, Any], deltas_came: bool) -> None:
+    pieces = [arguments(0, '{"a": '), arguments(0, "1}")] if deltas_came else []
+    completion = final_completion(chunks(CREATED, called(0), *pieces, last, COMPLETED))
+    (call,) = completion.choices[0].message.tool_calls
+    assert call.function.arguments == '{"a": 1}'
+
+
+def test_cases_393_and_394_messages_are_joined_and_said_once() -> None:
+    done = {"type": "response.output_text.done", "output_index": 0, "content_index": 0, "text": "one "}
+    item = {"type": "response.output_item.done", "output_index": 0, "item": {"type": "message", "content": []}}
+    completed = {
+        "type": "response.completed",
+        "response": response(
+            "completed", output=[{"type": "message", "content": [{"type": "output_text", "text": "one "}]}]
+        ),
+    }
+    told = chunks(CREATED, delta("one "), done, item, delta("two", 1), completed)
+    assert final_completion(told).choices[0].message.content == "one two"
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_case_395_usage_is_told_to_those_who_asked(asked: bool) -> None:
+    told = chunks(CREATED, delta("x"), COMPLETED, include_usage=asked)
+    assert [chunk["usage"]["total_tokens"] for chunk in told if not chunk["choices"]] == ([3] if asked else [])
+
+
+@pytest.mark.parametrize(("reason", "finish"), [("max_output_tokens", "length"), ("content_filter", "content_filter")])
+def test_case_396_an_answer_that_is_not_whole(reason: str, finish: str) -> None:
+    last = {"type": "response.incomplete", "response": response("incomplete", incomplete_details={"reason": reason})}
+    told = chunks(CREATED, delta("half"), last)
+    assert told[-1]["choices"][0]["finish_reason"] == finish
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"type": "response.failed", "response": response("failed", error={"code": "server_error", "message": "why"})},
+        {"type": "error", "code": "server_error", "message": "why", "param": None},
+        {"type": "error", "error": {"code": "server_error", "message": "why"}},
+    ],
+)
+def test_cases_397_and_398_a_failure_is_raised_with_its_message(failure: dict[str, Any]) -> None:
+    stream = ChatStream(include_usage=True)
+    list(stream.feed(CREATED))
+    with pytest.raises(StreamFailed) as caught:
+        list(stream.feed(failure))
+    assert (caught.value.error["message"], caught.value.error["code"]) == ("why", "server_error")
+    assert not stream.over
+
+
+def test_case_399_a_stream_without_a_final_event_is_not_over() -> None:
+    stream = ChatStream(include_usage=True)
+    for event in (CREATED, delta("x")):
+        list(stream.feed(event))
+    assert not stream.over
+
+
+def test_case_400_thoughts_have_a_blank_line_between_their_parts() -> None:
+    part = {"type": "response.reasoning_summary_part.added", "part": {"type": "summary_text", "text": ""}}
+    thought = {"type": "response.reasoning_summary_text.delta", "delta": "hm"}
+    told = deltas(chunks(CREATED, part, thought, part, thought, delta("x"), COMPLETED))
+    assert "".join(each.get("reasoning_content", "") for each in told) == "hm\n\nhm"
+
+
+def test_case_401_annotations_come_in_one_chunk() -> None:
+    citation = {"type": "url_citation", "start_index": 0, "end_index": 1, "url": "u", "title": "t"}
+    added = {"type": "response.output_text.annotation.added", "annotation": citation}
+    told = deltas(chunks(CREATED, delta("x"), added, added, COMPLETED))
+    (annotations,) = [each["annotations"] for each in told if "annotations" in each]
+    assert len(annotations) == 2
+
+
+def test_case_402_padding_is_left_out() -> None:
+    told = chunks(CREATED, {**delta("x"), "obfuscation": "abc"}, COMPLETED)
+    assert "abc" not in json.dumps(told)
+
+
+def test_case_403_hosted_tools_at_work_say_nothing() -> None:
+    quiet = [
+        begins(0, type="web_search_call", id="ws_1", status="in_progress"),
+        {"type": "response.web_search_call.searching", "output_index": 0},
+        {"type": "response.something_new", "x": 1},
+        {"type": "keepalive"},
+    ]
+    assert len(chunks(CREATED, *quiet, delta("x", 1), COMPLETED)) == 4
+
+
+def test_case_404_a_custom_call() -> None:
+    told = deltas(
+        chunks(
+            CREATED,
+            begins(0, type="custom_tool_call", id="ctc_1", call_id="c1", name="sql", input=""),
+            {"type": "response.custom_tool_call_input.delta", "output_index": 0, "delta": "SELECT 1"},
+            COMPLETED,
+        )
+    )
+    first, second = (each["tool_calls"][0] for each in told if "tool_calls" in each)
+    assert first == {"index": 0, "id": "c1", "type": "custom", "custom": {"name": "sql", "input": ""}}
+    assert second == {"index": 0, "custom": {"input": "SELECT 1"}}
+
+
+def test_there_and_back_again_says_the_same() -> None:
+    stream = ResponsesStream(Frame({}, "m"))
+    events: list[dict[str, Any]] = []
+    for said in ({"reasoning_content": "hm"}, {"content": "a"}, {"content": "b"}):
+        events += stream.feed({"created": 7, "choices": [{"index": 0, "delta": said, "finish_reason": None}]})
+    events += stream.feed({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    events += stream.end()
+    told = deltas(chunks(*events))
+    assert "".join(each.get("content") or "" for each in told) == "ab"
+    assert "".join(each.get("reasoning_content", "") for each in told) == "hm"

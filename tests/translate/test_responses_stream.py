@@ -1,0 +1,229 @@
+"""Cases 369 to 388: chat chunks as the events of a Responses stream, read by the official SDK."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from openai.types.responses import ResponseStreamEvent
+from pydantic import TypeAdapter
+
+from openai_gateway_asgi.translate.response_objects import Frame
+from openai_gateway_asgi.translate.responses_stream import ResponsesStream
+from tests.translate.sdk import final_response
+
+USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+VALID = TypeAdapter(ResponseStreamEvent)
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish, **more}
+    return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 7, "model": "up", "choices": [choice]}
+
+
+def tool(index: int = 0, *, id: str | None = None, name: str | None = None, arguments: str = "") -> dict[str, Any]:
+    function = {"arguments": arguments, **({"name": name} if name else {})}
+    return {"tool_calls": [{"index": index, "function": function, **({"id": id, "type": "function"} if id else {})}]}
+
+
+ROLE = chunk({"role": "assistant", "content": ""})
+STOP = chunk({}, "stop")
+CALLED = chunk({}, "tool_calls")
+TOLD = {**ROLE, "choices": [], "usage": USAGE}
+
+
+def events(*chunks: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
+    stream = ResponsesStream(Frame({"instructions": "be kind"}, "m"), **options)
+    told = [event for each in chunks for event in stream.feed(each)]
+    told += stream.end()
+    assert [event["sequence_number"] for event in told] == list(range(len(told)))
+    for event in told:
+        VALID.validate_python(event)
+    return told
+
+
+def kinds(told: list[dict[str, Any]]) -> list[str]:
+    return [event["type"].removeprefix("response.") for event in told]
+
+
+MESSAGE = [
+    "output_item.added",
+    "content_part.added",
+    "output_text.delta",
+    "output_text.done",
+    "content_part.done",
+    "output_item.done",
+]
+THOUGHT = [
+    "output_item.added",
+    "reasoning_summary_part.added",
+    "reasoning_summary_text.delta",
+    "reasoning_summary_text.done",
+    "reasoning_summary_part.done",
+    "output_item.done",
+]
+CALL = ["output_item.added", "function_call_arguments.delta", "function_call_arguments.done", "output_item.done"]
+BEGIN = ["created", "in_progress"]
+
+
+def test_case_369_the_golden_stream() -> None:
+    told = events(
+        ROLE,
+        chunk({"reasoning_content": "hm"}),
+        chunk({"content": "Let me see."}),
+        chunk(tool(id="c1", name="f")),
+        chunk(tool(arguments='{"a": 1}')),
+        CALLED,
+        TOLD,
+    )
+    assert kinds(told) == [*BEGIN, *THOUGHT, *MESSAGE, *CALL, "completed"]
+
+    response = final_response(told)
+    assert [item.type for item in response.output] == ["reasoning", "message", "function_call"]
+    assert (response.output_text, response.output[2].arguments) == ("Let me see.", '{"a": 1}')
+    assert response.usage.total_tokens == 3
+
+
+def test_case_370_a_role_alone_opens_nothing() -> None:
+    stream = ResponsesStream(Frame({}, "m"))
+    assert kinds(list(stream.feed(ROLE))) == BEGIN
+    assert list(stream.feed(chunk({}))) == []
+
+
+def test_case_371_text_alone() -> None:
+    told = events(ROLE, chunk({"content": "a"}), STOP)
+    assert kinds(told) == [*BEGIN, *MESSAGE, "completed"]
+
+
+def test_case_372_a_call_alone() -> None:
+    told = events(ROLE, chunk(tool(id="c1", name="f", arguments="{}")), CALLED)
+    assert kinds(told) == [*BEGIN, *CALL, "completed"]
+
+
+def test_case_373_arguments_in_one_piece_are_one_delta() -> None:
+    told = events(chunk(tool(id="c1", name="f", arguments='{"a": 1}')), CALLED)
+    assert [event["delta"] for event in told if event["type"].endswith("arguments.delta")] == ['{"a": 1}']
+
+
+def test_case_374_a_call_opens_when_its_name_is_known() -> None:
+    told = events(chunk(tool(id="c1", arguments="{")), chunk(tool(name="f")), chunk(tool(arguments="}")), CALLED)
+    assert kinds(told)[2:] == [CALL[0], CALL[1], CALL[1], *CALL[2:], "completed"]
+    assert told[-1]["response"]["output"][0]["arguments"] == "{}"
+
+
+def test_case_375_calls_that_take_turns() -> None:
+    told = events(
+        chunk(tool(0, id="c0", name="f")),
+        chunk(tool(1, id="c1", name="g")),
+        chunk(tool(0, arguments="{0")),
+        chunk(tool(1, arguments="{1")),
+        chunk(tool(0, arguments="}")),
+        chunk(tool(1, arguments="}")),
+        CALLED,
+    )
+    calls = final_response(told).output
+    assert [(call.call_id, call.name, call.arguments) for call in calls] == [("c0", "f", "{0}"), ("c1", "g", "{1}")]
+
+
+def test_case_376_text_behind_a_call_is_a_new_item() -> None:
+    told = events(
+        chunk({"content": "a"}), chunk(tool(id="c1", name="f", arguments="{}")), chunk({"content": "b"}), STOP
+    )
+    output = final_response(told).output
+    assert [item.type for item in output] == ["message", "function_call", "message"]
+    assert len({item.id for item in output}) == 3
+
+
+def test_case_377_what_is_repeated_is_told_once() -> None:
+    piece = chunk(tool(id="c1", name="f", arguments="x"))
+    (call,) = final_response(events(piece, piece, CALLED)).output
+    assert (call.call_id, call.name, call.arguments) == ("c1", "f", "xx")
+
+
+@pytest.mark.parametrize("last", [[STOP, TOLD], [{**STOP, "usage": USAGE}]])
+def test_case_378_usage_stands_in_the_final_event(last: list[dict[str, Any]]) -> None:
+    told = events(chunk({"content": "a"}), *last)
+    assert told[-1]["response"]["usage"]["input_tokens"] == 1
+
+
+def test_case_379_a_finish_reason_is_enough() -> None:
+    assert events(chunk({"content": "a"}), STOP)[-1]["type"] == "response.completed"
+
+
+def test_cases_380_and_381_an_error_is_nested_and_flat() -> None:
+    stream = ResponsesStream(Frame({}, "m"))
+    list(stream.feed(chunk({"content": "a"})))
+    error = {"message": "cut", "type": "upstream_error", "param": None, "code": "upstream_unavailable"}
+    told = stream.error(error)
+    VALID.validate_python(told)
+    assert told["error"] == error
+    assert (told["message"], told["code"], told["type"]) == ("cut", "upstream_unavailable", "error")
+
+
+def test_case_382_out_of_tokens() -> None:
+    told = events(chunk({"content": "a"}), chunk({}, "length"))
+    assert told[-1]["type"] == "response.incomplete"
+    assert told[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert told[-1]["response"]["output"][0]["status"] == "incomplete"
+
+
+def test_cases_383_and_384_items_are_the_same_wherever_they_stand() -> None:
+    told = events(
+        chunk({"reasoning": "hm"}), chunk({"content": "a"}), chunk(tool(id="c1", name="f", arguments="{}")), CALLED
+    )
+    added = [event["item"]["id"] for event in told if event["type"] == "response.output_item.added"]
+    done = [event["item"] for event in told if event["type"] == "response.output_item.done"]
+    assert [item["id"] for item in done] == added
+    assert told[-1]["response"]["output"] == done
+    assert len({event["response"]["id"] for event in told if "response" in event}) == 1
+
+
+def test_case_385_no_calls_are_no_calls() -> None:
+    assert kinds(events(chunk({"content": "a", "tool_calls": []}), STOP)) == [*BEGIN, *MESSAGE, "completed"]
+
+
+def test_case_386_a_refusal_streams_too() -> None:
+    told = events(chunk({"refusal": "I "}), chunk({"refusal": "won't"}), STOP)
+    (item,) = final_response(told).output
+    assert item.content[0].refusal == "I won't"
+
+
+def test_a_refusal_behind_a_text_is_another_part_of_the_same_message() -> None:
+    (item,) = final_response(events(chunk({"content": "a"}), chunk({"refusal": "no"}), STOP)).output
+    assert [part.type for part in item.content] == ["output_text", "refusal"]
+
+
+def test_case_387_logprobs_come_with_their_delta() -> None:
+    entry = {"token": "a", "bytes": [97], "logprob": -0.5, "top_logprobs": []}
+    told = events(chunk({"content": "a"}, logprobs={"content": [entry], "refusal": None}), STOP)
+    deltas = [event for event in told if event["type"] == "response.output_text.delta"]
+    assert deltas[0]["logprobs"] == [entry]
+
+
+def test_nothing_at_all_is_an_empty_message() -> None:
+    told = events(ROLE, STOP)
+    assert final_response(told).output_text == ""
+
+
+def test_annotations_are_told_where_they_stand() -> None:
+    citation = {"type": "url_citation", "url_citation": {"start_index": 0, "end_index": 1, "url": "u", "title": "t"}}
+    told = events(chunk({"content": "a"}), chunk({"annotations": [citation]}), STOP)
+    (item,) = final_response(told).output
+    assert item.content[0].annotations[0].url == "u"
+
+
+def test_a_custom_tool_that_was_asked_as_a_function_is_one_again() -> None:
+    told = events(
+        chunk(tool(id="c1", name="sql", arguments='{"input": ')),
+        chunk(tool(arguments='"SELECT 1"}')),
+        CALLED,
+        custom_tools={"sql"},
+    )
+    (item,) = final_response(told).output
+    assert (item.type, item.input) == ("custom_tool_call", "SELECT 1")
+
+
+def test_only_the_first_choice_is_looked_at() -> None:
+    other = chunk({"content": "b"})
+    other["choices"][0]["index"] = 1
+    assert final_response(events(chunk({"content": "a"}), other, STOP)).output_text == "a"
