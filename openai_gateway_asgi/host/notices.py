@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -54,6 +56,8 @@ class Notices:
         known = self._kinds.get(key)
         if known is not None and now < known.quiet_until:
             known.held += 1
+            if known.held == 1:
+                self._tell_after(known.quiet_until - now)
             known.seen = seen if same is None else text
             known.extra = extra
             return
@@ -66,6 +70,11 @@ class Notices:
     def flush(self) -> None:
         """Tells what was only counted so far, as when the process is about to end."""
         self._tell_held(float("inf"))
+
+    def _tell_after(self, seconds: float) -> None:
+        """A flood that has ended is told too; where no event loop runs, with the next warning."""
+        with suppress(RuntimeError):
+            asyncio.get_running_loop().call_later(seconds + 0.01, lambda: self._tell_held(self._clock()))
 
     def _tell_held(self, now: float) -> None:
         """Of every kind whose time is over: how many more there were."""

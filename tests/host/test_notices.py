@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from openai_gateway_asgi.host.notices import EVERY, LONGEST, MOST_KINDS, Notices, shown
+
+LOGGER = "openai_gateway_asgi"
 
 
 class Clock:
@@ -78,3 +82,29 @@ def test_what_is_remembered_is_bounded(notices: Notices) -> None:
 )
 def test_what_a_client_sent_is_shown_in_one_short_line(value: bytes | str, expected: str) -> None:
     assert shown(value) == expected
+
+
+async def test_a_flood_that_has_ended_is_told_by_itself(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openai_gateway_asgi.host.notices.EVERY", 0.02)
+    notices = Notices()
+    for number in range(5):
+        notices.warn("kind", "Do this.", seen=str(number))
+    async with asyncio.timeout(5):
+        while len(caplog.records) < 2:
+            await asyncio.sleep(0.005)
+    assert caplog.records[-1].getMessage() == "kind: 4 more since the last such line. The last: 4."
+
+
+def test_what_must_be_the_same_tells_floods_apart(notices: Notices, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3):
+        for name in ("a", "b"):
+            notices.warn("kind", f"{name} {number}", same=name, extra={"which": name})
+    assert [record.getMessage() for record in caplog.records] == ["kind: a 0", "kind: b 0"]
+    notices.flush()
+    told = caplog.records[2:]
+    assert [record.getMessage() for record in told] == [
+        f"kind: 2 more since the last such line. The last: {name} 2." for name in ("a", "b")
+    ]
+    assert [(record.name, record.more) for record in told] == [(LOGGER, 2), (LOGGER, 2)]  # type: ignore[attr-defined]
