@@ -125,7 +125,14 @@ def profiles() -> dict[str, Callable[[], Any]]:
         gateway.observe(Onlooker())
         return gateway
 
-    return {"full": full, "plain": plain, "observed": observed}
+    def prometheus() -> Any:
+        from openai_gateway_asgi.contrib.prometheus import metrics_app
+
+        gateway = plain()
+        metrics_app(gateway)
+        return gateway
+
+    return {"full": full, "plain": plain, "observed": observed, "prometheus": prometheus}
 
 
 def _body(*, stream: bool) -> bytes:

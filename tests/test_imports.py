@@ -139,6 +139,7 @@ def test_there_are_no_circles_between_rooms() -> None:
         ("aiohttp", {"upstream.transport", "upstream.call", "upstream.dns"}),
         ("azure", {"upstream.entra"}),
         ("redis", {"limits.redis"}),
+        ("prometheus_client", {module for module in MODULES if module.startswith("contrib.prometheus")}),
         ("django", {module for module in MODULES if module.startswith("contrib.django")}),
     ],
 )
@@ -167,4 +168,15 @@ def test_the_engine_comes_with_the_first_gateway_not_with_its_first_request() ->
 def test_importing_the_package_imports_nothing_optional() -> None:
     roots = imported_after("pass")
     assert PACKAGE in roots
-    assert not roots & {"azure", "redis", "django", "fastapi", "uvicorn", "openai", "msal", "requests"}
+    assert not roots & {
+        "azure",
+        "redis",
+        "django",
+        "prometheus_client",
+        "opentelemetry",
+        "fastapi",
+        "uvicorn",
+        "openai",
+        "msal",
+        "requests",
+    }

@@ -18,9 +18,10 @@ def is_pattern(text: str) -> bool:
 class Pattern:
     """An id with one wildcard or more."""
 
-    __slots__ = ("_first", "_last", "_middle")
+    __slots__ = ("_first", "_last", "_middle", "text")
 
     def __init__(self, text: str) -> None:
+        self.text = text
         self._first, _, rest = text.partition("*")
         middle, _, self._last = rest.rpartition("*")
         self._middle = tuple([piece for piece in middle.split("*") if piece])
@@ -50,6 +51,10 @@ class ModelIds:
 
     def __contains__(self, id: str) -> bool:
         return id in self._plain or any(pattern.matches(id) for pattern in self._patterns)
+
+    def pattern_of(self, id: str) -> str | None:
+        """The first wildcard pattern that matches ``id``."""
+        return next((pattern.text for pattern in self._patterns if pattern.matches(id)), None)
 
     def __bool__(self) -> bool:
         return bool(self._plain or self._patterns)

@@ -54,6 +54,8 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The model's id at that upstream; None where the call names none, as on stored objects."""
     public_model: str | None
     """Its id at the gateway, which a fallback has other than the one that was asked for."""
+    model_label: str | None
+    """What stands for that model where values must be few; see ``UsageRecord.model_label``."""
     streamed: bool
     """Whether events were asked for."""
     number_at: Callable[[str], int | float | bool | None]

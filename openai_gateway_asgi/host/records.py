@@ -93,6 +93,10 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The requests that were sent, in their order; the last one is what the call came to."""
     served_model: str | None = None
     """The id, at the gateway, of the model that answered or was asked last: another than ``model`` for a fallback."""
+    model_label: str | None = None
+    """What stands for that model where values must be few, as in metrics: its id, or the pattern of ``model_ids`` that
+    routes it, or ``other`` for one that only its caller's own list has. Of a call that was refused: for the one that
+    was asked for; None where nobody serves it."""
     reason: str | None = None
     """Why the call was not served, for operators: ``denied`` and ``unknown`` look the same to the client. None where it
     was. The page on observing has the list."""

@@ -152,6 +152,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices
         cost_source=None if cost is None else cost.source,
         tries=exchange.tries,
         served_model=served.id if (served := getattr(exchange, "served", None)) else None,
+        model_label=_model_label(exchange),
         reason=_reason(exchange, failure),
         trace_id=exchange.watch.call.trace_id if exchange.watch else trace_id_of(exchange.named),
     )
@@ -162,6 +163,11 @@ def _priced(exchange: Exchange, usage: Usage) -> Priced:
     upstream, served = exchange.upstream, exchange.served
     ids = (exchange.upstream_model, served.id if served is not None else "", exchange.model)
     return Priced(upstream.name, upstream.base_url, tuple(dict.fromkeys([id for id in ids if id])), usage)
+
+
+def _model_label(exchange: Exchange) -> str | None:
+    model = getattr(exchange, "served", None) or getattr(exchange, "resolved", None)
+    return None if model is None else model.label or model.id
 
 
 def _reason(exchange: Exchange, failure: BaseException | None) -> str | None:

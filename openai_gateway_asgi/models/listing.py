@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -18,6 +18,8 @@ from .prefix import public_id, upstream_id
 OFFICIAL_HOST = "api.openai.com"
 NOT_FOR_CHAT = ("babbage", "dall-e", "davinci", "embedding", "tts", "whisper")
 """Parts of ids that the official API lists and a chat application does not want to see; they stay callable."""
+OTHER = "other"
+"""The label of models that are not named one by one."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -74,11 +76,11 @@ def digest_of(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=32).digest()
 
 
-def read_listing(named: Listing, body: bytes) -> Listing:
+def read_listing(named: Listing, body: bytes, *, own: bool = False) -> Listing:
     """The models in an upstream's answer; entries that are no models are left out, of the same id the first counts.
 
     ``named`` are those that its ``model_ids`` name; they are all there, and the answer's entries say more of them.
-    Raises ``ValueError`` where the answer is no model list at all.
+    ``own``: it is one caller's own list. Raises ``ValueError`` where the answer is no model list at all.
     """
     upstream, index = named.upstream, named.index
     wanted = ModelIds(upstream.model_ids) if upstream.model_ids else None
@@ -86,6 +88,8 @@ def read_listing(named: Listing, body: bytes) -> Listing:
     for raw in raw_entries(body):
         model = _read_model(upstream, index, memoryview(raw), wanted)
         if model is not None:
+            if own and model.id not in named.models:
+                model = replace(model, label=OTHER)
             models.setdefault(model.id, model)
     return Listing(upstream, index, {**named.models, **models}, digest_of(body))
 
@@ -100,9 +104,11 @@ def _read_model(upstream: Upstream, index: int, raw: memoryview, wanted: ModelId
     return _public_model(upstream, index, id, entry, _is_shown(upstream, id))
 
 
-def unlisted_model(upstream: Upstream, index: int, id: str) -> Model:
+def unlisted_model(listing: Listing, id: str) -> Model:
     """A model that only a pattern of ``model_ids`` speaks for; ``id`` is the upstream's."""
-    return _public_model(upstream, index, id, {"id": id}, listed=False)
+    upstream = listing.upstream
+    model = _public_model(upstream, listing.index, id, {"id": id}, listed=False)
+    return replace(model, label=public_id(upstream.prefix_id, listing.patterns.pattern_of(id) or OTHER))
 
 
 def _public_model(upstream: Upstream, index: int, id: str, entry: Entry, listed: bool) -> Model:

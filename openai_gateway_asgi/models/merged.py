@@ -49,7 +49,7 @@ class Unlisted:
         if model is None:
             if len(self._models) >= MOST_UNLISTED:
                 self._models.clear()
-            model = self._models[key] = unlisted_model(listing.upstream, listing.index, id)
+            model = self._models[key] = unlisted_model(listing, id)
         return model
 
 

@@ -118,6 +118,7 @@ def _facts(exchange: Exchange) -> AttemptFacts:
         base_url=upstream.base_url,
         model=exchange.upstream_model or None,
         public_model=served.id if served is not None else None,
+        model_label=(served.label or served.id) if served is not None else None,
         streamed=exchange.streams,
         number_at=partial(_number_at, exchange),
     )

@@ -240,7 +240,7 @@ def _read(source: Source, body: bytes) -> Listing:
     if known is not None and known.digest == digest:
         return known
     other = None if source.kept is None else source.kept.find(digest)
-    return other or read_listing(source.named, body)
+    return other or read_listing(source.named, body, own=source.kept is not None)
 
 
 def _refusal(upstream: Upstream, error: Exception) -> GatewayError | None:

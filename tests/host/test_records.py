@@ -50,6 +50,7 @@ async def test_a_record_tells_who_asked_for_what_and_what_it_cost() -> None:
         usage_raw=USAGE,
         tries=record.tries,
         served_model="p.m1",
+        model_label="p.m1",
     )
 
 
