@@ -9,13 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-import msgspec
-
 from ..config.model_ids import MAX_ID
 from ..errors import InvalidRequest
+from ..http.request_body import Bytes
 from .long_texts import LongTexts
-
-Bytes = bytes | bytearray
 
 MOST = 100
 """Different models, or fields of routes, that one body may name."""
@@ -65,11 +62,11 @@ class Place(NamedTuple):
         return (step if isinstance(step, str) else f"[{step}]" for step in steps)
 
     def _name(self, key: bytes) -> str:
+        """A key between its quotes, or its beginning."""
         if self.texts is not None:
-            key = bytes(self.texts.restored(msgspec.Raw(key)))
-        whole = len(key) <= 6 * _SHOWN
+            key = self.texts.beginning(key, 8 * _SHOWN)
         written = key.decode("utf-8", "replace")
-        name: str = json.loads(written, strict=False) if whole else written[1:]
+        name: str = json.loads(written, strict=False) if len(key) <= 6 * _SHOWN else written[1:]
         return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
 
 

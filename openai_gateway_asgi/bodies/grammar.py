@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .findings import Bytes
+from ..http.request_body import Bytes
 
 REACH = 64 * 1024
 """Bytes that one match may look at; white space and numbers longer than this are no JSON that anybody means."""

@@ -6,8 +6,9 @@ A generator, whose ``yield`` is a turn for others: small bodies have none.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
+from ..http.request_body import Bytes
 from .findings import Findings
 from .looks import Looks
 from .payload import PLAIN_FIELDS, Payload
@@ -21,8 +22,8 @@ USUAL_FIELDS = frozenset(
 """Names that mean nothing by themselves, whatever stands in such a field."""
 
 
-def read_json(body: list[bytes], looks: Looks, limit: int) -> Generator[None, None, tuple[Payload, Findings]]:
-    """``body`` is in the pieces in which it came, and may be emptied; ``limit`` is the setting ``decode_limit``.
+def read_json(body: Sequence[Bytes], looks: Looks, limit: int) -> Generator[None, None, tuple[Payload, Findings]]:
+    """``body`` is in the pieces in which it came; ``limit`` is the setting ``decode_limit``.
 
     Raises ``InvalidRequest`` for anything that is not one strict UTF-8 JSON object, for more than the bounds allow, and
     for names in another spelling.

@@ -17,6 +17,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 import msgspec
 
 from ..errors import PayloadTooLarge
+from ..http.request_body import Bytes
 
 LONG = 16 * 1024
 """Bytes of a text worth cutting out, and the distance in which they are looked for; of twice that none is missed."""
@@ -43,13 +44,13 @@ class LongTexts:
         self._stem = b"~" + secrets.token_hex(8).encode()
         self._texts: list[memoryview] = []
 
-    def cut(self, body: Sequence[bytes]) -> Generator[None, None, list[bytes]]:
+    def cut(self, body: Sequence[Bytes]) -> Generator[None, None, list[Bytes]]:
         """What remains of a body, in the pieces in which it came, with tokens in place of what is long and without a
         quote.
 
         Only where all of a piece is ASCII: of one that is not a character may stand in two.
         """
-        kept: list[bytes] = []
+        kept: list[Bytes] = []
         for piece in body:
             if len(body) == 1 or piece.isascii():
                 yield from self._cut_piece(piece, kept)
@@ -57,7 +58,7 @@ class LongTexts:
                 kept.append(piece)
         return kept
 
-    def _cut_piece(self, piece: bytes, kept: list[bytes]) -> Generator[None, None, None]:
+    def _cut_piece(self, piece: Bytes, kept: list[Bytes]) -> Generator[None, None, None]:
         at, probe, turn = 0, LONG, _FAR
         while probe < len(piece):
             end = piece.find(b'"', probe)
@@ -92,7 +93,7 @@ class LongTexts:
 
     def in_keys(self, data: bytes) -> bool:
         """Whether a key inside was cut out."""
-        return re.search(rb'%b[0-9]+"[ \t\n\r]*:' % self._stem, data) is not None
+        return re.search(rb'%b[^"]*+"[ \t\n\r]*:' % self._stem, data) is not None
 
     def in_names(self, names: Iterable[str]) -> bool:
         """Whether what was cut out is part of a name."""
@@ -107,6 +108,22 @@ class LongTexts:
             pieces += (self._texts[int(part[:_DIGITS])], part[_DIGITS:])
         return pieces
 
+    def beginning(self, data: bytes, most: int) -> bytes:
+        """What ``data`` begins with, as it was sent; ``most`` bytes of it at least."""
+        if self._stem not in data:
+            return data
+        found = b""
+        for piece in self.pieces(data):
+            found += piece[:most]
+            if len(found) >= most:
+                break
+        return found
+
+    def shown(self, raw: msgspec.Raw) -> msgspec.Raw:
+        """A value that was held, or as it is."""
+        held = self._held(raw)
+        return raw if held is None else msgspec.Raw(held)
+
     def unheld(self, raw: msgspec.Raw) -> msgspec.Raw:
         """A value that was held, or as it is. Raises ``PayloadTooLarge`` for one that is too large to be decoded."""
         held = self._held(raw)
@@ -115,10 +132,12 @@ class LongTexts:
         self._check(len(held))
         return msgspec.Raw(held)
 
-    def size(self, raw: msgspec.Raw) -> int:
-        """Bytes of a value, those of texts that were cut out not counted."""
+    def size(self, raw: msgspec.Raw, *, whole: bool) -> int:
+        """Bytes of a value as it was sent, or without those that were cut out."""
         held = self._held(raw)
-        return len(memoryview(raw)) if held is None else len(held)
+        if held is not None:
+            return len(held)
+        return sum(map(len, self.pieces(bytes(raw)))) if whole else len(memoryview(raw))
 
     def restored(self, raw: msgspec.Raw) -> msgspec.Raw:
         """The value as it was sent. Raises ``PayloadTooLarge`` for one that is too large to be decoded."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from ..errors import InvalidRequest, PayloadTooLarge
 from .outline import Fields
 from .payload import Payload, decode_field
@@ -42,7 +40,7 @@ def with_text_at(payload: Payload, path: Path, text: str) -> Payload:
         return payload if payload.says(name, text) else payload.edited({name: text})
     inner = _below(payload, path[:1])
     assert inner is not None, "only what text_at has found is replaced"
-    return payload.edited({name: msgspec.Raw(with_text_at(inner, rest, text).encode())})
+    return payload.edited({name: with_text_at(inner, rest, text).as_value()})
 
 
 def refuse_other_case(names: Iterable[str], wanted: str) -> None:
@@ -57,7 +55,7 @@ def refuse_other_case(names: Iterable[str], wanted: str) -> None:
 
 
 def _below(holder: Payload, path: Path) -> Payload | None:
-    if holder.size(path[-1]) > MOST_ON_THE_WAY:
+    if holder.size(path[-1], whole=False) > MOST_ON_THE_WAY:
         where = ".".join(path)
         raise PayloadTooLarge(
             f"`$.{where}` is larger than the {MOST_ON_THE_WAY} bytes this gateway takes there.", param=where

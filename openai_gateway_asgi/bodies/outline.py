@@ -9,12 +9,13 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import msgspec
 
 from ..errors import InvalidRequest
-from .findings import Bytes, Findings
+from ..http.request_body import Bytes
+from .findings import Findings
 from .grammar import COLON, END, FIRST_KEY, KEY, LIST, NEXT_KEY, OBJECT, REACH, START, WHITE
 from .long_texts import LONG, LongTexts
 from .scanner import Scanner
@@ -30,10 +31,10 @@ _AT_ONCE = 256 * 1024
 """Bytes that are decoded in one go, however many fields there are."""
 _LARGE = 1024 * 1024
 """Bytes that are decoded in one go where most of them are in a few fields."""
+_LONGEST_NAME = 1024 * 1024
+"""Bytes of a name at the top of a large body, which is taken out to be read."""
 _WINDOW = 256 * 1024
 """Bytes of a text that are checked between two turns for others."""
-_FAR = 4 * 1024 * 1024
-"""Bytes of a body that are put together between two turns for others."""
 _LONE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -57,12 +58,12 @@ _decode_big = msgspec.json.Decoder(_Big).decode
 
 
 def read_fields(
-    body: list[bytes], zone: Zone, found: Findings, limit: int
+    body: Sequence[Bytes], zone: Zone, found: Findings, limit: int
 ) -> Generator[None, None, tuple[Fields, LongTexts | None, bool]]:
     """The fields of a body that came in these pieces, what was cut out of them or is held, and whether a walk has found
     what is named there.
 
-    ``body`` may be emptied; ``limit`` is that of ``LongTexts``. Raises ``InvalidRequest`` for what is no JSON object.
+    ``limit`` is that of ``LongTexts``. Raises ``InvalidRequest`` for what is no JSON object.
     """
     if sum(map(len, body)) > 2 * LONG:
         if len(body) == 1:
@@ -76,11 +77,7 @@ def read_fields(
             if fields is not None:
                 return fields, texts, False
         del kept
-    data: Bytes
-    if len(body) == 1:
-        data = body[0]
-    else:
-        data = yield from _joined(body)
+    data = body[0] if len(body) == 1 else b"".join(body)
     yield from check_utf8(data)
     whole = split(data)
     if whole is not None:
@@ -97,20 +94,6 @@ def _split_rest(rest: bytes, texts: LongTexts) -> Fields | None:
     except InvalidRequest:
         return None
     return None if fields is None or texts.in_names(fields) else fields
-
-
-def _joined(body: list[bytes]) -> Generator[None, None, Bytes]:
-    """The pieces in one, each let go when it has been copied."""
-    if sum(map(len, body)) <= _LARGE:
-        return b"".join(body)
-    data, turn = bytearray(), _FAR
-    for index, piece in enumerate(body):
-        data += piece
-        body[index] = b""
-        if len(data) > turn:
-            turn += _FAR
-            yield
-    return data
 
 
 def split(data: Bytes) -> Fields | None:
@@ -146,13 +129,14 @@ def walked(data: Bytes, zone: Zone, found: Findings, texts: LongTexts) -> Genera
         raise scanner.no_json(0)
     if begun.lastindex != OBJECT:
         raise InvalidRequest("The request body must be a JSON object.", code="invalid_json")
-    at, next_member = begun.end(), FIRST_KEY
+    at, count, next_member = begun.end(), 0, FIRST_KEY
     while (member := next_member(data, at, at + REACH)) is not None and member.lastindex != END:
+        count += 1
+        if count > MOST_FIELDS:
+            raise too_many_fields()
         key, start = yield from _key(scanner, member)
         scanner.top = name = _name(key)
         at = yield from _value(scanner, start, scanner.look_at(key, zone, start) or zone.below)
-        if len(fields) >= MOST_FIELDS and name not in fields:
-            raise too_many_fields()
         value = memoryview(data)[start:at]
         fields[name] = texts.hold(value) if len(value) >= LONG else msgspec.Raw(bytes(value))
         next_member = NEXT_KEY
@@ -168,6 +152,10 @@ def _key(scanner: Scanner, member: re.Match[bytes]) -> Generator[None, None, tup
         key = member[KEY]
     else:
         end = yield from scanner.end_of_text(at - 1)
+        if end - at > _LONGEST_NAME:
+            raise InvalidRequest(
+                f"A field of the request body has a name of more than {_LONGEST_NAME} bytes.", code="invalid_json"
+            )
         key, colon = bytes(data[at : end - 1]), COLON(data, end, end + REACH)
         if colon is None:
             raise scanner.no_json(end)

@@ -7,16 +7,17 @@ is written anew, so duplicate keys have collapsed and what was checked is what i
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator, Hashable, Iterable, Mapping
+from collections.abc import Generator, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from ..errors import InvalidRequest
+from ..http.pacing import at_once
+from ..http.request_body import Bytes
 from .findings import Findings, unreadable
 from .long_texts import DECODE_LIMIT, LongTexts
 from .outline import Fields, read_fields
-from .scanner import at_once
 from .zones import NO_NAMES, Zone
 
 T = TypeVar("T")
@@ -60,13 +61,13 @@ class Payload:
 
         Raises ``InvalidRequest`` for anything that is not one strict UTF-8 JSON object.
         """
-        return at_once(cls.reading(list(body), NO_NAMES, Findings()))[0]
+        return at_once(cls.reading(body, NO_NAMES, Findings()))[0]
 
     @classmethod
     def reading(
-        cls, body: list[bytes], zone: Zone, found: Findings, limit: int = DECODE_LIMIT
+        cls, body: Sequence[Bytes], zone: Zone, found: Findings, limit: int = DECODE_LIMIT
     ) -> Generator[None, None, tuple[Payload, bool]]:
-        """The same with turns for others, for bodies of any size; ``body`` may be emptied.
+        """The same with turns for others, for bodies of any size.
 
         A large body is walked through in ``zone``: then ``found`` has what it names, and the second value is true.
         ``limit``: bytes of a large one's field that may be decoded when somebody reads it.
@@ -87,17 +88,23 @@ class Payload:
         raw = self.outline.get(name)
         return None if raw is None else self._whole(raw)
 
+    def searchable(self, name: str) -> msgspec.Raw | None:
+        """The field with something short in the place of each long text that has no escapes, however large it is: not
+        to be decoded."""
+        raw = self.outline.get(name)
+        return raw if raw is None or self._texts is None else self._texts.shown(raw)
+
     def readable(self, name: str) -> msgspec.Raw | None:
         """The field with something short in the place of each long text in it: for whoever rewrites what is around."""
         raw = self.outline.get(name)
         return raw if raw is None or self._texts is None else self._texts.unheld(raw)
 
-    def size(self, name: str) -> int:
-        """Bytes of the field, beside long texts; 0 where it is missing."""
+    def size(self, name: str, *, whole: bool = True) -> int:
+        """Bytes of the field as it was sent, or beside its long texts; 0 where it is missing."""
         raw = self.outline.get(name)
         if raw is None:
             return 0
-        return len(memoryview(raw)) if self._texts is None else self._texts.size(raw)
+        return len(memoryview(raw)) if self._texts is None else self._texts.size(raw, whole=whole)
 
     def read(self, name: str, kind: type[T]) -> T | None:
         """The field as ``kind``, or None where it is missing or null. A wrong type is a 400 that names ``$.name``, and
@@ -117,6 +124,10 @@ class Payload:
         for name, value in changes.items():
             fields[name] = msgspec.Raw(_encode(value))
         return Payload(fields, self._texts)
+
+    def as_value(self) -> msgspec.Raw:
+        """All of it as one field of a payload with the same long texts."""
+        return msgspec.Raw(_encode(self.outline))
 
     def encode(self) -> bytes:
         return b"".join(self.pieces())

@@ -9,12 +9,13 @@ It is a generator: ``yield`` is a turn for others, after some milliseconds of wo
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import msgspec
 
 from ..errors import InvalidRequest
-from .findings import Bytes, Findings, Place
+from ..http.request_body import Bytes
+from .findings import Findings, Place
 from .grammar import (
     AFTER_COMMA,
     COLON,
@@ -44,10 +45,8 @@ from .spelling import ANYTHING, spelt
 from .walk import Frame
 from .zones import Action, Zone, is_quiet
 
-T = TypeVar("T")
-
 MOST_NODES = 1_000_000
-"""Keys, objects and lists of one body; numbers, texts and the like are none."""
+"""Keys, objects and lists of one body, and what stands in lists of names; other texts and numbers are none."""
 DEPTH = 200
 """Objects and lists in each other, the body itself counted."""
 
@@ -55,8 +54,12 @@ _SLICE = 2048
 """Steps between two turns for others: a millisecond or two."""
 _NEAR = 64
 """Bytes between two escaped quotes up to which a text is read, not searched."""
+_FAR = 128 * 1024
+"""Bytes of a text between two turns for others."""
 _MOST_OF_KEY = 8192
 """Bytes of a key that are taken out to be read."""
+_MOST_KNOWN = 100
+"""Different texts of lists that are known to have been looked at."""
 _LONGEST = 2048
 """Bytes of a text that is read."""
 
@@ -67,7 +70,7 @@ class Scanner:
     ``texts`` are those that were cut out of it.
     """
 
-    __slots__ = ("_nodes", "data", "field", "found", "frame", "key", "texts", "top")
+    __slots__ = ("_known", "_nodes", "data", "field", "found", "frame", "key", "texts", "top")
 
     def __init__(self, data: Bytes, found: Findings, field: str = "", texts: LongTexts | None = None) -> None:
         self.data = data
@@ -81,6 +84,7 @@ class Scanner:
         self.key = b""
         """The key at whose value an action looks."""
         self._nodes = 0
+        self._known: set[bytes] = set()
 
     def place(self, at: int) -> Place:
         return Place(self.data, at, self.field, self.texts, self.top)
@@ -126,6 +130,7 @@ class Scanner:
                     special = action(self, at)
                 match = VALUE
             elif kind == END or kind == LAST:  # noqa: SIM109 - this is the fastest, and it is done a million times
+                steps += 1 + (met.end() - at >> 6)
                 at = met.end()
                 if frame is not None and zone.judge is not None:
                     zone.judge(self, frame)
@@ -136,14 +141,14 @@ class Scanner:
                     return at
                 match, below, action_for, default = after, zone.below, zone.names.get, zone.default
                 special = None
-                steps += 1
             elif kind == OBJECT or kind == LIST:  # noqa: SIM109
+                steps += met.end() - at >> 6
                 at = met.end()
                 nodes += 1
                 if len(stack) >= DEPTH - 1:
                     raise InvalidRequest(f"The request body is nested deeper than {DEPTH} levels.", code="invalid_json")
                 if kind == LIST and zone.each is not None and match is not VALUE and stack:
-                    zone.each(self, at - 1)
+                    zone.each(self, at - 1, at)
                 stack.append((after, zone, frame, self.found))
                 zone = special or below
                 special = None
@@ -159,13 +164,14 @@ class Scanner:
                 self.frame = frame
             elif kind == TEXT:
                 start = met.end() - 1
+                steps += 1 + (start - at >> 6)
                 at = find(b'"', start + 1) + 1
                 if at <= 0 or data[at - 2] == 92:
                     at = yield from self.end_of_text(start)
                 if zone.each is not None and match is not VALUE:
-                    zone.each(self, start)
+                    nodes += 1
+                    zone.each(self, start, at)
                 match = after
-                steps += 1
             elif kind == ODD_KEY:
                 start = met.end() - 1
                 end = find(b'"', start + 1) + 1
@@ -182,9 +188,9 @@ class Scanner:
                 match = VALUE
             elif zone.each is not None:
                 at = met.end()
-                zone.each(self, met.start(MORE))
+                nodes += 1
+                zone.each(self, met.start(MORE), at)
                 match = after
-                steps += 1
             elif met.end() > at:
                 at = met.end()
                 match = AFTER_COMMA
@@ -204,7 +210,7 @@ class Scanner:
 
         Where they are far apart the next one is searched, where they are close the text is read.
         """
-        data, at, turn = self.data, start + 1, start + 16 * REACH
+        data, at, turn = self.data, start + 1, start + _FAR
         while True:
             end = data.find(b'"', at)
             if end < 0:
@@ -222,7 +228,7 @@ class Scanner:
                 at = end
             turn -= 1
             if at > turn:
-                turn = at + 16 * REACH
+                turn = at + _FAR
                 yield
 
     def _other(self, zone: Zone, key: bytes, at: int) -> Action | None:
@@ -245,7 +251,7 @@ class Scanner:
             return None
         key = bytes(self.data[start + 1 : min(end - 1, start + _MOST_OF_KEY)])
         if self.texts is not None:
-            key = bytes(self.texts.restored(msgspec.Raw(key)))
+            key = self.texts.beginning(key, _MOST_OF_KEY)
         return self._meaning(zone, key, at)
 
     def _meaning(self, zone: Zone, key: bytes, at: int) -> Action | None:
@@ -270,6 +276,14 @@ class Scanner:
         met = START(self.data, self.data.index(b"[", at) + 1)
         return None if met is None else met.lastindex or 0
 
+    def is_known(self, at: int, end: int) -> bool:
+        written = bytes(self.data[at : min(end, at + _LONGEST)])
+        if written in self._known:
+            return True
+        if len(self._known) < _MOST_KNOWN:
+            self._known.add(written)
+        return False
+
     def text_at(self, at: int) -> str | None:
         start = self.data.index(b'"', at) + 1
         end = in_text(self.data, start, start + _LONGEST)
@@ -288,15 +302,5 @@ class Scanner:
         return EMPTY(self.data, at, at + REACH) is not None
 
     def no_json(self, at: int) -> InvalidRequest:
-        return InvalidRequest(
-            f"The request body is not valid JSON: it cannot be read behind byte {at}.", code="invalid_json"
-        )
-
-
-def at_once(steps: Generator[None, None, T]) -> T:
-    """What the steps come to, without turns for others in between."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as over:
-            return cast(T, over.value)
+        said = f"The request body is not valid JSON: it cannot be read behind byte {at}."
+        return InvalidRequest(said, code="invalid_json")

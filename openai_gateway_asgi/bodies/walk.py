@@ -53,6 +53,9 @@ class Walk(Protocol):
     def kind_of_first(self, at: int) -> int | None:
         """The kind of the first element of a list, None where it is empty."""
 
+    def is_known(self, at: int, end: int) -> bool:
+        """Whether what stands there stood in a list before, letter by letter; few are remembered."""
+
     def text_at(self, at: int) -> str | None:
         """A text, None where it is longer than anything that counts."""
 

@@ -30,8 +30,8 @@ class Zone:
         """Whether there are keys that are known by their beginning or end."""
         self.default: Action | None = None
         """For all other keys."""
-        self.each: Callable[[Walk, int], None] | None = None
-        """For what stands in a list and is no object."""
+        self.each: Callable[[Walk, int, int], None] | None = None
+        """For what stands in a list, from where to where, and is no object; of a list only its beginning is known."""
         self.judge: Callable[[Walk, Frame], None] | None = None
         """For an object of which it matters what else stands in it, at its end."""
         self.withheld = False
@@ -184,16 +184,19 @@ def _models(walk: Walk, at: int) -> Zone | None:
 
 
 def _models_inside(walk: Walk, at: int) -> Zone | None:
-    _each_text(walk, at)
+    if walk.kind_at(at) == TEXT:
+        _take_model(walk, at)
     return _MODELS_INSIDE
 
 
-def _each_text(walk: Walk, at: int) -> None:
-    if walk.kind_at(at) == TEXT:
+def _each_text(walk: Walk, at: int, end: int) -> None:
+    if not walk.is_known(at, end) and walk.kind_at(at) == TEXT:
         _take_model(walk, at)
 
 
-def _each_model(walk: Walk, at: int) -> None:
+def _each_model(walk: Walk, at: int, end: int) -> None:
+    if walk.is_known(at, end):
+        return
     if walk.kind_at(at) == TEXT:
         _take_model(walk, at)
     else:
@@ -209,8 +212,8 @@ _MODELS_INSIDE.default, _MODELS_INSIDE.each = _models_inside, _each_text
 def _object(group: str, below: Zone) -> Action:
     ids = Zone(below, like=below)
 
-    def each(walk: Walk, at: int) -> None:
-        if walk.kind_at(at) in (TEXT, OTHER):
+    def each(walk: Walk, at: int, end: int) -> None:
+        if group not in walk.found.groups and walk.kind_at(at) in (TEXT, OTHER):
             walk.found.object(group, walk.place(at))
 
     def action(walk: Walk, at: int) -> Zone | None:
@@ -274,6 +277,7 @@ def _source(walk: Walk, at: int) -> Zone | None:
 _BY_PLACE = {Place.ITEM: _kind, Place.TOOLS: _both(_kind, _panel), Place.SOURCE: _source, Place.PLUGINS: _panel}
 
 
-def _no_item(walk: Walk, at: int) -> None:
+def _no_item(walk: Walk, at: int, end: int) -> None:
     """Who cannot tell what stands among items cannot tell what they name."""
-    walk.found.object("responses", walk.place(at))
+    if "responses" not in walk.found.groups:
+        walk.found.object("responses", walk.place(at))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Generator
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -62,6 +62,14 @@ async def in_turns(steps: Generator[None, None, T], line: Turns) -> T:
         try:
             next(steps)
         except StopIteration as over:
-            result: T = over.value
-            return result
+            return cast("T", over.value)
         await line.wait()
+
+
+def at_once(steps: Generator[None, None, T]) -> T:
+    """What the steps come to, with no turns for others in between."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as over:
+            return cast("T", over.value)

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from time import monotonic
+from typing import TypeAlias
 
 from ..errors import BodyNeverCame, ClientDisconnected, PayloadTooLarge, RequestTimeout
 from .asgi import Receive
 from .cancellation import Deadline
 from .guarded import guarded
 
+Bytes: TypeAlias = bytes | bytearray
+
 LONGEST = 3600.0
 """Seconds that a body may take, however it drips."""
 
+_JOINED = 4 * 1024 * 1024
+"""Bytes from which on the pieces of a body are put together as they come: later it would take the memory twice."""
 
-def read_body(receive: Receive, limit: int, idle: float, *, setting: str = "json_limit") -> Awaitable[list[bytes]]:
-    """The whole request body, as it came in pieces; afterwards ``receive`` carries nothing but the disconnect.
+
+def read_body(receive: Receive, limit: int, idle: float, *, setting: str = "json_limit") -> Awaitable[list[Bytes]]:
+    """The whole request body, in the pieces in which it came; afterwards ``receive`` carries only the disconnect.
+
+    A large one is in a single piece.
 
     ``limit`` is in bytes and counts what arrives, not what ``Content-Length`` claims; ``setting`` is where it is set.
     Raises ``PayloadTooLarge`` one chunk after the limit at the latest, ``RequestTimeout`` when ``idle`` seconds bring
@@ -26,8 +34,9 @@ def read_body(receive: Receive, limit: int, idle: float, *, setting: str = "json
     return guarded(_read(receive, limit, pace, setting), pace.kept)  # most bodies have come with their head
 
 
-async def _read(receive: Receive, limit: int, pace: _Pace, setting: str) -> list[bytes]:
-    chunks: list[bytes] = []
+async def _read(receive: Receive, limit: int, pace: _Pace, setting: str) -> list[Bytes]:
+    chunks: list[Bytes] = []
+    whole: bytearray | None = None
     size = 0
     while True:
         message = await receive()
@@ -40,7 +49,13 @@ async def _read(receive: Receive, limit: int, pace: _Pace, setting: str) -> list
                 f"The request body is larger than the {limit} bytes this gateway takes; its operator can raise that "
                 f"(`{setting}`)."
             )
-        chunks.append(chunk)
+        if whole is not None:
+            whole += chunk
+        elif size <= _JOINED or not chunks:
+            chunks.append(chunk)
+        else:
+            whole = bytearray().join((*chunks, chunk))
+            chunks = [whole]
         if not message.get("more_body", False):
             return chunks
         pace.note()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..api.endpoints import Endpoint, Kind
 from ..bodies.body_rules import (
     content_kind,
@@ -24,7 +26,7 @@ from ..exchange import Exchange
 from ..http.asgi import JSON, ASGIApp, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
 from ..http.pacing import in_turns
-from ..http.request_body import read_body
+from ..http.request_body import Bytes, read_body
 
 SDP = "application/sdp"
 BY_MODEL = ("model",)
@@ -91,7 +93,7 @@ class ReadPayload:
         exchange.model = model_in_query(exchange.query)
         exchange.opaque = b"".join(await read_body(receive, self._limit, self._idle))
 
-    async def _take_json(self, exchange: Exchange, endpoint: Endpoint, body: list[bytes]) -> None:
+    async def _take_json(self, exchange: Exchange, endpoint: Endpoint, body: Sequence[Bytes]) -> None:
         exchange.tell_type(JSON)
         looks = looks_of(endpoint.operation, exchange.config.more_routes)
         exchange.payload, found = await in_turns(read_json(body, looks, self._decode_limit), exchange.clock.slices)

@@ -125,7 +125,8 @@ def _facts(exchange: Exchange) -> AttemptFacts:
 
 
 def _number_at(exchange: Exchange, key: str) -> int | float | bool | None:
-    raw = exchange.payload.raw(key)
+    payload = exchange.payload
+    raw = payload.raw(key) if payload.size(key) <= LONGEST_NUMBER else None
     return None if raw is None else plain_number(bytes(raw))
 
 

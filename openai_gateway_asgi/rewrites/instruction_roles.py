@@ -31,7 +31,9 @@ it is sent as it came. So is one with more than ``MOST_CHANGES`` messages to cha
 MOST_CHANGES = 4_096
 """Messages of one call whose role is changed."""
 
-_DEVELOPER = re.compile(rb'"developer"')
+_DEVELOPER = b'"developer"'
+_WINDOW = 1024 * 1024
+"""Bytes that are copied and searched in one go; a search of bytes takes half the time of one by a pattern."""
 _SPELT = re.compile(rb'("role"\s*:\s*")(system|developer)"')
 
 
@@ -49,17 +51,19 @@ def instruction_roles(payload: Payload, upstream: Upstream, model: str) -> Paylo
 
     Raises ``InvalidRequest`` where a reasoning model's messages are missing, and where messages cannot be read.
     """
-    raw = payload.readable("messages")
+    raw = payload.searchable("messages")
     if is_reasoning_model(model, upstream.reasoning_models):
         if raw is None or raw == _NULL:
             raise InvalidRequest(
                 "A list is missing - at `$.messages`", param="messages", code="missing_required_parameter"
             )
         new = _new_roles(upstream, model)
-    elif raw is None or _knows_developer(upstream) or not _DEVELOPER.search(raw):
+    elif raw is None or _knows_developer(upstream) or not _names_developer(raw):
         return payload
     else:
         new = TO_SYSTEM
+    raw = payload.readable("messages")
+    assert raw is not None, "it has been looked at"
     if _is_made_up(raw):
         return payload
     messages = decode_field("messages", raw, list[_Message | None]) or []
@@ -67,6 +71,13 @@ def instruction_roles(payload: Payload, upstream: Upstream, model: str) -> Paylo
     if not places or len(places) > MOST_CHANGES:
         return payload
     return payload.edited({"messages": _respelt(raw, new, len(places)) or _rewritten(raw, new, places)})
+
+
+def _names_developer(raw: msgspec.Raw) -> bool:
+    view = memoryview(raw)
+    if len(view) <= _WINDOW:
+        return _DEVELOPER in bytes(view)
+    return any(_DEVELOPER in bytes(view[at : at + _WINDOW + len(_DEVELOPER)]) for at in range(0, len(view), _WINDOW))
 
 
 def _knows_developer(upstream: Upstream) -> bool:

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from ..bodies.payload import Payload, decode_field
+from ..bodies.payload import Payload
 from ..config.upstream import Upstream
 from ..errors import InvalidRequest
 
@@ -14,16 +14,25 @@ from ..errors import InvalidRequest
 _ENTRY = re.compile(r"\s*([0-9]+)\s*:\s*([+-]?)0*([0-9]{1,9})[0-9]*\s*")
 _LIMIT = 100
 
+LONGEST = 64 * 1024
+"""Bytes of such a text: some 5,000 tokens."""
+
 
 def logit_bias(payload: Payload, _upstream: Upstream, _model: str) -> Payload:
     """A string becomes an object of token ids and biases within -100 and 100; everything else stays as it is.
 
     Raises ``InvalidRequest`` for a string of another form.
     """
-    raw = payload.raw("logit_bias")
+    raw = payload.readable("logit_bias")
     if raw is None or not _is_text(raw):
         return payload
-    text = decode_field("logit_bias", raw, str)
+    if payload.size("logit_bias") > LONGEST:
+        raise InvalidRequest(
+            f"As a text it may have {LONGEST} bytes; write an object - at `$.logit_bias`",
+            param="logit_bias",
+            code="invalid_value",
+        )
+    text = payload.read("logit_bias", str)
     return payload.edited({"logit_bias": dict(map(_entry, text.split(",")))}) if text else payload
 
 

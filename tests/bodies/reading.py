@@ -10,7 +10,7 @@ from openai_gateway_asgi.bodies.findings import Findings
 from openai_gateway_asgi.bodies.json_body import read_json
 from openai_gateway_asgi.bodies.looks import looks_of
 from openai_gateway_asgi.bodies.payload import Payload
-from openai_gateway_asgi.bodies.scanner import at_once
+from openai_gateway_asgi.http.pacing import at_once
 
 MIB = 1024 * 1024
 CHAT, RESPONSE = "createChatCompletion", "createResponse"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from openai_gateway_asgi.bodies.long_texts import LONG, LongTexts
 from openai_gateway_asgi.bodies.payload import Payload
-from openai_gateway_asgi.bodies.scanner import at_once
 from openai_gateway_asgi.errors import InvalidRequest
+from openai_gateway_asgi.http.pacing import at_once
 from tests.bodies.reading import RESPONSE, named
 
 IMAGE = "iVBORw0KGgo" * LONG

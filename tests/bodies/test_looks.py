@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from openai_gateway_asgi.bodies.findings import Findings
 from openai_gateway_asgi.bodies.looks import looks_of
 from openai_gateway_asgi.bodies.named_fields import FIELDS, INSIDE, Place, What
-from openai_gateway_asgi.bodies.scanner import DEPTH, Scanner, at_once
+from openai_gateway_asgi.bodies.scanner import DEPTH, Scanner
 from openai_gateway_asgi.bodies.zones import zone_of
+from openai_gateway_asgi.http.pacing import at_once
 from tests.bodies.reading import CHAT, RESPONSE
 
 NAMES = sorted(

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from openai_gateway_asgi.bodies import scanner
 from openai_gateway_asgi.bodies.findings import Findings
-from openai_gateway_asgi.bodies.scanner import DEPTH, MOST_NODES, Scanner, at_once
+from openai_gateway_asgi.bodies.scanner import DEPTH, MOST_NODES, Scanner
 from openai_gateway_asgi.bodies.zones import NO_NAMES, zone_of
 from openai_gateway_asgi.errors import InvalidRequest
+from openai_gateway_asgi.http.pacing import at_once
 from tests.bodies.reading import CHAT
 
 ZONES = [NO_NAMES, zone_of(CHAT), zone_of("createResponse")]

@@ -46,3 +46,11 @@ def test_case_69_any_other_string_is_refused_by_name(text: str) -> None:
 def test_a_body_without_it_is_the_same_body() -> None:
     payload = Payload.parse(b'{"a":1}')
     assert logit_bias(payload, PLAIN, "m") is payload
+
+
+def test_a_text_of_any_length_is_not_taken_apart() -> None:
+    for text in (b"1:1," * 20_000 + b"1:1", b"x" * 3_000_000, b"1:1, " * 2_000_000):
+        with pytest.raises(InvalidRequest) as caught:
+            logit_bias(Payload.parse(b'{"logit_bias":"%b"}' % text), PLAIN, "m")
+        assert caught.value.param == "logit_bias"
+    assert logit_bias(Payload.parse(b'{"logit_bias":"%b1:1"}' % (b"1:1," * 9_000)), PLAIN, "m").outline
