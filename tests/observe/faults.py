@@ -37,7 +37,7 @@ CANARY = "canary"
 
 CHAT = "/v1/chat/completions"
 BODY = {"model": "m1", "messages": [{"role": "user", "content": PROMPT}], "user": PROMPT, "metadata": {"a": PROMPT}}
-HEADERS = {"authorization": f"Bearer {TOKEN}", "cookie": f"session={TOKEN}"}
+HEADERS = {"authorization": f"Bearer {TOKEN}", "cookie": f"theirs={TOKEN}"}
 
 
 def refuses(status: int, message: str, code: str | None = None, type: str = "invalid_request_error") -> Script:
@@ -151,6 +151,13 @@ UPSTREAMS = (
           script=answer(200, JSON, b'{"error": {"message": "out of memory", "type": "server_error"}}'), status=500),
     Fault("cut in the middle", "cut", "{address}: The upstream cut its response short.", body={**BODY, "stream": True}, status=200,
           script=sse(b'data: {"choices": [{"delta": {"content": "canary"}}]}\n\n', ending="cut")),
+    Fault("repeats the caller's token", "server_error", "500: I got ***", status=500,
+          upstream={"auth_type": "session", "api_key": ""}, script=refuses(500, f"I got {TOKEN}")),
+    Fault("repeats the caller's cookie", "server_error", "500: I got ***", status=500,
+          upstream={"forward_cookies": ["theirs"], "auth_type": "session", "api_key": ""},
+          script=refuses(500, f"I got {TOKEN}")),
+    Fault("dead proxy", "refused", "connection refused by the proxy 127.0.0.1:1",
+          upstream={"proxy": f"http://{TOKEN}:{TOKEN}@127.0.0.1:1"}),
     Fault("no token of the user's", "no_credential", "", upstream={"auth_type": "system_oauth", "api_key": ""},
           options={"oauth_token": no_token}),
     Fault("a loop", "server_error", "508: It came back.", script=echoing_loop, status=508),

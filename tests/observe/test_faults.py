@@ -6,9 +6,10 @@ import asyncio
 import logging
 from typing import Any
 
+import httpx
 import pytest
 
-from openai_gateway_asgi import Settings, UsageRecord
+from openai_gateway_asgi import Gateway, Settings, UsageRecord
 from tests.cases.gateways import upstream_a, upstream_b, world
 from tests.observe.faults import CANARY, GATEWAY, HEADERS, UPSTREAMS, Broken, Fault, broken
 from tests.support.asgi import Response, ask
@@ -144,6 +145,32 @@ async def test_a_call_for_which_no_place_came_free_says_so() -> None:
         go_on.set()
         await first
         assert w.gateway.health().upstreams["A"].in_flight == 0
+
+
+class ToItself(httpx.AsyncBaseTransport):
+    """Where a base URL that is the gateway's own leads."""
+
+    gateway: Gateway
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        headers = [(name.lower(), value) for name, value in request.headers.raw]
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        body = b"".join([piece async for piece in request.stream])
+        again = await ask(self.gateway, request.method, request.url.path, body=body, headers=headers)
+        return httpx.Response(again.status, headers=again.headers, content=again.body)
+
+
+async def test_a_gateway_that_calls_itself_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    transport = ToItself()
+    async with world(upstream_a(), transport=transport) as w:
+        transport.gateway = w.gateway
+        assert (await w.chat()).status == 508
+        assert [record.reason for record in w.records] == ["server_error"]
+    [refused] = lines(caplog, "refusal")
+    assert refused.getMessage().endswith("status=508 error=loop_detected reason=loop_detected")
+    assert "an upstream's base_url is the gateway's own address" in caplog.text
+    [warning] = lines(caplog, "attempt")
+    assert warning.attempt["cause"].startswith("508: ")
 
 
 async def test_a_list_that_cannot_be_had_is_named(caplog: pytest.LogCaptureFixture) -> None:
