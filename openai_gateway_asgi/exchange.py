@@ -110,11 +110,19 @@ class Exchange:
     """Whether there is no body at all."""
     attempts: int = 0
     status: int | None = None
-    committed: bool = False
-    """Whether the answer has begun: from then on no other upstream may be asked."""
+    may_switch: bool = False
+    """Whether this call has somebody else to ask, or the same upstream again, should the attempt at hand fail."""
+    answered_since: float = 0.0
+    """When an upstream first said that it would answer this call."""
+    head_sent: bool = False
+    early: bool = False
+    """Whether the head went out before it was known whose answer it would be."""
+    told: bool = False
+    """Whether something of an upstream's answer went out: from then on no other one may be asked."""
     finished: bool = False
     """Whether the answer is complete."""
     first_byte: float | None = None
+    """When something of the answer itself was told."""
     shared: bool = False
     """Whether several clients take the answer: then it is settled elsewhere which of them take no bytes."""
     sse: bool = False
@@ -123,7 +131,7 @@ class Exchange:
     tail: deque[bytes] = field(default_factory=partial(deque, maxlen=TAIL))
     """The last pieces of the answer, where its usage and its proper end stand."""
     failed_in_band: bool = False
-    """Whether the answer ended with an error event of the upstream's own."""
+    """Whether the answer ended with an error of the upstream's own, after something had been told."""
     upstream_request_id: str | None = None
     reservation: Reservation | None = None
     """What the call took from its limits, where it is under some."""

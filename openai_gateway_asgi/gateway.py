@@ -58,6 +58,7 @@ from .layers.enforce_limits import EnforceLimits
 from .layers.forward import Forward
 from .layers.guard_group import GuardGroup
 from .layers.guard_routes import GuardRoutes
+from .layers.keep_alive import KeepAlive
 from .layers.list_models import ListModels
 from .layers.match_endpoint import MatchEndpoint
 from .layers.read_payload import ReadPayload
@@ -242,6 +243,7 @@ class Gateway:
             *((Middleware(EnforceLimits, desk=self._desk, unmetered=settings.unmetered),) if self._desk else ()),
             *((TakeRefusals, *numbered(layers)) if layers else ()),
             Middleware(ServeSpeech, cache=speech, credentials=self._credentials, settings=settings),
+            Middleware(KeepAlive, every=settings.keepalive_comments, send_timeout=settings.send_timeout),
             Middleware(
                 SelectUpstream,
                 memory=self._memory,

@@ -71,10 +71,11 @@ class Settings:
     send_timeout: float = 60.0
     """A client that takes no bytes for a minute is gone; servers would wait for it for ever."""
     comment_hold: float = 15.0
-    """Comments before the first event leave the choice of another upstream open only as long as proxies keep quiet."""
+    """How long the head and comments wait for something to be told: a failure within it has a status of its own, and
+    proxies keep quiet lines for longer."""
     keepalive_comments: float | None = None
-    """Seconds of silence after which a stream gets a comment, for proxies that cut quiet lines. The first one commits,
-    so other upstreams are out of reach from then on: only where something in between needs it."""
+    """Seconds of silence after which a stream gets a comment, for proxies that cut quiet lines. The head goes with the
+    first one, so that what fails later has no status of its own: only where something in between needs it."""
     hold_limit: int = 64 * KIB
     """An event is a few hundred bytes; a longer one streams through instead of waiting whole in memory."""
 

@@ -16,11 +16,13 @@ class Timeouts:
     connect: float = 5.0
     """To a connection, TLS included: a healthy server takes well under one, even around the world."""
     first_event: float = 300.0
-    """From the request's start to the first event of a stream: reasoning models think for minutes before it."""
+    """From the request's start until the upstream shows anything of a stream, its head apart: reasoning models think
+    for minutes before it."""
     answer: float = 600.0
-    """From the request's start to the end of an answer that is not streamed: what the OpenAI SDKs wait."""
-    idle: float = 120.0
-    """Between two events: longer than a slow model pauses, short enough that a dead one lets its connection go."""
+    """From the request's start to the end of an answer that is not streamed, and to the first event of a stream that
+    tells something where comments or start-up events came before: what the OpenAI SDKs wait."""
+    idle: float = 300.0
+    """Between two events that tell something: reasoning models are silent for minutes between them as well."""
     total: float | None = None
     """For everything; None sets no bound: a stream that moves is one that somebody reads."""
 

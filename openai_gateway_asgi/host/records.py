@@ -25,7 +25,7 @@ class Outcome(StrEnum):
     """The gateway or a callable of the host failed."""
     CLIENT_GONE_BEFORE_FIRST_BYTE = "client_gone_before_first_byte"
     CLIENT_GONE = "client_gone"
-    """The client left after the first byte of its answer."""
+    """The client left after something of its answer was told."""
     CANCELLED = "cancelled"
     """The server or the host cancelled the call."""
 
@@ -79,7 +79,7 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     streamed: bool
     """Whether the client got events."""
     first_byte: float | None
-    """When the answer began, None where there was none."""
+    """When something of the answer itself was told; None where nothing was. Comments and a role are nothing yet."""
     total: float
     usage: Usage | None
     """What was used, in one form for every API and provider; None where nobody told."""

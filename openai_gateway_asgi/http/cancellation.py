@@ -22,6 +22,9 @@ LOOK_AGAIN = 30.0
 
 _NEVER = float("inf")
 
+Due = tuple[float, Callable[[], Exception]]
+"""When, in seconds of ``time.monotonic``, and what is raised then."""
+
 
 class ClientWatch:
     """Listens for the disconnect while the block runs; ``ClientDisconnected`` comes out of it when the client leaves.
@@ -87,6 +90,7 @@ class Deadline:
     __slots__ = (
         "__weakref__",
         "_armed",
+        "_ask",
         "_at",
         "_cancelling",
         "_clock",
@@ -102,7 +106,8 @@ class Deadline:
         self._handle: asyncio.TimerHandle | None = None
         self._armed = _NEVER
         self._at = _NEVER
-        self._last: tuple[float, Callable[[], Exception]] | None = None
+        self._last: Due | None = None
+        self._ask: Callable[[], Due] | None = None
         self._expired = False
 
     def __enter__(self) -> Self:
@@ -117,6 +122,20 @@ class Deadline:
         self._at = at
         self._failure = failure
         if at < self._armed:
+            self._wait()
+
+    def follow(self, ask: Callable[[], Due]) -> None:
+        """From now on ``ask`` says when, each time that it is looked: then whoever keeps clocks need not tell of each
+        one that begins. What it gives may as well be a moment at which to ask again. The first look is soon."""
+        self._ask = ask
+        if self._armed == _NEVER:
+            self._armed = monotonic() + GRACE
+            self._clock.enter(self)
+
+    def look(self, at: float) -> None:
+        """``ask`` is to be asked again at that time."""
+        if at < self._armed:
+            self._at = at
             self._wait()
 
     def end_by(self, at: float, failure: Callable[[], Exception]) -> None:
@@ -139,7 +158,7 @@ class Deadline:
             self._arm()
 
     def stayed(self) -> None:
-        self._arm()
+        self._fire()
 
     def _arm(self) -> None:
         if self._handle is not None:
@@ -148,6 +167,8 @@ class Deadline:
         self._handle = self._clock.loop.call_at(self._armed, self._fire)
 
     def _fire(self) -> None:
+        if self._ask is not None:
+            self._at, self._failure = self._ask()
         if self._due > monotonic():
             self._arm()
             return
@@ -159,6 +180,7 @@ class Deadline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._ask = None  # it may know whoever keeps this deadline: a cycle, which would wait for the next collection
         if self._handle is not None:
             self._handle.cancel()
         if self._armed != _NEVER:

@@ -5,7 +5,9 @@ An event ends at a blank line; lines end with LF, CRLF or CR (WHATWG HTML, 9.2.6
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,19 +17,26 @@ BOUNDARIES = (b"\n\n", b"\n\r\n", b"\r\r")
 _SHORT = 1024
 """Bytes at the beginning of a read that are looked at first."""
 _LONGEST = 4  # CR LF CR LF, which a boundary may span from one read into the next
+_BEGINNING = 64 * 1024
+_LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
+_BLANK = re.compile(rb"(?:\A|\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_SEQUENCE_NUMBER = re.compile(rb'"sequence_number":\s*(\d+)')
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EventSplitter:
     """Holds back what follows the last whole event, so that an error event can always be put behind it.
 
-    An event longer than ``limit`` bytes streams through; until it ends, ``at_boundary`` is False.
+    An event longer than ``limit`` bytes streams through; until it ends, ``at_boundary`` is False. However small its
+    reads, what an event costs grows with its length alone.
     """
 
-    __slots__ = ("_edge", "_held", "_limit", "at_boundary", "long")
+    __slots__ = ("_edge", "_held", "_size", "at_boundary", "limit", "long")
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held = b""
+        self.limit = limit
+        self._held: list[bytes] = []
+        self._size = 0
         self._edge = b""
         self.at_boundary = True
         self.long = b""
@@ -35,47 +44,119 @@ class EventSplitter:
 
     def feed(self, data: bytes) -> bytes:
         """What may go out now: everything up to the last boundary, or all of it once an event is too long."""
-        if self._held:
-            data = self._held + data
-            self._held = b""
-        if data.endswith((b"\n\n", b"\n\r\n")):
+        if not self._held and data.endswith((b"\n\n", b"\n\r\n")):
             self.at_boundary = True
             self._edge = b""
             return data
-        end = last_boundary(data)
-        if end == 0 and not self.at_boundary:
-            return self._inside_long_event(data)
-        if len(data) - end > self._limit:
-            self.at_boundary = False
-            self._edge = data[-_LONGEST:]
-            self.long = data[end:]
-            return data
-        self.at_boundary = True
-        self._edge = b""
-        self._held = data[end:]
-        return data[:end]
-
-    def _inside_long_event(self, data: bytes) -> bytes:
-        """The long event may end across two reads: look at the seam."""
-        seam = self._edge + data[:_LONGEST]
-        end = last_boundary(seam) - len(self._edge)
+        end = last_boundary(self._edge + data) - len(self._edge)  # a boundary may span two reads
         if end > 0:
-            self.at_boundary = True
-            self._edge = b""
-            self._held = data[end:]
-            return data[:end]
-        self._edge = (self._edge + data)[-_LONGEST:]
-        return data
+            return self._cut(data, end)
+        if not self.at_boundary:
+            self._edge = (self._edge + data)[-_LONGEST:]
+            return data
+        self._hold(data)
+        return self._let_through() if self._size > self.limit else b""
 
     def rest(self) -> bytes:
         """What was held when the stream ended."""
-        held, self._held = self._held, b""
+        held = b"".join(self._held)
+        self._hold_nothing()
         return held
+
+    def _cut(self, data: bytes, end: int) -> bytes:
+        whole = b"".join((*self._held, data[:end]))
+        self._hold_nothing()
+        self.at_boundary = True
+        if end < len(data):
+            self._hold(data[end:])
+            if self._size > self.limit:
+                return whole + self._let_through()
+        return whole
+
+    def _let_through(self) -> bytes:
+        edge = self._edge
+        begun = self.rest()
+        self.at_boundary = False
+        self._edge = edge
+        self.long = begun[:_BEGINNING]
+        return begun
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self._size += len(data)
+        self._edge = (self._edge + data)[-_LONGEST:]
+
+    def _hold_nothing(self) -> None:
+        self._held.clear()
+        self._size = 0
+        self._edge = b""
 
 
 def last_boundary(data: bytes) -> int:
     """The offset behind the last blank line, 0 where there is none."""
     return max((found + len(mark) for mark in BOUNDARIES if (found := data.rfind(mark)) >= 0), default=0)
+
+
+class Event(NamedTuple):
+    """One event. Its lines of data are joined by LF; ``error`` is a field of llama.cpp's."""
+
+    name: bytes
+    data: bytes
+    error: bytes
+    end: int
+    """The offset behind it, its blank line included."""
+
+
+def next_event(data: bytes, start: int = 0) -> Event | None:
+    """The first event behind ``start``, without the comments before it; it may lack its blank line. None: no more."""
+    if data.startswith(b"data: ", start):
+        end = data.find(b"\n", start)
+        if data.startswith(b"\n\n", end) and b"\r" not in data[start:end]:  # one line, as nearly all are
+            return Event(b"", data[start + 6 : end], b"", end + 2)
+    return _any_event(data, start)
+
+
+def events_in(data: bytes) -> Iterator[Event]:
+    """The events of ``data``, without comments."""
+    start = 0
+    while (event := next_event(data, start)) is not None:
+        yield event
+        start = event.end
+
+
+def _any_event(data: bytes, start: int) -> Event | None:
+    fields: dict[bytes, bytes] = {}
+    if not start and data.startswith(_BYTE_ORDER_MARK):
+        start = len(_BYTE_ORDER_MARK)
+    for line in _LINE.finditer(data, start):
+        if line[1]:
+            name, _, value = line[1].partition(b":")
+            value = value[1:] if value[:1] == b" " else value
+            if name:  # else it is a comment
+                fields[name] = fields[name] + b"\n" + value if name in fields and name == b"data" else value
+        elif fields:
+            get = fields.get
+            return Event(get(b"event", b""), get(b"data", b""), get(b"error", b""), line.end())
+    return None
+
+
+def without_comments(data: bytes) -> tuple[bytes, bytes]:
+    """Whole events parted into those that hold comments alone, and the others."""
+    comments: list[bytes] = []
+    others: list[bytes] = []
+    start = 0
+    for blank in _BLANK.finditer(data):
+        piece = data[start : blank.end()]
+        (comments if only_comments(piece) else others).append(piece)
+        start = blank.end()
+    others.append(data[start:])
+    return b"".join(comments), b"".join(others)
+
+
+def next_sequence_number(pieces: Iterable[bytes]) -> int:
+    """Responses streams number their events; 0 where ``pieces``, the last of a stream, have no numbers."""
+    numbers = _SEQUENCE_NUMBER.findall(b"".join(pieces))
+    return int(numbers[-1]) + 1 if numbers else 0
 
 
 def only_comments(data: bytes) -> bool:

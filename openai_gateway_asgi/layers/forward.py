@@ -48,7 +48,10 @@ class Forward:
                 except BaseException:
                     await _close(response.stream)
                     raise
-                await response.stream.aclose()
+                if (let_go := getattr(response.stream, "let_go", None)) is not None:
+                    let_go()
+                else:
+                    await response.stream.aclose()
         finally:
             pool.release()
 

@@ -186,10 +186,12 @@ def _tail(exchange: Exchange) -> bytes:
 
 
 def _outcome(exchange: Exchange, failure: BaseException | None) -> Outcome:
+    if exchange.failed_in_band:
+        return Outcome.UPSTREAM_FAILED
     if failure is None:
-        return Outcome.UPSTREAM_FAILED if exchange.failed_in_band else Outcome.COMPLETED
+        return Outcome.COMPLETED
     if isinstance(failure, ClientDisconnected):
-        return Outcome.CLIENT_GONE if exchange.committed else Outcome.CLIENT_GONE_BEFORE_FIRST_BYTE
+        return Outcome.CLIENT_GONE_BEFORE_FIRST_BYTE if exchange.first_byte is None else Outcome.CLIENT_GONE
     if isinstance(failure, asyncio.CancelledError):
         return Outcome.CANCELLED
     if isinstance(failure, GatewayError) and failure.status < 500:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Iterable
 from time import monotonic
 from urllib.parse import quote
@@ -14,7 +13,7 @@ from ..exchange import Exchange
 from ..host.notices import Notices, shown
 from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
 from ..http.headers import for_one_user
-from ..http.sse import error_event
+from ..http.sse import error_event, next_sequence_number
 from ..http.whole_answers import respond
 from ..observe.call_log import Users, log_refusal
 
@@ -25,8 +24,6 @@ CORP = (b"cross-origin-resource-policy", b"same-origin")
 
 CHALLENGE = (b"www-authenticate", b'Bearer realm="OpenAI API"')
 """As the API itself says it (RFC 6750, 3)."""
-
-_SEQUENCE_NUMBER = re.compile(rb'"sequence_number":\s*(\d+)')
 
 
 class RenderErrors:
@@ -86,12 +83,13 @@ class RenderErrors:
 
     def _note_start(self, message: Message, exchange: Exchange) -> None:
         exchange.status = message["status"]
-        exchange.committed = True
-        exchange.first_byte = monotonic()
+        exchange.head_sent, now = True, monotonic()
+        if not exchange.sse:
+            exchange.first_byte = now
         message["headers"] = _identified(message.get("headers", ()), exchange)
         if self._shows_routing(exchange):
-            message["headers"].append((b"server-timing", server_timing(exchange, exchange.first_byte)))
-            if exchange.attempts:
+            message["headers"].append((b"server-timing", server_timing(exchange, now)))
+            if exchange.attempts and not exchange.early:
                 message["headers"] += _routing(exchange)
 
     def _shows_routing(self, exchange: Exchange) -> bool:
@@ -103,7 +101,7 @@ class RenderErrors:
 async def _render(
     error: GatewayError, exchange: Exchange, send: Send, *, within: float, cause: BaseException | None
 ) -> None:
-    if not exchange.committed:
+    if not exchange.head_sent:
         await respond(
             send, error.status, error.body(), error.headers,
             within=within, clock=exchange.clock, content_type=error.content_type, head=exchange.method == "HEAD",
@@ -111,7 +109,7 @@ async def _render(
     elif exchange.finished:
         return
     elif exchange.sse and exchange.at_boundary:
-        event = error_event(error, _next_sequence_number(exchange.tail))
+        event = error_event(error, next_sequence_number(exchange.tail))
         await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     else:
@@ -157,9 +155,3 @@ def _routing(exchange: Exchange) -> RawHeaders:
     if exchange.served is not None:
         routing.append((b"x-gateway-model", quote(exchange.served.id, safe=":/").encode("ascii")))
     return routing
-
-
-def _next_sequence_number(tail: Iterable[bytes]) -> int:
-    """Responses streams number their events; the error is the next one."""
-    numbers = _SEQUENCE_NUMBER.findall(b"".join(tail))
-    return int(numbers[-1]) + 1 if numbers else 0

@@ -80,6 +80,7 @@ class SelectUpstream:
         exchange.served = this.served
         upstream = exchange.upstream = this.candidate.upstream
         exchange.upstream_model = this.candidate.model_id
+        exchange.may_switch = this.others or this.again
         gently = False
         if memory:  # it is empty while all is well
             places = self._places(exchange)
@@ -108,11 +109,11 @@ class SelectUpstream:
                     await self.app(scope, receive, send)
         except GatewayError as error:
             self._attempts.end(exchange, error)
-            if self._desk is not None and exchange.reservation is not None and not exchange.committed:
+            if self._desk is not None and exchange.reservation is not None and not exchange.told:
                 self._desk.release_places(exchange.reservation)
             places = self._places(exchange)
             memory.failed(places, exchange, error, began, monotonic(), blame=lambda: _blame(exchange), counted=counted)
-            if exchange.committed:
+            if exchange.told:
                 raise
             tries.failed(error)
             return False

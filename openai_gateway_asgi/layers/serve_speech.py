@@ -91,7 +91,7 @@ class ServeSpeech:
     ) -> None:
         async def call(shared_send: Send) -> None:
             async def noting(message: Message) -> None:
-                own.committed = True
+                own.head_sent = True
                 await shared_send(message)
 
             await self.app(scope, receive, noting)

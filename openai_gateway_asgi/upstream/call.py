@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Callable
 from typing import Any, Final, NoReturn, cast
 
 import httpx
@@ -25,6 +26,8 @@ _LINE_LIMIT: Final = 64 * 1024  # bytes of one response header line; at most 128
 _READ_BUFFER: Final = 64 * 1024  # bytes held for a slow reader before the socket is left unread, and as many again
 _COALESCE: Final = 64 * 1024  # bytes of a body worth copying, so that head and body leave in one packet
 
+_END_WITHIN: Final = 0.5  # seconds in which the end of an answer comes that was whole before it
+
 ENGINE_ERRORS = (ClientError, HttpProcessingError, OSError)
 
 
@@ -39,6 +42,7 @@ class Call(httpx.AsyncByteStream):
         self._sent = True
         self._upload: asyncio.Task[None] | None = None
         self._upload_error: Exception | None = None
+        self._ending: asyncio.TimerHandle | None = None
 
     async def perform(self, request: httpx.Request, prepared: Outgoing) -> RawResponseMessage:
         """Send the request and return the head of its answer, after any 1xx."""
@@ -144,11 +148,30 @@ class Call(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         self.end()
 
+    def let_go(self) -> None:
+        """All that matters was read: the connection may be used again if the end of its answer follows soon."""
+        if self._ended:
+            return
+        content, loop = self._content, asyncio.get_running_loop()
+        if content is None or content.is_eof() or content.exception() is not None:
+            self.end()
+            return
+        self._ending = loop.call_later(_END_WITHIN, self.end)
+        self._protocol.on_loss = self.end
+        content.on_eof(self._end_soon)
+
+    def _end_soon(self) -> None:
+        """Once it is known whether more came than the end."""
+        asyncio.get_running_loop().call_soon(self.end)
+
     def end(self) -> None:
         """Give the connection back, which closes it, at once and unflushed, unless the exchange is over and clean."""
         if self._ended:
             return
         self._ended = True
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = self._protocol.on_loss = None
         if self._upload is not None:
             self._upload.cancel()
         if self._content is not None and self._sent:
@@ -165,6 +188,9 @@ class Protocol(ResponseHandler):
     body that ends with its connection, and closing waits for an upstream that does not read what was sent to it.
     """
 
+    on_loss: Callable[[], None] | None = None
+    """Who is to be told when the connection is lost, or closed."""
+
     def close(self) -> None:
         self.abort()
 
@@ -173,6 +199,7 @@ class Protocol(ResponseHandler):
         if body is not None and not body.is_eof():
             body.set_exception(ClientConnectionError("Connection closed."))
         super().abort()
+        self._tell_loss()
 
     def eof_received(self) -> None:
         super().eof_received()
@@ -186,6 +213,12 @@ class Protocol(ResponseHandler):
             body.set_exception(error)
             self._payload = None
         super().connection_lost(exc)
+        self._tell_loss()
+
+    def _tell_loss(self) -> None:
+        told, self.on_loss = self.on_loss, None
+        if told is not None:
+            told()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         if self._reading_paused:  # aiohttp calls this for every piece that is read, and runs the parser on nothing

@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from openai_gateway_asgi import Settings, Timeouts
-from openai_gateway_asgi.answers.relay import DONE, KEEP_ALIVE
+from openai_gateway_asgi.answers.events import DONE
 from openai_gateway_asgi.errors import ResponseAborted
+from openai_gateway_asgi.layers.keep_alive import COMMENT as KEEP_ALIVE
 from tests.cases.gateways import World, chat, error_of, upstream_a, world
 from tests.support.recorder import Answer, bytes_answer, stream_answer
 

@@ -46,14 +46,14 @@ async def test_case_139_when_a_refuses_b_answers_and_nothing_of_a_is_seen(
 
 async def test_case_139_after_the_first_byte_nobody_else_is_asked(gateway: Gateway, upstream: Recorder) -> None:
     async def breaks() -> AsyncIterator[bytes]:
-        yield WHOLE[0]
+        yield WHOLE[1]
         raise httpx.ReadError("")
 
     upstream.host("a.test").answer("/chat/completions", lambda _: stream_answer(breaks()))
 
     answer = await call(gateway, chat(stream=True))
 
-    assert answer.body.startswith(WHOLE[0] + b"event: error")
+    assert answer.body.startswith(WHOLE[1] + b"event: error")
     assert asked(upstream) == ["a.test"]
 
 

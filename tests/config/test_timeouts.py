@@ -12,7 +12,7 @@ NAMES = ["connect", "first_event", "answer", "idle", "total"]
 
 
 def test_defaults() -> None:
-    assert Timeouts() == Timeouts(connect=5.0, first_event=300.0, answer=600.0, idle=120.0, total=None)
+    assert Timeouts() == Timeouts(connect=5.0, first_event=300.0, answer=600.0, idle=300.0, total=None)
 
 
 @pytest.mark.parametrize("name", NAMES)

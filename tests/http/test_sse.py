@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from openai_gateway_asgi.errors import UpstreamTimeout
 from openai_gateway_asgi.http.sse import (
+    Event,
     EventSplitter,
     error_event,
+    events_in,
     first_data,
     last_boundary,
     last_events,
     only_comments,
+    without_comments,
 )
 
 LIMIT = 16
@@ -81,7 +84,46 @@ def test_what_is_held_is_bounded(data: bytes, limit: int) -> None:
     splitter = EventSplitter(limit)
     for at in range(len(data)):
         splitter.feed(data[at : at + 1])
-        assert len(splitter._held) <= limit
+        assert sum(map(len, splitter._held)) <= limit
+
+
+@given(st.lists(st.text("\r\nd:", max_size=12).map(str.encode)))
+def test_what_goes_out_does_not_depend_on_where_reads_end(reads: list[bytes]) -> None:
+    whole = b"".join(reads)
+    splitter = EventSplitter(len(whole) + 1)
+    sent = b"".join([splitter.feed(read) for read in reads])
+    assert whole.startswith(sent)
+    assert whole[len(sent) : last_boundary(whole)].strip(b"\r\n") == b""  # blank lines more may wait for what follows
+
+
+def test_a_megabyte_byte_by_byte_is_held_in_a_time_that_grows_with_its_length_alone() -> None:
+    splitter = EventSplitter(2**20)
+    for _ in range(200_000):
+        splitter.feed(b"x")
+    assert splitter.feed(b"\n\n") == b"x" * 200_000 + b"\n\n"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_events_are_read_without_their_comments(end: bytes) -> None:
+    first = b": c\nevent: x\ndata: 1\ndata:  2\nid: 7\n\n".replace(b"\n", end)
+    second = b"\n: c\n\nerror: {}\n\n".replace(b"\n", end)
+    third = b"data:3"
+    assert list(events_in(first + second + third)) == [
+        Event(b"x", b"1\n 2", b"", len(first)),
+        Event(b"", b"", b"{}", len(first + second)),
+        Event(b"", b"3", b"", len(first + second + third)),
+    ]
+    assert [event.data for event in events_in(b"\xef\xbb\xbfdata: 1\n\n")] == [b"1"]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_comments_are_parted_from_events(end: bytes) -> None:
+    pieces = [b": a\n\n", b"data: 1\n: in it\n\n", b"\n\n", b": b\n: c\n\n", b"event: x\ndata: 2\n\n"]
+    pieces = [piece.replace(b"\n", end) for piece in pieces]
+    comments, others = without_comments(b"".join(pieces))
+    assert comments == pieces[0] + pieces[2] + pieces[3]
+    assert others == pieces[1] + pieces[4]
+    assert without_comments(b"data: cut") == (b"", b"data: cut")
 
 
 @pytest.mark.parametrize(

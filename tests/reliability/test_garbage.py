@@ -81,7 +81,7 @@ async def lasting(call: Call) -> None:
 
 async def endless(call: Call) -> None:
     await call.read_body()
-    await call.send(head(200, (*EVENTS, (b"Transfer-Encoding", b"chunked"))) + chunked(WHOLE[0]))
+    await call.send(head(200, (*EVENTS, (b"Transfer-Encoding", b"chunked"))) + chunked(WHOLE[1]))
     await call.until_peer_closes()
 
 

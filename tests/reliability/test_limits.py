@@ -109,9 +109,9 @@ async def test_a_stream_holds_its_place_to_its_end() -> None:
     events = chat_events(chat())
 
     async def stream():  # type: ignore[no-untyped-def]
-        yield events[0]
+        yield events[0] + events[1]
         await go_on.wait()
-        for event in events[1:]:
+        for event in events[2:]:
             yield event
 
     upstream.answer("/chat/completions", lambda _: stream_answer(stream()))

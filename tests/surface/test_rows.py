@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from openai_gateway_asgi.answers.completeness import FINAL_EVENTS
+from openai_gateway_asgi.answers.endings import FINAL_EVENTS
 from openai_gateway_asgi.api.endpoints import Endpoint, Kind, match
 from tests.cases.gateways import error_of
 from tests.support.answers import chat_events, completions, responses_events, sse

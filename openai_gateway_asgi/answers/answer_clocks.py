@@ -1,0 +1,141 @@
+"""How long one attempt may take, step by step. The clocks are not moved: they are looked at, now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from time import monotonic
+
+from ..causes import Cause
+from ..config import Settings, Timeouts
+from ..errors import UpstreamTimeout
+from ..exchange import Exchange
+from ..http.cancellation import Deadline, Due
+from ..http.whole_answers import client_stalled
+from ..upstream.response_reads import too_late
+
+SLACK = 1.0
+"""Seconds at most, and a twentieth of the idle time, by which an upstream that falls silent is given up late: so
+seldom are events looked into for whether they tell anything."""
+
+SLOW = 0.05
+"""Seconds from which on a client that takes a piece has kept its upstream waiting."""
+
+_NEVER = float("inf")
+
+
+def gone_silent() -> UpstreamTimeout:
+    silent = UpstreamTimeout("The upstream fell silent in the middle of its answer.")
+    return silent.because(Cause("timeout", message="fell silent in the middle of its answer"))
+
+
+class Stage(Enum):
+    """How far an answer has come, and so which clock runs beside the total."""
+
+    NOTHING = "first_event of a stream, or answer"
+    SHOWN = "answer: a comment or a start-up event came, so the request is queued, or thought about"
+    TOLD = "idle"
+    WHOLE = "none"
+
+
+class Clocks:
+    """The clocks of one attempt, from before its request is sent; while its client is sent something, only its own."""
+
+    __slots__ = (
+        "_began",
+        "_bounded",
+        "_deadline",
+        "_exchange",
+        "_settings",
+        "_show",
+        "_show_at",
+        "_silent_at",
+        "_stage",
+        "_timeouts",
+        "look_at",
+        "sent_at",
+    )
+
+    def __init__(self, deadline: Deadline, exchange: Exchange, settings: Settings, timeouts: Timeouts) -> None:
+        self._deadline = deadline
+        self._exchange = exchange
+        self._settings = settings
+        self._timeouts = timeouts
+        self._began = monotonic()
+        self._stage = Stage.NOTHING
+        self._bounded = False
+        self._show: Callable[[], None] | None = None
+        self.sent_at = 0.0
+        """When the piece that is being sent began to be; 0 while the upstream is waited for."""
+        self.look_at = 0.0
+        """When it is time to look whether what comes tells anything: until then ``told`` need not be called."""
+        deadline.follow(self.due)
+
+    def restart(self) -> None:
+        """The upstream has taken a piece of the body, so that its time to answer begins again."""
+        if self._stage is Stage.NOTHING:
+            self._began = monotonic()
+
+    def shown(self) -> None:
+        """A comment or a start-up event came."""
+        if self._stage is Stage.NOTHING:
+            self._stage = Stage.SHOWN
+
+    def told(self, now: float) -> None:
+        """Something of the answer came."""
+        idle = self._timeouts.idle
+        slack = min(SLACK, idle / 20)
+        self._stage = Stage.TOLD
+        self.look_at = now + slack
+        self._silent_at = now + idle + slack
+
+    def resume(self, now: float) -> None:
+        """The client took its time, which is not the upstream's."""
+        if self._stage is Stage.TOLD:
+            self._silent_at = max(self._silent_at, now + self._timeouts.idle)
+
+    def bound(self) -> None:
+        """All of the answer, and not only its beginning, is to be there in the time for an answer."""
+        self._bounded = True
+
+    def whole(self) -> None:
+        """Nothing is waited for any more that could be late."""
+        self._stage = Stage.WHOLE
+
+    def remind(self, at: float, show: Callable[[], None]) -> None:
+        """Calls ``show`` at that time, unless ``forget`` is called before."""
+        self._show_at, self._show = at, show
+        self._deadline.look(at)
+
+    def forget(self) -> None:
+        self._show = None
+
+    def due(self) -> Due:
+        """For a deadline: when to look again, or since when it is too late, and what that means."""
+        now = monotonic()
+        if self._show is not None and now >= self._show_at:
+            show, self._show = self._show, None
+            show()
+        at, failure = self._due()
+        # A clock that begins to run is looked at in time: at least as often as any may run.
+        timeouts = self._timeouts
+        again = now + min(timeouts.first_event, timeouts.answer, timeouts.idle, self._settings.send_timeout)
+        if self._show is not None:
+            again = min(again, self._show_at)
+        return min(at, again), failure
+
+    def _due(self) -> Due:
+        if self.sent_at and not self._exchange.shared:
+            return self.sent_at + self._settings.send_timeout, client_stalled
+        stage, timeouts = self._stage, self._timeouts
+        over_at = _NEVER if timeouts.total is None else self._exchange.arrived + timeouts.total
+        if stage is Stage.WHOLE:
+            return _NEVER, too_late
+        if stage is Stage.TOLD:
+            if self._bounded:
+                over_at = min(over_at, self._began + timeouts.answer)
+            if not self.sent_at and self._silent_at <= over_at:
+                return self._silent_at, gone_silent
+            return over_at, too_late
+        first = stage is Stage.NOTHING and self._exchange.streams
+        return min(over_at, self._began + (timeouts.first_event if first else timeouts.answer)), too_late

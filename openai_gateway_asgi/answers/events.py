@@ -1,0 +1,272 @@
+"""A stream of events on its way to the client: held until something is told, then passed on as it comes.
+
+Before something is told a failure is an exception that another attempt may mend; after it the answer can only be
+finished or visibly broken. It is over as soon as it has said so, whatever its connection does then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+from ..config import Settings
+from ..errors import ClientDisconnected, GatewayError, UpstreamError, UpstreamUnavailable
+from ..exchange import Exchange
+from ..http.asgi import RawHeaders, Send
+from ..http.sse import (
+    EventSplitter,
+    error_event,
+    events_in,
+    last_boundary,
+    last_events,
+    next_event,
+    next_sequence_number,
+    only_comments,
+)
+from ..upstream.response_reads import Reads, upstream_failure
+from .answer_clocks import SLOW, Clocks
+from .client_stream import ClientStream
+from .endings import CHAT, Course, State, choices_asked, decoded, is_done
+from .redaction import Secrets, events_without_secrets
+from .refusal import refused_inside
+from .told import any_tells, tells
+from .upstream_errors import error_in_events
+
+DONE = b"data: [DONE]\n\n"
+HELD = 1024 * 1024
+"""Bytes of start-up events that are held; codex's ``response.created`` repeats its instructions and tools twice."""
+LAST_WORDS = 3.0
+"""Seconds that the usage and ``[DONE]`` are waited for when all choices have finished."""
+
+_COLON = b":"[0]
+
+
+class Events:
+    """One attempt's stream."""
+
+    def __init__(
+        self, exchange: Exchange, send: Send, clocks: Clocks, settings: Settings, start: RawHeaders, reads: Reads
+    ) -> None:
+        """``start`` are those headers of the upstream that its client may see."""
+        self._exchange = exchange
+        self._send = send
+        self._clocks = clocks
+        self._settings = settings
+        self._reads = reads
+        self._operation = exchange.match.endpoint.operation
+        self._course = Course(self._operation, choices_asked(self._operation, exchange.payload))
+        self._splitter = EventSplitter(HELD if exchange.may_switch else settings.hold_limit)
+        self._client = ClientStream(exchange, send, clocks, start)
+        self._told = False
+        self._comments = 0
+        self._long = b""
+
+    async def relay(self) -> None:
+        """All of it, up to its end or the exception that ended it."""
+        exchange = self._exchange
+        if not exchange.head_sent:
+            self._clocks.remind(exchange.answered_since + self._settings.comment_hold, self._client.show)
+        try:
+            over = await self._begin()
+            if not over and self._course.state is State.OPEN:
+                over = await self._pass_on()
+            if not over:
+                await self._hear_out()
+        finally:
+            await self._client.aclose()
+
+    # Each of these two goes one step further, and returns whether it has ended the answer.
+
+    async def _begin(self) -> bool:
+        """Up to the read that tells something."""
+        while not self._told and self._course.state is State.OPEN:
+            chunk = await self._reads.next()
+            if chunk is None:
+                return await self._end()
+            if (events := self._splitter.feed(chunk)) and await self._consider(events):
+                return True
+        return False
+
+    async def _pass_on(self) -> bool:
+        """What each read gave, in one piece. This is where streams spend their time."""
+        exchange, clocks, splitter, course = self._exchange, self._clocks, self._splitter, self._course
+        pull, feed, notable, usual = self._reads.pulling(), splitter.feed, course.notable, course.usual
+        keep, send = exchange.tail.append, self._send
+        while True:
+            try:
+                chunk = await pull()
+            except StopAsyncIteration:
+                return await self._end()
+            except (GatewayError, ClientDisconnected):
+                raise
+            except Exception as error:
+                if await self._is_over(broken=True):
+                    return True
+                raise upstream_failure(error) from error
+            if not (events := feed(chunk)):
+                continue
+            usually = events.endswith(usual) and events.rfind(b"error") < 0 and exchange.at_boundary
+            if not usually and (notable(events) or not self._is_plain(events)):
+                if await self._consider(events):
+                    return True
+                if course.state is not State.OPEN:
+                    return False
+                continue
+            clocks.sent_at = now = monotonic()
+            if now >= clocks.look_at and any_tells(self._operation, events):
+                clocks.told(now)
+            keep(events)
+            await send({"type": "http.response.body", "body": events, "more_body": True})
+            if (then := monotonic()) - now > SLOW:
+                clocks.resume(then)
+            clocks.sent_at = 0.0
+
+    def _is_plain(self, events: bytes) -> bool:
+        """Whether they are whole, and no comments."""
+        return events[0] != _COLON and self._splitter.at_boundary and self._exchange.at_boundary
+
+    async def _hear_out(self) -> None:
+        """All choices have finished: what may still come is waited for a little; comments do not prolong it."""
+        self._clocks.whole()
+        until = monotonic() + LAST_WORDS
+        while (chunk := await self._last_word(until)) is not None:
+            if events := self._splitter.feed(chunk):
+                if await self._consider(events):
+                    return
+                if any_tells(self._operation, events):
+                    until = monotonic() + LAST_WORDS
+        await self._end()
+
+    async def _last_word(self, until: float) -> bytes | None:
+        try:
+            async with asyncio.timeout(until - monotonic()):  # nothing is read behind it, so a read may be cancelled
+                return await self._reads.next()
+        except (TimeoutError, UpstreamError):
+            return None  # a broken framing breaks nothing that is whole
+
+    async def _consider(self, events: bytes) -> bool:
+        """One read, with a look at its events; whether it has ended the answer."""
+        course, splitter = self._course, self._splitter
+        whole = events if splitter.at_boundary else events[: last_boundary(events)]
+        telling, end = self._look(whole)
+        self._long = splitter.long
+        if telling or not splitter.at_boundary:
+            self._tell()
+        elif not self._told:
+            self._clocks.shown()
+        if course.state is State.FAILED:
+            return await self._fail(whole[:end])
+        if course.state is State.WHOLE:
+            await self._end_with(events)
+            return True
+        if self._told or not await self._hold(events):
+            await self._client.pass_on(self._clean(events), at_boundary=splitter.at_boundary)
+        return False
+
+    def _look(self, events: bytes) -> tuple[bool, int]:
+        """Whether one of them tells, where that is not known yet, and where the last one ends that was looked into."""
+        course, start, end = self._course, 0, 0
+        telling, looks = False, monotonic() >= self._clocks.look_at
+        if events and not self._exchange.at_boundary:
+            event = next_event(events)
+            end = start = len(events) if event is None else event.end
+            course.take_long(self._long, events[:end])
+        while (start := start if looks and not telling else course.next_notable(events, start)) >= 0:
+            event = next_event(events, start)
+            if event is None:
+                break
+            start = end = event.end
+            value = decoded(event.data)
+            state = course.take(event, value)
+            if state is State.FAILED:
+                break
+            if looks and not telling and tells(self._operation, event, value):
+                telling = True
+                course.learn(events)
+            if state is State.WHOLE:
+                break
+        return telling, end
+
+    def _tell(self) -> None:
+        """Something of the answer came."""
+        now = monotonic()
+        self._clocks.told(now)
+        if not self._told:
+            self._told = True
+            self._exchange.first_byte = now
+            self._splitter.limit = self._settings.hold_limit
+
+    async def _hold(self, events: bytes) -> bool:
+        """Whether events that tell nothing are kept back, which they are then."""
+        client, exchange = self._client, self._exchange
+        if not exchange.may_switch and (client.begun or not only_comments(events)):
+            return False
+        if client.held + len(events) > HELD:
+            return False
+        await client.hold(events)
+        if only_comments(events):
+            self._comments += len(events)
+            if self._comments > self._settings.hold_limit:
+                client.show()
+                await client.shown()
+        return True
+
+    async def _end(self) -> bool:
+        if not await self._is_over(broken=False):
+            raise UpstreamUnavailable("The upstream's answer was cut short.")
+        return True
+
+    async def _is_over(self, *, broken: bool) -> bool:
+        """The connection gives nothing more: whether what has come is a whole answer, which then is ended as one.
+
+        ``broken``: whether it ended out of order, which breaks nothing that has said that it is whole.
+        """
+        course, rest, understood = self._course, self._splitter.rest(), True
+        if not (self._splitter.at_boundary and self._exchange.at_boundary):
+            return False
+        for event in events_in(rest):
+            value = decoded(event.data)
+            if course.take(event, value) is State.FAILED:
+                return await self._fail(rest)
+            understood = value is not None or is_done(event)
+            if understood and tells(self._operation, event, value):
+                self._tell()
+        if not self._told and (said := error_in_events(self._client.unsent + rest)) is not None:
+            raise refused_inside(said, self._exchange.upstream)
+        if course.state is State.OPEN:
+            course.look_back(last_events(self._exchange.tail))
+        over = course.state is not State.OPEN or (course.may_end and not broken)
+        if over and self._told:
+            await self._end_with(rest if understood else b"")
+            return True
+        return False
+
+    async def _end_with(self, events: bytes) -> None:
+        if not self._told:
+            raise UpstreamUnavailable("The upstream ended its answer before it had said anything.")
+        if self._course.state is State.FINISHED and self._operation in CHAT:
+            events = events + b"\n\n" + DONE if events else DONE
+        await self._client.pass_on(self._clean(events), at_boundary=True, more=False)
+
+    async def _fail(self, events: bytes) -> bool:
+        """The last of ``events`` says that the upstream has failed; behind what was told already it is passed on."""
+        exchange, client = self._exchange, self._client
+        if not self._told and not client.begun:
+            raise self._error()
+        exchange.failed_in_band = True
+        events = self._clean(events)
+        if not self._course.shown:
+            events += error_event(self._error(), next_sequence_number((*exchange.tail, events)))
+        await client.pass_on(events, at_boundary=True, more=False)
+        return True
+
+    def _error(self) -> UpstreamError:
+        said = self._course.said
+        if said is not None:
+            return refused_inside(said, self._exchange.upstream)
+        return UpstreamError("The upstream gave up in the middle of its answer.")
+
+    def _clean(self, events: bytes) -> bytes:
+        if self._course.state is not State.FAILED and b'"error"' not in events:
+            return events
+        return events_without_secrets(events, Secrets.sent(self._exchange.upstream, self._exchange.upstream_headers))
