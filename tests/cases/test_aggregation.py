@@ -332,5 +332,5 @@ async def test_case_043_a_refused_list_is_told_in_words(world: World) -> None:
     world.up.host("a").answer("/models", error_answer(401, "bad key"))
     answer = await world.get("/config/upstreams/0/models")
     assert answer.status_code == 502
-    assert "401" in refusal(answer)["message"]
-    assert "bad key" not in answer.text
+    # Administrators are told what the upstream says, where it has the shape of the API's errors.
+    assert refusal(answer)["message"].startswith("401: bad key. The upstream refuses the gateway's credential")
