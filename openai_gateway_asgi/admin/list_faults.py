@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..answers.redaction import Secrets, without_secrets
+from ..answers.redaction import without_secrets
 from ..answers.refusal import redirected
 from ..answers.upstream_errors import error_in_body
 from ..causes import Cause, one_line
@@ -12,6 +12,7 @@ from ..config import Settings, Upstream
 from ..errors import UpstreamError
 from ..http.headers import named_headers
 from ..upstream.list_request import ListRefused
+from ..upstream.sent_secrets import Secrets
 from ..upstream.words import Words, in_words, kept
 
 LIST_PATH = "/models"

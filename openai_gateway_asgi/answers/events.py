@@ -24,10 +24,11 @@ from ..http.sse import (
     only_comments,
 )
 from ..upstream.response_reads import Reads, upstream_failure
+from ..upstream.sent_secrets import Secrets
 from .answer_clocks import SLOW, Clocks
 from .client_stream import ClientStream
 from .endings import CHAT, Course, State, choices_asked, decoded, is_done
-from .redaction import Secrets, events_without_secrets
+from .redaction import events_without_secrets
 from .refusal import refused_inside
 from .told import any_tells, tells
 from .upstream_errors import error_in_events

@@ -14,9 +14,10 @@ from ..http.cancellation import Deadline
 from ..http.headers import EVENT_STREAM, challenges, media_type, named_headers, response_headers
 from ..upstream.inflate import inflater
 from ..upstream.response_reads import Reads
+from ..upstream.sent_secrets import Secrets
 from .answer_clocks import Clocks
 from .events import Events
-from .redaction import Secrets, without_secrets
+from .redaction import without_secrets
 from .refusal import AS_CALLER, redirected, refusal
 from .whole_bodies import WholeBody
 

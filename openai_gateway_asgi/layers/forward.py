@@ -10,7 +10,7 @@ import httpx
 from ..answers.relay import Relay
 from ..bodies.multipart.upload import KEPT
 from ..config import Settings, Timeouts
-from ..errors import ClientDisconnected, GatewayError, InvalidRequest
+from ..errors import ClientDisconnected, GatewayError, InvalidRequest, UpstreamError
 from ..exchange import Exchange
 from ..http.asgi import Receive, Scope, Send
 from ..http.cancellation import Deadline
@@ -19,6 +19,7 @@ from ..upstream.connections import Connections, Pool
 from ..upstream.request_body import NO_BODY, Body, Streamed
 from ..upstream.requests import PreparedRequest
 from ..upstream.response_reads import upstream_failure
+from ..upstream.sent_secrets import Secrets
 
 CLOSING = 5.0
 """Seconds."""
@@ -67,7 +68,10 @@ class Forward:
                 code="invalid_header",
             ) from error
         except Exception as error:
-            raise upstream_failure(error) from error
+            failure = upstream_failure(error)
+            if isinstance(failure, UpstreamError):
+                Secrets.sent(exchange.upstream, exchange.upstream_headers).cut_out_of_cause(failure)
+            raise failure from error
 
     def _request(self, pool: Pool, exchange: Exchange, relay: Relay, timeouts: Timeouts) -> httpx.Request:
         body = exchange.upstream_body

@@ -12,6 +12,7 @@ import httpx
 
 from ..causes import Cause, one_line
 
+_ENGINE = frozenset({f"{__package__}.{name}" for name in ("call", "request_head", "transport")})
 _DEPTH = 8
 """Exceptions that are looked at, each the cause of the one before."""
 
@@ -31,7 +32,15 @@ def cause_of(error: BaseException) -> Cause:
     for each in reversed(chain):
         if isinstance(each, OSError) and each.errno is not None:
             return _cause("connect" if connecting else "network", each, _in_words(each, each.errno))
-    return _cause("connect" if connecting else "http", chain[-1], str(error))
+    return _cause("connect" if connecting else "http", chain[-1], str(error) if _is_our_own(error) else "")
+
+
+def _is_our_own(error: BaseException) -> bool:
+    """Whether the engine here raised it: what a host's transport says may be anything, its keys included."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__") in _ENGINE
 
 
 def _in_words(error: OSError, number: int) -> str:

@@ -13,6 +13,7 @@ from .connections import Connections
 from .credentials import Caller, Credentials
 from .requests import Answer, fetch
 from .response_reads import too_late
+from .sent_secrets import Secrets
 
 LIST_LIMIT = 8 * 1024 * 1024
 """The longest model list that is read, in bytes: ten times the longest that is known. A decoder needs 40 ms for it."""
@@ -64,5 +65,8 @@ class ListRequests:
                 pool, path, credential, query=upstream.fixed_query,
                 connect=timeouts.connect, deadline=within, limit=LIST_LIMIT,
             )  # fmt: skip
+        except UpstreamError as error:
+            Secrets.sent(upstream, credential).cut_out_of_cause(error)
+            raise
         finally:
             pool.release()

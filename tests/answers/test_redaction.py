@@ -9,13 +9,9 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from openai_gateway_asgi import Upstream
-from openai_gateway_asgi.answers.redaction import (
-    PART,
-    Secrets,
-    events_without_secrets,
-    without_secrets,
-)
+from openai_gateway_asgi.answers.redaction import events_without_secrets, without_secrets
 from openai_gateway_asgi.errors import UpstreamRefused
+from openai_gateway_asgi.upstream.sent_secrets import PART, Secrets
 
 KEY = "sk-proj-4bCd/EfGh+IjKl=Mn_oPqRs.tUvWxYz0123"
 PASSWORD = 'pa%55/w:rd with "quotes"'
