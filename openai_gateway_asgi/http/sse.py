@@ -18,6 +18,12 @@ _SHORT = 1024
 """Bytes at the beginning of a read that are looked at first."""
 _LONGEST = 4  # CR LF CR LF, which a boundary may span from one read into the next
 _BEGINNING = 64 * 1024
+LONGEST_ERROR = 1024 * 1024
+"""Bytes of an event that tells of an error and is held whole."""
+_BEGINS_AS_ERROR = re.compile(
+    rb'^(?:event: ?error\r?$|error:)|"error"\s*:\s*[^n\s]|"(?:type|object)"\s*:\s*"(?:error|response\.failed)"',
+    re.MULTILINE,
+)
 _LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _BLANK = re.compile(rb"(?:\A|\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _SEQUENCE_NUMBER = re.compile(rb'"sequence_number":\s*(\d+)')
@@ -27,17 +33,18 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class EventSplitter:
     """Holds back what follows the last whole event, so that an error event can always be put behind it.
 
-    An event longer than ``limit`` bytes streams through; until it ends, ``at_boundary`` is False. However small its
-    reads, what an event costs grows with its length alone.
+    An event longer than ``limit`` bytes streams through, unless it begins as an error does; until it ends,
+    ``at_boundary`` is False. However small its reads, what an event costs grows with its length alone.
     """
 
-    __slots__ = ("_edge", "_held", "_size", "at_boundary", "limit", "long")
+    __slots__ = ("_edge", "_error", "_held", "_size", "at_boundary", "limit", "long")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._held: list[bytes] = []
         self._size = 0
         self._edge = b""
+        self._error: bool | None = None
         self.at_boundary = True
         self.long = b""
         """How the last event longer than ``limit`` begins: of what kind it is may stand nowhere else."""
@@ -55,7 +62,7 @@ class EventSplitter:
             self._edge = (self._edge + data)[-_LONGEST:]
             return data
         self._hold(data)
-        return self._let_through() if self._size > self.limit else b""
+        return self._let_through() if self._is_too_long() else b""
 
     def rest(self) -> bytes:
         """What was held when the stream ended."""
@@ -69,9 +76,17 @@ class EventSplitter:
         self.at_boundary = True
         if end < len(data):
             self._hold(data[end:])
-            if self._size > self.limit:
+            if self._is_too_long():
                 return whole + self._let_through()
         return whole
+
+    def _is_too_long(self) -> bool:
+        """An error is not, up to ``LONGEST_ERROR``: it may repeat what nobody is to read, and so is wanted whole."""
+        if self._size <= self.limit:
+            return False
+        if self._error is None:
+            self._error = _BEGINS_AS_ERROR.search(b"".join(self._held)[:_SHORT]) is not None
+        return not self._error or self._size > LONGEST_ERROR
 
     def _let_through(self) -> bytes:
         edge = self._edge
@@ -90,6 +105,7 @@ class EventSplitter:
         self._held.clear()
         self._size = 0
         self._edge = b""
+        self._error = None
 
 
 def last_boundary(data: bytes) -> int:

@@ -139,6 +139,20 @@ async def test_case_281_an_error_event_in_the_middle_of_a_stream_is_cleaned(even
         assert b"Bad ***" in got.body
 
 
+@pytest.mark.parametrize("before", [100, 65_500, 100_000, 900_000])
+@pytest.mark.parametrize("read", [1_000, 65_536])
+async def test_case_281_a_long_error_event_is_cleaned_up_to_a_mebibyte(before: int, read: int) -> None:
+    event = sse({"error": {"message": f"{'x' * before} {KEY} {'y' * 100_000}", "code": 500}})
+    whole = WORD + event
+    async with a_world(upstream_a(api_key=KEY)) as w:
+        w.upstream.answer(CHAT, stream_answer([whole[at : at + read] for at in range(0, len(whole), read)]))
+        got = await w.chat(stream=True)
+
+        assert got.body.startswith(WORD)
+        assert KEY.encode() not in got.body
+        assert b" *** " in got.body
+
+
 async def test_case_281_what_a_model_writes_is_not_touched() -> None:
     said = sse({"choices": [{"index": 0, "delta": {"content": f"error: {KEY}"}, "finish_reason": "stop"}]})
     async with a_world(upstream_a(api_key=KEY)) as w:
