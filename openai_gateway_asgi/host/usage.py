@@ -16,7 +16,7 @@ LARGEST = 2**53
 """What is larger is no count: JSON's numbers are not exact beyond it (RFC 8259, section 6)."""
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Tokens, and what is counted otherwise. None is unknown."""
 
     input: int | None = None

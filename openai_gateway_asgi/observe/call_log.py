@@ -18,7 +18,6 @@ from ..exchange import Exchange
 from ..host.notices import shown
 from ..host.observers import trace_id_of
 from ..host.records import AttemptRecord, UsageRecord
-from ..host.usage import Usage
 from .fields import value
 
 logger = logging.getLogger("openai_gateway_asgi")
@@ -101,52 +100,68 @@ def shown_user(id: str, users: Users) -> str:
 
 
 def _mapping(record: UsageRecord, user: str) -> dict[str, Any]:
-    """Plain values, so that any formatter of JSON and OpenTelemetry's handler take them; what is None is left out."""
-    fields = {
+    """Plain values, so that any formatter of JSON and OpenTelemetry's handler take them; what is None is left out.
+
+    What nearly every call has is put together at once, the rest looked at one by one: this is paid by each call.
+    """
+    fields: dict[str, Any] = {
         "request_id": record.request_id,
         "operation": record.operation,
         "user": user,
-        "model": record.model,
-        "served_model": record.served_model,
-        "upstream": record.upstream,
-        "upstream_model": record.upstream_model,
-        "upstream_request_id": record.upstream_request_id,
-        "status": record.status,
         "outcome": record.outcome.value,
-        "error": record.error,
-        "reason": record.reason,
         "attempts": record.attempts,
         "streamed": record.streamed,
-        "first_byte": record.first_byte,
         "total": record.total,
-        "usage": None if record.usage is None else _counts(record.usage),
-        "cost": None if record.cost is None else str(record.cost),
-        "trace_id": record.trace_id,
         "tries": [_attempt(each) for each in record.tries],
     }
-    return {name: each for name, each in fields.items() if each is not None}
-
-
-def _counts(usage: Usage) -> dict[str, Any]:
-    return {name: count for name, count in to_builtins(usage).items() if count is not None}
+    if record.model is not None:
+        fields["model"] = record.model
+    if record.upstream is not None:
+        fields["upstream"] = record.upstream
+    if record.served_model is not None:
+        fields["served_model"] = record.served_model
+    if record.upstream_model is not None:
+        fields["upstream_model"] = record.upstream_model
+    if record.status is not None:
+        fields["status"] = record.status
+    if record.first_byte is not None:
+        fields["first_byte"] = record.first_byte
+    if record.usage is not None:
+        fields["usage"] = to_builtins(record.usage)
+    if record.cost is not None:
+        fields["cost"] = str(record.cost)
+    if record.upstream_request_id is not None:
+        fields["upstream_request_id"] = record.upstream_request_id
+    if record.trace_id is not None:
+        fields["trace_id"] = record.trace_id
+    if record.error is not None:
+        fields["error"] = record.error
+    if record.reason is not None:
+        fields["reason"] = record.reason
+    return fields
 
 
 def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
-    cause, failure = attempt.cause, attempt.failure
-    fields = {
+    fields: dict[str, Any] = {
         "number": attempt.number,
         "upstream": attempt.upstream,
-        "model": attempt.model,
-        "status": attempt.status,
-        "failure": None if failure is None else failure.name.lower(),
-        "kind": None if cause is None else cause.what,
-        "cause": None if cause is None else cause.message or cause.error or cause.what,
         "began": attempt.began,
-        "answered": attempt.answered,
         "ended": attempt.ended,
-        "upstream_request_id": attempt.upstream_request_id,
     }
-    return {name: each for name, each in fields.items() if each is not None}
+    if attempt.model is not None:
+        fields["model"] = attempt.model
+    if attempt.status is not None:
+        fields["status"] = attempt.status
+    if attempt.answered is not None:
+        fields["answered"] = attempt.answered
+    if attempt.upstream_request_id is not None:
+        fields["upstream_request_id"] = attempt.upstream_request_id
+    if attempt.failure is not None:
+        fields["failure"] = attempt.failure.name.lower()
+    if (cause := attempt.cause) is not None:
+        fields["kind"] = cause.what
+        fields["cause"] = cause.message or cause.error or cause.what
+    return fields
 
 
 def _line(text: str, name: str, fields: Mapping[str, Any]) -> logging.LogRecord:

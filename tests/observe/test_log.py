@@ -48,7 +48,7 @@ async def test_the_data_of_a_line_are_plain_values_alone(caplog: pytest.LogCaptu
     assert json.loads(json.dumps(line.call)) == line.call
     assert [attempt["upstream"] for attempt in line.call["tries"]] == ["A", "B"]
     assert line.call["tries"][0]["failure"] == "overloaded"
-    assert line.call["usage"] == {"input": 1, "estimated": False}
+    assert line.call["usage"] == {"input": 1}
     [warning] = lines(caplog, "attempt")
     assert json.loads(json.dumps(warning.attempt)) == warning.attempt
 
