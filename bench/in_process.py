@@ -132,7 +132,37 @@ def profiles() -> dict[str, Callable[[], Any]]:
         metrics_app(gateway)
         return gateway
 
-    return {"full": full, "plain": plain, "observed": observed, "prometheus": prometheus}
+    def otel() -> Any:
+        """Of the API alone: nothing is set that would take spans or metrics."""
+        from openai_gateway_asgi.contrib.opentelemetry import instrument
+
+        gateway = plain()
+        instrument(gateway)
+        return gateway
+
+    def otel_sdk() -> Any:
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+        from openai_gateway_asgi.contrib.opentelemetry import instrument
+
+        gateway = plain()
+        spans = TracerProvider()
+        spans.add_span_processor(BatchSpanProcessor(InMemorySpanExporter()))
+        instrument(gateway, spans, MeterProvider([InMemoryMetricReader()]))
+        return gateway
+
+    return {
+        "full": full,
+        "plain": plain,
+        "observed": observed,
+        "prometheus": prometheus,
+        "otel": otel,
+        "otel-sdk": otel_sdk,
+    }
 
 
 def _body(*, stream: bool) -> bytes:

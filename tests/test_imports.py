@@ -139,6 +139,7 @@ def test_there_are_no_circles_between_rooms() -> None:
         ("aiohttp", {"upstream.transport", "upstream.call", "upstream.dns"}),
         ("azure", {"upstream.entra"}),
         ("redis", {"limits.redis"}),
+        ("opentelemetry", {module for module in MODULES if module.startswith("contrib.opentelemetry")}),
         ("prometheus_client", {module for module in MODULES if module.startswith("contrib.prometheus")}),
         ("django", {module for module in MODULES if module.startswith("contrib.django")}),
     ],

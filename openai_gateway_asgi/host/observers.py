@@ -67,7 +67,8 @@ class CallObserver(Protocol):
     """One observer's part in one call: a place for what belongs to it, as a span."""
 
     def attempt_started(self, attempt: AttemptFacts) -> Mapping[str, str]:
-        """Gives headers to send with this request, as ``traceparent``: in place of the client's of these names."""
+        """Gives headers to send with this request, as ``traceparent``: in place of the client's of these names. Of one
+        without a value neither is sent."""
 
     def attempt_ended(self, attempt: AttemptRecord) -> None:
         """Its ``number`` is that of the attempt that started last."""

@@ -76,7 +76,7 @@ class AttachCredential:
         if traced := exchange.attempt_headers:
             names = {name for name, _ in traced}
             headers = [pair for pair in headers if pair[0] not in names]
-            headers += [pair for pair in traced if pair[0] not in ours.names]
+            headers += [pair for pair in traced if pair[1] and pair[0] not in ours.names]
         exchange.upstream_headers = headers + ours.headers
 
     def _static(self, upstream: Upstream) -> _Ours | None:

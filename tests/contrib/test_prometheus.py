@@ -23,8 +23,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from openai_gateway_asgi import Gateway, Price, Upstream, User, everyone
 from openai_gateway_asgi.contrib import prometheus
 from openai_gateway_asgi.contrib.prometheus import metrics_app
-from openai_gateway_asgi.contrib.prometheus.families import MOST_VALUES, Families, FewValues
+from openai_gateway_asgi.contrib.prometheus.families import Families
 from openai_gateway_asgi.http.asgi import ASGIApp
+from openai_gateway_asgi.observe.few_values import MOST_VALUES, FewValues
 from tests.cases.gateways import World, chat, upstream_a, upstream_b, world
 from tests.support.answers import USAGE
 from tests.support.asgi import ask

@@ -10,7 +10,8 @@ from weakref import WeakMethod
 from ...gateway import Gateway
 from ...host.records import AttemptRecord, Outcome, UsageRecord
 from ...observe import AttemptFacts, CallFacts, CallObserver
-from .families import Families, FewValues
+from ...observe.few_values import FewValues
+from .families import Families
 
 LOOKS = 0.25
 """Seconds between looks at the breakers, while calls fail."""

@@ -8,10 +8,6 @@ from typing import Literal, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
-MOST_VALUES = 1_000
-"""Of each label; what comes later counts as ``other``."""
-OTHER = "other"
-
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 600)
 OVERHEAD = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 """Buckets, in seconds."""
@@ -72,21 +68,3 @@ class Families:
             "upstream",
             mode="livemax",
         )
-
-
-class FewValues:
-    """The values of one label."""
-
-    def __init__(self, most: int = MOST_VALUES) -> None:
-        self._most = most
-        self._known: set[str] = set()
-
-    def of(self, value: str | None) -> str:
-        """The value itself, ``other`` beyond the bound, nothing for None."""
-        if value is None:
-            return ""
-        if value not in self._known:
-            if len(self._known) >= self._most:
-                return OTHER
-            self._known.add(value)
-        return value
