@@ -51,6 +51,7 @@ from .host.usage import Usage
 from .host.users import User
 from .limits import Limit, LimitStore, MemoryLimits, RedisLimits
 from .models import Model
+from .observe.explanation import BodyChange, CandidateExplained, Decision, Explanation, HeaderExplained
 from .observe.health import Health, UpstreamFailure, UpstreamHealth, health_app
 
 __version__ = "0.1.0"
@@ -58,12 +59,16 @@ __version__ = "0.1.0"
 __all__ = [
     "AttemptFacts",
     "AttemptRecord",
+    "BodyChange",
     "CallFacts",
     "CallObserver",
+    "CandidateExplained",
     "Cause",
     "ConfigError",
     "ConfigStore",
+    "Decision",
     "Exchange",
+    "Explanation",
     "Failure",
     "FileStore",
     "Finding",
@@ -72,6 +77,7 @@ __all__ = [
     "GatewayError",
     "Grant",
     "Grants",
+    "HeaderExplained",
     "Health",
     "InvalidRequest",
     "Limit",

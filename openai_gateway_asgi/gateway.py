@@ -21,12 +21,16 @@ from .config.live import LiveConfig
 from .config.rules import Setup
 from .config.start import begin
 from .exchange import KEY, Exchange
+from .explaining.asked import Asked, GivenHeaders
+from .explaining.explainer import Explainer, Parts
+from .explaining.user import user_of
 from .hidden import HiddenBytes, HiddenList
 from .host.access import Access
 from .host.groups import Groups
 from .host.hooks import (
     AuthorizeGroup,
     AuthorizeModel,
+    FindUser,
     Hook,
     OAuthToken,
     RecordUsage,
@@ -40,7 +44,7 @@ from .host.observers import Observer
 from .host.prices import Price, PriceCallable, Prices, prices_of
 from .host.roles import Roles
 from .host.users import User
-from .http.asgi import PrivateScope, Receive, Scope, Send
+from .http.asgi import ASGIApp, PrivateScope, Receive, Scope, Send
 from .http.background import Background
 from .http.chain import Layer, compose, numbered
 from .http.cross_site import OriginRule
@@ -83,6 +87,7 @@ from .observe.attempt_log import BreakerLog
 from .observe.attempts import Attempts
 from .observe.call_log import shown_user
 from .observe.config_log import log_change
+from .observe.explanation import Explanation
 from .observe.health import Health
 from .observe.observers import Observers
 from .speech.cache import SpeechCache
@@ -121,6 +126,7 @@ class Gateway:
         limits: Sequence[Limit] | LimitsOfUser = (),
         limit_store: LimitStore | None = None,
         prices: Mapping[str, Price] | PriceCallable | Prices | None = None,
+        find_user: FindUser | None = None,
     ) -> None:
         """
         ``upstreams``: where calls go: ``Upstream`` objects, a ``ConfigStore``, or None for the ``OPENAI_API_BASE_URLS``
@@ -134,7 +140,8 @@ class Gateway:
         any aiocache cache (default: in memory, bounded). ``transport`` replaces the connections; yours is yours to
         close. ``limits`` are ``Limit`` objects, or a callable ``(user, model) -> Sequence[Limit]`` where plans stand in
         a database; they are counted in ``limit_store`` (default: in the memory of this process). ``prices`` say what a
-        call costs: ``{pattern: Price(...)}``, a callable, or ``genai_prices()``.
+        call costs: ``{pattern: Price(...)}``, a callable, or ``genai_prices()``. ``find_user`` gives the user of an id,
+        for administrators who ask what another's request would meet.
 
         Raises ``ConfigError``, naming the field or variable and what to write instead.
         """
@@ -150,6 +157,7 @@ class Gateway:
             "context": context,
             "record_usage": record_usage,
             "limits": limits if callable(limits) else None,
+            "find_user": find_user,
         }
         store, self._judge = begin(upstreams, Setup(settings, callables, layers, speech_cache, transport, upstreams))
         self._ids = RequestIds()
@@ -178,6 +186,20 @@ class Gateway:
             self._desk = Desk(
                 chosen, MemoryLimits() if limit_store is None else limit_store, self._prices, self._background
             )
+        self._parts = Parts(
+            settings=settings,
+            hooks=hooks,
+            rule=_origin_rule(settings),
+            loops=self._loops,
+            live=self._live,
+            drain=self._drain,
+            roles=self._roles,
+            lists=self._lists,
+            desk=self._desk,
+            memory=self._memory,
+            slots=self._slots,
+            layers=len(layers),
+        )
         self._app = compose(
             self._chain(hooks, layers=layers, speech=SpeechCache(speech_cache, settings)),
             Forward(connections=self._connections, loops=self._loops, settings=settings),
@@ -190,7 +212,14 @@ class Gateway:
         access = Access(hooks["authorize_model"], hooks["visible_models"], bypass=settings.bypass_model_access)
         groups = Groups(settings.open_groups, hooks["authorize_group"])
         admin = Admin(
-            self._live, self._judge, settings, self._lists.requests, self._credentials, self._memory, self.health
+            self._live,
+            self._judge,
+            settings,
+            self._lists.requests,
+            self._credentials,
+            self._memory,
+            self.health,
+            self.explain,
         )
         return (
             Middleware(
@@ -293,6 +322,25 @@ class Gateway:
         """
         return self._judge.of(await self._live.read())
 
+    async def explain(
+        self, user: User | str, method: str, path: str, headers: GivenHeaders = (), body: bytes = b""
+    ) -> Explanation:
+        """What would become of this request of the user's; nothing is sent. ``str`` of it reads well.
+
+        ``user`` is one, or the id of one whom ``find_user`` gives. ``path`` is written as in a URL below the gateway's
+        mount, query included; a body without a ``content-type`` is taken for JSON. The host's policies and ``context``
+        are asked, nobody else: lists of models, tokens, limits and places are named only. Raises ``InvalidRequest`` for
+        what no request could be, and for an id that is no user's.
+        """
+        asked = Asked.of(method, path, headers, body)
+        known = user if isinstance(user, User) else await user_of(user, self._parts.hooks["find_user"])
+        return await Explainer(self._parts).explain(asked, known, self._run)
+
+    @property
+    def finds_users(self) -> bool:
+        """Whether it has ``find_user``, so that ``explain`` takes ids."""
+        return self._parts.hooks["find_user"] is not None
+
     def observe(self, observer: Observer) -> None:
         """Adds who looks on at the calls that start from now on, as for traces or metrics.
 
@@ -355,6 +403,17 @@ class Gateway:
     async def _serve(
         self, scope: PrivateScope, receive: Receive, send: Send, user: User | None = None, checked_origin: bool = False
     ) -> None:
+        await self._run(self._app, scope, receive, send, user, checked_origin)
+
+    async def _run(
+        self,
+        app: ASGIApp,
+        scope: PrivateScope,
+        receive: Receive,
+        send: Send,
+        user: User | None,
+        checked_origin: bool = False,
+    ) -> None:
         """``scope`` is ours to write to."""
         scope["headers"] = headers = HiddenList(scope["headers"])
         scope[KEY] = Exchange(
@@ -370,7 +429,7 @@ class Gateway:
             checked_origin=checked_origin,
         )
         try:
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
         finally:
             del scope[KEY]  # the exchange knows its scope: a cycle, which would wait for the next collection
 

@@ -30,6 +30,7 @@ FLOORS = (
     ["answers", "observe"],
     ["admin"],
     ["layers"],
+    ["explaining"],
     ["gateway", "contrib", "testing", "commands"],
     ["__main__"],
 )

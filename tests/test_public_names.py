@@ -9,10 +9,14 @@ AttemptFacts
 AttemptRecord
 CallFacts
 CallObserver
+BodyChange
+CandidateExplained
 Cause
 ConfigError
 ConfigStore
+Decision
 Exchange
+Explanation
 Failure
 FileStore
 Finding
@@ -21,6 +25,7 @@ GatewayConfig
 GatewayError
 Grant
 Grants
+HeaderExplained
 Health
 InvalidRequest
 Limit

@@ -21,6 +21,7 @@ from ..errors import (
     GatewayError,
     InvalidRequest,
     NotFound,
+    PermissionDenied,
     PreconditionFailed,
     UpstreamError,
 )
@@ -34,7 +35,13 @@ from ..upstream.credentials import Caller, Credentials
 from ..upstream.list_request import ListRequests
 from ..upstream.memory import Memory
 from ..upstream.words import no_list
+from .explain import Explain
 from .list_faults import LIST_PATH, explained, sentence
+
+
+def require_admin(user: User) -> None:
+    if not user.is_admin:
+        raise PermissionDenied("This is for administrators only: for users to whom the application gives that role.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Admin:
     credentials: Credentials
     memory: Memory
     health: Callable[[], Health]
+    explain: Explain
 
     def read(self, config: GatewayConfig, notes: Iterable[Finding] = ()) -> tuple[RawHeaders, bytes]:
         """The configuration, secrets masked, its version in the ETag; the warnings, and notes on what was posted."""

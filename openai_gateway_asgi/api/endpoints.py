@@ -357,6 +357,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 ADMIN_ENDPOINTS = (
     Endpoint("readConfig", "GET", "/config", Kind.ADMIN),
     Endpoint("readHealth", "GET", "/config/health", Kind.ADMIN),
+    Endpoint("explainRequest", "POST", "/config/explain", Kind.ADMIN, bodies=JSON),
     Endpoint("updateConfig", "POST", "/config/update", Kind.ADMIN, bodies=JSON),
     Endpoint("listUpstreamModels", "GET", "/config/upstreams/{index}/models", Kind.ADMIN),
     Endpoint("verifyUpstream", "POST", "/verify", Kind.ADMIN, bodies=JSON),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from . import check
+from . import check, explain
 
-COMMANDS = (check,)
+COMMANDS = (check, explain)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -61,6 +61,9 @@ OAuthToken = Callable[[User, Request, Upstream], str | None | Awaitable[str | No
 RequestContext = Callable[[User, Request], Mapping[str, str] | Awaitable[Mapping[str, str]]]
 """Facts of the host's own about this call, such as ``{"chat_id": "..."}``, for the user-info headers."""
 
+FindUser = Callable[[str], User | None | Awaitable[User | None]]
+"""Which user has this id? None: nobody. Asked for administrators only, by ``POST /config/explain``."""
+
 RecordUsage = Callable[[UsageRecord], None | Awaitable[None]]
 """Takes one record per model call, also when the client left."""
 

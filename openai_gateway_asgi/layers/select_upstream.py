@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from time import monotonic
 
 from ..config import Settings
@@ -16,7 +17,7 @@ from ..observe.attempts import Attempts
 from ..upstream.concurrency import AllSlots
 from ..upstream.credentials import Credentials
 from ..upstream.memory import Blame, Memory, Place, Places
-from ..upstream.tries import Tries, Try
+from ..upstream.tries import Route, Tries, Try
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 KEY = b"idempotency-key"
@@ -52,11 +53,8 @@ class SelectUpstream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        asked = (exchange.resolved, exchange.candidates)
         tries = Tries(
-            (asked, *[(route.model, route.candidates) for route in exchange.fallbacks])
-            if exchange.fallbacks
-            else (asked,),
+            routes_of(exchange),
             self._settings,
             repeatable=lambda: exchange.repeatable,
             once=lambda: self._is_for_once(exchange),
@@ -158,11 +156,23 @@ class SelectUpstream:
         return healing
 
     def _places(self, exchange: Exchange) -> Places:
-        """Of calls on stored objects each kind of objects is a place of its own."""
-        upstream = exchange.upstream
-        model = exchange.upstream_model or f"/{exchange.match.endpoint.group}"
-        whose = self._credentials.scope(upstream, exchange.caller, told=self._settings.forward_user_info)
-        return Place(upstream.name, model, None), Place(upstream.name, model, whose)
+        return places_of(exchange, self._credentials, self._settings)
+
+
+def routes_of(exchange: Exchange) -> Sequence[Route]:
+    """Who may be asked: the candidates of the model, then those of its fallbacks."""
+    asked = (exchange.resolved, exchange.candidates)
+    if not exchange.fallbacks:
+        return (asked,)
+    return (asked, *[(route.model, route.candidates) for route in exchange.fallbacks])
+
+
+def places_of(exchange: Exchange, credentials: Credentials, settings: Settings) -> Places:
+    """Of calls on stored objects each kind of objects is a place of its own."""
+    upstream = exchange.upstream
+    model = exchange.upstream_model or f"/{exchange.match.endpoint.group}"
+    whose = credentials.scope(upstream, exchange.caller, told=settings.forward_user_info)
+    return Place(upstream.name, model, None), Place(upstream.name, model, whose)
 
 
 def _blame(exchange: Exchange) -> Blame:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from ..admin.explain import answer
 from ..admin.limits import limits_of, reset
-from ..admin.routes import Admin
+from ..admin.routes import Admin, require_admin
 from ..api.endpoints import Kind
 from ..bodies.body_rules import require_json
-from ..errors import PermissionDenied
 from ..exchange import Exchange
 from ..hidden import HiddenBytes
 from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
@@ -49,19 +49,16 @@ class ServeAdmin:
 
     async def _serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         endpoint = exchange.match.endpoint
-        if not exchange.user.is_admin:
-            raise PermissionDenied(
-                "This is for administrators only: for users to whom the application gives that role."
-            )
+        require_admin(exchange.user)
         body = b""
         if endpoint.bodies:
             require_json(exchange.named)
             body = HiddenBytes(b"".join(await read_body(receive, self._limit, self._idle, setting="config_limit")))
         with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished):
-            headers, answer = await self._answer(exchange, body)
+            headers, answered = await self._answer(exchange, body)
         headers.append((b"cache-control", b"no-store"))
         head = exchange.method == "HEAD"
-        await respond(send, 200, answer, headers, within=self._send_timeout, clock=exchange.clock, head=head)
+        await respond(send, 200, answered, headers, within=self._send_timeout, clock=exchange.clock, head=head)
 
     async def _answer(self, exchange: Exchange, body: bytes) -> tuple[RawHeaders, bytes]:
         admin, config = self._admin, exchange.config
@@ -72,6 +69,8 @@ class ServeAdmin:
                 return await admin.verify(config, exchange.caller, body)
             case "listUpstreamModels":
                 return await admin.models(config, exchange.caller, exchange.match.params["index"])
+            case "explainRequest":
+                return [], await answer(admin.explain, exchange.user, body)
             case "readLimitsOf":
                 catalogue = await self._lists.for_listing(config, exchange.caller)
                 return [], await limits_of(self._desk, exchange.query, list(catalogue.models))

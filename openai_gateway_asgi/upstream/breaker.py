@@ -69,10 +69,18 @@ class Breaker:
         state = self.state(now)
         if state is State.CLOSED:
             return True
-        if self.probe is None and (alone or state is State.HALF_OPEN):
+        if self._wants_probe(state, alone):
             self.probe = call
             return True
         return alone and not self.silent
+
+    def admits(self, now: float, *, alone: bool = False) -> bool:
+        """Whether ``enter`` would let a call in; nothing is changed by asking."""
+        state = self.state(now)
+        return state is State.CLOSED or self._wants_probe(state, alone) or (alone and not self.silent)
+
+    def _wants_probe(self, state: State, alone: bool) -> bool:
+        return self.probe is None and (alone or state is State.HALF_OPEN)
 
     def decided_by(self, began: float) -> bool:
         return began >= self.opened_at

@@ -70,7 +70,19 @@ class View:
         soonest = min([source.due for source in self.sources], default=float("inf"))
         self.until = float("-inf") if uncached else max(soonest, now + IN_FLIGHT)
 
-    def undecided(self, ids: Iterable[str], pending: Collection[Source]) -> list[Source]:
+    def as_known(self) -> Catalogue:
+        """What would be found if no list came any more; nothing of the view itself is changed."""
+        now = monotonic()
+        merged = self._merge(tuple([source.usable(now) or source.named for source in self.sources]))
+        heard = [source for source in self.sources if not source.is_first]
+        gaps = tuple([gap for source in heard if (gap := source.gap(now)) is not None])
+        return Catalogue(
+            merged, gaps=gaps, closed=self._closed, retry_after=max(1, round(self._settings.model_list_retry))
+        )
+
+    def undecided(
+        self, ids: Iterable[str], pending: Collection[Source], catalogue: Catalogue | None = None
+    ) -> list[Source]:
         """Those of ``pending`` that are worth waiting for: any of these ids could be theirs, and is nobody else's.
 
         What one of them will say of a model that its ``model_ids`` name already decides as well: who may call it can
@@ -79,7 +91,8 @@ class View:
         if not pending:
             return []
         unheard = {source.upstream.name for source in pending}
-        routes = [(id, self.catalogue.find(id)) for id in ids]
+        find = (catalogue or self.catalogue).find
+        routes = [(id, find(id)) for id in ids]
         open = [id for id, route in routes if route is None or route.model.upstream in unheard]
         return [source for source in pending if any(source.may_serve(id) for id in open)]
 

@@ -69,6 +69,14 @@ class Memory:
                 return Rest(max(0.0, breaker.open_until - now), breaker.limited)
         return None
 
+    def rest_of(self, places: Places, now: float, *, alone: bool) -> Rest | None:
+        """What ``enter`` would say; nothing is changed by asking."""
+        for place in places:
+            breaker = self._breakers.get(place)
+            if breaker is not None and not breaker.admits(now, alone=alone):
+                return Rest(max(0.0, breaker.open_until - now), breaker.limited)
+        return None
+
     def resting(self, places: Places, now: float) -> bool:
         """Whether an upstream is to be left alone there, whoever may be let through."""
         return any(self._breakers[place].state(now) is not State.CLOSED for place in places if place in self._breakers)

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from time import monotonic
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from ..config import GatewayConfig, Settings, Upstream
@@ -40,6 +41,15 @@ MOST_ROSTERS = 4
 """How many configurations are served at once: the one in force, and those that requests began with just before."""
 
 logger = logging.getLogger("openai_gateway_asgi")
+
+
+class Known(NamedTuple):
+    """What is known of the models without asking; ``due`` are the upstreams whose list is due to be asked for,
+    ``awaited`` those of them that a call would have to wait for."""
+
+    catalogue: Catalogue
+    due: tuple[str, ...]
+    awaited: tuple[str, ...]
 
 
 class ModelLists:
@@ -104,6 +114,17 @@ class ModelLists:
         if not merged.is_at_hand:
             await self._merging.do(id(merged), partial(in_own_thread, "merge-models", merged.merge))
         return view.catalogue
+
+    async def known(self, config: GatewayConfig, caller: Caller | None, ids: Iterable[str] | None) -> Known:
+        """What ``for_call``, or without ``ids`` ``for_listing``, would begin with; no list is asked for."""
+        view = (await self._roster(config)).view(caller)
+        catalogue, now = view.as_known(), monotonic()
+        first = [source for source in view.sources if source.is_first]
+        awaited = first if ids is None else view.undecided(ids, first, catalogue)
+        due = [source.upstream.name for source in view.sources if source.due <= now]
+        if ids is None and not catalogue.merged.is_at_hand:
+            await in_own_thread("merge-models", catalogue.merged.merge)
+        return Known(catalogue, tuple(due), tuple([source.upstream.name for source in awaited]))
 
     def states(self, config: GatewayConfig) -> Mapping[str, str]:
         """How each upstream's shared list is: ``ok``, ``stale``, ``failed`` or ``unknown``, by name."""

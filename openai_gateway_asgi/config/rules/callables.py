@@ -29,6 +29,7 @@ CALLABLES = {
     ),
     "context": Asked(("user", "request"), "write a function (user, request) that returns {'chat_id': ...}"),
     "record_usage": Asked(("record",), "write a function (record)"),
+    "find_user": Asked(("id",), "write a function (id) that returns a User or None"),
     "limits": Asked(("user", "model"), "write Limit objects, or a function (user, model) that returns some"),
 }
 
