@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -400,10 +400,10 @@ class Gateway:
             await self._desk.aclose()
         self._notices.flush()
 
-    async def _serve(
+    def _serve(
         self, scope: PrivateScope, receive: Receive, send: Send, user: User | None = None, checked_origin: bool = False
-    ) -> None:
-        await self._run(self._app, scope, receive, send, user, checked_origin)
+    ) -> Awaitable[None]:
+        return self._run(self._app, scope, receive, send, user, checked_origin)
 
     async def _run(
         self,

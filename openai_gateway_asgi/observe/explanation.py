@@ -138,10 +138,10 @@ class Explanation:
         return data
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        return "\n".join(map(_in_line, self._lines()))
 
     def _lines(self) -> Iterator[str]:
-        yield f"{self.method} {_in_line(self.path)} by {_in_line(self.user)}: {self._told}"
+        yield f"{self.method} {self.path} by {self.user}: {self._told}"
         for decision in self.decisions:
             yield f"  {decision}"
         if self.candidates:
@@ -158,9 +158,10 @@ class Explanation:
     def _told(self) -> str:
         if self.outcome == "refused":
             told = f"refused, {self.status} {self.reason}"
-            return f"{told}: {_in_line(self.message)}" if self.message else told
+            return f"{told}: {self.message}" if self.message else told
         return self.outcome if self.status is None else f"{self.outcome}, {self.status}"
 
 
 def _in_line(text: str) -> str:
+    """What users and upstreams wrote cannot begin a line of its own."""
     return "".join([char if char.isprintable() else "?" for char in text])

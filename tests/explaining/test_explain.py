@@ -219,6 +219,14 @@ async def test_secrets_and_prompts_are_not_told() -> None:
     assert told.candidates[0].clocks_by == "Upstream.timeouts"
 
 
+async def test_nobody_can_write_a_line_of_the_text() -> None:
+    gateway = make(named("a"))
+    told = await gateway.explain(User("ann\nPOST"), "POST", CHAT, {"user-agent": "x\n  forged: line"}, body=body())
+    assert [line for line in str(told).splitlines() if "forged" in line or line == "POST"] == [
+        "       user-agent: x?  forged: line (Settings.forwarded_headers)"
+    ]
+
+
 @pytest.mark.parametrize(("method", "path"), [("P OST", CHAT), ("POST", "v1"), ("POST", "/a b"), ("", CHAT)])
 async def test_what_no_request_could_be_is_refused(method: str, path: str) -> None:
     with pytest.raises(InvalidRequest):
