@@ -90,10 +90,13 @@ class SelectUpstream:
             if memory.probed_by(places, exchange):
                 send = self._healing(places, exchange, began, send)
         if self._desk is not None and exchange.reservation is not None:
-            full = await self._desk.enter(exchange.reservation, this.served, this.candidate)
+            try:
+                full = await self._desk.enter(exchange.reservation, this.served, this.candidate)
+            except BaseException:
+                self._leave(exchange)
+                raise
             if full is not None:
-                if memory:
-                    memory.leave(self._places(exchange), exchange)
+                self._leave(exchange)
                 tries.failed(full)
                 return False
         try:
@@ -117,8 +120,7 @@ class SelectUpstream:
             return False
         except BaseException as error:
             self._attempts.end(exchange, error)
-            if memory:
-                memory.leave(self._places(exchange), exchange)
+            self._leave(exchange)
             raise
         self._attempts.end(exchange)
         if memory:
@@ -131,6 +133,11 @@ class SelectUpstream:
             return False
         keyed = self._sends_key and KEY in exchange.named  # then the upstream knows the second for the first
         return not self._settings.retry_executed or (exchange.is_job and not keyed)
+
+    def _leave(self, exchange: Exchange) -> None:
+        """The call has nothing to say of the upstream; if it was to try it out, another may."""
+        if self._memory:
+            self._memory.leave(self._places(exchange), exchange)
 
     def _note_end(self, exchange: Exchange, began: float) -> None:
         """Of an answer that ended with an error of the upstream's own it is not clear whose fault it was."""

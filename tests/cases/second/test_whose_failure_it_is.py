@@ -14,7 +14,7 @@ from typing import Any
 import openai
 import pytest
 
-from openai_gateway_asgi import Gateway, Timeouts, Upstream
+from openai_gateway_asgi import Gateway, Limit, MemoryLimits, Timeouts, Upstream
 from openai_gateway_asgi.testing import Answer, FakeUpstream, error_answer
 from openai_gateway_asgi.upstream import breaker, failures
 from tests.cases.second.callers import ANN, BOB, PATHS, ROOT, at, call, error_of, gateway_to, get
@@ -398,3 +398,40 @@ async def test_however_many_callers_fail_little_is_kept() -> None:
             await call(gateway, f"user-{number}", model=f"model-{number}", metadata={"x": "x" * 1000})
         kept = json.dumps(list(gateway._memory._breakers))
         assert len(kept) < 200 * 100
+
+
+class Stuck(MemoryLimits):
+    """A store of limits that does not answer while it is told not to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.stuck = False
+
+    async def take(self, claims: Any) -> Any:
+        if self.stuck:
+            self.asked.set()
+            await asyncio.Event().wait()
+        return await super().take(claims)
+
+
+async def test_a_probe_whose_call_ends_before_it_is_sent_is_left_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker, "FIRST_COOL_DOWN", 0.01)
+    store, limit = Stuck(), Limit(requests=1000, per="hour", by="upstream")
+    async with FakeUpstream() as a, FakeUpstream() as b:
+        async with gateway_to(at(a, "a"), at(b, "b"), limits=[limit], limit_store=store) as gateway:
+            a.answer(CHAT, error_answer(503))
+            for _ in range(breaker.FAILURES):
+                await call(gateway)
+            while await breakers(gateway) != {"m": "half_open"}:
+                await asyncio.sleep(0.005)
+            store.stuck = True
+            probing = asyncio.create_task(call(gateway))
+            await store.asked.wait()
+            probing.cancel()
+            await asyncio.gather(probing, return_exceptions=True)
+            store.stuck = False
+            a.answer(CHAT, Answer([b'{"id": "1", "choices": [{}]}'], 200, [("content-type", "application/json")]))
+
+            assert (await call(gateway)).status == 200
+            assert await breakers(gateway) == {}
