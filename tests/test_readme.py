@@ -14,7 +14,9 @@ from openai_gateway_asgi import Settings, Timeouts, Upstream, errors
 from openai_gateway_asgi.config import variables
 from openai_gateway_asgi.upstream.failures import ACTIONS, Action
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+HAPPENS = (ROOT / "docs" / "what-happens-when.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -61,14 +63,14 @@ TESTS = frozenset(
 )
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(test_\w+)`", README))))
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(test_\w+)`", README + HAPPENS))))
 def test_a_promise_is_held_by_a_test_that_is_there(name: str) -> None:
     assert name in TESTS
 
 
-def rows(title: str) -> list[list[str]]:
+def rows(title: str, page: str = README) -> list[list[str]]:
     """The table below a title, without its head."""
-    table = re.search(r"\n\|[^\n]*\n\|---.*?\n\n", README[README.index(f"## {title}\n") :], re.DOTALL)
+    table = re.search(r"\n\|[^\n]*\n\|---.*?\n\n", page[page.index(f"# {title}\n") :], re.DOTALL)
     assert table is not None
     return [
         [cell.strip() for cell in line.removesuffix("|").removeprefix("|").split(" | ")]
@@ -76,9 +78,18 @@ def rows(title: str) -> list[list[str]]:
     ]
 
 
-@pytest.mark.parametrize("row", rows("What happens when"), ids=lambda row: row[0])
+@pytest.mark.parametrize("row", rows("What happens when", HAPPENS), ids=lambda row: row[0])
 def test_every_line_of_what_happens_names_the_tests_that_hold_it(row: list[str]) -> None:
     assert re.fullmatch(r"`test_\w+`(, `test_\w+`)*", row[2].rstrip(" |"))
+
+
+def test_every_clock_is_in_the_table_with_its_default() -> None:
+    defaults = {spec.name: spec.default for kind in (Settings, Timeouts) for spec in dataclasses.fields(kind)}
+    printed = {row[0].strip("`"): row[1] for row in rows("What happens when")}
+
+    assert printed.keys() >= {spec.name for spec in dataclasses.fields(Timeouts)}
+    for name, seconds in printed.items():
+        assert seconds == ("-" if defaults[name] is None else f"{defaults[name]:g}"), name
 
 
 def test_the_table_of_failures_is_the_one_in_force() -> None:
