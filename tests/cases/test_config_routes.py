@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 from pathlib import Path
@@ -382,7 +383,8 @@ async def test_case_138_an_upstream_that_answers_shows_its_models_and_nothing_el
 
 
 def _refused(_: Recorded) -> Any:
-    raise httpx.ConnectError("10.0.0.7 refused")
+    """As transports do: the system's words count, a host's transport's own do not, for they may hold anything."""
+    raise httpx.ConnectError("10.0.0.7 refused") from ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
 
 
 # The origin gives the upstream's status and body; here a refusal is a 502 whose text is ours. It says what failed and what
@@ -409,7 +411,7 @@ WORDS = "the upstream's own words"
         ),
         (bytes_answer(b"", "application/json", 204), "204: an answer without a list of models."),
         (bytes_answer(b"[" * 50_000, "application/json"), "200 at http://a/v1/models, but with no list of models"),
-        (_refused, "No connection to a:80: 10.0.0.7 refused. See whether address and port are right."),
+        (_refused, "Connection refused by a:80. See whether it runs, and listens on that port."),
     ],
 )
 async def test_case_138_a_refusal_is_a_502_that_says_why(world: World, given: Any, said: str) -> None:
