@@ -27,7 +27,8 @@ NOT_GONE_THROUGH = {
 
 
 def names(chain: Sequence[Any]) -> list[str]:
-    return [layer.cls.__name__ if isinstance(layer, Middleware) else layer.__name__ for layer in chain]
+    classes: list[Any] = [layer.cls if isinstance(layer, Middleware) else layer for layer in chain]
+    return [each.__name__ for each in classes]
 
 
 async def test_an_explanation_goes_through_the_layers_of_a_call() -> None:

@@ -14,12 +14,13 @@ from openai_gateway_asgi import Explanation, Model, Upstream, UsageRecord, User
 from openai_gateway_asgi.observe.body_changes import changes
 from tests.reliability.gateways import USERS, make_gateway, named
 from tests.support.asgi import ask
-from tests.support.recorder import Recorder
+from tests.support.recorder import Recorder, error_answer
 
 OURS = {"host", "accept-encoding", "content-length", "x-gateway-hops"}
 """What the transport adds."""
 
 upstream = Recorder()
+upstream.host("rests.test").answer("/chat/completions", error_answer(429, "Slow down", headers=[("retry-after", "60")]))
 records: list[UsageRecord] = []
 
 
@@ -32,6 +33,7 @@ def files_only(user: User, group: str) -> bool:
 
 
 UPSTREAMS: list[Upstream] = [
+    named("rests", models=["gpt-4"], priority=-1),
     named("a", models=["gpt-4", "secret"], priority=1),
     named("b", models=["gpt-4", "gpt-5"], prefix_id="b"),
     named("c", models=["gpt-4", "o3", "gpt-5"], headers={"x-fixed": "v"}, query={"k": "v"}),
@@ -89,6 +91,7 @@ async def test_an_explanation_says_what_the_call_then_does(
     who: str, asked: tuple[str, str], given: Mapping[str, str], body: bytes
 ) -> None:
     method, path = asked
+    await let_rest(who)
     upstream.requests.clear()
     records.clear()
     sent = {"authorization": f"Bearer {who}", **given}
@@ -98,7 +101,7 @@ async def test_an_explanation_says_what_the_call_then_does(
     assert upstream.requests == []
     assert records == []
     answer = await ask(gateway, method, path, headers=sent, body=body)
-    gateway._memory.forget([each.name for each in UPSTREAMS])
+    gateway._memory.forget([each.name for each in UPSTREAMS if each.name != "rests"])
     match told.outcome:
         case "refused":
             assert upstream.requests == []
@@ -112,6 +115,14 @@ async def test_an_explanation_says_what_the_call_then_does(
             assert answer.status == (told.status or 200)
         case _:
             assert_sent(told, body)
+
+
+async def let_rest(who: str) -> None:
+    """One of the upstreams has said that it is to be left alone for a minute, to each user."""
+    asked = {"model": "gpt-4", "messages": []}
+    told = await gateway.explain(USERS[who], "POST", "/v1/chat/completions", body=json.dumps(asked).encode())
+    if told.candidates[0].asked:
+        await ask(gateway, "POST", "/v1/chat/completions", headers={"authorization": f"Bearer {who}"}, json=asked)
 
 
 def assert_sent(told: Explanation, body: bytes) -> None:
@@ -128,6 +139,14 @@ def assert_sent(told: Explanation, body: bytes) -> None:
         assert record.model == told.model
         tried = [each.upstream for each in record.tries]
         assert tried[:1] == [first.upstream]
+
+
+async def test_the_one_that_rests_is_skipped_by_both() -> None:
+    for who in ("ann", "root"):
+        await let_rest(who)
+        body = b'{"model": "gpt-4", "messages": []}'
+        told = await gateway.explain(USERS[who], "POST", "/v1/chat/completions", body=body)
+        assert [(each.upstream, each.asked) for each in told.candidates] == [("rests", False), ("c", True), ("a", True)]
 
 
 async def test_those_that_are_generated_end_in_every_way() -> None:
