@@ -106,6 +106,8 @@ class ClientStream:
         exchange.told = True
         # Nobody else will be asked. A stream may be long, and the body large.
         exchange.upstream_body, exchange.payload = NO_BODY, NOTHING
+        if exchange.upload is not None:
+            exchange.upload.settle()
         if not exchange.head_sent:
             exchange.sse = True
             headers = [pair for pair in self._start if pair[0] not in _REPLACED] + _HEADERS

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 from typing import Any
 
 import pytest
 
 from openai_gateway_asgi import Gateway, Timeouts, Upstream
+from openai_gateway_asgi.bodies.multipart import Shares
 from openai_gateway_asgi.testing import FakeUpstream
-from openai_gateway_asgi.testing.wire import Call, WireScript, answer, close_before_headers, hang, reset
+from openai_gateway_asgi.testing.wire import Call, WireScript, answer, close_before_headers, hang, reset, sse
 from tests.cases.second.callers import ROOT, at, gateway_to, get
-from tests.support.asgi import Response, ask
+from tests.support.asgi import Conversation, Response, ask
 from tests.support.scripted import refusing_url
 
 OK = answer(200, body=b'{"id": "1", "choices": [{}], "text": "heard"}')
@@ -218,3 +221,20 @@ async def test_case_240_an_upload_that_hangs_is_a_504_and_not_sent_again() -> No
     async with FakeUpstream(wire=[hang]) as a, gateway_to(at(a, "a", timeouts=Timeouts(answer=0.1))) as gateway:
         assert (await post(gateway, TRANSCRIPTIONS, body, kind)).status == 504
         assert len(a.requests) == 1
+
+
+async def test_case_240_what_was_kept_goes_when_a_streamed_answer_begins() -> None:
+    """A stream may be long, and nobody else will be asked."""
+    gate = asyncio.Event()
+    told = b'data: {"type": "transcript.text.delta", "delta": "hea"}\n\n'
+    done = b'data: {"type": "transcript.text.done", "text": "heard"}\n\n'
+    body, kind = form(b"x" * 500_000, model="m", stream="true")
+    async with FakeUpstream(wire=[sse(told, done, gates={1: gate})]) as a, gateway_to(at(a, "a")) as gateway:
+        headers = {**kind, "authorization": f"Bearer {ROOT}"}
+        async with Conversation(gateway, "POST", TRANSCRIPTIONS, body=body, headers=headers) as talking:
+            await talking.receive_start()
+            assert await talking.receive_chunk() == told
+            shares = [each for each in gc.get_objects() if isinstance(each, Shares) and each.held()]
+            assert shares == []
+            gate.set()
+            await talking.receive_rest()
