@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from time import monotonic
 
 import httpx
@@ -16,10 +17,14 @@ from ..upstream.inflate import inflater
 from ..upstream.response_reads import Reads
 from ..upstream.sent_secrets import Secrets
 from .answer_clocks import Clocks
+from .endings import STREAMED
 from .events import Events
 from .redaction import without_secrets
-from .refusal import AS_CALLER, redirected, refusal
-from .whole_bodies import WholeBody
+from .refusal import AS_CALLER, redirected, refusal, refused_inside
+from .upstream_errors import LONGEST, error_in_events, error_in_json
+from .whole_bodies import WholeBody, empty
+
+_BEGINS_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(?:data|event|id|retry|error)?:")
 
 PAGES = frozenset({b"text/html", b"application/xhtml+xml"})
 """No model answers in these: a login page, or a proxy's own."""
@@ -60,18 +65,15 @@ class Relay:
             if exchange.model and kind in PAGES:
                 wanted = "a stream" if exchange.streams else "what was asked for"
                 raise UpstreamError(f"The upstream answered with a page instead of {wanted}.")
-            if kind == EVENT_STREAM and exchange.method != "HEAD":
-                await self._events(start, reads)
+            if await self._is_stream(kind, reads):
+                await Events(exchange, self._send, self._clocks, self._settings, start, reads).relay()
             else:
-                await self._whole(status, start, named, reads)
+                await WholeBody(exchange, self._send, self._clocks, self._settings, start, named, reads).relay(status)
         except UpstreamError as refused:
             if refused.cause is None:
                 raise
             secrets = Secrets.sent(exchange.upstream, exchange.upstream_headers)
             raise without_secrets(refused, secrets) from None
-        finally:
-            if reads.under_way:
-                await reads.settle()
 
     async def _refuse(
         self, status: int, headers: RawHeaders, named: NamedHeaders, start: RawHeaders, reads: Reads
@@ -86,11 +88,35 @@ class Relay:
         if 300 <= status < 400 and status != 304:
             raise redirected(status, named)
 
-    async def _events(self, start: RawHeaders, reads: Reads) -> None:
-        await Events(self._exchange, self._send, self._clocks, self._settings, start, reads).relay()
+    async def _is_stream(self, kind: bytes, reads: Reads) -> bool:
+        """Whether the answer comes in events. Raises where it does and must not, or must and does not."""
+        exchange = self._exchange
+        if exchange.method == "HEAD":
+            return False
+        streams = kind == EVENT_STREAM
+        if streams == exchange.streams or exchange.match.endpoint.operation not in STREAMED:
+            return streams
+        beginning = await _beginning(reads)
+        if not beginning:
+            raise empty()
+        if exchange.streams:
+            if _BEGINS_EVENTS.match(beginning):
+                return True
+            said, instead = error_in_json(beginning), "The upstream answered with something else than a stream."
+        else:
+            said, instead = error_in_events(beginning), "The upstream answered with a stream, which nobody asked for."
+        raise refused_inside(said, exchange.upstream) if said is not None else UpstreamError(instead)
 
-    async def _whole(self, status: int, start: RawHeaders, named: NamedHeaders, reads: Reads) -> None:
-        await WholeBody(self._exchange, self._send, self._clocks, start, reads).relay(status, named)
+
+async def _beginning(reads: Reads) -> bytes:
+    """Enough of an answer to know what it is: all of one that is short, for it may be an error."""
+    pieces: list[bytes] = []
+    while sum(map(len, pieces)) < LONGEST and (chunk := await reads.next()) is not None:
+        pieces.append(chunk)
+        if _BEGINS_EVENTS.match(b"".join(pieces)):
+            break
+    reads.put_back(pieces)
+    return b"".join(pieces)
 
 
 def _text(value: bytes | None) -> str | None:

@@ -1,70 +1,189 @@
-"""An answer that is no stream of events, on its way to the client."""
+"""An answer that is no stream of events, on its way to the client.
+
+JSON in answer to a model call is held until it is whole, for until then somebody else may be asked. Anything else can
+only be finished once its first bytes went out, or visibly broken.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from time import monotonic
 from urllib.parse import quote
 
+import msgspec
+
+from ..config import Settings
 from ..errors import UpstreamUnavailable
 from ..exchange import Exchange
-from ..http.asgi import NamedHeaders, RawHeaders, Send
+from ..http.asgi import JSON, NamedHeaders, RawHeaders, Send
+from ..http.headers import media_type
 from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
 from .refusal import refused_inside
 from .upstream_errors import error_in_json
 
+HELD = 1024 * 1024
+"""Bytes of JSON that are held: a chat has some kilobytes, and some hundred embeddings fit as well."""
+
 REALTIME_CALL = "create-realtime-call"
 _CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
+_BEGINNING = re.compile(rb"\s*+(?:\xef\xbb\xbf)?(.)", re.DOTALL)
+_SOUNDS = (b"audio/", b"video/")
+EMPTY = (204, 304)
+"""Statuses of answers that have no body (RFC 9110, 6.4.1)."""
+
+_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class WholeBody:
-    """Nothing is sent before its first bytes; from then on it can only be finished, or visibly broken."""
+    """One attempt's."""
 
-    def __init__(self, exchange: Exchange, send: Send, clocks: Clocks, start: RawHeaders, reads: Reads) -> None:
-        """``start`` are those headers of the upstream that its client may see."""
+    def __init__(
+        self,
+        exchange: Exchange,
+        send: Send,
+        clocks: Clocks,
+        settings: Settings,
+        start: RawHeaders,
+        named: NamedHeaders,
+        reads: Reads,
+    ) -> None:
+        """``start`` are those headers of the upstream that its client may see, ``named`` all of them."""
         self._exchange = exchange
         self._send = send
         self._clocks = clocks
+        self._settings = settings
         self._start = start
+        self._named = named
         self._reads = reads
+        self._length = _length(named)
+        self._kind = media_type(named.get(b"content-type", b""))
+        self._pieces: list[bytes] = []
+        self._came = 0
+        self._whole = self._begun = False
+        self._blank, self._is_json, self._waits = True, False, False
+        self._showing: asyncio.Task[None] | None = None
 
-    async def relay(self, status: int, named: NamedHeaders) -> None:
-        exchange, clocks = self._exchange, self._clocks
-        length = _length(named)
-        if length is not None:
-            self._start.append((b"content-length", b"%d" % length))
+    async def relay(self, status: int) -> None:
+        """All of it, up to its end or the exception that ended it."""
+        exchange = self._exchange
+        self._status = status
+        if self._length is not None:
+            self._start.append((b"content-length", b"%d" % self._length))
         if status == 201:
-            self._start += _location(named, exchange)
-        chunk = await self._reads.next()
-        if exchange.model and status == 200 and chunk is None and exchange.method != "HEAD":
-            raise UpstreamUnavailable("The upstream's answer was empty.")
-        if exchange.model and chunk is not None and status == 200 and (said := error_in_json(chunk)) is not None:
-            raise refused_inside(said, exchange.upstream)
-        exchange.told = True
-        clocks.told(monotonic())
-        if exchange.model:  # what is stored may be long, and is watched for silence only
-            clocks.bound()
-        clocks.sent_at = monotonic()  # the client may not have taken the answer before on its connection
-        await self._send({"type": "http.response.start", "status": status, "headers": self._start})
-        sent = 0
-        while chunk is not None:
-            sent += len(chunk)
-            complete = sent == length
-            exchange.keep(chunk, part=True)
-            await self._give(chunk, more=not complete)
-            if complete:
-                return
-            chunk = await self._reads.next()
-        if length is not None and sent != length and exchange.method != "HEAD" and status not in (204, 304):
-            raise UpstreamUnavailable("The upstream's answer was cut short.")
-        await self._give(b"", more=False)  # servers take the last piece when the client has taken the one before it
+            self._start += _location(self._named, exchange)
+        try:
+            if exchange.model and status == 200 and exchange.method != "HEAD":
+                self._clocks.bound()  # what is stored may be long, and is watched for silence only
+                await self._gather()
+            else:
+                await self._read()
+            if self._showing is not None:
+                self._clocks.sent_at = monotonic()
+                await self._showing
+            await self._flush()
+            while not self._whole:
+                await self._read()
+                await self._flush()
+        finally:
+            if self._waits:
+                await self._forget()
 
-    async def _give(self, piece: bytes, *, more: bool) -> None:
-        self._clocks.sent_at = monotonic()
-        await self._send({"type": "http.response.body", "body": piece, "more_body": more})
-        self._clocks.told(monotonic())
-        self._clocks.sent_at = 0.0
+    async def _gather(self) -> None:
+        """Holds what is to be held until it is whole, and judges it then."""
+        while not self._whole and await self._read():
+            if self._blank:
+                self._look_for_a_beginning()
+            if not (self._blank or self._is_json) or self._came > HELD:
+                return
+        if self._whole:
+            self._judge(b"".join(self._pieces))
+
+    def _look_for_a_beginning(self) -> None:
+        """White space keeps a line warm, and tells nothing yet; by what comes first JSON is known under any type."""
+        begins = _BEGINNING.match(b"".join(self._pieces))
+        if begins is not None:
+            self._blank = False
+            self._is_json = is_json(self._kind) or (begins[1] in b"{[" and not self._kind.startswith(_SOUNDS))
+        elif not self._waits:
+            self._waits = True
+            self._clocks.remind(self._exchange.answered_since + self._settings.comment_hold, self._show)
+
+    def _judge(self, body: bytes) -> None:
+        """Whether an answer that came to its end is one."""
+        if self._blank and (self._came or not self._pieces):
+            raise empty()
+        if not body or b"content-encoding" in self._named:
+            return
+        if (said := error_in_json(body)) is not None:
+            raise refused_inside(said, self._exchange.upstream)
+        if is_json(self._kind) and _stops_early(body):
+            raise cut_short()
+
+    def _show(self) -> None:
+        """Sends the head and the white space that is held, beside whatever is waited for: from then on it is told."""
+        self._exchange.told = True
+        self._showing = self._exchange.clock.loop.create_task(self._flush())
+
+    async def _forget(self) -> None:
+        self._clocks.forget()
+        if self._showing is not None:
+            self._showing.cancel()
+            await asyncio.gather(self._showing, return_exceptions=True)
+            self._showing = None
+
+    async def _read(self) -> bool:
+        """One piece further; whether there was one."""
+        chunk = await self._reads.next()
+        if chunk is None:
+            self._whole = True
+            if self._length not in (None, self._came) and self._exchange.method != "HEAD" and self._status not in EMPTY:
+                raise cut_short()
+            return False
+        self._pieces.append(chunk)
+        self._came += len(chunk)
+        self._whole = self._came == self._length
+        return True
+
+    async def _flush(self) -> None:
+        """Sends what is held."""
+        clocks = self._clocks
+        clocks.sent_at = monotonic()  # the client may not have taken the answer before on its connection
+        if not self._begun:
+            self._begun = self._exchange.told = True
+            await self._send({"type": "http.response.start", "status": self._status, "headers": self._start})
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        if body:
+            self._exchange.keep(body, part=True)
+        clocks.sent_at = monotonic()
+        await self._send({"type": "http.response.body", "body": body, "more_body": not self._whole})
+        clocks.told(monotonic())
+        clocks.sent_at = 0.0
+
+
+def empty() -> UpstreamUnavailable:
+    return UpstreamUnavailable("The upstream's answer was empty.")
+
+
+def cut_short() -> UpstreamUnavailable:
+    return UpstreamUnavailable("The upstream's answer was cut short.")
+
+
+def is_json(kind: bytes) -> bool:
+    return kind == JSON or kind.endswith(b"+json") or kind == b"text/json"
+
+
+def _stops_early(body: bytes) -> bool:
+    """Whether JSON ends in its middle, although its framing is in order. What is no JSON at all is not ours to mend."""
+    try:
+        _decode_raw(body)
+    except msgspec.DecodeError as error:
+        return "truncated" in str(error)
+    except RecursionError:
+        return False
+    return False
 
 
 def _location(named: NamedHeaders, exchange: Exchange) -> RawHeaders:

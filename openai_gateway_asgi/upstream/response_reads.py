@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from time import monotonic
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from itertools import chain
 
 import httpx
 
@@ -27,30 +26,23 @@ class Reads:
     With ``inflate`` each read comes in pieces of bounded size.
     """
 
-    __slots__ = ("_inflate", "_pending", "_pieces", "_stream")
+    __slots__ = ("_inflate", "_pieces", "_stream")
 
     def __init__(self, response: httpx.Response, inflate: Inflate | None = None) -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         self._stream: AsyncIterator[bytes] = response.stream.__aiter__()
         self._inflate = inflate
-        self._pieces: Iterable[bytes] = ()
-        self._pending: asyncio.Task[bytes] | None = None
-
-    def pull(self) -> Awaitable[bytes]:
-        """The next read, nothing around it: raises ``StopAsyncIteration`` at the end, and what the transport raises."""
-        if self._pending is None:
-            return self._read()
-        pending, self._pending = self._pending, None
-        return pending
+        self._pieces: Iterator[bytes] | None = None
 
     def pulling(self) -> Callable[[], Awaitable[bytes]]:
-        """``pull`` for one who does nothing else from now on."""
-        return self.pull if self._pending is not None or self._inflate is not None else self._stream.__anext__
+        """The next read, nothing around it, for one who does nothing else from now on: raises ``StopAsyncIteration`` at
+        the end, and what the transport raises."""
+        return self._piece if self._pieces is not None or self._inflate is not None else self._stream.__anext__
 
     async def next(self) -> bytes | None:
         """The next read, None at the end."""
         try:
-            return await self.pull()
+            return await self.pulling()()
         except StopAsyncIteration:
             return None
         except (GatewayError, ClientDisconnected):
@@ -58,35 +50,19 @@ class Reads:
         except Exception as error:
             raise upstream_failure(error) from error
 
-    async def next_before(self, at: float) -> bytes | None:
-        """As ``next``, but empty when nothing comes before ``at``; the read goes on meanwhile."""
-        loop = asyncio.get_running_loop()
-        if self._pending is None:
-            self._pending = loop.create_task(self._as_task())
-        await asyncio.wait({self._pending}, timeout=max(0.0, at - monotonic()))
-        return await self.next() if self._pending.done() else b""
+    def put_back(self, pieces: Iterable[bytes]) -> None:
+        """Gives these again, before what is still to come."""
+        self._pieces = chain(pieces, self._pieces or ())
 
-    @property
-    def under_way(self) -> bool:
-        return self._pending is not None
-
-    async def settle(self) -> None:
-        """Ends a read that nobody waits for any more: a stream must not be closed while it is being read."""
-        assert self._pending is not None
-        self._pending.cancel()
-        await asyncio.gather(self._pending, return_exceptions=True)
-
-    def _read(self) -> Awaitable[bytes]:
-        return self._stream.__anext__() if self._inflate is None else self._piece(self._inflate)
-
-    async def _as_task(self) -> bytes:
-        return await self._read()
-
-    async def _piece(self, inflate: Inflate) -> bytes:
+    async def _piece(self) -> bytes:
         while True:
-            for piece in self._pieces:
+            for piece in self._pieces or ():
                 return piece
-            self._pieces = iter(inflate(await self._stream.__anext__()))
+            self._pieces = None
+            read = await self._stream.__anext__()
+            if self._inflate is None:
+                return read
+            self._pieces = iter(self._inflate(read))
 
 
 def upstream_failure(error: Exception) -> GatewayError:

@@ -213,10 +213,10 @@ async def test_the_sdk_raises_when_a_stream_without_framing_stops_early() -> Non
             await read(client)
 
 
-async def test_a_body_that_is_cut_is_cut_for_the_client_too() -> None:
+async def test_json_that_is_cut_is_a_failure_with_its_status() -> None:
     cut = raw(head(200, ((b"Content-Type", b"application/json"), (b"Content-Length", b"100"))) + b'{"id": ', close=True)
     async with ScriptedUpstream(cut) as upstream, client_of(upstream) as client:
-        with pytest.raises(openai.APIConnectionError):
+        with pytest.raises(openai.InternalServerError, match=r"cut short|broke off"):
             await client.chat.completions.create(**chat())
 
 

@@ -116,6 +116,7 @@ class Fault:
 
 HASTY = Timeouts(first_event=LIMIT, answer=LIMIT, idle=LIMIT)
 STREAM, BODY = True, False
+TEXT = ((b"Content-Type", b"text/plain"),)
 
 UNAVAILABLE = "upstream_unavailable"
 TIMEOUT = "upstream_timeout"
@@ -149,15 +150,19 @@ FAULTS = [
     Fault("400-cut", raw(head(400, (*JSON, (b"Content-Length", b"100"))) + b'{"error"', close=True), 502, UNAVAILABLE, 3),
     Fault("400-hang", raw(head(400, (*JSON, (b"Content-Length", b"100"))) + b'{"error"'), 504, TIMEOUT, 1, timeouts=HASTY),
     # answers that are odd and yet whole
-    Fault("103s", flood_of_103(100), 200, None),
+    Fault("103s", flood_of_103(100), 200, None, only=BODY),
+    Fault("json-for-a-stream", answer(200, body=OK), 502, "upstream_error", 3, STREAM),
+    Fault("stream-for-json", sse(*WHOLE), 502, "upstream_error", 3, BODY),
     Fault("length-and-chunked", length_and_chunked, 502, UNAVAILABLE, 3),
     # bodies
     Fault("empty-then-hang", silent_after_head, 504, TIMEOUT, timeouts=HASTY),
-    Fault("short-body", packets(head(200, (*JSON, (b"Content-Length", b"100"))) + b'{"cut": ', close=True), 200, BROKEN),
-    Fault("cut-chunk", packets(head(200, (*JSON, (b"Transfer-Encoding", b"chunked"))) + b"64\r\nonly this", close=True), 200, BROKEN),
-    Fault("bad-chunk", packets(head(200, (*JSON, (b"Transfer-Encoding", b"chunked"))) + chunked(b"good"), b"zz\r\nbad\r\n"), 200, BROKEN),
+    Fault("short-body", packets(head(200, (*JSON, (b"Content-Length", b"100"))) + b'{"cut": ', close=True), 502, UNAVAILABLE, 3),
+    Fault("cut-chunk", packets(head(200, (*JSON, (b"Transfer-Encoding", b"chunked"))) + b"64\r\nonly this", close=True), 502, UNAVAILABLE, 3),
+    Fault("bad-chunk", packets(head(200, (*JSON, (b"Transfer-Encoding", b"chunked"))) + chunked(b"good"), b"zz\r\nbad\r\n"), 502, UNAVAILABLE, 3),
     Fault("bad-chunk-at-once", raw(head(200, (*JSON, (b"Transfer-Encoding", b"chunked"))) + chunked(b"good") + b"zz\r\n"), 502, UNAVAILABLE, 3),
-    Fault("body-hangs", raw(head(200, (*JSON, (b"Content-Length", b"9"))) + b'{"a": '), 200, BROKEN, timeouts=HASTY),
+    Fault("body-hangs", raw(head(200, (*JSON, (b"Content-Length", b"9"))) + b'{"a": '), 504, TIMEOUT, 1, timeouts=HASTY),
+    Fault("short-text", packets(head(200, (*TEXT, (b"Content-Length", b"100"))) + b"cut", close=True), 200, BROKEN, only=BODY),
+    Fault("text-hangs", raw(head(200, (*TEXT, (b"Content-Length", b"9"))) + b"some"), 200, BROKEN, only=BODY, timeouts=HASTY),
     # events
     Fault("no-event", sse(ending="whole"), 502, UNAVAILABLE, 3, STREAM),
     Fault("cut-before-event", sse(b": hello\n\n", ending="cut"), 502, UNAVAILABLE, 3, STREAM),

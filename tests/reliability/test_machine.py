@@ -151,7 +151,7 @@ def test_one_event_loop_after_the_other_is_served_as_the_first() -> None:
 
     async def serve_once() -> None:
         models = answer(200, body=b'{"data": [{"id": "gpt"}]}')
-        async with ScriptedUpstream(models, port=port) as upstream:
+        async with ScriptedUpstream(models, models, sse(*chat_events(chat())), port=port) as upstream:
             for stream in (False, True):
                 assert (await call(gateway, chat(stream=stream))).status == 200
             assert upstream.open_connections == 1

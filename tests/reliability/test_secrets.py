@@ -375,8 +375,8 @@ def test_no_fault_of_the_environment_shows_one(configs: str, monkeypatch: pytest
 
 
 async def test_what_is_raised_to_the_server_shows_none() -> None:
-    headers = ((b"Content-Type", b"application/json"), (b"Content-Length", b"100"))
-    async with ScriptedUpstream(raw(head(200, headers) + b'{"cut": ', close=True)) as upstream:
+    headers = ((b"Content-Type", b"text/plain"), (b"Content-Length", b"100"))
+    async with ScriptedUpstream(raw(head(200, headers) + b"cut", close=True)) as upstream:
         given = [Upstream(f"{upstream.url}/v1", api_key=KEY, headers={"X-Secret": HEADER}, model_ids=["bearer"])]
         gateway = make_gateway(None, given)
         with pytest.raises(ResponseAborted) as raised:
