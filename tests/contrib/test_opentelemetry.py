@@ -30,6 +30,7 @@ from openai_gateway_asgi import CallFacts, ConfigError, Price, Settings, Upstrea
 from openai_gateway_asgi.contrib.opentelemetry import _Instrumented, instrument
 from openai_gateway_asgi.contrib.opentelemetry.names import server_of
 from tests.cases.gateways import World, chat, upstream_a, upstream_b, world
+from tests.cases.test_speech import audio
 from tests.support.answers import USAGE
 from tests.support.recorder import error_answer, json_answer, stream_answer
 
@@ -314,6 +315,25 @@ async def test_a_client_that_leaves_is_no_error_and_all_spans_end() -> None:
     (attempt,) = seen.attempts
     assert attributes(attempt)["openai_gateway.cause"] == "abandoned"
     assert {each.status.status_code for each in seen.spans} == {StatusCode.UNSET}
+
+
+async def test_the_span_of_an_attempt_that_outlives_its_call_ends_with_it() -> None:
+    """Of a shared answer the first caller leaves, and others go on listening."""
+    gate, body = asyncio.Event(), {"model": "m1", "input": "Hello", "voice": "alloy"}
+    async with world() as w:
+        seen = Seen(w)
+        w.upstream.answer("/audio/speech", audio(b"ID3", b"rest", gate=gate))
+        async with w.conversation("/audio/speech", body) as first:
+            await first.receive_start()
+            async with w.conversation("/audio/speech", body) as other:
+                await other.receive_start()
+                first.disconnect()
+                await first.ended()
+                assert sorted(span.kind.name for span in seen.spans) == ["CLIENT", "SERVER"]
+                gate.set()
+                assert await other.receive_rest() == b"ID3rest"
+    assert sorted(span.kind.name for span in seen.spans) == ["CLIENT", "SERVER", "SERVER"]
+    assert {span.name for span in seen.spans} == {"speech m1"}
 
 
 async def test_nothing_of_what_was_written_and_of_who_asks_is_in_any_of_it() -> None:

@@ -20,13 +20,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from openai_gateway_asgi import Gateway, Price, Upstream, User, everyone
+from openai_gateway_asgi import ConfigError, Gateway, Price, Upstream, User, everyone
 from openai_gateway_asgi.contrib import prometheus
 from openai_gateway_asgi.contrib.prometheus import metrics_app
 from openai_gateway_asgi.contrib.prometheus.families import Families
 from openai_gateway_asgi.http.asgi import ASGIApp
 from openai_gateway_asgi.observe.few_values import MOST_VALUES, FewValues
 from tests.cases.gateways import World, chat, upstream_a, upstream_b, world
+from tests.cases.test_speech import audio
 from tests.support.answers import USAGE
 from tests.support.asgi import ask
 from tests.support.recorder import error_answer, json_answer, stream_answer
@@ -153,6 +154,26 @@ async def test_requests_under_way_are_counted_until_they_end_even_if_their_clien
                 await asyncio.sleep(0.001)
         held.set()
         assert (await page.of("attempts_total")) == {("abandoned", "A"): 1}
+
+
+async def test_an_attempt_that_outlives_its_call_is_under_way_no_longer() -> None:
+    """Of a shared answer the first caller leaves, and others go on listening."""
+    gate, body = asyncio.Event(), {"model": "m1", "input": "Hello", "voice": "alloy"}
+    async with world() as w:
+        page = metered(w)
+        w.upstream.answer("/audio/speech", audio(b"ID3", b"rest", gate=gate))
+        async with w.conversation("/audio/speech", body) as first:
+            await first.receive_start()
+            async with w.conversation("/audio/speech", body) as other:
+                await other.receive_start()
+                first.disconnect()
+                await first.ended()
+                assert await page.of("attempts_total") == {("unknown", "A"): 1}
+                assert await page.of("calls_in_flight") == {("A",): 0}
+                gate.set()
+                assert await other.receive_rest() == b"ID3rest"
+        assert await page.of("calls_in_flight") == {("A",): 0}
+        assert sum((await page.of("calls_total")).values()) == 2
 
 
 async def test_a_stream_is_one_call() -> None:
@@ -315,7 +336,7 @@ async def test_two_workers_make_one_page(tmp_path: Path) -> None:
         served = dict.fromkeys(map(str, program.worker_pids), 0)
         assert len(served) == 2
         calls = 0
-        while calls < 10 or not all(served.values()):
+        while calls < 12 or not all(served.values()):
             async with httpx.AsyncClient(trust_env=False) as client:  # one connection is one worker's
                 served[(await client.get(f"{program.url}/pid")).text] += 1
                 for model, status in (("m1", 200), ("m2", 503)):
@@ -341,11 +362,20 @@ async def test_two_workers_make_one_page(tmp_path: Path) -> None:
         assert page["tokens_total", (("kind", "input"), ("model", "m1"), ("upstream", "up"))] == 5 * calls
 
 
+@pytest.mark.parametrize(("directory", "told"), [("missing", "make it"), (".", "before the process starts")])
+def test_what_the_client_library_could_not_share_is_refused_at_the_start(
+    directory: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / directory))
+    with pytest.raises(ConfigError, match=told):
+        metrics_app(Gateway([], authorize_model=everyone))
+
+
 def test_two_gateways_of_one_worker_add_up_in_the_shared_directory(tmp_path: Path) -> None:
     code = """
 import asyncio, httpx
 from tests.contrib.metered_app import answer
-from openai_gateway_asgi import Gateway, Upstream, User, everyone
+from openai_gateway_asgi import ConfigError, Gateway, Upstream, User, everyone
 from openai_gateway_asgi.contrib.prometheus import metrics_app
 from tests.support.asgi import ask
 

@@ -18,8 +18,9 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
+from prometheus_client.values import ValueClass
 
-from ...errors import ClientDisconnected
+from ...errors import ClientDisconnected, ConfigError
 from ...gateway import Gateway
 from ...http.asgi import ASGIApp, Receive, Scope, Send
 from ...http.threads import in_own_thread
@@ -57,9 +58,9 @@ def metrics_app(gateway: Gateway) -> ASGIApp:
 
     The page is made in a thread, once for all who ask at the same time. It names upstreams and models: mount it where
     only your Prometheus comes. Asked for again it gives the same metrics. Where ``PROMETHEUS_MULTIPROC_DIR`` is set
-    it shows those of all workers, and of all gateways in them.
+    it shows those of all workers, and of all gateways in them. Raises ``ConfigError`` where that cannot work.
     """
-    shared = SHARED in os.environ
+    shared = _is_shared()
     if gateway not in _watched:
         families, registry = _shared_families() if shared else _new_families()
         metrics = Metrics(gateway, families, shared=shared)
@@ -87,6 +88,17 @@ def metrics_app(gateway: Gateway) -> ASGIApp:
             await respond(send, 200, page, headers, within=SEND_TIMEOUT, content_type=kind.encode(), head=head)
 
     return app
+
+
+def _is_shared() -> bool:
+    """The client library decides it when it is imported, by the variable."""
+    if SHARED not in os.environ:
+        return False
+    if not Path(os.environ[SHARED]).is_dir():
+        raise ConfigError(SHARED, "names no directory; make it, empty, before the workers start")
+    if not ValueClass._multiprocess:
+        raise ConfigError(SHARED, "was set after prometheus_client was imported; set it before the process starts")
+    return True
 
 
 def _new_families() -> tuple[Families, CollectorRegistry]:

@@ -13,8 +13,8 @@ from ...observe import AttemptFacts, CallFacts, CallObserver
 from ...observe.few_values import FewValues
 from .families import Families
 
-LOOKS = 0.25
-"""Seconds between looks at the breakers, while calls fail."""
+REST = 20
+"""Times as long as a look at the breakers took there is none, while calls fail: of many upstreams it takes a while."""
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -29,7 +29,7 @@ class Metrics:
         self.reasons = FewValues()
         self._health = WeakMethod(gateway.health)
         self._shared = shared
-        self._looked = float("-inf")
+        self._look_at = float("-inf")
         self._opened: set[str] = set()
 
     def call_started(self, call: CallFacts) -> CallObserver:
@@ -37,7 +37,7 @@ class Metrics:
 
     def look_at_breakers(self) -> None:
         """They open and close with time too, so they are looked at before the page is made."""
-        self._looked = monotonic()
+        began = monotonic()
         health = self._health()
         if health is None:
             return
@@ -46,6 +46,8 @@ class Metrics:
         for name, number in (found | dict.fromkeys(gone, 0)).items():
             self.families.breaker_open[self.upstreams.of(name),].set(number)
         self._opened = {name for name, number in found.items() if number}
+        now = monotonic()
+        self._look_at = now + REST * (now - began)
 
     def finished(self, record: UsageRecord) -> None:
         families, operation = self.families, self.operations.of(record.operation)
@@ -67,7 +69,7 @@ class Metrics:
     def _look_if_due(self, record: UsageRecord) -> None:
         """Whoever makes the page may be another worker."""
         failing = self._opened or any(each.failure for each in record.tries)
-        if failing and monotonic() - self._looked >= LOOKS:
+        if failing and monotonic() >= self._look_at:
             self.look_at_breakers()
 
     def _count(self, record: UsageRecord, model: str, upstream: str) -> None:
