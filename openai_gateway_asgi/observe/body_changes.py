@@ -12,9 +12,9 @@ from .explanation import BodyChange
 PLAIN = frozenset({"model", "role", "type", "effort", "reasoning_effort"})
 """Keys whose texts are words of the API, or ids."""
 MOST_SHOWN = 64
-"""Characters of such a word."""
+"""Characters of a word of the API, or an id, that an explanation shows."""
 MOST = 100
-"""Changes that are told."""
+"""Changes of a body that an explanation tells."""
 
 NAMED = "Upstream.prefix_id, GatewayConfig.fallbacks"
 REWRITTEN = "Upstream.provider, Upstream.rewrites"
