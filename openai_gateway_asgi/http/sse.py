@@ -18,6 +18,7 @@ _SHORT = 1024
 """Bytes at the beginning of a read that are looked at first."""
 _LONGEST = 4  # CR LF CR LF, which a boundary may span from one read into the next
 _BEGINNING = 64 * 1024
+"""Bytes of the beginning of a long event that are kept, to tell what it is."""
 LONGEST_ERROR = 1024 * 1024
 """Bytes of an event that tells of an error and is held whole."""
 _BEGINS_AS_ERROR = re.compile(
