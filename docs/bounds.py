@@ -55,9 +55,6 @@ UNBOUNDED = ("keepalive_comments", "speech_cache_lifetime")
 """Settings of numbers that are None where nothing is set."""
 
 NOT_BOUNDS: Mapping[str, str] = {
-    "answers.redaction.LEAST": "how secrets are told from words",
-    "answers.redaction.PART": "how secrets are told from words",
-    "answers.redaction.SHORT": "how secrets are told from words",
     "bodies.long_texts._DIGITS": "a length of names",
     "bodies.multipart.limits.KIB": "a unit",
     "bodies.multipart.limits.MIB": "a unit",

@@ -9,17 +9,20 @@ from __future__ import annotations
 from ..bodies.payload import Payload
 
 BYTES_PER_TOKEN = 4
+"""Of text, for what is expected of a call that limits reserve for."""
 THING = 1000
 """Tokens of an image, a recording or a file."""
 USUAL_ANSWER = 1000
 """Tokens of an answer that nobody limited."""
 MOST_CHOICES = 128
+"""Answers that one call is expected to have at most (OpenAI's own bound of ``n``)."""
 
 ANSWERING = frozenset({"createChatCompletion", "createCompletion", "createResponse", "createImage", "createImageEdit"})
 """Operations whose answer is made of tokens that were not there before."""
 _ANSWER_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _SPACES = (b" ", b"\n", b"\\n")
 _SEEN = 512
+"""Bytes of a long text by which it is told from base64."""
 
 
 def tokens_expected(payload: Payload, operation: str) -> int:
