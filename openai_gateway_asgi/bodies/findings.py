@@ -100,14 +100,14 @@ class Findings:
     def model(self, id: str, place: Place) -> None:
         if self.models.setdefault(id, place) is not place:
             self.repeated.add(id)
-        self._check_number()
+        self._check_number(place)
 
     def object(self, group: str, place: Place) -> None:
         self.groups.setdefault(group, place)
 
     def route(self, name: str, place: Place) -> None:
         self.routes.setdefault(name, place)
-        self._check_number()
+        self._check_number(place)
 
     def wrong_type(self, place: Place, expected: str) -> None:
         self.fault = self.fault or partial(_wrong_type, place, expected)
@@ -125,7 +125,8 @@ class Findings:
                 own.setdefault(name, place)
         self.repeated |= others.repeated
         self.fault = self.fault or others.fault
-        self._check_number()
+        for place in (*others.models.values(), *others.routes.values()):
+            self._check_number(place)
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -141,10 +142,12 @@ class Findings:
     def _all(self) -> tuple[dict[str, Place], ...]:
         return self.models, self.groups, self.routes, self.defaults
 
-    def _check_number(self) -> None:
+    def _check_number(self, last: Place) -> None:
         if len(self.models) > MOST or len(self.routes) > MOST:
             raise InvalidRequest(
-                f"The request body names more than {MOST} different models or routes.", code="invalid_value"
+                f"The request body names more than {MOST} different models or routes - at `$.{last}`",
+                param=str(last),
+                code="invalid_value",
             )
 
 

@@ -137,7 +137,7 @@ class Scanner:
                 after, zone, frame, self.found = stack.pop()
                 self.frame = frame
                 if not stack:
-                    self._nodes = nodes
+                    self._nodes = _counted(nodes)
                     return at
                 match, below, action_for, default = after, zone.below, zone.names.get, zone.default
                 special = None
@@ -198,11 +198,7 @@ class Scanner:
             else:
                 raise self.no_json(at)
             if nodes + steps > turn:
-                turn = nodes + steps + _SLICE
-                if nodes > MOST_NODES:
-                    raise InvalidRequest(
-                        f"The request body has more than {MOST_NODES} keys, objects and lists.", code="invalid_json"
-                    )
+                turn = _counted(nodes) + steps + _SLICE
                 yield
 
     def end_of_text(self, start: int) -> Generator[None, None, int]:
@@ -304,3 +300,10 @@ class Scanner:
     def no_json(self, at: int) -> InvalidRequest:
         said = f"The request body is not valid JSON: it cannot be read behind byte {at}."
         return InvalidRequest(said, code="invalid_json")
+
+
+def _counted(nodes: int) -> int:
+    if nodes > MOST_NODES:
+        said = f"The request body has more than {MOST_NODES} keys, objects and lists."
+        raise InvalidRequest(said, code="invalid_json")
+    return nodes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from time import monotonic
 
 from ..errors import InvalidRequest
@@ -50,24 +50,30 @@ class CheckModelAccess:
 
 
 def _needed(exchange: Exchange) -> Iterator[Model]:
-    """The models that must all be allowed, up to the first that does not exist."""
+    """The models that must all be allowed, each once, up to the first that does not exist."""
     if exchange.resolved is not None:
         yield exchange.resolved
-    for id in exchange.others + exchange.implied:
+    for id in _others(exchange):
         if (route := exchange.catalogue.find(id)) is None:
             return
-        yield route.model
+        if id != exchange.model:
+            yield route.model
+
+
+def _others(exchange: Exchange) -> Iterable[str]:
+    """What is named beside ``model``, which may be named there again."""
+    return dict.fromkeys(exchange.others + exchange.implied)
 
 
 def _check(exchange: Exchange, allows: Allows) -> None:
     model = exchange.resolved
     if model is not None and not allows(model):
         raise exchange.missing_model().noted("denied")
-    for id in exchange.others + exchange.implied:
+    for id in _others(exchange):
         route = exchange.catalogue.find(id)
         if route is None:
             raise exchange.catalogue.missing(id)
-        if not allows(route.model):
+        if id != exchange.model and not allows(route.model):
             raise exchange.catalogue.missing(id).noted("denied")
         if model is not None:
             _keep_to(exchange, route)

@@ -6,6 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 
 import httpx
 
+WINDOW = 256 * 1024
+"""Bytes that are copied at once where somebody needs bytes."""
+
 
 class Body(httpx.AsyncByteStream, httpx.SyncByteStream):
     """A request body that is at hand whole, in one piece or several; our transport writes it without copying."""
@@ -21,7 +24,8 @@ class Body(httpx.AsyncByteStream, httpx.SyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self._pieces:
-            yield bytes(piece)
+            for at in range(0, len(piece), WINDOW):
+                yield bytes(piece[at : at + WINDOW])
 
 
 class Streamed(httpx.AsyncByteStream):

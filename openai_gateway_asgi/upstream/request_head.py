@@ -27,6 +27,7 @@ _as_line = b": ".join
 
 _USUAL = 64  # bytes of a name that is worth remembering: clients choose some of them
 _MOST_KNOWN = 512
+_LARGE = 1024 * 1024  # bytes of a body that is written as the upstream takes it: asyncio would copy all of it, twice
 """Names of headers that are remembered."""
 _known_names: set[bytes] = set()
 """Lower-case names that have been looked at."""
@@ -121,7 +122,8 @@ def _framing(request: httpx.Request, named: dict[bytes, bytes]) -> Framed | str:
         if coding is not None or (declared is not None and int(declared) != size):
             return "The framing headers of the request contradict its body."
         needed = declared is None and (size or request.method in _SENDS_CONTENT)
-        return body, None, b"Content-Length: %d" % size if needed else b""
+        framing = b"Content-Length: %d" % size if needed else b""
+        return (None, size, framing) if size > _LARGE else (body, None, framing)
     if declared is not None:
         return None, int(declared), b""
     if coding is not None and coding.lower() != b"chunked":

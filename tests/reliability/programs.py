@@ -1,6 +1,6 @@
 """Hosts as one would write them, for servers in processes of their own; their upstream's URL is in ``UPSTREAM_URL``.
 
-``app`` bears loads; ``left`` and ``left_for_its_list`` are those whose clients leave, ``deaf`` is the one whose clients
+``app`` bears loads, ``bodies`` large bodies; ``left`` and ``left_for_its_list`` are those whose clients leave, ``deaf`` is the one whose clients
 take nothing.
 """
 
@@ -16,11 +16,33 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from openai_gateway_asgi import Timeouts, Upstream, UsageRecord, health_app
-from openai_gateway_asgi.http.asgi import ASGIApp
+from openai_gateway_asgi.http.asgi import ASGIApp, Message, Receive, Scope, Send
 from tests.reliability.deaf import Watched
-from tests.reliability.gateways import at, make_gateway
+from tests.reliability.gateways import MODEL, at, make_gateway
 from tests.reliability.leaving import Reading, behind_base_http_middleware, endless_token, upstreams
 from tests.reliability.vitals import Vitals
+
+
+class Joined:
+    """A host that has read the body before the gateway does, and hands it on in one piece."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body, more = bytearray(), True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        whole = bytes(body)
+        body.clear()
+        messages = iter([{"type": "http.request", "body": whole, "more_body": False}])
+
+        async def given() -> Message:
+            return next(messages, None) or await receive()
+
+        await self.app(scope, given, send)
 
 
 def host(given: Iterable[Upstream], **options: Any) -> ASGIApp:
@@ -40,6 +62,7 @@ def host(given: Iterable[Upstream], **options: Any) -> ASGIApp:
         vitals.watch_callbacks()
     return Starlette(
         routes=[
+            Mount("/joined", Joined(reading)),
             Mount("/health", health_app(gateway.health)),
             Mount("/vitals", vitals),
             Mount("/openai", reading),
@@ -57,6 +80,7 @@ def watched(given: Iterable[Upstream], **options: Any) -> ASGIApp:
 URL = os.environ["UPSTREAM_URL"]
 
 app = host([at(URL, max_concurrency=100_000)])
+bodies = host([at(URL, models=[MODEL, "o3", "gpt-image-1"])])
 left = host(upstreams(URL, listed=False), oauth_token=endless_token)
 left_for_its_list = host(upstreams(URL, listed=True))
 deaf = watched([at(URL, models=[f"m{number}" for number in range(60_000)])], settings={"send_timeout": 0.5})

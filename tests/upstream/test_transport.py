@@ -9,6 +9,7 @@ import gzip
 import os
 import ssl
 import threading
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock, call
@@ -18,6 +19,7 @@ import pytest
 import uvloop
 
 from openai_gateway_asgi.upstream.call import Call as OneCall
+from openai_gateway_asgi.upstream.request_body import Body
 from openai_gateway_asgi.upstream.request_head import outgoing
 from openai_gateway_asgi.upstream.transport import AiohttpTransport
 from tests.support import scripted
@@ -146,6 +148,30 @@ async def test_a_large_body_arrives_whole(transport: AiohttpTransport) -> None:
     async with ScriptedUpstream(answer()) as upstream:
         assert await fetch(transport, request(upstream.url, "POST", content=body)) == (200, b"{}")
         assert upstream.requests[0].body == body
+
+
+async def test_a_large_body_at_hand_is_not_copied_while_the_upstream_does_not_read(
+    transport: AiohttpTransport,
+) -> None:
+    gate = asyncio.Event()
+
+    async def unread(call: Call) -> None:
+        call.connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await gate.wait()
+        call.close()
+
+    async with ScriptedUpstream(unread) as upstream:
+        made = request(upstream.url, "POST", stream=Body(b"{", memoryview(bytes(32 * 2**20)), b"}"))
+        tracemalloc.start()
+        try:
+            task = asyncio.create_task(fetch(transport, made))
+            await upstream.until_requests(1)
+            await asyncio.sleep(0.05)
+            assert tracemalloc.get_traced_memory()[1] < 2 * 2**20
+        finally:
+            tracemalloc.stop()
+        await cancelled(task)
+        gate.set()
 
 
 async def test_a_streamed_body_is_chunked_or_has_the_length_it_declares(transport: AiohttpTransport) -> None:
@@ -706,6 +732,15 @@ async def test_cancelling_an_upload_that_the_upstream_does_not_read_closes_the_s
 # Answers that come early
 
 
+async def test_an_early_refusal_of_a_large_body_at_hand_is_returned(transport: AiohttpTransport) -> None:
+    async with ScriptedUpstream(scripted.early_answer(413)) as upstream:
+        assert await fetch(transport, request(upstream.url, "POST", stream=Body(bytes(32 * 2**20)))) == (
+            413,
+            b'{"error": {}}',
+        )
+        await upstream.connections[0].closed()
+
+
 @pytest.mark.parametrize("body", [Stalled(b"some"), Streamed(*[b"x" * 2**16] * 2000)])
 async def test_an_early_refusal_is_returned_and_stops_the_upload(transport: AiohttpTransport, body: Streamed) -> None:
     async with ScriptedUpstream(scripted.early_answer(413)) as upstream:
@@ -879,6 +914,28 @@ def test_a_body_in_large_pieces_arrives_whole_on_every_loop(
             assert runner.run(send(transport, upstream.url)) == (200, b"{}")
         assert upstream.requests[0].body == b"".join(pieces)
         assert upstream.requests[0].values("transfer-encoding") == [b"chunked"]
+
+
+@LOOPS
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_large_body_at_hand_arrives_whole_on_every_loop_and_its_connection_is_used_again(
+    tls: bool, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    pieces = [b"{", memoryview(os.urandom(3_000_000)), b"", os.urandom(100_000), b"}"]
+
+    async def send(transport: AiohttpTransport, url: str) -> list[tuple[int, bytes]]:
+        got = [await fetch(transport, request(url, "POST", stream=Body(*pieces))) for _ in range(2)]
+        await transport.aclose()
+        return got
+
+    with upstream_elsewhere(answer(), tls=tls) as upstream:
+        transport = AiohttpTransport(keepalive=60, ssl_context=client_tls())
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            assert runner.run(send(transport, upstream.url)) == [(200, b"{}")] * 2
+        for seen in upstream.requests:
+            assert seen.body == b"".join(pieces)
+            assert seen.values("content-length") == [b"3100002"]
+        assert len(upstream.connections) == 1
 
 
 @LOOPS

@@ -1,0 +1,93 @@
+"""No body holds the event loop, or takes more memory than a text of its size does, whatever is in it.
+
+Cases 263 and 264. The gateway has a process to itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.clients import Client, request
+from tests.reliability.hostile_bodies import HOSTILE, MADE_TO_HOLD, PLAIN, Made
+from tests.reliability.processes import run, vitals
+from tests.support.scripted import ScriptedUpstream, answer
+from tests.support.servers import Program
+
+MIB = 1024 * 1024
+STALL = 0.05
+"""Seconds that nothing on the gateway's event loop may take in one go."""
+GROWTH = 20 * MIB
+"""Bytes of memory that a body may take beyond what a text of the same size does."""
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from /proc")
+
+
+def peak(program: Program) -> int:
+    """The most that the process has had resident since it was ``forgotten``, in bytes."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{program.process.pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def forget(program: Program) -> None:
+    Path(f"/proc/{program.process.pid}/clear_refs").write_text("5")
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Program]:
+    async with ScriptedUpstream(answer(body=b'{"id":"x","value":"y"}')) as upstream:
+        async with run("httptools", "bodies", {"UPSTREAM_URL": upstream.url, "WATCH_CALLBACKS": "1"}) as program:
+            yield program
+
+
+async def measured(program: Program, made: Made, size: int, *, at: str) -> tuple[bytes, float, int, list[str]]:
+    """The answer, the seconds of the longest callback, the most memory in bytes, and which callbacks were long."""
+    await vitals(program)
+    forget(program)
+    client = await Client.to(program)
+    await client.send(request(made.body(size), path=at + made.path, close=True))
+    said = await client.rest(within=60)
+    await client.close()
+    most, seen = peak(program), await vitals(program)
+    return said, seen["longest"], most, seen["long"]
+
+
+async def assert_bounded(names: Iterable[str], size: int, *, at: str = "/openai") -> None:
+    async with serving() as program:
+        await measured(program, PLAIN, size, at=at)
+        said, _, plain, _ = await measured(program, PLAIN, size, at=at)
+        assert said.startswith(b"HTTP/1.1 200")
+        faults = []
+        for name in names:
+            said, longest, most, long = await measured(program, HOSTILE[name], size, at=at)
+            head, _, body = said.partition(b"\r\n\r\n")
+            if not re.match(rb"HTTP/1\.1 (200|400|404|413) ", head) or (
+                not head.startswith(b"HTTP/1.1 200") and "error" not in json.loads(body)
+            ):
+                faults.append(f"{name}: {said[:500]!r}")
+            if longest > STALL:
+                faults.append(f"{name}: {long}")
+            if most > plain + GROWTH:
+                faults.append(f"{name}: {(most - plain) / MIB:+.1f} MiB")
+        assert not faults, "\n".join(faults)
+
+
+async def test_cases_263_and_264_bodies_made_to_hold_the_loop_do_not() -> None:
+    await assert_bounded(MADE_TO_HOLD, 8 * MIB)
+
+
+async def test_case_263_a_long_key_above_many_zeros_costs_what_a_text_of_its_size_does() -> None:
+    await assert_bounded(["a long key above zeros"], 2 * MIB)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("at", ["/openai", "/joined"])
+@pytest.mark.parametrize("size", [2, 8, 31])
+async def test_no_body_of_any_shape_holds_the_loop(size: int, at: str) -> None:
+    await assert_bounded(HOSTILE, size * MIB, at=at)
