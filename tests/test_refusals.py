@@ -213,7 +213,7 @@ async def test_a_refusal_says_what_to_mend(name: str) -> None:
 def codes() -> Iterator[str]:
     """Every code that the package's source gives a failure."""
     for path in PACKAGE.rglob("*.py"):
-        if "testing" in path.parts:
+        if {"testing", "translate"} & set(path.parts):  # nothing that a gateway answers with, or not yet
             continue
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") != "ConfigError":
@@ -225,9 +225,11 @@ def codes() -> Iterator[str]:
 
 
 CODES = sorted(set(codes()))
+OF_LIMITS = frozenset({"insufficient_quota", "unmetered_operation"})
+"""Seen in ``tests/limits/test_enforced.py``."""
 
 
-@pytest.mark.parametrize("code", [code for code in CODES if code not in NOT_THE_CLIENTS | DJANGOS])
+@pytest.mark.parametrize("code", [code for code in CODES if code not in NOT_THE_CLIENTS | DJANGOS | OF_LIMITS])
 def test_every_code_of_a_clients_mistake_is_in_the_table(code: str) -> None:
     assert code in {refusal.code for refusal in REFUSALS.values()}
 

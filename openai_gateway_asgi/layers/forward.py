@@ -68,10 +68,7 @@ class Forward:
                 code="invalid_header",
             ) from error
         except Exception as error:
-            failure = upstream_failure(error)
-            if isinstance(failure, UpstreamError):
-                Secrets.sent(exchange.upstream, exchange.upstream_headers).cut_out_of_cause(failure)
-            raise failure from error
+            raise _failure(error, exchange) from error
 
     def _request(self, pool: Pool, exchange: Exchange, relay: Relay, timeouts: Timeouts) -> httpx.Request:
         body = exchange.upstream_body
@@ -121,3 +118,11 @@ def _is_large(exchange: Exchange) -> bool:
         return False
     length = exchange.named.get(b"content-length", b"")
     return not length.isdigit() or int(length) > KEPT
+
+
+def _failure(error: Exception, exchange: Exchange) -> GatewayError:
+    """Made here, because a frame that raises it and knows it as well would be a cycle: it would keep the body."""
+    failure = upstream_failure(error)
+    if isinstance(failure, UpstreamError):
+        Secrets.sent(exchange.upstream, exchange.upstream_headers).cut_out_of_cause(failure)
+    return failure
