@@ -12,7 +12,7 @@ from ..errors import UpstreamError
 from ..exchange import Exchange
 from ..http.asgi import NamedHeaders, RawHeaders, Send
 from ..http.cancellation import Deadline
-from ..http.headers import EVENT_STREAM, challenges, media_type, named_headers, response_headers
+from ..http.headers import EVENT_STREAM, LONGEST_VALUE, challenges, media_type, named_headers, response_headers
 from ..upstream.inflate import inflater
 from ..upstream.response_reads import Reads
 from ..upstream.sent_secrets import Secrets
@@ -50,7 +50,7 @@ class Relay:
     async def answer(self, response: httpx.Response) -> None:
         """Relays a success; raises ``UpstreamRefused`` and its kin for whatever came before something was told."""
         status = response.status_code
-        headers = [(name.lower(), value) for name, value in response.headers.raw]
+        headers = [(name.lower(), value) for name, value in response.headers.raw if len(value) <= LONGEST_VALUE]
         named = named_headers(headers)
         kind = media_type(named.get(b"content-type", b""))
         exchange = self._exchange

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from functools import partial
 from time import perf_counter
@@ -15,6 +16,9 @@ from .users import User
 
 Authorize = Hook[..., bool]
 Visible = Hook[..., object]
+
+AT_ONCE = 16_384
+"""Models of a list that a plain policy is asked about between two turns for others."""
 
 LISTING = "listModels"
 """The operation of lists, and of the look-up of one model."""
@@ -63,6 +67,15 @@ class Access:
             return [model for model in models if model.id in chosen]
         if self._authorize.is_async:
             return [model for model in models if await self.allows(user, model, LISTING)]
+        if len(models) <= AT_ONCE:
+            return self._now_visible(user, models)
+        seen: list[Model] = []
+        for begin in range(0, len(models), AT_ONCE):
+            seen += self._now_visible(user, models[begin : begin + AT_ONCE])
+            await asyncio.sleep(0)
+        return seen
+
+    def _now_visible(self, user: User, models: Sequence[Model]) -> Sequence[Model]:
         policy = self._authorize.plain
         return policy.visible_to(user, models) if type(policy) is Grants else self._each(user, models)
 

@@ -42,6 +42,9 @@ _UNSAFE_IN_FILENAME = re.compile(r"[^\w .()\[\]+-]|\.\.")
 _FILENAME = re.compile(rb'filename="([^"]*)"|filename=([^;\s"]+)', re.IGNORECASE)
 _EXTENDED_FILENAME = re.compile(rb"filename\*=utf-8'[^';\s]*'([^;\s\"]+)", re.IGNORECASE)
 
+LONGEST_VALUE = 4_096
+"""Bytes of a header of an upstream's that is read, or passed on: a hundred longer ones would keep a server busy."""
+
 
 class AllowList:
     """Names of request headers that may go upstream; a trailing ``*`` stands for a prefix."""

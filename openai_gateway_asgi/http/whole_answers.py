@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from math import inf
 from time import monotonic
+from typing import NamedTuple
 
 from ..errors import ClientDisconnected
 from .asgi import JSON, Message, Send
@@ -15,6 +16,13 @@ PIECE = 1024 * 1024
 """Bytes that go out at once. Servers keep what a client has not taken, and let the next piece wait for it."""
 
 
+class Pieces(NamedTuple):
+    """A body in pieces, which may be made while it is sent."""
+
+    size: int
+    pieces: Iterable[bytes]
+
+
 def client_stalled() -> ClientDisconnected:
     return ClientDisconnected("the client takes no more bytes")
 
@@ -22,7 +30,7 @@ def client_stalled() -> ClientDisconnected:
 async def respond(
     send: Send,
     status: int,
-    body: bytes | Sequence[bytes],
+    body: bytes | Pieces,
     headers: Iterable[tuple[bytes, bytes]] = (),
     *,
     within: float,
@@ -32,12 +40,10 @@ async def respond(
 ) -> None:
     """A whole answer, each message of which is taken ``within`` seconds, else ``ClientDisconnected``.
 
-    The ``body`` may come in pieces, so that none of them is copied.
     ``head``: to a HEAD, which is told how long the body of a GET is (RFC 9110, 8.6); where it is empty nobody knows.
     """
-    pieces = (body,) if isinstance(body, bytes) else body
-    size = sum(map(len, pieces))
-    length = [] if head and not size else [(b"content-length", b"%d" % size)]
+    whole = Pieces(len(body), (body,)) if isinstance(body, bytes) else body
+    length = [] if head and not whole.size else [(b"content-length", b"%d" % whole.size)]
     start = [(b"content-type", content_type), *length, *headers]
     with Deadline(clock) as deadline:
 
@@ -47,12 +53,12 @@ async def respond(
             deadline.move(inf, client_stalled)
 
         await give({"type": "http.response.start", "status": status, "headers": start})
-        if head or not size:
+        if head or not whole.size:
             await give({"type": "http.response.body", "body": b""})
-        elif size <= PIECE:
-            await give({"type": "http.response.body", "body": b"".join(pieces)})
+        elif whole.size <= PIECE:
+            await give({"type": "http.response.body", "body": b"".join(whole.pieces)})
         else:
-            for piece in _cut(pieces):
+            for piece in _cut(whole.pieces):
                 await give({"type": "http.response.body", "body": piece, "more_body": True})
             await give({"type": "http.response.body", "body": b""})
 

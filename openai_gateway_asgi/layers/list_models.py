@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 
 from ..api.endpoints import Kind
 from ..exchange import Exchange
 from ..host.access import LISTING, Access
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
-from ..http.whole_answers import respond
+from ..http.whole_answers import Pieces, respond
 from ..upstream.model_lists import ModelLists
 
 
@@ -31,18 +31,18 @@ class ListModels:
 
     async def _serve(self, exchange: Exchange, kind: Kind, receive: Receive, send: Send) -> None:
         with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished):
-            pieces = await (self._all(exchange) if kind is Kind.MODELS else self._one(exchange))
+            body = await (self._all(exchange) if kind is Kind.MODELS else self._one(exchange))
         head = exchange.method == "HEAD"
-        await respond(send, 200, pieces, within=self._send_timeout, clock=exchange.clock, head=head)
+        await respond(send, 200, body, within=self._send_timeout, clock=exchange.clock, head=head)
 
-    async def _all(self, exchange: Exchange) -> Sequence[bytes]:
+    async def _all(self, exchange: Exchange) -> Pieces:
         catalogue = await self._lists.for_listing(exchange.config, exchange.caller)
         return catalogue.encoded(await self._access.visible(exchange.user, catalogue.models))
 
-    async def _one(self, exchange: Exchange) -> Sequence[bytes]:
+    async def _one(self, exchange: Exchange) -> bytes:
         id = exchange.match.params["model"]
         catalogue = await self._lists.for_call(exchange.config, exchange.caller, (id,))
         route = catalogue.find(id)
         if route is None or not await self._access.allows(exchange.user, route.model, LISTING):
             raise catalogue.missing(id)
-        return (route.model.listing,)
+        return route.model.listing

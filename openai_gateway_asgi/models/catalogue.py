@@ -9,6 +9,7 @@ from time import monotonic
 from ..api.default_models import DefaultModel
 from ..config import Upstream
 from ..errors import DO_NOT_RETRY, GatewayError, ModelListUnavailable, ModelNotFound, Unauthenticated
+from ..http.whole_answers import Pieces
 from .merged import MergedModels, Route
 from .model import Model
 from .prefix import upstream_id
@@ -38,7 +39,7 @@ class Catalogue:
     this caller has none.
     """
 
-    __slots__ = ("_closed", "_gaps", "_retry_after", "find", "merged")
+    __slots__ = ("_closed", "_gaps", "_models", "_retry_after", "find", "merged")
 
     def __init__(
         self,
@@ -47,21 +48,30 @@ class Catalogue:
         gaps: Sequence[Gap] = (),
         closed: Sequence[Upstream] = (),
         retry_after: int = 1,
+        models: Sequence[Model] | None = None,
     ) -> None:
-        """``retry_after`` are the seconds until the lists that are missing are asked for again."""
+        """``retry_after`` are the seconds until the lists that are missing are asked for again; ``models`` is what it
+        shows, where that has been put together."""
         self.merged = merged
         self._gaps = tuple(gaps)
         self._closed = tuple(closed)
         self._retry_after = retry_after
+        self._models = models
         self.find: Callable[[str], Route | None] = merged.find
 
     @property
     def models(self) -> Sequence[Model]:
         """What ``GET /models`` shows."""
-        return self.merged.all
+        return self.merged.all if self._models is None else self._models
 
-    def encoded(self, models: Sequence[Model]) -> Sequence[bytes]:
-        """The answer to ``GET /models`` for somebody who sees these of its models, in pieces."""
+    def showing(self, models: Sequence[Model]) -> Catalogue:
+        """The same for one request, with what has been put together for it."""
+        return Catalogue(
+            self.merged, gaps=self._gaps, closed=self._closed, retry_after=self._retry_after, models=models
+        )
+
+    def encoded(self, models: Sequence[Model]) -> Pieces:
+        """The answer to ``GET /models`` for somebody who sees these of its models."""
         return self.merged.encoded(models)
 
     def missing(self, id: str, default: DefaultModel | None = None) -> GatewayError:

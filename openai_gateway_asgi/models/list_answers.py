@@ -17,7 +17,7 @@ Ollama; LiteLLM; watsonx; LM Studio."""
 
 MOST_MODELS = 100_000
 """Models in one list; a longer one is refused."""
-MOST_VALUES = 500_000
+MOST_VALUES = 350_000
 """Commas in one list: what stands between two is an object to a decoder, which holds the interpreter meanwhile."""
 LONGEST_ENTRY = 256 * 1024
 """Bytes of one model's entry; a longer one is left out."""

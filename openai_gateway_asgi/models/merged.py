@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import Upstream
+from ..http.whole_answers import Pieces
 from .listing import Listing, unlisted_model
 from .model import Model
 from .prefix import upstream_id
@@ -18,6 +19,8 @@ WORTH_KEEPING = 1_000
 """From so many models on, the encoded list is kept: below, putting it together costs less than 30 us."""
 IN_A_PIECE = 2_048
 """Models in one piece of a list as it is sent; most make half a megabyte."""
+AT_ONCE = 16_384
+"""Models of a list that is encoded in one go."""
 MANY_MODELS = 2_000
 """From so many models on, putting them together is noticed by others."""
 
@@ -60,14 +63,18 @@ class MergedModels:
     each upstream is a candidate.
     """
 
-    __slots__ = ("__weakref__", "_all", "_found", "_unlisted", "_whole", "listings")
+    __slots__ = ("__weakref__", "_all", "_found", "_many_see_it", "_unlisted", "_whole", "listings")
 
-    def __init__(self, listings: tuple[Listing, ...], unlisted: Unlisted | None = None) -> None:
+    def __init__(
+        self, listings: tuple[Listing, ...], unlisted: Unlisted | None = None, *, many_see_it: bool = True
+    ) -> None:
+        """Where not ``many_see_it``, nothing that is long is kept of what can be put together again."""
         self.listings = listings
+        self._many_see_it = many_see_it
         self._unlisted = unlisted or Unlisted()
         self._found: dict[str, Route] = {}
         self._all: tuple[Model, ...] | None = None
-        self._whole: Sequence[bytes] | None = None
+        self._whole: Pieces | None = None
 
     def find(self, id: str) -> Route | None:
         """The model under a public id: listed by an upstream, or matched by a pattern of one's ``model_ids``.
@@ -84,30 +91,34 @@ class MergedModels:
     @property
     def all(self) -> tuple[Model, ...]:
         """What ``GET /models`` shows."""
-        if self._all is None:
-            self.merge()
-        assert self._all is not None
-        return self._all
+        return self.merge() if self._all is None else self._all
+
+    def keeps_all(self) -> bool:
+        return self._all is not None
 
     @property
     def is_at_hand(self) -> bool:
         """Whether ``all`` is there, or is soon put together: else ``merge`` in a thread first."""
         return self._all is not None or sum([len(listing.models) for listing in self.listings]) <= MANY_MODELS
 
-    def merge(self) -> None:
+    def merge(self) -> tuple[Model, ...]:
         """Puts ``all`` together; what is only called needs it not."""
         merged: dict[str, Model] = {}
         for listing in self.listings:
             for id, model in listing.models.items():
                 merged.setdefault(id, model)
-        self._all = tuple([model for model in merged.values() if model.listed])
+        all = tuple([model for model in merged.values() if model.listed])
+        if self._many_see_it or len(all) < WORTH_KEEPING:
+            self._all = all
+        return all
 
-    def encoded(self, models: Sequence[Model]) -> Sequence[bytes]:
-        """The answer to ``GET /models`` for somebody who sees these of its models, in pieces."""
-        if len(models) != len(self.all) or len(models) < WORTH_KEEPING:
+    def encoded(self, models: Sequence[Model]) -> Pieces:
+        """The answer to ``GET /models`` for somebody who sees these of its models."""
+        if self._all is None or len(models) != len(self._all) or len(models) < WORTH_KEEPING:
             return _encoded(models)
         if self._whole is None:
-            self._whole = _encoded(models)
+            whole = _encoded(models)
+            self._whole = Pieces(whole.size, list(whole.pieces))
         return self._whole
 
     def _search(self, id: str) -> Route | None:
@@ -125,11 +136,23 @@ def _candidate(upstream: Upstream, id: str) -> Candidate:
     return Candidate(upstream, upstream_id(upstream.prefix_id, id) or id)
 
 
-def _encoded(models: Sequence[Model]) -> Sequence[bytes]:
-    """In pieces of so many models: what is put together once is not copied again to be sent."""
-    entries = [model.listing for model in models] or [b""]
-    entries[0] = b'{"object":"list","data":[' + entries[0]
-    entries[-1] += b"]}"
-    for begin in range(IN_A_PIECE, len(entries), IN_A_PIECE):
-        entries[begin] = b"," + entries[begin]
-    return [b",".join(entries[begin : begin + IN_A_PIECE]) for begin in range(0, len(entries), IN_A_PIECE)]
+HEAD, TAIL = b'{"object":"list","data":[', b"]}"
+
+
+def _encoded(models: Sequence[Model]) -> Pieces:
+    """In pieces of so many models; those of a very long list are put together while it is sent."""
+    pieces = (_piece(models, begin) for begin in range(0, max(1, len(models)), IN_A_PIECE))
+    if len(models) <= AT_ONCE:
+        made = list(pieces)
+        return Pieces(sum(map(len, made)), made)
+    size = len(HEAD) + sum([len(model.listing) for model in models]) + len(models) - 1 + len(TAIL)
+    return Pieces(size, pieces)
+
+
+def _piece(models: Sequence[Model], begin: int) -> bytes:
+    """Nothing of it is copied twice."""
+    entries = [model.listing for model in models[begin : begin + IN_A_PIECE]] or [b""]
+    entries[0] = (b"," if begin else HEAD) + entries[0]
+    if begin + IN_A_PIECE >= len(models):
+        entries[-1] += TAIL
+    return b",".join(entries)

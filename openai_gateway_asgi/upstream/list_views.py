@@ -183,7 +183,8 @@ class Roster:
         """Whoever sees the same lists has the same models: they are put together once."""
         merged = self._merged.get(listings)
         if merged is None:
-            merged = self._merged[listings] = MergedModels(listings, self._unlisted)
+            everyones = all(not each.digest or each.index in self._shared for each in listings)
+            merged = self._merged[listings] = MergedModels(listings, self._unlisted, many_see_it=everyones)
         return merged
 
     def _source(self, before: Roster | None, index: int, upstream: Upstream) -> Source:

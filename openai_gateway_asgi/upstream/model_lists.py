@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from ..errors import GatewayError, HostFailure, HostRefusal, Unauthenticated, Up
 from ..host.notices import Notices
 from ..http.pacing import Turns
 from ..http.threads import in_own_thread
-from ..models import Catalogue, Listing, read_listing
+from ..models import Catalogue, Listing, Model, read_listing
 from ..models.listing import asks_upstream, digest_of
 from .connections import Connections
 from .credentials import Caller, Credentials
@@ -68,7 +68,7 @@ class ModelLists:
         self.requests = ListRequests(settings, connections, credentials)
         self._rosters: OrderedDict[str, Roster] = OrderedDict()
         self._being_made: SingleFlight[str, Roster] = SingleFlight()
-        self._merging: SingleFlight[int, None] = SingleFlight()
+        self._merging: SingleFlight[int, Sequence[Model]] = SingleFlight()
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -110,10 +110,19 @@ class ModelLists:
                 await asyncio.wait(needed)
             view.rebuild(uncached=self._uncached)
             roster.trim()
-        merged = view.catalogue.merged
-        if not merged.is_at_hand:
-            await self._merging.do(id(merged), partial(in_own_thread, "merge-models", merged.merge))
-        return view.catalogue
+        return await self._merged(view.catalogue)
+
+    async def _merged(self, catalogue: Catalogue) -> Catalogue:
+        """With the models that it shows, put together in a thread where they are many, once however many ask."""
+        merged = catalogue.merged
+        if merged.keeps_all():
+            return catalogue
+        models: Sequence[Model]
+        if merged.is_at_hand:
+            models = merged.merge()
+        else:
+            models = await self._merging.do(id(merged), partial(in_own_thread, "merge-models", merged.merge))
+        return catalogue if merged.keeps_all() else catalogue.showing(models)
 
     async def known(self, config: GatewayConfig, caller: Caller | None, ids: Iterable[str] | None) -> Known:
         """What ``for_call``, or without ``ids`` ``for_listing``, would begin with; no list is asked for."""
@@ -122,8 +131,8 @@ class ModelLists:
         first = [source for source in view.sources if source.is_first]
         awaited = first if ids is None else view.undecided(ids, first, catalogue)
         due = [source.upstream.name for source in view.sources if source.due <= now]
-        if ids is None and not catalogue.merged.is_at_hand:
-            await in_own_thread("merge-models", catalogue.merged.merge)
+        if ids is None:
+            catalogue = await self._merged(catalogue)
         return Known(catalogue, tuple(due), tuple([source.upstream.name for source in awaited]))
 
     def states(self, config: GatewayConfig) -> Mapping[str, str]:

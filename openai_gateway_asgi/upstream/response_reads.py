@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -15,6 +16,9 @@ from .causes import cause_of
 
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
+PIECES = 8
+"""Pieces of what was compressed that are given between two turns for others."""
+
 Inflate = Callable[[bytes], Iterable[bytes]]
 
 logger = logging.getLogger("openai_gateway_asgi")
@@ -26,13 +30,14 @@ class Reads:
     With ``inflate`` each read comes in pieces of bounded size.
     """
 
-    __slots__ = ("_inflate", "_pieces", "_stream")
+    __slots__ = ("_given", "_inflate", "_pieces", "_stream")
 
     def __init__(self, response: httpx.Response, inflate: Inflate | None = None) -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         self._stream: AsyncIterator[bytes] = response.stream.__aiter__()
         self._inflate = inflate
         self._pieces: Iterator[bytes] | None = None
+        self._given = 0
 
     def pulling(self) -> Callable[[], Awaitable[bytes]]:
         """The next read, nothing around it, for one who does nothing else from now on: raises ``StopAsyncIteration`` at
@@ -57,6 +62,9 @@ class Reads:
     async def _piece(self) -> bytes:
         while True:
             for piece in self._pieces or ():
+                self._given += 1
+                if self._given % PIECES == 0:  # a read of some KiB may hold many MiB, for which nobody has to wait
+                    await asyncio.sleep(0)
                 return piece
             self._pieces = None
             read = await self._stream.__anext__()

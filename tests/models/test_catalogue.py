@@ -10,7 +10,7 @@ import pytest
 from openai_gateway_asgi.config import Upstream
 from openai_gateway_asgi.errors import ModelListUnavailable, ModelNotFound, Unauthenticated
 from openai_gateway_asgi.models import Catalogue, Gap, Listing, MergedModels, read_listing, static_listing
-from openai_gateway_asgi.models.merged import IN_A_PIECE
+from openai_gateway_asgi.models.merged import AT_ONCE, IN_A_PIECE, WORTH_KEEPING
 from tests.support.operations import operations
 
 A = Upstream("http://a/v1")
@@ -143,15 +143,24 @@ def test_a_catalogue_shares_the_models_of_its_listings() -> None:
     assert catalogue_of(one).models[0] is catalogue_of(one).models[0] is one.models["m"]
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, IN_A_PIECE, IN_A_PIECE + 1, 3 * IN_A_PIECE, 5_000])
-def test_the_pieces_of_a_list_are_one_list(size: int) -> None:
+@pytest.mark.parametrize("size", [0, 1, 2, IN_A_PIECE, IN_A_PIECE + 1, 3 * IN_A_PIECE, 5_000, AT_ONCE, AT_ONCE + 1])
+@pytest.mark.parametrize("many_see_it", [True, False])
+def test_the_pieces_of_a_list_are_one_list(size: int, many_see_it: bool) -> None:
     ids = [f"m{number}" for number in range(size)]
-    catalogue = catalogue_of(listing(A, *ids))
+    catalogue = Catalogue(MergedModels((listing(A, *ids),), many_see_it=many_see_it))
     for _ in range(2):
-        pieces = catalogue.encoded(catalogue.models)
+        whole = catalogue.encoded(catalogue.models)
+        pieces = list(whole.pieces)
         assert [model["id"] for model in json.loads(b"".join(pieces))["data"]] == ids
         assert len(pieces) == max(1, -(-size // IN_A_PIECE))
-    assert (
-        json.loads(b"".join(catalogue.encoded(catalogue.models[1:])))["data"][:1]
-        == json.loads(b"".join(pieces))["data"][1:2]
-    )
+        assert sum(map(len, pieces)) == whole.size
+    others = catalogue.encoded(catalogue.models[1:])
+    assert [model["id"] for model in json.loads(b"".join(others.pieces))["data"]] == ids[1:]
+
+
+def test_what_is_long_and_one_callers_own_is_not_kept() -> None:
+    for many_see_it, size, kept in [(True, 5_000, True), (False, 5_000, False), (False, 500, True)]:
+        merged = MergedModels((listing(A, *map(str, range(size))),), many_see_it=many_see_it)
+        assert len(merged.all) == size
+        assert merged.keeps_all() is kept
+        assert (merged.encoded(merged.all) is merged.encoded(merged.all)) is (many_see_it and size >= WORTH_KEEPING)

@@ -15,9 +15,10 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from openai_gateway_asgi import Timeouts, Upstream, UsageRecord, health_app
+from openai_gateway_asgi import Gateway, Timeouts, Upstream, UsageRecord, health_app
 from openai_gateway_asgi.http.asgi import ASGIApp, Message, Receive, Scope, Send
 from tests.reliability.deaf import Watched
+from tests.reliability.floods import flooded_gateway
 from tests.reliability.gateways import MODEL, at, make_gateway
 from tests.reliability.leaving import Reading, behind_base_http_middleware, endless_token, upstreams
 from tests.reliability.vitals import Vitals
@@ -47,7 +48,10 @@ class Joined:
 
 def host(given: Iterable[Upstream], **options: Any) -> ASGIApp:
     records: list[UsageRecord] = []
-    gateway = make_gateway(given, timeouts=Timeouts(), records=records, **options)
+    return serving(make_gateway(given, timeouts=Timeouts(), records=records, **options), records)
+
+
+def serving(gateway: Gateway, records: list[UsageRecord]) -> ASGIApp:
     reading = Reading(gateway)
     vitals = Vitals(gateway, reading, records)
 
@@ -84,3 +88,4 @@ bodies = host([at(URL, models=[MODEL, "o3", "gpt-image-1"])])
 left = host(upstreams(URL, listed=False), oauth_token=endless_token)
 left_for_its_list = host(upstreams(URL, listed=True))
 deaf = watched([at(URL, models=[f"m{number}" for number in range(60_000)])], settings={"send_timeout": 0.5})
+flooded = serving(flooded_gateway(URL), [])

@@ -55,12 +55,12 @@ _thread = threading.local()
 class Vitals:
     """An app that answers what it has seen since it was asked last, and starts afresh.
 
-    Asked for ``calls``, it tells what became of them, and no more than that: it is asked for often.
+    Asked for ``calls`` or ``memory``, it tells of these alone, and of all that came before: they are asked for often.
     """
 
     def __init__(self, gateway: Gateway, reading: Reading, records: list[UsageRecord]) -> None:
         self._gateway, self._reading, self._records = gateway, reading, records
-        self._longest = self._collected = self._collecting = 0.0
+        self._longest = self._longest_cpu = self._collected = self._collecting = 0.0
         self._long: list[str] = []
 
     def watch_callbacks(self) -> None:
@@ -71,10 +71,11 @@ class Vitals:
         run = asyncio.Handle._run
 
         def timed(handle: asyncio.Handle) -> None:
-            began, collected = Moment(), self._collected
+            began, cpu, collected = Moment(), time.thread_time(), self._collected
             run(handle)
             taken = began.taken() - (self._collected - collected)
             self._longest = max(self._longest, taken)
+            self._longest_cpu = max(self._longest_cpu, time.thread_time() - cpu - (self._collected - collected))
             if taken > LONG:
                 self._long.append(f"{taken:.3f} s: {handle!r}")
 
@@ -88,7 +89,8 @@ class Vitals:
             self._collected += time.thread_time() - self._collecting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        now = self._calls() if scope["path"].endswith("/calls") else self._now()
+        parts = {"calls": self._calls, "memory": self._memory}
+        now = parts.get(scope["path"].rpartition("/")[2], self._now)()
         body = json.dumps(now).encode()
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -98,6 +100,9 @@ class Vitals:
         outcomes = [record.outcome for record in self._records]
         return {"read": self._reading.count, "outcomes": outcomes, "in_use": self._in_use()}
 
+    def _memory(self) -> dict[str, Any]:
+        return {"memory": _resident()}
+
     def _in_use(self) -> int:
         return sum(each.in_use for each in self._gateway.health().upstreams.values())
 
@@ -105,13 +110,14 @@ class Vitals:
         gc.collect()
         seen = {
             "longest": self._longest,
+            "longest_cpu": self._longest_cpu,
             "long": self._long,
             "tasks": len(asyncio.all_tasks()),
             "sockets": open_sockets(),
             "in_use": self._in_use(),
             "memory": _resident(),
         }
-        self._longest, self._long = 0.0, []
+        self._longest, self._longest_cpu, self._long = 0.0, 0.0, []
         self._records.clear()
         return seen
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from openai_gateway_asgi.http.headers import LONGEST_VALUE
 from tests.cases.gateways import error_of
 from tests.support.recorder import Answer, bytes_answer, json_answer
 from tests.surface.world import ASKED, FORM, SDP, SOUND, field, form, surface
@@ -49,6 +50,18 @@ async def test_no_content_stays_no_content() -> None:
         got = await gateway.ask("DELETE", "/v1/containers/c")
 
         assert (got.status, got.body, got.header("content-length")) == (204, b"", None)
+
+
+@pytest.mark.parametrize("name", ["x-ratelimit-limit-tokens", "x-request-id", "cache-control", "retry-after"])
+@pytest.mark.parametrize("status", [200, 404])
+async def test_a_header_that_nobody_would_send_stays_behind(name: str, status: int) -> None:
+    for size, comes in [(LONGEST_VALUE, True), (LONGEST_VALUE + 1, False)]:
+        answer = Answer([b"{}"], status, [("content-type", "application/json"), (name, "x" * size)])
+        async with surface(answer=answer, settings=OPEN) as gateway:
+            got = await gateway.ask("GET", "/v1/files/f")
+
+        assert got.status == status
+        assert ("x" * LONGEST_VALUE in "".join(value.decode() for _, value in got.headers)) is comes
 
 
 async def test_a_head_request_gets_the_length_and_no_body() -> None:

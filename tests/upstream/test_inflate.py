@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
+from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from openai_gateway_asgi.errors import UpstreamError
 from openai_gateway_asgi.upstream.inflate import PIECE, inflater
+from openai_gateway_asgi.upstream.response_reads import PIECES, Reads
 
 TEXT = b"data: hello\n\n" * 10
 
@@ -61,3 +65,31 @@ def test_an_unknown_coding_is_an_error(coding: str) -> None:
 def test_broken_data_is_an_error() -> None:
     with pytest.raises(UpstreamError):
         inflated("gzip", b"this is not gzip")
+
+
+async def test_others_have_their_turns_while_a_bomb_is_read() -> None:
+    response = httpx.Response(200, stream=OneRead(gzip.compress(bytes(160 * PIECE))))
+    reads, turns = Reads(response, inflater("gzip")), 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(others())
+    size = 0
+    while (piece := await reads.next()) is not None:
+        size += len(piece)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert size == 160 * PIECE
+    assert turns >= 160 // PIECES
+
+
+class OneRead(httpx.AsyncByteStream):
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._data
