@@ -29,7 +29,6 @@ _USUAL = 64  # bytes of a name that is worth remembering: clients choose some of
 _MOST_KNOWN = 512
 """Names of headers that are remembered."""
 _LARGE = 1024 * 1024  # bytes of a body that is written as the upstream takes it: asyncio would copy all of it, twice
-"""Names of headers that are remembered."""
 _known_names: set[bytes] = set()
 """Lower-case names that have been looked at."""
 
