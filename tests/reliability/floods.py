@@ -289,7 +289,7 @@ FLOODS: dict[Flood, tuple[int, str]] = {
     ever_new_speech: (4, "speech.cache speech.memory speech.shared_request layers.serve_speech"),
     hostile_answers: (6, "answers.error_kinds answers.error_shapes answers.answer_clocks answers.client_stream answers.endings answers.events answers.whole_bodies http.headers layers.forward upstream.response_reads upstream.sent_secrets answers.refusal answers.upstream_errors causes exchange http.sse upstream.call upstream.causes upstream.inflate layers.record_usage observe.attempts host.usage http.timers http.cancellation"),
     hostile_lists: (2, "host.access models.list_answers models.catalogue upstream.list_request upstream.list_sources upstream.model_lists"),
-    odd_requests: (2, "http.paths http.loop_guard upstream.request_head"),
+    odd_requests: (2, "http.paths http.loop_guard upstream.request_head upstream.request_body"),
     stalled_uploads: (4, "http.request_body"),
     deaf_clients: (4, "http.whole_answers"),
     configurations: (1, "config.judge config.live config.query_rules"),
