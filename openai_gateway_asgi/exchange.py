@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from starlette.requests import Request
 
@@ -112,6 +112,12 @@ class Exchange:
     status: int | None = None
     may_switch: bool = False
     """Whether this call has somebody else to ask, or the same upstream again, should the attempt at hand fail."""
+    fails_over: bool = False
+    """Whether the attempt at hand is given up when nothing has come of it within ``failover_after``."""
+    held: float = 0.0
+    """Seconds that went into streams which were held until they would be whole, and failed."""
+    commit: Literal["told", "whole"] | None = None
+    """Of a stream: whether anything was told before it was whole."""
     answered_since: float = 0.0
     """When an upstream first said that it would answer this call."""
     head_sent: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from time import monotonic
 
-from ..causes import Cause
+from ..causes import Cause, Failure
 from ..config import Settings, Timeouts
 from ..errors import UpstreamTimeout
 from ..exchange import Exchange
@@ -29,11 +29,17 @@ def gone_silent() -> UpstreamTimeout:
     return silent.because(Cause("timeout", message="fell silent in the middle of its answer"))
 
 
+def too_slow() -> UpstreamTimeout:
+    slow = UpstreamTimeout("The upstream did not begin to answer in time.")
+    return slow.because(Cause("timeout", message="nothing came of it within failover_after"), Failure.SLOW)
+
+
 class Stage(Enum):
     """How far an answer has come, and so which clock runs beside the total."""
 
     NOTHING = "first_event of a stream, or answer"
     SHOWN = "answer: a comment or a start-up event came, so the request is queued, or thought about"
+    WRITTEN = "stall: text came of a stream that is held until it is whole"
     TOLD = "idle"
     WHOLE = "none"
 
@@ -89,6 +95,11 @@ class Clocks:
         self.look_at = now + slack
         self._silent_at = now + idle + slack
 
+    def written(self) -> None:
+        """Something came of a stream that is held, behind text of its answer or arguments of a tool, or with them."""
+        self._stage = Stage.WRITTEN
+        self._silent_at = monotonic() + self._timeouts.stall
+
     def resume(self, now: float) -> None:
         """The client took its time, which is not the upstream's."""
         if self._stage is Stage.TOLD:
@@ -119,7 +130,10 @@ class Clocks:
         at, failure = self._due()
         # A clock that begins to run is looked at in time: at least as often as any may run.
         timeouts = self._timeouts
-        again = now + min(timeouts.first_event, timeouts.answer, timeouts.idle, self._settings.send_timeout)
+        shortest = min(
+            timeouts.first_event, timeouts.answer, timeouts.idle, timeouts.stall, self._settings.send_timeout
+        )
+        again = now + shortest
         if self._show is not None:
             again = min(again, self._show_at)
         return min(at, again), failure
@@ -131,11 +145,20 @@ class Clocks:
         over_at = _NEVER if timeouts.total is None else self._exchange.arrived + timeouts.total
         if stage is Stage.WHOLE:
             return _NEVER, too_late
-        if stage is Stage.TOLD:
+        if stage in (Stage.TOLD, Stage.WRITTEN):
             if self._bounded:
                 over_at = min(over_at, self._began + timeouts.answer)
             if not self.sent_at and self._silent_at <= over_at:
                 return self._silent_at, gone_silent
             return over_at, too_late
-        first = stage is Stage.NOTHING and self._exchange.streams
-        return min(over_at, self._began + (timeouts.first_event if first else timeouts.answer)), too_late
+        if stage is Stage.SHOWN or not self._exchange.streams:
+            return min(over_at, self._began + timeouts.answer), too_late
+        slow_at = self._slow_at()
+        by = min(over_at, self._began + timeouts.first_event)
+        return (slow_at, too_slow) if slow_at < by else (by, too_late)
+
+    def _slow_at(self) -> float:
+        """When somebody else is to be asked."""
+        exchange = self._exchange
+        after = self._timeouts.failover_for(exchange.upstream.connection_type) if exchange.fails_over else None
+        return _NEVER if after is None else self._began + after

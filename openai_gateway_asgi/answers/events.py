@@ -30,12 +30,14 @@ from .client_stream import ClientStream
 from .endings import CHAT, Course, State, choices_asked, decoded, is_done
 from .redaction import events_without_secrets
 from .refusal import refused_inside
-from .told import any_tells, tells
+from .told import answers, any_tells, tells
 from .upstream_errors import error_in_events
 
 DONE = b"data: [DONE]\n\n"
 HELD = 1024 * 1024
 """Bytes of start-up events that are held; codex's ``response.created`` repeats its instructions and tools twice."""
+WHOLE = 8 * HELD
+"""Bytes of a stream that are held until it is whole; what is longer goes on as usual."""
 LAST_WORDS = 3.0
 """Seconds that the usage and ``[DONE]`` are waited for when all choices have finished."""
 
@@ -46,9 +48,18 @@ class Events:
     """One attempt's stream."""
 
     def __init__(
-        self, exchange: Exchange, send: Send, clocks: Clocks, settings: Settings, start: RawHeaders, reads: Reads
+        self,
+        exchange: Exchange,
+        send: Send,
+        clocks: Clocks,
+        settings: Settings,
+        start: RawHeaders,
+        reads: Reads,
+        *,
+        whole: bool = False,
     ) -> None:
-        """``start`` are those headers of the upstream that its client may see."""
+        """``start`` are those headers of the upstream that its client may see; ``whole``: all of it is held until it is
+        whole."""
         self._exchange = exchange
         self._send = send
         self._clocks = clocks
@@ -56,9 +67,15 @@ class Events:
         self._reads = reads
         self._operation = exchange.match.endpoint.operation
         self._course = Course(self._operation, choices_asked(self._operation, exchange.payload))
-        self._splitter = EventSplitter(HELD if exchange.may_switch else settings.hold_limit)
+        self._whole = whole
+        self._most = WHOLE if whole else HELD
+        self._splitter = EventSplitter(self._most if whole or exchange.may_switch else settings.hold_limit)
         self._client = ClientStream(exchange, send, clocks, start)
         self._told = False
+        """Whether something came that tells."""
+        self._open = False
+        """Whether it is passed on as it comes."""
+        self._writes = False
         self._comments = 0
         self._long = b""
 
@@ -74,13 +91,15 @@ class Events:
             if not over:
                 await self._hear_out()
         finally:
+            if self._whole and not self._client.begun:
+                exchange.held += monotonic() - (exchange.answered or 0.0)
             await self._client.aclose()
 
     # Each of these two goes one step further, and returns whether it has ended the answer.
 
     async def _begin(self) -> bool:
-        """Up to the read that tells something."""
-        while not self._told and self._course.state is State.OPEN:
+        """Up to the read that tells something; of a stream that is held, up to its end."""
+        while not self._open and self._course.state is State.OPEN:
             chunk = await self._reads.next()
             if chunk is None:
                 return await self._end()
@@ -151,7 +170,10 @@ class Events:
         whole = events if splitter.at_boundary else events[: last_boundary(events)]
         telling, end = self._look(whole)
         self._long = splitter.long
-        if telling or not splitter.at_boundary:
+        if not splitter.at_boundary:
+            self._told = True
+            self._open_up()
+        elif telling:
             self._tell()
         elif not self._told:
             self._clocks.shown()
@@ -160,7 +182,7 @@ class Events:
         if course.state is State.WHOLE:
             await self._end_with(events)
             return True
-        if self._told or not await self._hold(events):
+        if self._open or not await self._hold(events):
             await self._client.pass_on(self._clean(events), at_boundary=splitter.at_boundary)
         return False
 
@@ -172,7 +194,8 @@ class Events:
             event = next_event(events)
             end = start = len(events) if event is None else event.end
             course.take_long(self._long, events[:end])
-        while (start := start if looks and not telling else course.next_notable(events, start)) >= 0:
+        looks_on = looks and self._whole
+        while (start := start if looks_on or (looks and not telling) else course.next_notable(events, start)) >= 0:
             event = next_event(events, start)
             if event is None:
                 break
@@ -181,28 +204,41 @@ class Events:
             state = course.take(event, value)
             if state is State.FAILED:
                 break
-            if looks and not telling and tells(self._operation, event, value):
+            if (looks_on or (looks and not telling)) and tells(self._operation, event, value):
                 telling = True
                 course.learn(events)
+                self._writes = self._writes or (looks_on and answers(self._operation, value))
             if state is State.WHOLE:
                 break
         return telling, end
 
     def _tell(self) -> None:
         """Something of the answer came."""
+        self._told = True
+        if not self._whole:
+            self._open_up()
+        elif self._writes:
+            self._clocks.written()
+        else:
+            self._clocks.shown()
+
+    def _open_up(self) -> None:
+        """From now on what comes is passed on."""
         now = monotonic()
         self._clocks.told(now)
-        if not self._told:
-            self._told = True
-            self._exchange.first_byte = now
+        if not self._open:
+            self._open, self._whole = True, False
+            self._exchange.first_byte, self._exchange.commit = now, "told"
             self._splitter.limit = self._settings.hold_limit
 
     async def _hold(self, events: bytes) -> bool:
-        """Whether events that tell nothing are kept back, which they are then."""
+        """Whether events that are not told yet are kept back, which they are then."""
         client, exchange = self._client, self._exchange
-        if not exchange.may_switch and (client.begun or not only_comments(events)):
+        if not (self._whole or exchange.may_switch) and (client.begun or not only_comments(events)):
             return False
-        if client.held + len(events) > HELD:
+        if client.held + len(events) > self._most:
+            if self._whole:
+                self._open_up()
             return False
         await client.hold(events)
         if only_comments(events):
@@ -245,6 +281,8 @@ class Events:
     async def _end_with(self, events: bytes) -> None:
         if not self._told:
             raise UpstreamUnavailable("The upstream ended its answer before it had said anything.")
+        if not self._open:
+            self._exchange.first_byte, self._exchange.commit = monotonic(), "whole"
         if self._course.state is State.FINISHED and self._operation in CHAT:
             events = events + b"\n\n" + DONE if events else DONE
         await self._client.pass_on(self._clean(events), at_boundary=True, more=False)
@@ -252,7 +290,7 @@ class Events:
     async def _fail(self, events: bytes) -> bool:
         """The last of ``events`` says that the upstream has failed; behind what was told already it is passed on."""
         exchange, client = self._exchange, self._client
-        if not self._told and not client.begun:
+        if not self._open and not client.begun:
             raise self._error()
         exchange.failed_in_band = True
         events = self._clean(events)

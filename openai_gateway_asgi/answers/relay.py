@@ -18,10 +18,11 @@ from ..upstream.response_reads import Reads
 from ..upstream.sent_secrets import Secrets
 from .answer_clocks import Clocks
 from .endings import STREAMED
-from .events import Events
+from .events import WHOLE, Events
 from .redaction import without_secrets
 from .refusal import AS_CALLER, redirected, refusal, refused_inside
 from .upstream_errors import LONGEST, error_in_events, error_in_json
+from .whole_bodies import HELD as JSON_HELD
 from .whole_bodies import WholeBody, empty
 
 _BEGINS_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(?:data|event|id|retry|error)?:")
@@ -65,10 +66,12 @@ class Relay:
             if exchange.model and kind in PAGES:
                 wanted = "a stream" if exchange.streams else "what was asked for"
                 raise UpstreamError(f"The upstream answered with a page instead of {wanted}.")
+            whole = (exchange.upstream.commit or self._settings.commit) == "whole"
+            of_attempt = exchange, self._send, self._clocks, self._settings, start
             if await self._is_stream(kind, reads):
-                await Events(exchange, self._send, self._clocks, self._settings, start, reads).relay()
+                await Events(*of_attempt, reads, whole=whole).relay()
             else:
-                await WholeBody(exchange, self._send, self._clocks, self._settings, start, named, reads).relay(status)
+                await WholeBody(*of_attempt, named, reads, most=WHOLE if whole else JSON_HELD).relay(status)
         except UpstreamError as refused:
             if refused.cause is None:
                 raise

@@ -48,8 +48,11 @@ class WholeBody:
         start: RawHeaders,
         named: NamedHeaders,
         reads: Reads,
+        *,
+        most: int = HELD,
     ) -> None:
-        """``start`` are those headers of the upstream that its client may see, ``named`` all of them."""
+        """``start`` are those headers of the upstream that its client may see, ``named`` all of them; of JSON ``most``
+        bytes are held."""
         self._exchange = exchange
         self._send = send
         self._clocks = clocks
@@ -57,6 +60,7 @@ class WholeBody:
         self._start = start
         self._named = named
         self._reads = reads
+        self._most = most
         self._length = _length(named)
         self._kind = media_type(named.get(b"content-type", b""))
         self._pieces: list[bytes] = []
@@ -95,7 +99,7 @@ class WholeBody:
         while not self._whole and await self._read():
             if self._blank:
                 self._look_for_a_beginning()
-            if not (self._blank or self._is_json) or self._came > HELD:
+            if not (self._blank or self._is_json) or self._came > self._most:
                 return
         if self._whole:
             self._judge(b"".join(self._pieces))

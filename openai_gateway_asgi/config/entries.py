@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..hidden import HiddenText, shown
 from .findings import Finding
 from .foreign_keys import translated
-from .timeouts import Timeouts
+from .timeouts import OPTIONAL, Timeouts, Unchosen
 from .upstream import SECRETS, Upstream
 
 
@@ -43,6 +43,7 @@ KEYS = {
     "keepalive": Key("keepalive", float),
     "rewrites": Key("rewrites", str),
     "max_concurrency": Key("max_concurrency", int),
+    "commit": Key("commit", str),
     "reasoning_models": Key("reasoning_models", list[str]),
     "developer_role": Key("developer_role", bool),
     "route_fields": Key("route_fields", list[str]),
@@ -54,7 +55,8 @@ KEYS = {
 }
 """What may be written, the field of ``Upstream`` it is, and what JSON must hold there; null is as good as absent."""
 
-_TIMEOUTS = tuple(asdict(Timeouts()))
+_UNSET = Timeouts()
+_TIMEOUTS = tuple(asdict(_UNSET))
 _PLACE = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 _DEFAULT = Upstream("http://localhost")
 
@@ -107,7 +109,7 @@ def typed(where: str, value: Any, kind: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Timeouts):
-        return {name: limit for name, limit in asdict(value).items() if limit is not None}
+        return _written(value)
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, str):
@@ -115,11 +117,17 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _written(timeouts: Timeouts) -> dict[str, float | None]:
+    """But for what nobody has chosen: read again it must be that still. Null switches off what is on by default."""
+    limits = {name: limit for name, limit in asdict(timeouts).items() if not isinstance(limit, Unchosen)}
+    return {name: limit for name, limit in limits.items() if limit is not None or getattr(_UNSET, name) is not None}
+
+
 def _timeouts(where: str, limits: dict[str, float | None]) -> Timeouts:
     for name in limits:
         if name not in _TIMEOUTS:
             raise ConfigError(f"{where}.{name}", f"is unknown; known are {', '.join(_TIMEOUTS)}")
-    given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
+    given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None or name in OPTIONAL}
     try:
         return Timeouts(**given)
     except ConfigError as error:

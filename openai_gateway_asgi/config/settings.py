@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ..errors import ConfigError
 from ..hidden import HiddenDict
 from . import addresses, checks, header_rules, opened_paths, variables
-from .timeouts import Timeouts, timeout_rule
+from .timeouts import COMMITS, Timeouts, timeout_rule
 from .trust import verify_tls
 
 KIB = 1024
@@ -76,6 +76,9 @@ class Settings:
     keepalive_comments: float | None = None
     """Seconds of silence after which a stream gets a comment, for proxies that cut quiet lines. The head goes with the
     first one, so that what fails later has no status of its own: only where something in between needs it."""
+    commit: Literal["told", "whole"] = "told"
+    """``whole`` tells nothing of a stream before it is whole, so that a cut, a stall or an error in its middle is
+    mended by the next attempt: for agents and batches, while people read along. Up to 8 MiB of a stream are held."""
     hold_limit: int = 64 * KIB
     """An event is a few hundred bytes; a longer one streams through instead of waiting whole in memory."""
 
@@ -215,6 +218,7 @@ _RULES: dict[str, checks.Rule] = {
     "upload_idle": _duration,
     "send_timeout": _duration,
     "comment_hold": _duration_or_zero,
+    "commit": lambda name, value: checks.choice(name, value, COMMITS),
     "hold_limit": _size,
     "keepalive_comments": checks.optional(_duration),
     "retries": _size_or_zero,

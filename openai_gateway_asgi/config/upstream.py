@@ -18,7 +18,7 @@ from . import addresses, checks, header_rules, query_rules
 from .converted import Converted
 from .hidden_values import HiddenValues
 from .secret import Secret
-from .timeouts import Timeouts, timeout_rule
+from .timeouts import COMMITS, Timeouts, timeout_rule
 from .trust import verify_tls
 
 AUTH_TYPES = ("bearer", "none", "session", "system_oauth", "azure_ad", "microsoft_entra_id")
@@ -109,6 +109,9 @@ class Upstream(_Remembering):
     """``off`` sends bodies as they came."""
     max_concurrency: int | None = None
     """Requests at one time; None sets no bound."""
+    commit: Literal["told", "whole"] | None = None
+    """When a stream of its is the client's: as soon as it tells something, or when it is whole. None: as the settings
+    say."""
     reasoning_models: Converted[tuple[str, ...] | None, Iterable[str] | None] = _UNSET
     """Ids of reasoning models, ``*`` for any run of characters; None: decided by name."""
     developer_role: bool | None = None
@@ -302,6 +305,7 @@ _RULES: dict[str, checks.Rule] = {
     "keepalive": checks.optional(checks.seconds),
     "rewrites": lambda name, value: checks.choice(name, value, ("auto", "off")),
     "max_concurrency": checks.optional(_count),
+    "commit": checks.optional(lambda name, value: checks.choice(name, value, COMMITS)),
     "reasoning_models": checks.optional(checks.lines),
     "developer_role": checks.optional(checks.flag),
     "route_fields": _route_fields,

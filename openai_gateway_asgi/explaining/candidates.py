@@ -140,12 +140,13 @@ class Candidates:
         upstream = exchange.upstream
         fixed = frozenset(name.lower().encode() for name in upstream.headers)
         path = f"{upstream.base_url.rstrip('/')}{exchange.upstream_path}"
+        timeouts = upstream.timeouts or self._settings.timeouts
         return replace(
             explained,
             url=path + _masked_query(exchange.upstream_query),
             headers=_masked(exchange.upstream_headers, fixed, self._told(exchange)),
             body=_changes(exchange),
-            clocks=asdict(upstream.timeouts or self._settings.timeouts),
+            clocks={**asdict(timeouts), "failover_after": timeouts.failover_for(upstream.connection_type)},
             clocks_by="Upstream.timeouts" if upstream.timeouts else "Settings.timeouts",
         )
 

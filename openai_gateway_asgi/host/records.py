@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -97,6 +97,9 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What stands for that model where values must be few, as in metrics: its id, or the pattern of ``model_ids`` that
     routes it, or ``other`` for one that only its caller's own list has. Of a call that was refused: for the one that
     was asked for; None where nobody serves it."""
+    commit: Literal["told", "whole"] | None = None
+    """Of a stream: ``whole`` where nothing of it was told before it was whole, ``told`` where it went out as it came;
+    None where none did."""
     reason: str | None = None
     """Why the call was not served, for operators: ``denied`` and ``unknown`` look the same to the client. None where it
     was. The page on observing has the list."""

@@ -153,6 +153,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices
         tries=exchange.tries,
         served_model=served.id if (served := getattr(exchange, "served", None)) else None,
         model_label=_model_label(exchange),
+        commit=exchange.commit,
         reason=_reason(exchange, failure),
         trace_id=exchange.watch.call.trace_id if exchange.watch else trace_id_of(exchange.named),
     )

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from time import monotonic
 
+from ..answers.endings import STREAMED
 from ..config import Settings
 from ..errors import GatewayError
 from ..exchange import Exchange
@@ -13,7 +14,9 @@ from ..http.asgi import ASGIApp, Message, Receive, Scope, Send
 from ..http.headers import AllowList
 from ..http.sse import only_comments
 from ..limits.desk import Desk
+from ..models import Candidate
 from ..observe.attempts import Attempts
+from ..rewrites.thinking import thinks_first
 from ..upstream.concurrency import AllSlots
 from ..upstream.credentials import Credentials
 from ..upstream.memory import Blame, Memory, Place, Places
@@ -58,6 +61,7 @@ class SelectUpstream:
             self._settings,
             repeatable=lambda: exchange.repeatable,
             once=lambda: self._is_for_once(exchange),
+            held=lambda: exchange.held,
         )
         counted: set[Place] = set()
         try:
@@ -78,7 +82,8 @@ class SelectUpstream:
         exchange.served = this.served
         upstream = exchange.upstream = this.candidate.upstream
         exchange.upstream_model = this.candidate.model_id
-        exchange.may_switch = this.others or this.again
+        exchange.may_switch = bool(this.others) or this.again
+        exchange.fails_over = exchange.streams and self._fails_over(exchange, this, began)
         gently = False
         if memory:  # it is empty while all is well
             places = self._places(exchange)
@@ -127,6 +132,18 @@ class SelectUpstream:
             self._note_end(exchange, began)
         return True
 
+    def _fails_over(self, exchange: Exchange, this: Try, now: float) -> bool:
+        """Whether another upstream is asked where this one is merely slow to begin: one that is not resting itself."""
+        if not this.others or exchange.match.endpoint.operation not in STREAMED or self._is_for_once(exchange):
+            return False
+        if self._memory and all(self._rests(exchange, each, now) for each in this.others):
+            return False
+        candidate = this.candidate
+        return not thinks_first(candidate.model_id, candidate.upstream.reasoning_models, exchange.payload)
+
+    def _rests(self, exchange: Exchange, candidate: Candidate, now: float) -> bool:
+        return self._memory.resting(places_of(exchange, self._credentials, self._settings, candidate), now)
+
     def _is_for_once(self, exchange: Exchange) -> bool:
         """Whether it must not be sent again once it may have been executed."""
         if exchange.method in IDEMPOTENT:
@@ -174,10 +191,13 @@ def routes_of(exchange: Exchange) -> Sequence[Route]:
     return (asked, *[(route.model, route.candidates) for route in exchange.fallbacks])
 
 
-def places_of(exchange: Exchange, credentials: Credentials, settings: Settings) -> Places:
-    """Of calls on stored objects each kind of objects is a place of its own."""
-    upstream = exchange.upstream
-    model = exchange.upstream_model or f"/{exchange.match.endpoint.group}"
+def places_of(
+    exchange: Exchange, credentials: Credentials, settings: Settings, candidate: Candidate | None = None
+) -> Places:
+    """Of the candidate at hand, or another. Of calls on stored objects each kind of objects is a place of its own."""
+    at_hand = candidate or Candidate(exchange.upstream, exchange.upstream_model)
+    upstream = at_hand.upstream
+    model = at_hand.model_id or f"/{exchange.match.endpoint.group}"
     whose = credentials.scope(upstream, exchange.caller, told=settings.forward_user_info)
     return Place(upstream.name, model, None), Place(upstream.name, model, whose)
 

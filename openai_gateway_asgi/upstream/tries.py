@@ -41,8 +41,8 @@ class Try(NamedTuple):
     """Seconds that a place at the upstream is waited for."""
     alone: bool
     """Whether this call has nobody else to ask, and never had: then it is asked even while it is to be left alone."""
-    others: bool
-    """Whether another upstream, or a fallback, may be asked after it."""
+    others: Sequence[Candidate]
+    """Other upstreams, and those of fallbacks, that may be asked after it."""
     again: bool
     """Whether the same one may be."""
 
@@ -52,7 +52,7 @@ class Tries:
     """Iterating gives the next try for as long as nobody has answered; each is to be told of before the next.
 
     ``repeatable``: whether the body can be sent again. ``once``: whether it must not be executed
-    twice.
+    twice. ``held``: seconds that are not counted, for they went into streams that were held.
     """
 
     routes: Sequence[Route]
@@ -60,6 +60,7 @@ class Tries:
     settings: Settings
     repeatable: Callable[[], bool]
     once: Callable[[], bool]
+    held: Callable[[], float] = float
 
     made: int = 0
     """Requests that were sent."""
@@ -73,43 +74,47 @@ class Tries:
     _executed: bool = False
 
     def __iter__(self) -> Iterator[Try]:
-        left = len(self.routes)
-        for served, candidates in self.routes:
-            left -= 1
-            yield from self._among(served, ordered(candidates), fallbacks=left > 0)
+        for number, (served, candidates) in enumerate(self.routes, 1):
+            fallbacks = [each for _, candidates in self.routes[number:] for each in candidates]
+            yield from self._among(served, ordered(candidates), fallbacks)
             if not self._may_go_on() or not self.action.fallback:
                 break
 
-    def _among(self, served: Model | None, candidates: Sequence[Candidate], *, fallbacks: bool) -> Iterator[Try]:
+    def _among(
+        self, served: Model | None, candidates: Sequence[Candidate], fallbacks: Sequence[Candidate]
+    ) -> Iterator[Try]:
         """One after the other; for a place at one that is at its limit is waited only when no other has answered."""
-        left, queue_time = len(candidates), self.settings.queue_time
-        patience = queue_time if left == 1 else 0.0
+        queue_time = self.settings.queue_time
+        patience = queue_time if len(candidates) == 1 else 0.0
         full: list[Candidate] = []
-        for candidate in candidates:
-            left -= 1
-            yield from self._at(served, candidate, patience, left > 0, fallbacks)
+        for number, candidate in enumerate(candidates, 1):
+            yield from self._at(served, candidate, patience, candidates[number:], fallbacks)
             if isinstance(self._last, UpstreamFull):
                 full.append(candidate)
             if not self._may_go_on() or not self.action.next:
                 return
         if full and not patience:
-            yield from self._at(served, full[0], queue_time, False, fallbacks)
+            yield from self._at(served, full[0], queue_time, (), fallbacks)
 
     def _at(
-        self, served: Model | None, candidate: Candidate, patience: float, others: bool, fallbacks: bool
+        self,
+        served: Model | None,
+        candidate: Candidate,
+        patience: float,
+        others: Sequence[Candidate],
+        fallbacks: Sequence[Candidate],
     ) -> Iterator[Try]:
-        """The same one as often as its failures allow. ``others``: whether another upstream of the model is left."""
-        began, most = monotonic(), self.settings.max_attempts - 1
+        """The same one as often as its failures allow. ``others``: what other upstreams of the model are left."""
+        began, most = monotonic() - self.held(), self.settings.max_attempts - 1
         self._gentle = False
         room, retries = self.made < most, self.settings.retries
-        this = Try(
-            served, candidate, 0.0, patience, self._is_alone, room and (others or fallbacks), room and retries > 0
-        )
+        behind = (*others, *fallbacks) if room else ()
+        this = Try(served, candidate, 0.0, patience, self._is_alone, behind, room and retries > 0)
         yield this
         tries = 1
-        while (wait := self._wait(tries, monotonic() - began, last=not others)) is not None:
+        while (wait := self._wait(tries, monotonic() - self.held() - began, last=not others)) is not None:
             room = self.made < most
-            yield this._replace(wait=wait, others=room and this.others, again=room and retries > tries)
+            yield this._replace(wait=wait, others=behind if room else (), again=room and retries > tries)
             tries += 1
 
     @property

@@ -128,6 +128,7 @@ FULL = Upstream(
     keepalive=1,
     rewrites="off",
     max_concurrency=3,
+    commit="whole",
     reasoning_models=(),
     route_fields=["-azure", "mine*"],
     drop_fields=["store"],

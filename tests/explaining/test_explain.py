@@ -73,7 +73,8 @@ async def test_it_prints_as_something_to_read() -> None:
         "       ~ $.messages[0].role: system -> developer (Upstream.provider, Upstream.rewrites)\n"
         "       - $.max_tokens: 5 (Upstream.provider, Upstream.rewrites)\n"
         "       + $.max_completion_tokens: 5 (Upstream.provider, Upstream.rewrites)\n"
-        "       clocks: connect 5 s, first_event 300 s, answer 600 s, idle 300 s, total - (Settings.timeouts)"
+        "       clocks: connect 5 s, first_event 300 s, failover_after 12 s, answer 600 s, "
+        "idle 300 s, stall 30 s, total - (Settings.timeouts)"
     )
 
 

@@ -11,6 +11,7 @@ from openai_gateway_asgi import Settings, Upstream
 from openai_gateway_asgi.causes import Cause, Failure
 from openai_gateway_asgi.errors import GatewayError, Headers, UpstreamError, UpstreamFull
 from openai_gateway_asgi.models import Candidate
+from openai_gateway_asgi.upstream import tries as tries_module
 from openai_gateway_asgi.upstream.memory import Rest
 from openai_gateway_asgi.upstream.tries import Tries
 
@@ -176,6 +177,33 @@ def test_what_the_upstream_said_of_it_is_replaced() -> None:
     assert tries.outcome().headers == ((b"x-request-id", b"1"), (b"x-should-retry", b"false"))
 
 
+def test_who_may_be_asked_after_it_is_named() -> None:
+    a, b, c, d = candidates("abcd")
+    tries = Tries([(None, (a, b)), (None, (c, d))], Settings(), repeatable=lambda: True, once=lambda: False)
+    others = []
+    for this in tries:
+        others.append(this.others)
+        tries.sending(gently=False)
+        tries.failed(failing(Failure.TIMEOUT))
+    assert others == [(b, c, d), (c, d), (d,), ()]
+
+
+def test_the_time_of_streams_that_were_held_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, held = [100.0], [0.0]
+    monkeypatch.setattr(tries_module, "monotonic", lambda: now[0])
+    (a,) = candidates("a")
+    settings = Settings(retry_time=30, retries=2)
+    tries = Tries([(None, (a,))], settings, repeatable=lambda: True, once=lambda: False, held=lambda: held[0])
+    made = 0
+    for _ in tries:
+        made += 1
+        now[0] += 50
+        held[0] += 50 if made == 1 else 0
+        tries.sending(gently=False)
+        tries.failed(failing(Failure.CUT))
+    assert made == 2
+
+
 AFTER = [
     # the routes, and of each try in turn whether others, and whether the same, may be asked after it
     (["a"], {}, [(False, True), (False, True), (False, False)]),
@@ -196,7 +224,7 @@ def test_it_is_known_before_each_try_who_may_be_asked_after_it(
     )
     known = []
     for this in tries:
-        known.append((this.others, this.again))
+        known.append((bool(this.others), this.again))
         tries.sending(gently=False)
         tries.failed(failing(Failure.SERVER_ERROR))
     assert known == after
