@@ -71,6 +71,10 @@ def raw_headers(given: GivenHeaders) -> Headers:
     return tuple([(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in headers])
 
 
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class GatewayError(Exception):
     """A failure with a status and an OpenAI-shaped body. Callables and layers may raise one, or one of their own kind.
 
@@ -118,7 +122,11 @@ class GatewayError(Exception):
         return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
 
     def body(self) -> bytes:
-        return msgspec.json.encode({"error": self.detail()})
+        try:
+            return msgspec.json.encode({"error": self.detail()})
+        except UnicodeEncodeError:  # half a character of the caller's, which no answer can hold
+            told = {name: value and _writable(value) for name, value in self.detail().items()}
+            return msgspec.json.encode({"error": told})
 
     def anew(self) -> Self:
         """The same failure for another call: what has been raised keeps its call alive."""

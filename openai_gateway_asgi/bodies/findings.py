@@ -67,6 +67,7 @@ class Place(NamedTuple):
             key = self.texts.beginning(key, 8 * _SHOWN)
         written = key.decode("utf-8", "replace")
         name: str = json.loads(written, strict=False) if len(key) <= 6 * _SHOWN else written[1:]
+        name = name.encode("utf-8", "backslashreplace").decode()  # it may have half a character
         return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
 
 

@@ -95,6 +95,7 @@ FIELDS: tuple[Field, ...] = (
 
 INSIDE: tuple[tuple[str, frozenset[Place], Place], ...] = (
     ("extra_body", frozenset({P.TOP, P.EXTRA}), P.EXTRA),
+    ("__proto__", frozenset({P.TOP, P.EXTRA}), P.EXTRA),  # JavaScript's Object.assign makes its fields the body's own
     ("messages", frozenset({P.TOP, P.EXTRA}), P.MESSAGES),
     ("tools", frozenset({P.TOP, P.EXTRA, P.BELOW, P.ITEM, P.IN_ITEM}), P.TOOLS),
     ("plugins", frozenset({P.TOP, P.EXTRA}), P.PLUGINS),

@@ -21,8 +21,8 @@ _MOST_BLANKS = 4096
 """Blanks in front of a key that are passed over."""
 
 BLANK = (
-    rb"(?:[\x00-\x20\x7f]|\xc2[\xa0\xad]|\xe1\x9a\x80|\xe2\x80[\x80-\x8f\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80|\xef\xbb\xbf"
-    rb"|\\[bfnrt]|\\u00(?:[01][0-9a-fA-F]|20|7[fF]|[aA][0dD])|\\u(?:1680|200[0-9a-fA-F]|202[89fF]|205[fF]|3000|[fF][eE][fF][fF]))"
+    rb"(?:[\x00-\x20\x7f]|\xc2[\x85\xa0\xad]|\xe1\x9a\x80|\xe2\x80[\x80-\x8f\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80|\xef\xbb\xbf"
+    rb"|\\[bfnrt]|\\u00(?:[01][0-9a-fA-F]|20|7[fF]|85|[aA][0dD])|\\u(?:1680|200[0-9a-fA-F]|202[89fF]|205[fF]|3000|[fF][eE][fF][fF]))"
 )
 _KEY = re.compile(
     rb"%b*+((?:(?!%b)(?:[^\\]|\\u[0-9a-fA-F]{4}|\\.))++)(?:(?P<nul>\x00|\\u0000)|(?P<blank>%b)|\Z)" % ((BLANK,) * 3),
@@ -67,8 +67,11 @@ def spelt(key: bytes) -> Spelt | None:
 
 
 def folded(text: str) -> str:
-    """In lower case by all the rules of readers: the long s, the Kelvin sign and the Turkish letters fold as well."""
-    return text if text.isascii() and text.islower() else text.upper().lower().replace("\u0307", "")
+    """In lower case by all the rules of readers: the long s, the Kelvin sign and the Turkish letters fold as well. Half
+    characters are left out, as whoever cannot write them does."""
+    if text.isascii() and text.islower():
+        return text
+    return text.encode("utf-8", "ignore").decode().upper().lower().replace("\u0307", "")
 
 
 def plainly(name: str) -> Spelt | None:
