@@ -28,6 +28,7 @@ _KEY = re.compile(
     rb"%b*+((?:(?!%b)(?:[^\\]|\\u[0-9a-fA-F]{4}|\\.))++)(?:(?P<nul>\x00|\\u0000)|(?P<blank>%b)|\Z)" % ((BLANK,) * 3),
     re.DOTALL,
 )
+_NUL = re.compile(rb"\x00|\\u0000")
 _BLANKS = re.compile(rb"%b*+" % BLANK)
 _NESTING = re.compile(r"[\[\].]")
 _AROUND = string.whitespace + "\0'`"
@@ -56,8 +57,10 @@ def spelt(key: bytes) -> Spelt | None:
     found = _KEY.match(key)
     if found is None:
         return None
-    if found["blank"] and not long and not _BLANKS.fullmatch(key, found.end()):
-        return None  # more words than one
+    if found["blank"] and not long:
+        start, end = found.start("blank"), _BLANKS.match(key, found.end()).end()  # type: ignore[union-attr]
+        if end < len(key) and _NUL.search(key, start, end) is None:
+            return None  # more words than one
     try:
         text = _decode(f'"{found[1].decode("utf-8", "replace")}"')
     except ValueError:

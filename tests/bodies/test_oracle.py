@@ -73,7 +73,7 @@ async def test_what_any_reader_finds_named_was_checked() -> None:
 @pytest.mark.parametrize("seed", range(2, 12))
 async def test_what_any_reader_finds_named_in_ten_thousand_bodies_was_checked(seed: int) -> None:
     statuses = await hold(1000, seed)
-    assert statuses[200] > 300, statuses
+    assert statuses[200] > 250, statuses
 
 
 async def test_the_same_holds_of_a_session_in_a_form() -> None:

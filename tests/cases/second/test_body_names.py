@@ -252,6 +252,7 @@ async def test_case_266_several_models_in_one_are_refused(id: str) -> None:
         {"moderation": {"model": "secret"}},
         {"reasoning": {"draft_model": "secret"}},
         {"models": ["m1", "secret"]},
+        {"__proto__": {"model": "secret"}},
     ],
 )
 async def test_case_266_what_names_models_is_checked(fields: dict[str, Any]) -> None:
@@ -558,6 +559,11 @@ async def test_case_268_a_default_is_not_named_so_it_needs_no_other_name() -> No
         ("/chat/completions", {"model": "m1", "messages": [], "AWS_region_name": "x"}, "AWS_region_name"),
         ("/chat/completions", {"model": "m1", "messages": [], "model\u017f": ["x"]}, "model\u017f"),
         ("/chat/completions", {"model": "m1", "messages": [], "Model": "m1"}, "Model"),
+        ("/chat/completions", {"model": "m1", "messages": [], "api_base \0x": "y"}, "api_base \0x"),
+        ("/chat/completions", {"model": "m1", "messages": [], "\x85api_base\u2003": "y"}, "\x85api_base\u2003"),
+        ("/chat/completions", {"model": "m1", "messages": [], "plugins": [{"mod\ud83del": "m2"}]},
+         "plugins[0].mod\\ud83del"),
+        ("/chat/completions", {"model": "m1", "messages": [], "__PROTO__": {"model": "m2"}}, "__PROTO__"),
         ("/chat/completions", {"model": "m1", "messages": [], "Tools": []}, "Tools"),
         ("/chat/completions", {"model": "m1", "messages": [], "plugins": [{"Model": "m2"}]}, "plugins[0].Model"),
         ("/responses", {"model": "m1", "input": "x", "tools": [{"type": "file_search", "Vector_Store_Ids": ["v"]}]},
