@@ -60,6 +60,7 @@ FIELDS: dict[str, Any] = {
     "query": {"deployment": "b"},
     "provider": "azure",
     "api_version": "2025-01-01",
+    "commit": "whole",
     "timeouts": Timeouts(idle=1),
     "weight": 1,
     "priority": 1,
