@@ -6,10 +6,10 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from ..errors import GatewayBusy, InvalidRequest
+from ..errors import InvalidRequest
 from ..host.users import User
 from ..limits.claims import StoreDown
-from ..limits.desk import Desk
+from ..limits.desk import Desk, away
 from ..limits.limit import mark_of
 from ..limits.told import encoded
 from ..models import Model
@@ -32,10 +32,7 @@ async def limits_of(desk: Desk | None, query: bytes, models: list[Model]) -> byt
         raise InvalidRequest("Name one `user` in the query.", param="user", code="missing_field")
     if desk is None:
         return encoded(())
-    try:
-        return encoded(await desk.standings(User(ids[0]), models))
-    except StoreDown as error:
-        raise _away() from error
+    return encoded(await desk.standings(User(ids[0]), models))
 
 
 async def reset(desk: Desk | None, body: bytes) -> bytes:
@@ -55,9 +52,5 @@ async def reset(desk: Desk | None, body: bytes) -> bytes:
                 await desk.store.forget([asked.key])
                 count = 1
         except StoreDown as error:
-            raise _away() from error
+            raise away() from error
     return msgspec.json.encode({"reset": count})
-
-
-def _away() -> GatewayBusy:
-    return GatewayBusy("The store of limits does not answer; try again shortly.")

@@ -39,6 +39,11 @@ LimitsOfUser = Callable[[User, Model | None], "Sequence[Limit] | Awaitable[Seque
 LimitsOf = Hook[[User, Model | None], Sequence[Limit]]
 
 
+def away() -> GatewayBusy:
+    """What is told where the store does not answer."""
+    return GatewayBusy("The limits of this gateway cannot be read; try again shortly.")
+
+
 def checked_limits(limits: Any) -> tuple[Limit, ...]:
     """The host's limits. Raises ``ConfigError`` for what is none."""
     given = tuple(limits) if isinstance(limits, Iterable) else (limits,)
@@ -66,7 +71,7 @@ class Desk:
         self._background = background
         self._clock = clock
         self._places: dict[asyncio.AbstractEventLoop, dict[str, Claim]] = {}
-        self._warned: set[str] = set()
+        self._warned = False
 
     @property
     def store(self) -> LimitStore:
@@ -134,7 +139,10 @@ class Desk:
             self._start_settling([Change(claim, -claim.reserved) for _, claim in reservation.held])
 
     async def standings(self, user: User, models: Sequence[Model]) -> list[Standing]:
-        """What holds for a user, used and left. Nothing is taken; limits by upstream are not the user's to know."""
+        """What holds for a user, used and left. Nothing is taken; limits by upstream are not the user's to know.
+
+        Raises ``GatewayBusy`` while the store is away.
+        """
         found: dict[str, tuple[Limit, Claim]] = {}
         for model in models[:SHOWN]:
             subject = Subject(user, (model.id,), model)
@@ -143,7 +151,10 @@ class Desk:
                     for claim in limit.claims(subject, 0, self._clock()):
                         found.setdefault(claim.key, (limit, claim))
             await asyncio.sleep(0)
-        balances = await self._store.balances([claim for _, claim in found.values()])
+        try:
+            balances = await self._store.balances([claim for _, claim in found.values()])
+        except StoreDown as error:
+            raise away() from error
         return [Standing(*pair, balance) for pair, balance in zip(found.values(), balances, strict=True)]
 
     async def aclose(self) -> None:
@@ -172,7 +183,7 @@ class Desk:
         except StoreDown as error:
             self._warn_down(error)
             if any(limit.when_down == "closed" for limit, _ in wanted):
-                raise GatewayBusy("The limits of this gateway cannot be read; try again shortly.") from error
+                raise away() from error
             return
         standings = [
             Standing(limit, claim, balance) for (limit, claim), balance in zip(wanted, decision.balances, strict=True)
@@ -268,6 +279,6 @@ class Desk:
             self._warn_down(error)
 
     def _warn_down(self, error: StoreDown) -> None:
-        if "down" not in self._warned:
-            self._warned.add("down")
+        if not self._warned:
+            self._warned = True
             logger.warning("the store of limits is away (%s); limits are held as `when_down` says", error)

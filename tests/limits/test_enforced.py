@@ -241,6 +241,15 @@ async def test_a_store_that_is_away_is_open_or_closed(when_down: Any, status: in
         assert [(await world.ask()).status_code for _ in range(5)] == [status] * 5
 
 
+async def test_where_one_stands_cannot_be_told_while_the_store_is_away() -> None:
+    async with limited(Limit(requests=1, per="hour"), store=RedisLimits("redis://127.0.0.1:1/0")) as world:
+        answers = [
+            await world.http.get(path, headers={"authorization": "Bearer root"})
+            for path in ("/v1/limits", "/v1/config/limits?user=ann")
+        ]
+    assert [(each.status_code, each.json()["error"]["code"]) for each in answers] == [(503, "gateway_busy")] * 2
+
+
 @pytest.mark.parametrize(("unmetered", "status"), [(frozenset(), 403), (frozenset({"batches"}), 200)])
 async def test_work_that_nobody_can_count_is_refused_to_those_under_limits_of_tokens(
     unmetered: frozenset[str], status: int
