@@ -11,9 +11,8 @@ import pytest
 
 from openai_gateway_asgi import ConfigError, Grant, Grants, Settings, Timeouts, Upstream, User, errors
 from openai_gateway_asgi.errors import GatewayError, HostRefusal, UpstreamRefused
+from openai_gateway_asgi.testing import FakeUpstream, wire
 from tests.cases.gateways import MESSAGES, served
-from tests.support import scripted
-from tests.support.scripted import ScriptedUpstream
 
 
 def classes(base: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
@@ -81,7 +80,7 @@ USER = {"x-test-user": "u1"}
 GRANTS = Grants({"m1": Grant(public=True)})
 
 
-async def raised(upstream: str | Upstream | ScriptedUpstream, call: Any, **options: Any) -> openai.APIStatusError:
+async def raised(upstream: str | Upstream | FakeUpstream, call: Any, **options: Any) -> openai.APIStatusError:
     """What the client raises; ``call`` gets it. The error's own message never says where the upstream is."""
     async with served(upstream, **options) as s, s.sdk as sdk:
         with pytest.raises(openai.APIStatusError) as caught:
@@ -179,28 +178,28 @@ async def test_denied_and_unknown_models_look_the_same() -> None:
     ],
 )
 async def test_the_client_raises_what_the_upstream_refuses(status: int, kind: type) -> None:
-    script = scripted.answer(status, body=b'{"error": {"message": "M", "type": "t", "param": "p", "code": "c"}}')
-    async with ScriptedUpstream(script) as upstream:
+    script = wire.answer(status, body=b'{"error": {"message": "M", "type": "t", "param": "p", "code": "c"}}')
+    async with FakeUpstream(wire=[script]) as upstream:
         error = await raised(upstream, create())
     assert summary(error) == (kind, status, "c", "p")
     assert error.type == "t"
 
 
 async def test_an_upstream_that_refuses_our_key_is_a_502() -> None:
-    async with ScriptedUpstream(scripted.answer(401)) as upstream:
+    async with FakeUpstream(wire=[wire.answer(401)]) as upstream:
         error = await raised(upstream, create())
     assert summary(error) == (openai.InternalServerError, 502, "upstream_credential", None)
 
 
 @pytest.mark.parametrize("status", [402, 403])
 async def test_an_upstream_that_refuses_our_account_is_a_502(status: int) -> None:
-    async with ScriptedUpstream(scripted.answer(status)) as upstream:
+    async with FakeUpstream(wire=[wire.answer(status)]) as upstream:
         error = await raised(upstream, create())
     assert summary(error) == (openai.InternalServerError, 502, "upstream_account", None)
 
 
 async def test_an_upstream_that_is_not_there_is_a_502() -> None:
-    with scripted.refusing_url() as url:
+    with wire.refusing_url() as url:
         error = await raised(url, create())
     assert summary(error) == (openai.InternalServerError, 502, "upstream_unavailable", None)
 
@@ -208,7 +207,7 @@ async def test_an_upstream_that_is_not_there_is_a_502() -> None:
 @pytest.mark.parametrize("stream", [True, False])
 async def test_an_upstream_that_does_not_answer_is_a_504(stream: bool) -> None:
     timeouts = Timeouts(first_event=0.05, answer=0.05)
-    async with ScriptedUpstream(scripted.hang) as upstream:
+    async with FakeUpstream(wire=[wire.hang]) as upstream:
         error = await raised(upstream, create(stream=stream), timeouts=timeouts)
     assert summary(error) == (openai.InternalServerError, 504, "upstream_timeout", None)
 

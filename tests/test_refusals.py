@@ -15,8 +15,8 @@ from starlette.routing import Mount
 import openai_gateway_asgi
 from openai_gateway_asgi import Gateway, Grant, Grants, MemoryStore, Settings, Upstream, User, errors
 from openai_gateway_asgi.http.loop_guard import NAME as HOPS
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.support.asgi import Conversation, Response
-from tests.support.recorder import Recorder
 from tests.surface.world import FILE, FORM, form
 from tests.surface.world import field as part
 
@@ -173,11 +173,11 @@ NOT_THE_CLIENTS = frozenset(
 @dataclass(frozen=True)
 class Host:
     app: Starlette
-    recorder: Recorder
+    recorder: FakeUpstream
 
 
 def host() -> Host:
-    recorder = Recorder()
+    recorder = FakeUpstream()
     gateway = Gateway(
         MemoryStore([Upstream("http://a/v1", name="A", auth_type="none", model_ids=["m1", "o3"])]),
         resolve_user=lambda request: PEOPLE.get(request.headers.get("x-who", "una")),
@@ -188,7 +188,7 @@ def host() -> Host:
     return Host(Starlette(routes=[Mount("/openai", gateway)]), recorder)
 
 
-async def answered(refusal: Refusal, asked: Host | None = None) -> tuple[Response, Recorder]:
+async def answered(refusal: Refusal, asked: Host | None = None) -> tuple[Response, FakeUpstream]:
     asked = asked or host()
     talk = Conversation(
         asked.app, refusal.method, "/openai" + refusal.path, headers=refusal.headers, body=refusal.body,

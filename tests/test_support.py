@@ -19,10 +19,18 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.support import answers
+from openai_gateway_asgi.testing import (
+    Answer,
+    FakeRequest,
+    FakeUpstream,
+    answers,
+    error_answer,
+    json_answer,
+    stream_answer,
+)
+from openai_gateway_asgi.testing.answers import sse
 from tests.support.asgi import Conversation, Lint, ask
 from tests.support.leaks import Holdings, leaks_of_process, open_sockets, settled_leaks, stall_watch
-from tests.support.recorder import Answer, Recorded, Recorder, error_answer, json_answer, sse, stream_answer
 from tests.support.servers import free_port, serve, serve_program, serve_workers
 
 START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
@@ -280,13 +288,13 @@ async def test_lint_as_a_layer_lets_a_correct_app_pass() -> None:
 # --- the recorder
 
 
-def a_client(recorder: Recorder, host: str = "a") -> AsyncOpenAI:
+def a_client(recorder: FakeUpstream, host: str = "a") -> AsyncOpenAI:
     http = httpx.AsyncClient(transport=recorder.transport())
     return AsyncOpenAI(base_url=f"http://{host}/v1", api_key="sk-test", http_client=http, max_retries=0)
 
 
 async def test_the_sdk_understands_every_default_answer() -> None:
-    recorder = Recorder()
+    recorder = FakeUpstream()
     async with a_client(recorder) as client:
         assert [model.id async for model in client.models.list()] == ["gpt-small", "gpt-large"]
         ask_chat = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -304,7 +312,7 @@ async def test_the_sdk_understands_every_default_answer() -> None:
 
 
 async def test_the_sdk_understands_the_default_streams() -> None:
-    recorder = Recorder()
+    recorder = FakeUpstream()
     messages = [{"role": "user", "content": "hi"}]
     options = {"model": "m", "messages": messages, "stream": True, "stream_options": {"include_usage": True}}
     async with a_client(recorder) as client:
@@ -320,7 +328,7 @@ async def test_the_sdk_understands_the_default_streams() -> None:
 
 
 async def test_requests_are_recorded_byte_for_byte() -> None:
-    recorder = Recorder()
+    recorder = FakeUpstream()
     request = httpx.Request(
         "POST", "http://a:9/v1/x%2Fy?q=%20", headers=[("X-Twice", "1"), ("x-twice", "2")], content=b'{"a": 1.0}'
     )
@@ -335,7 +343,7 @@ async def test_requests_are_recorded_byte_for_byte() -> None:
 
 
 async def test_the_end_of_a_path_finds_its_answer_and_the_longest_wins() -> None:
-    recorder = Recorder()
+    recorder = FakeUpstream()
     recorder.answer("/completions", json_answer("short"))
     recorder.answer("/chat/completions", json_answer("long"))
     async with httpx.AsyncClient(transport=recorder.transport(), base_url="http://a") as client:
@@ -346,20 +354,20 @@ async def test_the_end_of_a_path_finds_its_answer_and_the_longest_wins() -> None
 
 
 async def test_answers_come_in_turn_and_the_last_stays() -> None:
-    async def slow_down(request: Recorded) -> Answer:
+    async def slow_down(request: FakeRequest) -> Answer:
         return error_answer(429, headers=[("retry-after", "1")])
 
-    recorder = Recorder()
+    recorder = FakeUpstream()
     recorder.answer("/v1/models", slow_down, error_answer(500), lambda request: json_answer(request.method))
     async with httpx.AsyncClient(transport=recorder.transport(), base_url="http://a/v1") as client:
         assert [(await client.get("/models")).status_code for _ in range(4)] == [429, 500, 200, 200]
 
 
 async def test_what_an_answer_raises_the_transport_raises() -> None:
-    def refuse(request: Recorded) -> Answer:
+    def refuse(request: FakeRequest) -> Answer:
         raise httpx.ConnectError("refused")
 
-    recorder = Recorder()
+    recorder = FakeUpstream()
     recorder.answer("/v1/models", refuse)
     async with httpx.AsyncClient(transport=recorder.transport()) as client:
         with pytest.raises(httpx.ConnectError):
@@ -368,7 +376,7 @@ async def test_what_an_answer_raises_the_transport_raises() -> None:
 
 
 async def test_one_transport_plays_several_hosts() -> None:
-    recorder = Recorder()
+    recorder = FakeUpstream()
     recorder.host("a").models = ["only-a"]
     recorder.host("b").answer("/v1/models", error_answer(503))
     async with httpx.AsyncClient(transport=recorder.transport()) as client:
@@ -390,7 +398,7 @@ def endless(closed: list[str]) -> AsyncIterator[bytes]:
 
 
 async def test_an_answer_closed_early_is_recorded_and_its_source_ended() -> None:
-    recorder, closed = Recorder(), []
+    recorder, closed = FakeUpstream(), []
     recorder.answer("/v1/models", lambda request: stream_answer(endless(closed)))
     async with httpx.AsyncClient(transport=recorder.transport()) as client:
         async with client.stream("GET", "http://a/v1/models") as response:
@@ -400,11 +408,11 @@ async def test_an_answer_closed_early_is_recorded_and_its_source_ended() -> None
 
 
 async def test_a_request_cancelled_before_its_answer_is_recorded_as_closed_early() -> None:
-    async def never(request: Recorded) -> Answer:
+    async def never(request: FakeRequest) -> Answer:
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
 
-    recorder = Recorder()
+    recorder = FakeUpstream()
     recorder.answer("/v1/models", never)
     async with httpx.AsyncClient(transport=recorder.transport()) as client:
         call = asyncio.create_task(client.get("http://a/v1/models"))
@@ -416,7 +424,7 @@ async def test_a_request_cancelled_before_its_answer_is_recorded_as_closed_early
 
 
 async def test_as_an_app_the_recorder_notices_that_its_client_left() -> None:
-    recorder, closed = Recorder(), []
+    recorder, closed = FakeUpstream(), []
     recorder.answer("/v1/models", lambda request: stream_answer(endless(closed)))
     async with Conversation(recorder, "GET", "/v1/models", headers={"host": "a"}) as talk:
         await talk.receive_start()
@@ -427,7 +435,7 @@ async def test_as_an_app_the_recorder_notices_that_its_client_left() -> None:
 
 
 async def test_as_an_app_the_recorder_answers_in_full() -> None:
-    recorder = Recorder(["m"])
+    recorder = FakeUpstream(["m"])
     answer = await ask(recorder, "GET", "/v1/models", headers={"host": "a:80"})
     assert answer.json()["data"][0]["id"] == "m"
     assert (recorder.last.host, recorder.open_answers, recorder.closed_early) == ("a", 0, [])
@@ -438,7 +446,7 @@ async def test_as_an_app_the_recorder_answers_in_full() -> None:
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
 async def test_an_app_is_served_over_real_sockets(http: Any) -> None:
-    recorder = Recorder()
+    recorder = FakeUpstream()
     async with serve(recorder, http=http) as server:
         async with AsyncOpenAI(base_url=server.url + "/v1", api_key="k", max_retries=0) as client:
             stream = await client.chat.completions.create(model="m", messages=[], stream=True)
@@ -450,7 +458,7 @@ async def test_an_app_is_served_over_real_sockets(http: Any) -> None:
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
 async def test_a_client_that_leaves_a_real_socket_is_noticed(http: Any) -> None:
-    recorder, closed = Recorder(), []
+    recorder, closed = FakeUpstream(), []
     recorder.answer("/v1/models", lambda request: stream_answer(endless(closed)))
     async with serve(recorder, http=http) as server, httpx.AsyncClient() as client:
         async with client.stream("GET", server.url + "/v1/models") as response:
@@ -469,7 +477,7 @@ async def test_the_root_path_is_the_servers_to_set() -> None:
 
 
 async def test_a_server_stops_at_once_with_a_stream_under_way() -> None:
-    recorder, closed = Recorder(), []
+    recorder, closed = FakeUpstream(), []
     recorder.answer("/v1/models", lambda request: stream_answer(endless(closed)))
     async with httpx.AsyncClient() as client:
         async with serve(recorder) as server:

@@ -8,7 +8,7 @@ import pytest
 from openai_gateway_asgi.answers.endings import FINAL_EVENTS, Course, State, choices_asked, decoded
 from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.http.sse import events_in
-from tests.support.answers import DONE, chat_events, responses_events, sse
+from openai_gateway_asgi.testing.answers import DONE, chat_events, responses_events, sse
 
 CHAT = "createChatCompletion"
 DELTA = sse({"choices": [{"delta": {"content": "x"}, "finish_reason": None}]})

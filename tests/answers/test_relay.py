@@ -13,8 +13,9 @@ from openai_gateway_asgi import Settings, Timeouts
 from openai_gateway_asgi.answers.events import DONE
 from openai_gateway_asgi.errors import ResponseAborted
 from openai_gateway_asgi.layers.keep_alive import COMMENT as KEEP_ALIVE
+from openai_gateway_asgi.testing import Answer, stream_answer
+from openai_gateway_asgi.testing.answers import bytes_answer
 from tests.cases.gateways import World, chat, error_of, upstream_a, world
-from tests.support.recorder import Answer, bytes_answer, stream_answer
 
 CHAT = "/chat/completions"
 EVENT = b'data: {"a":1}\n\n'

@@ -7,7 +7,7 @@ import pytest
 from openai_gateway_asgi.answers.endings import decoded
 from openai_gateway_asgi.answers.told import answers, any_tells, tells
 from openai_gateway_asgi.http.sse import events_in
-from tests.support.answers import DONE, chat_events, responses_events, sse
+from openai_gateway_asgi.testing.answers import DONE, chat_events, responses_events, sse
 
 CHAT, TEXT, RESPONSE = "createChatCompletion", "createCompletion", "createResponse"
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi import Model, User
+from openai_gateway_asgi.testing import json_answer
 from tests.bodies import oracle
 from tests.bodies.oracle import NODE, Named, named, read_by_node, readings
 from tests.bodies.spellings import Speller, Spot, without_padding
 from tests.cases.gateways import upstream_a, world
-from tests.support.recorder import json_answer
 from tests.surface.world import FORM, field, form, parts_of
 
 HEADERS = {"content-type": "application/json", "x-test-user": "u1"}

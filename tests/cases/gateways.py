@@ -16,9 +16,8 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from openai_gateway_asgi import Gateway, Settings, Timeouts, Upstream, UsageRecord, User, everyone
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.support.asgi import Conversation, Response, ask
-from tests.support.recorder import Recorder
-from tests.support.scripted import ScriptedUpstream
 from tests.support.servers import Http, serve
 
 A = "http://a/v1"
@@ -58,7 +57,7 @@ class World:
 
     gateway: Gateway
     app: Starlette
-    upstream: Recorder
+    upstream: FakeUpstream
     records: list[UsageRecord]
 
     async def ask(self, method: str, path: str, **options: Any) -> Response:
@@ -87,7 +86,7 @@ class World:
 async def world(*upstreams: Upstream, **options: Any) -> AsyncIterator[World]:
     """In process, over ASGI; the upstreams are played by a recorder. ``options`` are the gateway's; ``store``
     stands for its upstreams."""
-    recorder = Recorder()
+    recorder = FakeUpstream()
     records: list[UsageRecord] = []
     given = {
         "resolve_user": resolve_user,
@@ -121,10 +120,10 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def served(
-    upstream: str | ScriptedUpstream | Upstream, *, http: Http = "h11", timeouts: Timeouts | None = None, **options: Any
+    upstream: str | FakeUpstream | Upstream, *, http: Http = "h11", timeouts: Timeouts | None = None, **options: Any
 ) -> AsyncIterator[Served]:
     """A gateway on a uvicorn of its own, with its own transport, in front of ``upstream``."""
-    if isinstance(upstream, ScriptedUpstream):
+    if isinstance(upstream, FakeUpstream):
         upstream = upstream.url
     if isinstance(upstream, str):
         upstream = Upstream(f"{upstream}/v1", name="S", api_key="ks", model_ids=["m1"], timeouts=timeouts)

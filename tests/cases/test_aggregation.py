@@ -10,16 +10,17 @@ import httpx
 import pytest
 
 from openai_gateway_asgi import Settings, Upstream
+from openai_gateway_asgi.testing import Answer, FakeRequest, error_answer, json_answer
+from openai_gateway_asgi.testing.answers import bytes_answer
 from tests.cases.conftest import MakeWorld
 from tests.cases.world import A, B, World, refusal
-from tests.support.recorder import Answer, Recorded, bytes_answer, error_answer, json_answer
 
 
 def answers(world: World, host: str, data: Any, status: int = 200) -> None:
     world.up.host(host).answer("/models", json_answer(data, status))
 
 
-async def never(_: Recorded) -> Answer:
+async def never(_: FakeRequest) -> Answer:
     await asyncio.Event().wait()
     raise AssertionError("unreachable")
 
@@ -119,11 +120,11 @@ async def test_case_025_the_connection_type_is_shown(make_world: MakeWorld) -> N
     }
 
 
-def _refuses(_: Recorded) -> Answer:
+def _refuses(_: FakeRequest) -> Answer:
     raise httpx.ConnectError("refused")
 
 
-def _breaks(_: Recorded) -> Answer:
+def _breaks(_: FakeRequest) -> Answer:
     raise RuntimeError("a transport of the host's own, with a fault of its own")
 
 
@@ -248,7 +249,7 @@ async def test_case_037_many_callers_cost_one_call_per_upstream(make_world: Make
     world = make_world(settings=Settings(model_list_lifetime=lifetime))
     go_on = asyncio.Event()
 
-    async def slowly(_: Recorded) -> Answer:
+    async def slowly(_: FakeRequest) -> Answer:
         await go_on.wait()
         return json_answer({"data": [{"id": "m"}]})
 
@@ -284,7 +285,7 @@ async def test_case_039_filtering_for_a_user_does_not_touch_the_list(make_world:
     assert len(world.up.requests) == 1
 
 
-def _own_list(request: Recorded) -> Answer:
+def _own_list(request: FakeRequest) -> Answer:
     token = (request.header("authorization") or "").removeprefix("Bearer ")
     return json_answer({"data": [{"id": f"m-{token}"}]})
 

@@ -14,9 +14,10 @@ import pytest
 
 from openai_gateway_asgi import ConfigError, FileStore, MemoryStore, Settings, Upstream, VersionConflict
 from openai_gateway_asgi.config import GatewayConfig
+from openai_gateway_asgi.testing import FakeRequest, error_answer, json_answer
+from openai_gateway_asgi.testing.answers import bytes_answer
 from tests.cases.conftest import MakeWorld
 from tests.cases.world import A, B, World, refusal
-from tests.support.recorder import Recorded, bytes_answer, error_answer, json_answer
 
 OFFICIAL = "https://api.openai.com/v1"
 
@@ -341,7 +342,7 @@ async def test_an_update_that_somebody_else_overtakes_in_the_store_is_a_412(make
 async def test_a_request_under_way_keeps_the_configuration_it_began_with(world: World) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slowly(request: Recorded) -> Any:
+    async def slowly(request: FakeRequest) -> Any:
         begun.set()
         await go_on.wait()
         return json_answer({"served": "by a"})
@@ -382,7 +383,7 @@ async def test_case_138_an_upstream_that_answers_shows_its_models_and_nothing_el
     assert (await world.get("/config")).json()["OPENAI_API_BASE_URLS"] == ["http://a/v1", "http://b/v1"]
 
 
-def _refused(_: Recorded) -> Any:
+def _refused(_: FakeRequest) -> Any:
     """As transports do: the system's words count, a host's transport's own do not, for they may hold anything."""
     raise httpx.ConnectError("10.0.0.7 refused") from ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
 
@@ -431,7 +432,7 @@ async def test_case_138_the_lists_of_one_upstream_follow_the_same_rules(world: W
 
 
 async def test_case_138_a_silent_upstream_costs_the_deadline(make_world: MakeWorld) -> None:
-    async def never(_: Recorded) -> Any:
+    async def never(_: FakeRequest) -> Any:
         await asyncio.Event().wait()
 
     world = make_world(settings=Settings(model_list_timeout=0.1))

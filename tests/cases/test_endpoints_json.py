@@ -12,8 +12,8 @@ import openai
 import pytest
 
 from openai_gateway_asgi import Gateway, Grant, Grants, Upstream
-from tests.support.answers import CREATED, VECTOR, WORDS
-from tests.support.recorder import Recorder
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.answers import CREATED, VECTOR, WORDS
 from tests.support.servers import serve
 
 from .gateways import EAGER, MESSAGES, error_of, resolve_user, upstream_a, upstream_b, world
@@ -98,7 +98,7 @@ async def test_every_model_that_a_body_names_must_be_allowed(field: dict[str, An
 
 @pytest.mark.parametrize("version", ["", "/v1"])
 async def test_the_real_client_reads_every_endpoint(version: str) -> None:
-    upstream = Recorder(["m1"])
+    upstream = FakeUpstream(["m1"])
     async with serve(upstream) as up:
         gateway = Gateway(
             [Upstream(f"{up.url}/v1", prefix_id="p", model_ids=["m1"])],

@@ -14,9 +14,8 @@ import openai
 import pytest
 
 from openai_gateway_asgi import Settings, Timeouts, Upstream
-from tests.support import scripted
-from tests.support.recorder import Answer, bytes_answer, error_answer, json_answer
-from tests.support.scripted import ScriptedUpstream
+from openai_gateway_asgi.testing import Answer, FakeUpstream, error_answer, json_answer, wire
+from openai_gateway_asgi.testing.answers import bytes_answer
 
 from .gateways import EAGER, MESSAGES, chat, error_of, served, upstream_a, world
 
@@ -134,7 +133,7 @@ def tells_nothing(response: httpx.Response, upstream_url: str) -> None:
 
 
 async def test_case_112_an_upstream_that_refuses_connections_is_a_502() -> None:
-    with scripted.refusing_url() as url:
+    with wire.refusing_url() as url:
         async with served(url) as s:
             response = await s.client.post(s.url + CHAT, json=chat())
             assert response.status_code == 502
@@ -145,16 +144,16 @@ async def test_case_112_an_upstream_that_refuses_connections_is_a_502() -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param(scripted.close_before_headers, id="case-112-closes"),
-        pytest.param(scripted.reset, id="case-112-resets"),
-        pytest.param(scripted.garbage, id="case-112-is-no-http"),
-        pytest.param(scripted.conflicting_lengths, id="case-112-two-lengths"),
-        pytest.param(scripted.huge_headers(200_000), id="case-112-endless-header"),
-        pytest.param(scripted.raw(scripted.head(101, ((b"Upgrade", b"x"),))), id="case-112-switches-protocol"),
+        pytest.param(wire.close_before_headers, id="case-112-closes"),
+        pytest.param(wire.reset, id="case-112-resets"),
+        pytest.param(wire.garbage, id="case-112-is-no-http"),
+        pytest.param(wire.conflicting_lengths, id="case-112-two-lengths"),
+        pytest.param(wire.huge_headers(200_000), id="case-112-endless-header"),
+        pytest.param(wire.raw(wire.head(101, ((b"Upgrade", b"x"),))), id="case-112-switches-protocol"),
     ],
 )
-async def test_an_upstream_that_breaks_off_is_a_502(fault: scripted.Script) -> None:
-    async with ScriptedUpstream(fault, scripted.answer()) as upstream, served(upstream) as s:
+async def test_an_upstream_that_breaks_off_is_a_502(fault: wire.Script) -> None:
+    async with FakeUpstream(wire=[fault, wire.answer()]) as upstream, served(upstream) as s:
         response = await s.client.post(s.url + CHAT, json=chat())
         assert response.status_code == 502
         assert response.json()["error"]["code"] == "upstream_unavailable"
@@ -166,16 +165,16 @@ async def test_an_upstream_that_breaks_off_is_a_502(fault: scripted.Script) -> N
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param(scripted.hang, id="case-112-hangs"),
-        pytest.param(scripted.endless_103, id="case-112-flood-of-103"),
-        pytest.param(scripted.raw(scripted.head(200, ((b"Content-Length", b"9"),))), id="case-112-headers-only"),
-        pytest.param(scripted.raw(b"HTTP/1.1 200 OK\r\nx-a: 1\r\n"), id="case-112-half-headers"),
+        pytest.param(wire.hang, id="case-112-hangs"),
+        pytest.param(wire.endless_103, id="case-112-flood-of-103"),
+        pytest.param(wire.raw(wire.head(200, ((b"Content-Length", b"9"),))), id="case-112-headers-only"),
+        pytest.param(wire.raw(b"HTTP/1.1 200 OK\r\nx-a: 1\r\n"), id="case-112-half-headers"),
     ],
 )
 @pytest.mark.parametrize("stream", [True, False])
-async def test_an_upstream_that_does_not_answer_is_a_504(fault: scripted.Script, stream: bool) -> None:
+async def test_an_upstream_that_does_not_answer_is_a_504(fault: wire.Script, stream: bool) -> None:
     timeouts = Timeouts(**{"first_event" if stream else "answer": 0.1})
-    async with ScriptedUpstream(fault) as upstream, served(upstream, timeouts=timeouts) as s:
+    async with FakeUpstream(wire=[fault]) as upstream, served(upstream, timeouts=timeouts) as s:
         response = await s.client.post(s.url + CHAT, json=chat(stream=stream))
         assert response.status_code == 504
         assert response.json()["error"]["code"] == "upstream_timeout"
@@ -254,11 +253,11 @@ ROUTING = {"x-gateway-upstream", "x-gateway-model", "x-gateway-attempts"}
 async def test_case_117_headers_of_the_upstreams_own_never_reach_the_client(kind: str, http: Any) -> None:
     headers = [(name.encode(), value.encode()) for name, value in NEVER]
     scripts = {
-        "json": scripted.answer(200, [*scripted.JSON, *headers]),
-        "sse": scripted.sse(b"data: 1\n\n", b"data: [DONE]\n\n", headers=[*scripted.EVENTS, *headers]),
-        "error": scripted.answer(400, [*scripted.JSON, *headers]),
+        "json": wire.answer(200, [*wire.JSON, *headers]),
+        "sse": wire.sse(b"data: 1\n\n", b"data: [DONE]\n\n", headers=[*wire.EVENTS, *headers]),
+        "error": wire.answer(400, [*wire.JSON, *headers]),
     }
-    async with ScriptedUpstream(scripts[kind]) as upstream, served(upstream, http=http) as s:
+    async with FakeUpstream(wire=[scripts[kind]]) as upstream, served(upstream, http=http) as s:
         asked = chat(stream=kind == "sse")  # a stream that nobody asked for is none: case 219
         response = await s.client.post(s.url + CHAT, json=asked, headers={"x-test-user": "u1"})
         names = [name.decode().lower() for name, _ in response.headers.raw]
@@ -390,8 +389,8 @@ async def test_unknown_paths_and_wrong_methods_reach_nobody() -> None:
 
 
 async def test_the_sdk_raises_what_the_upstream_said() -> None:
-    script = scripted.answer(400, body=b'{"error": {"message": "M", "type": "t", "param": "p", "code": "c"}}')
-    async with ScriptedUpstream(script) as upstream, served(upstream) as s:
+    script = wire.answer(400, body=b'{"error": {"message": "M", "type": "t", "param": "p", "code": "c"}}')
+    async with FakeUpstream(wire=[script]) as upstream, served(upstream) as s:
         async with s.sdk as sdk:
             with pytest.raises(openai.BadRequestError) as caught:
                 await sdk.chat.completions.create(model="m1", messages=MESSAGES)  # type: ignore[arg-type]
@@ -399,16 +398,16 @@ async def test_the_sdk_raises_what_the_upstream_said() -> None:
 
 
 async def test_connections_are_used_again_after_whole_answers() -> None:
-    scripts = (scripted.answer(), scripted.sse(b"data: [DONE]\n\n"), scripted.answer(400), scripted.answer())
-    async with ScriptedUpstream(*scripts) as upstream, served(upstream, settings=EAGER) as s:
+    scripts = (wire.answer(), wire.sse(b"data: [DONE]\n\n"), wire.answer(400), wire.answer())
+    async with FakeUpstream(wire=scripts) as upstream, served(upstream, settings=EAGER) as s:
         for _ in scripts:
             await s.client.post(s.url + CHAT, json=chat())
         assert len(upstream.connections) == 1
 
 
 async def test_what_an_upstream_sends_too_much_reaches_nobody() -> None:
-    poison = scripted.trailing_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON")
-    async with ScriptedUpstream(poison, scripted.answer(body=b'{"n": 2}')) as upstream, served(upstream) as s:
+    poison = wire.trailing_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON")
+    async with FakeUpstream(wire=[poison, wire.answer(body=b'{"n": 2}')]) as upstream, served(upstream) as s:
         first = await s.client.post(s.url + CHAT, json=chat())
         second = await s.client.post(s.url + CHAT, json=chat())
         assert (first.text, second.text) == ("{}", '{"n": 2}')

@@ -14,10 +14,10 @@ import pytest
 from aiocache import SimpleMemoryCache
 
 from openai_gateway_asgi import Grant, Grants, Outcome, Settings, Timeouts
-from tests.support import scripted
+from openai_gateway_asgi.testing import Answer, FakeUpstream, error_answer, wire
+from openai_gateway_asgi.testing.answers import bytes_answer
+from openai_gateway_asgi.testing.wire import head
 from tests.support.leaks import stall_watch
-from tests.support.recorder import Answer, bytes_answer, error_answer
-from tests.support.scripted import ScriptedUpstream, head
 
 from .gateways import EAGER, BrokenCache, World, error_of, served, upstream_a, upstream_b, world
 
@@ -179,8 +179,8 @@ async def test_case_133_an_answer_that_was_cut_is_not_kept() -> None:
 
 
 async def test_case_133_a_cut_answer_over_the_wire_is_seen_to_be_cut() -> None:
-    script = scripted.raw(head(200, ((b"Content-Type", b"audio/mpeg"), (b"Content-Length", b"9"))) + b"ID3", close=True)
-    async with ScriptedUpstream(script) as upstream, served(upstream) as s:
+    script = wire.raw(head(200, ((b"Content-Type", b"audio/mpeg"), (b"Content-Length", b"9"))) + b"ID3", close=True)
+    async with FakeUpstream(wire=[script]) as upstream, served(upstream) as s:
         with pytest.raises(httpx.RemoteProtocolError):
             await s.client.post(s.url + SPEECH, json={**BODY, "model": "m1"})
         assert len(upstream.requests) == 1

@@ -14,9 +14,8 @@ import pytest
 
 from openai_gateway_asgi import Outcome, Settings, Timeouts
 from openai_gateway_asgi.errors import ResponseAborted
-from tests.support import scripted
-from tests.support.recorder import Answer, stream_answer
-from tests.support.scripted import ScriptedUpstream, head
+from openai_gateway_asgi.testing import Answer, FakeUpstream, stream_answer, wire
+from openai_gateway_asgi.testing.wire import head
 
 from .gateways import MESSAGES, Served, World, chat, served, upstream_a, world
 
@@ -49,7 +48,7 @@ async def gated(gate: asyncio.Event, before: list[bytes], after: list[bytes]) ->
 async def test_case_113_events_arrive_unchanged_and_at_once(http: Any) -> None:
     events = [FIRST, b": ping\n\n", DONE]
     gate = asyncio.Event()
-    async with ScriptedUpstream(scripted.sse(*events, gates={1: gate})) as upstream, served(upstream, http=http) as s:
+    async with FakeUpstream(wire=[wire.sse(*events, gates={1: gate})]) as upstream, served(upstream, http=http) as s:
         async with s.post(CHAT, chat(stream=True)) as response:
             assert response.headers["content-type"] == "text/event-stream"
             assert response.headers["cache-control"] == "no-cache"
@@ -93,7 +92,7 @@ async def test_case_115_a_long_event_passes_and_is_not_held(size: int) -> None:
 
 @pytest.mark.parametrize("accept", ["identity", "gzip"])
 async def test_case_116_compressed_events_are_inflated(accept: str) -> None:
-    async with ScriptedUpstream(scripted.gzip_sse(FIRST, DONE)) as upstream, served(upstream) as s:
+    async with FakeUpstream(wire=[wire.gzip_sse(FIRST, DONE)]) as upstream, served(upstream) as s:
         async with s.post(CHAT, chat(stream=True), headers={"accept-encoding": accept}) as response:
             assert b"".join([chunk async for chunk in response.aiter_raw()]) == FIRST + DONE
             assert "content-encoding" not in response.headers
@@ -224,8 +223,8 @@ EVENTS = {
 @pytest.mark.parametrize("api", ["chat", "responses"])
 @pytest.mark.parametrize("ending", ["cut", "reset", "whole"])
 async def test_case_119_an_upstream_that_dies_after_commit_ends_in_an_error_event(api: str, ending: str) -> None:
-    script = scripted.sse(EVENTS[api], b"data: {half an event", ending=ending)
-    async with ScriptedUpstream(script) as upstream, served(upstream) as s:
+    script = wire.sse(EVENTS[api], b"data: {half an event", ending=ending)
+    async with FakeUpstream(wire=[script]) as upstream, served(upstream) as s:
         path = CHAT if api == "chat" else "/responses"
         body = (await s.client.post(s.url + path, json=chat(stream=True, input="x"))).content
         sent, event = body[: len(EVENTS[api])], body[len(EVENTS[api]) :]
@@ -244,8 +243,8 @@ async def test_case_119_an_upstream_that_dies_after_commit_ends_in_an_error_even
 
 
 async def test_inside_a_long_event_the_framing_is_broken_instead() -> None:
-    script = scripted.sse(word("a"), b"data: " + b"x" * 200_000, ending="cut")
-    async with ScriptedUpstream(script) as upstream, served(upstream) as s:
+    script = wire.sse(word("a"), b"data: " + b"x" * 200_000, ending="cut")
+    async with FakeUpstream(wire=[script]) as upstream, served(upstream) as s:
         with pytest.raises(httpx.RemoteProtocolError):
             await s.client.post(s.url + CHAT, json=chat(stream=True))
         assert type(await raised_by_sdk(s, "chat")) is openai.APIConnectionError
@@ -254,13 +253,13 @@ async def test_inside_a_long_event_the_framing_is_broken_instead() -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        scripted.raw(head(200, ((b"Content-Type", b"text/plain"), (b"Content-Length", b"100"))) + b"cut", close=True),
-        scripted.truncated_chunk,
+        wire.raw(head(200, ((b"Content-Type", b"text/plain"), (b"Content-Length", b"100"))) + b"cut", close=True),
+        wire.truncated_chunk,
     ],
     ids=["short", "chunk-cut"],
 )
-async def test_a_cut_answer_that_is_no_stream_breaks_its_framing(fault: scripted.Script) -> None:
-    async with ScriptedUpstream(fault) as upstream, served(upstream) as s:
+async def test_a_cut_answer_that_is_no_stream_breaks_its_framing(fault: wire.Script) -> None:
+    async with FakeUpstream(wire=[fault]) as upstream, served(upstream) as s:
         with pytest.raises(httpx.RemoteProtocolError):
             await s.client.post(s.url + CHAT, json=chat())
         assert [record.outcome for record in s.records] == [Outcome.UPSTREAM_FAILED]
@@ -269,13 +268,13 @@ async def test_a_cut_answer_that_is_no_stream_breaks_its_framing(fault: scripted
 async def test_a_chunk_that_is_none_breaks_the_framing() -> None:
     gate = asyncio.Event()
 
-    async def bad_chunk(call: scripted.Call) -> None:
+    async def bad_chunk(call: wire.Call) -> None:
         await call.read_body()
-        await call.send(head(200, ((b"Transfer-Encoding", b"chunked"),)) + scripted.chunked(b"good"))
+        await call.send(head(200, ((b"Transfer-Encoding", b"chunked"),)) + wire.chunked(b"good"))
         await gate.wait()
         await call.send(b"zz\r\nbad\r\n")
 
-    async with ScriptedUpstream(bad_chunk) as upstream, served(upstream) as s, s.post(CHAT, chat()) as response:
+    async with FakeUpstream(wire=[bad_chunk]) as upstream, served(upstream) as s, s.post(CHAT, chat()) as response:
         chunks = response.aiter_raw()
         assert await anext(chunks) == b"good"
         gate.set()
@@ -284,7 +283,7 @@ async def test_a_chunk_that_is_none_breaks_the_framing() -> None:
 
 
 async def test_the_length_of_an_answer_that_is_no_stream_is_kept() -> None:
-    async with ScriptedUpstream(scripted.answer(body=b"x" * 200_000)) as upstream, served(upstream) as s:
+    async with FakeUpstream(wire=[wire.answer(body=b"x" * 200_000)]) as upstream, served(upstream) as s:
         response = await s.client.post(s.url + CHAT, json=chat())
         assert response.headers["content-length"] == "200000"
         assert "transfer-encoding" not in response.headers
@@ -293,7 +292,7 @@ async def test_the_length_of_an_answer_that_is_no_stream_is_kept() -> None:
 @pytest.mark.parametrize("api", ["chat", "responses"])
 @pytest.mark.parametrize("clock", [Timeouts(idle=0.1), Timeouts(total=0.3)], ids=["idle", "total"])
 async def test_case_120_an_upstream_that_falls_silent_ends_in_an_error_event(api: str, clock: Timeouts) -> None:
-    async with ScriptedUpstream(scripted.sse(EVENTS[api], ending="open")) as upstream:
+    async with FakeUpstream(wire=[wire.sse(EVENTS[api], ending="open")]) as upstream:
         async with served(upstream, timeouts=clock) as s:
             error = await raised_by_sdk(s, api)
             assert error.code == "upstream_timeout"
@@ -301,14 +300,14 @@ async def test_case_120_an_upstream_that_falls_silent_ends_in_an_error_event(api
 
 
 async def test_case_120_the_total_ends_a_flood() -> None:
-    async def flood(call: scripted.Call) -> None:
+    async def flood(call: wire.Call) -> None:
         await call.read_body()
-        await call.send(head(200, (*scripted.EVENTS, (b"Transfer-Encoding", b"chunked"))))
+        await call.send(head(200, (*wire.EVENTS, (b"Transfer-Encoding", b"chunked"))))
         while not call.connection.peer_gone.is_set():
-            await call.send(scripted.chunked(FIRST * 100))
+            await call.send(wire.chunked(FIRST * 100))
             await asyncio.sleep(0)
 
-    async with ScriptedUpstream(flood) as upstream, served(upstream, timeouts=Timeouts(total=0.3)) as s:
+    async with FakeUpstream(wire=[flood]) as upstream, served(upstream, timeouts=Timeouts(total=0.3)) as s:
         body = (await s.client.post(s.url + CHAT, json=chat(stream=True))).content
         assert body.startswith(FIRST)
         assert b"upstream_timeout" in body
@@ -316,8 +315,8 @@ async def test_case_120_the_total_ends_a_flood() -> None:
 
 async def test_case_120_a_drip_that_never_makes_an_event_runs_into_the_first_events_clock() -> None:
     step = asyncio.Semaphore(10_000)
-    answer = head(200, (*scripted.EVENTS, (b"Transfer-Encoding", b"chunked"))) + scripted.chunked(b"data: never") * 200
-    async with ScriptedUpstream(scripted.drip(answer, step)) as upstream:
+    answer = head(200, (*wire.EVENTS, (b"Transfer-Encoding", b"chunked"))) + wire.chunked(b"data: never") * 200
+    async with FakeUpstream(wire=[wire.drip(answer, step)]) as upstream:
         async with served(upstream, timeouts=Timeouts(first_event=0.15, idle=5)) as s:
             response = await s.client.post(s.url + CHAT, json=chat(stream=True))
             assert (response.status_code, response.json()["error"]["code"]) == (504, "upstream_timeout")
@@ -326,14 +325,14 @@ async def test_case_120_a_drip_that_never_makes_an_event_runs_into_the_first_eve
 async def test_case_120_a_drip_inside_an_event_does_not_move_the_idle_clock() -> None:
     stop = asyncio.Event()
 
-    async def trickle(call: scripted.Call) -> None:
+    async def trickle(call: wire.Call) -> None:
         await call.read_body()
-        await call.send(head(200, (*scripted.EVENTS, (b"Transfer-Encoding", b"chunked"))) + scripted.chunked(FIRST))
+        await call.send(head(200, (*wire.EVENTS, (b"Transfer-Encoding", b"chunked"))) + wire.chunked(FIRST))
         while not call.connection.peer_gone.is_set():
-            await call.send(scripted.chunked(b"x"))
+            await call.send(wire.chunked(b"x"))
             await asyncio.wait([asyncio.ensure_future(call.connection.peer_gone.wait())], timeout=0.01)
 
-    async with ScriptedUpstream(trickle) as upstream, served(upstream, timeouts=Timeouts(idle=0.15)) as s:
+    async with FakeUpstream(wire=[trickle]) as upstream, served(upstream, timeouts=Timeouts(idle=0.15)) as s:
         body = (await s.client.post(s.url + CHAT, json=chat(stream=True))).content
         assert body.startswith(FIRST + b"event: error")
     stop.set()
@@ -342,15 +341,15 @@ async def test_case_120_a_drip_inside_an_event_does_not_move_the_idle_clock() ->
 async def test_comments_alone_do_not_stop_the_clock_for_an_answer() -> None:
     """Comments say that the request is queued or thought about, so they have longer than ``first_event``."""
 
-    async def comments(call: scripted.Call) -> None:
+    async def comments(call: wire.Call) -> None:
         await call.read_body()
-        await call.send(head(200, (*scripted.EVENTS, (b"Transfer-Encoding", b"chunked"))))
+        await call.send(head(200, (*wire.EVENTS, (b"Transfer-Encoding", b"chunked"))))
         while not call.connection.peer_gone.is_set():
-            await call.send(scripted.chunked(b": still here\n\n"))
+            await call.send(wire.chunked(b": still here\n\n"))
             await asyncio.wait([asyncio.ensure_future(call.connection.peer_gone.wait())], timeout=0.01)
 
     settings = Settings(comment_hold=0.02, retries=0)
-    async with ScriptedUpstream(comments) as upstream:
+    async with FakeUpstream(wire=[comments]) as upstream:
         async with served(upstream, timeouts=Timeouts(first_event=0.1, answer=0.3), settings=settings) as s:
             body = (await s.client.post(s.url + CHAT, json=chat(stream=True))).content
             assert body.startswith(b": still here\n\n")
@@ -359,8 +358,8 @@ async def test_comments_alone_do_not_stop_the_clock_for_an_answer() -> None:
 
 async def test_an_answer_that_drips_is_ended_by_the_answers_clock() -> None:
     step = asyncio.Semaphore(30)
-    drip = scripted.drip(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1000, step)
-    async with ScriptedUpstream(drip) as upstream, served(upstream, timeouts=Timeouts(answer=0.2, idle=60)) as s:
+    drip = wire.drip(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1000, step)
+    async with FakeUpstream(wire=[drip]) as upstream, served(upstream, timeouts=Timeouts(answer=0.2, idle=60)) as s:
         with pytest.raises(httpx.RemoteProtocolError):
             await s.client.post(s.url + CHAT, json=chat())
         await upstream.connections[0].closed()
@@ -370,12 +369,12 @@ async def test_an_answer_that_drips_is_ended_by_the_answers_clock() -> None:
 @pytest.mark.parametrize("stage", ["before-headers", "before-first-event", "between-events", "case-122-not-streaming"])
 async def test_case_121_a_client_that_leaves_frees_the_upstream_at_once(stage: str, http: Any) -> None:
     scripts = {
-        "before-headers": scripted.hang,
-        "before-first-event": scripted.sse(ending="open"),
-        "between-events": scripted.sse(FIRST, ending="open"),
-        "case-122-not-streaming": scripted.hang,
+        "before-headers": wire.hang,
+        "before-first-event": wire.sse(ending="open"),
+        "between-events": wire.sse(FIRST, ending="open"),
+        "case-122-not-streaming": wire.hang,
     }
-    async with ScriptedUpstream(scripts[stage]) as upstream, served(upstream, http=http) as s:
+    async with FakeUpstream(wire=[scripts[stage]]) as upstream, served(upstream, http=http) as s:
         body = chat(stream=not stage.endswith("not-streaming"))
         asking = asyncio.create_task(s.client.post(s.url + CHAT, json=body))
         await upstream.until_requests(1)
@@ -391,9 +390,9 @@ async def test_case_121_a_client_that_leaves_frees_the_upstream_at_once(stage: s
 
 
 async def test_case_122_after_two_hundred_aborted_requests_nothing_is_left() -> None:
-    scripts = (scripted.hang, scripted.sse(FIRST, ending="open"), scripted.sse(ending="open"), scripted.hang)
+    scripts = (wire.hang, wire.sse(FIRST, ending="open"), wire.sse(ending="open"), wire.hang)
     turns = (scripts[number % 4] for number in range(200))
-    async with ScriptedUpstream(*turns, scripted.answer()) as upstream, served(upstream) as s:
+    async with FakeUpstream(wire=[*turns, wire.answer()]) as upstream, served(upstream) as s:
         for batch in range(10):
             asking = [
                 asyncio.create_task(s.client.post(s.url + CHAT, json=chat(stream=bool(n % 4)))) for n in range(20)

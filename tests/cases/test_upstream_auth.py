@@ -14,8 +14,8 @@ import pytest
 
 from openai_gateway_asgi import ConfigError, Upstream, User
 from openai_gateway_asgi.host.hooks import OAuthToken
+from openai_gateway_asgi.testing import error_answer
 from tests.support.leaks import stall_watch
-from tests.support.recorder import error_answer
 from tests.support.token_endpoint import TOKEN_STEM, TokenEndpoint, token_endpoint
 
 from .gateways import World, error_of, upstream_a, world

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from openai_gateway_asgi import ConfigStore, Gateway, Upstream, User, everyone
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.support.asgi import Lint
-from tests.support.recorder import Recorder
 
 A = Upstream("http://a/v1", api_key="ka")
 B = Upstream("http://b/v1", api_key="kb")
@@ -39,7 +39,7 @@ class World:
     """``up`` plays all upstreams by host name; requests are made as ``who``, an id of ``PEOPLE`` or None."""
 
     def __init__(self, upstreams: Iterable[Upstream] | ConfigStore | None = (A, B), **options: Any) -> None:
-        self.up = Recorder()
+        self.up = FakeUpstream()
         given = {"resolve_user": resolve_user, "authorize_model": everyone, "transport": self.up.transport()}
         self.gateway = Gateway(upstreams, **{**given, **options})
         self.app = Starlette(routes=[Mount("/openai", Lint(self.gateway))])

@@ -6,9 +6,9 @@ from django.core.asgi import get_asgi_application
 
 from openai_gateway_asgi import Gateway, Grant, Grants, Upstream
 from openai_gateway_asgi.contrib.django import mount, resolve_django_user
-from tests.support.recorder import Recorder
+from openai_gateway_asgi.testing import FakeUpstream
 
-upstream = Recorder(["gpt-small", "gpt-large"])
+upstream = FakeUpstream(["gpt-small", "gpt-large"])
 gateway = Gateway(
     [Upstream("http://upstream.test/v1", api_key="sk-upstream")],
     resolve_user=resolve_django_user,

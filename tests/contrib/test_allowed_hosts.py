@@ -15,20 +15,20 @@ from starlette.types import ASGIApp
 from openai_gateway_asgi import Gateway, Upstream, User, everyone
 from openai_gateway_asgi.contrib.django import mount
 from openai_gateway_asgi.contrib.django.allowed_hosts import _require_allowed, refused_host
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.support.asgi import Response, ask, make_scope
-from tests.support.recorder import Recorder
 from tests.support.servers import serve
 
 CHAT = {"model": "gpt-small", "messages": []}
 
 
 @pytest.fixture
-def upstream() -> Recorder:
-    return Recorder(["gpt-small"])
+def upstream() -> FakeUpstream:
+    return FakeUpstream(["gpt-small"])
 
 
 @pytest.fixture
-def site(upstream: Recorder) -> ASGIApp:
+def site(upstream: FakeUpstream) -> ASGIApp:
     gateway = Gateway(
         [Upstream("http://upstream.test/v1", api_key="sk-upstream")],
         resolve_user=lambda request: User("ada"),
@@ -62,7 +62,7 @@ async def chat(site: ASGIApp, *headers: tuple[bytes, bytes], **scope: Any) -> Re
     ],
 )
 async def test_it_is_served_under_the_names_that_django_is(
-    site: ASGIApp, upstream: Recorder, allowed: list[str], host: bytes, served: bool
+    site: ASGIApp, upstream: FakeUpstream, allowed: list[str], host: bytes, served: bool
 ) -> None:
     with override_settings(ALLOWED_HOSTS=allowed):
         answer = await chat(site, (b"host", host))

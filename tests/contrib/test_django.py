@@ -23,9 +23,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from openai_gateway_asgi import Gateway, Model, Upstream, User, everyone
 from openai_gateway_asgi.contrib.django import mount, orm_safe, resolve_django_user
 from openai_gateway_asgi.contrib.django.users import described
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.contrib.site import SECRET_KEY, sign_in
 from tests.support.asgi import Response, ask, make_scope
-from tests.support.recorder import Recorder
 from tests.support.servers import serve
 
 CHAT = {"model": "gpt-small", "messages": [{"role": "user", "content": "Hello?"}]}
@@ -41,16 +41,16 @@ def asking(session: str) -> Request:
 
 
 @pytest.fixture
-def upstream() -> Recorder:
-    return Recorder()
+def upstream() -> FakeUpstream:
+    return FakeUpstream()
 
 
 @pytest.fixture
-def site(upstream: Recorder) -> ASGIApp:
+def site(upstream: FakeUpstream) -> ASGIApp:
     return beside_django(upstream, authorize_model=everyone)
 
 
-def beside_django(upstream: Recorder, **hooks: Any) -> ASGIApp:
+def beside_django(upstream: FakeUpstream, **hooks: Any) -> ASGIApp:
     options = {"resolve_user": resolve_django_user, "transport": upstream.transport(), **hooks}
     gateway = Gateway([Upstream("http://upstream.test/v1", api_key="sk-upstream")], **options)
     return mount(gateway, "/llm", inside=get_asgi_application())
@@ -205,7 +205,7 @@ async def test_a_browser_without_fetch_metadata_is_told_by_its_origin(site: ASGI
     ],
     ids=["another site", "a sibling", "a sandbox", "untold"],
 )
-async def test_another_sites_page_is_refused(site: ASGIApp, upstream: Recorder, headers: dict[str, str]) -> None:
+async def test_another_sites_page_is_refused(site: ASGIApp, upstream: FakeUpstream, headers: dict[str, str]) -> None:
     answer = await chat(site, cookie(await sign_in("ada")) | headers)
 
     assert answer.status == 403
@@ -213,14 +213,14 @@ async def test_another_sites_page_is_refused(site: ASGIApp, upstream: Recorder, 
     assert upstream.requests == []
 
 
-async def test_a_form_of_the_sites_own_cannot_stand_for_json(site: ASGIApp, upstream: Recorder) -> None:
+async def test_a_form_of_the_sites_own_cannot_stand_for_json(site: ASGIApp, upstream: FakeUpstream) -> None:
     headers = cookie(await sign_in("ada")) | OWN_PAGE | {"content-type": "text/plain"}
 
     assert (await chat(site, headers)).status == 415
     assert upstream.requests == []
 
 
-async def test_a_stranger_is_refused(site: ASGIApp, upstream: Recorder) -> None:
+async def test_a_stranger_is_refused(site: ASGIApp, upstream: FakeUpstream) -> None:
     assert (await chat(site, {})).status == 401
     assert (await chat(site, cookie("n0suchsess10n") | OWN_PAGE)).status == 401
     assert upstream.requests == []
@@ -229,7 +229,7 @@ async def test_a_stranger_is_refused(site: ASGIApp, upstream: Recorder) -> None:
 # The ORM
 
 
-async def test_orm_callables_hold_under_many_requests_at_once(upstream: Recorder) -> None:
+async def test_orm_callables_hold_under_many_requests_at_once(upstream: FakeUpstream) -> None:
     """Each request's hooks read the database, all at the same time, and each gets its own user's answer."""
 
     @orm_safe

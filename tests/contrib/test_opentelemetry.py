@@ -29,10 +29,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 from openai_gateway_asgi import CallFacts, ConfigError, Price, Settings, Upstream
 from openai_gateway_asgi.contrib.opentelemetry import _Instrumented, instrument
 from openai_gateway_asgi.contrib.opentelemetry.names import server_of
+from openai_gateway_asgi.testing import error_answer, json_answer, stream_answer
+from openai_gateway_asgi.testing.answers import USAGE
 from tests.cases.gateways import World, chat, upstream_a, upstream_b, world
 from tests.cases.test_speech import audio
-from tests.support.answers import USAGE
-from tests.support.recorder import error_answer, json_answer, stream_answer
 
 CHAT = "/chat/completions"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -22,9 +22,9 @@ from openai_gateway_asgi import Gateway, Upstream, User, everyone
 from openai_gateway_asgi.contrib.django import mount, orm_safe, resolve_django_user
 from openai_gateway_asgi.contrib.django.orm import own_threads
 from openai_gateway_asgi.contrib.django.orm_threads import OrmThreads
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.contrib.site import sign_in
 from tests.support.asgi import ask
-from tests.support.recorder import Recorder
 
 NAMED = "openai_gateway orm"
 
@@ -214,7 +214,7 @@ async def test_djangos_own_refusals_keep_their_status(error: Exception, status: 
 
 async def test_the_sites_callables_run_in_the_mounts_threads_and_end_with_it() -> None:
     """Until the server is told that the shutdown is complete, for then it may end the process."""
-    upstream, together = Recorder(["m"]), Together(3)
+    upstream, together = FakeUpstream(["m"]), Together(3)
 
     @orm_safe
     def may_use(user: User, model: object) -> bool:

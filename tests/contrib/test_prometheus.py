@@ -26,11 +26,11 @@ from openai_gateway_asgi.contrib.prometheus import metrics_app
 from openai_gateway_asgi.contrib.prometheus.families import Families
 from openai_gateway_asgi.http.asgi import ASGIApp
 from openai_gateway_asgi.observe.few_values import MOST_VALUES, FewValues
+from openai_gateway_asgi.testing import error_answer, json_answer, stream_answer
+from openai_gateway_asgi.testing.answers import USAGE
 from tests.cases.gateways import World, chat, upstream_a, upstream_b, world
 from tests.cases.test_speech import audio
-from tests.support.answers import USAGE
 from tests.support.asgi import ask
-from tests.support.recorder import error_answer, json_answer, stream_answer
 from tests.support.servers import serve_workers
 
 CHAT = "/chat/completions"

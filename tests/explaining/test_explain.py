@@ -21,8 +21,8 @@ from openai_gateway_asgi import (
     User,
     everyone,
 )
+from openai_gateway_asgi.testing import FakeUpstream, json_answer
 from tests.support.asgi import ask
-from tests.support.recorder import Recorder, json_answer
 
 ANN, ROOT = User("ann", name="Ann"), User("root", role="admin")
 CHAT = "/v1/chat/completions"
@@ -38,13 +38,13 @@ def who(request: Request) -> User | None:
     return {"ann": ANN, "root": ROOT}.get(request.headers.get("x-test-user", ""))
 
 
-def make(*upstreams: Upstream, upstream: Recorder | None = None, fallbacks: Any = {}, **options: Any) -> Gateway:
+def make(*upstreams: Upstream, upstream: FakeUpstream | None = None, fallbacks: Any = {}, **options: Any) -> Gateway:
     return Gateway(
         MemoryStore(upstreams, fallbacks=fallbacks),
         **{
             "resolve_user": who,
             "authorize_model": everyone,
-            "transport": (upstream or Recorder()).transport(),
+            "transport": (upstream or FakeUpstream()).transport(),
             **options,
         },
     )
@@ -126,7 +126,7 @@ async def test_fallbacks_come_after_the_candidates_and_no_more_than_may_be_asked
 
 
 async def test_an_upstream_whose_breaker_is_open_is_skipped() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer(CHAT, json_answer({}, status=503))
     gateway = make(named("a"), named("b"), upstream=upstream, settings=Settings(retries=0))
     for _ in range(5):
@@ -141,7 +141,7 @@ async def test_an_upstream_whose_breaker_is_open_is_skipped() -> None:
 
 
 async def test_a_probe_is_not_taken() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer(CHAT, json_answer({}, status=503))
     gateway = make(named("a"), upstream=upstream, settings=Settings(retries=0))
     for _ in range(5):
@@ -153,7 +153,7 @@ async def test_a_probe_is_not_taken() -> None:
 
 
 async def test_no_list_is_loaded_and_the_one_that_could_tell_is_named() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     gateway = make(named("a", model_ids=[]), named("b"), upstream=upstream)
     known = await gateway.explain(ANN, "POST", CHAT, body=body())
     assert known.outcome == "sent"
@@ -176,7 +176,7 @@ async def test_nobody_else_is_asked() -> None:
 
         return call
 
-    upstream, store = Recorder(), MemoryLimits()
+    upstream, store = FakeUpstream(), MemoryLimits()
     gateway = Gateway(
         [named("a", auth_type="system_oauth", api_key="")],
         authorize_model=lambda user, model: note("authorize_model", True)(),

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from openai_gateway_asgi import Explanation, Model, Upstream, UsageRecord, User
 from openai_gateway_asgi.observe.body_changes import changes
+from openai_gateway_asgi.testing import FakeUpstream, error_answer
 from tests.reliability.gateways import USERS, make_gateway, named
 from tests.support.asgi import ask
-from tests.support.recorder import Recorder, error_answer
 
 OURS = {"host", "accept-encoding", "content-length", "x-gateway-hops"}
 """What the transport adds."""
 
-upstream = Recorder()
+upstream = FakeUpstream()
 upstream.host("rests.test").answer("/chat/completions", error_answer(429, "Slow down", headers=[("retry-after", "60")]))
 records: list[UsageRecord] = []
 

@@ -15,10 +15,10 @@ import pytest
 
 from openai_gateway_asgi import Outcome, Settings, UsageRecord
 from openai_gateway_asgi.host.usage import normal_usage
+from openai_gateway_asgi.testing import Answer, error_answer, json_answer, stream_answer
+from openai_gateway_asgi.testing.answers import RESPONSES_USAGE, USAGE
 from tests.cases.gateways import USERS, chat, upstream_a, world
-from tests.support.answers import RESPONSES_USAGE, USAGE
 from tests.support.asgi import Conversation
-from tests.support.recorder import Answer, error_answer, json_answer, stream_answer
 
 CHAT = "/chat/completions"
 DONE = b"data: [DONE]\n\n"

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openai_gateway_asgi import Gateway, Grant, Grants, Upstream, User
 from openai_gateway_asgi.contrib.django import mount
-from tests.support.recorder import Recorder
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.support.servers import Http, serve
 
 MODELS = ("tiny-chat", "org/large", "secret")
@@ -30,7 +30,7 @@ async def resolve_user(request: Request) -> User | None:
     return USERS.get(request.headers.get("authorization", "").removeprefix("Bearer "))
 
 
-def make_gateway(upstream: Recorder) -> Gateway:
+def make_gateway(upstream: FakeUpstream) -> Gateway:
     """Ada may use every model, bob all but ``secret``."""
     return Gateway(
         [Upstream("http://upstream.test/v1", api_key="sk-upstream")],

@@ -7,20 +7,20 @@ from collections.abc import AsyncIterator
 import pytest
 
 from openai_gateway_asgi import Gateway
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.contrib import site
 from tests.hosts.apps import HOSTS, MODELS, PLACEMENTS, Host, Place, make_gateway, served
-from tests.support.recorder import Recorder
 
 site.set_up()
 
 
 @pytest.fixture
-def upstream() -> Recorder:
-    return Recorder(list(MODELS))
+def upstream() -> FakeUpstream:
+    return FakeUpstream(list(MODELS))
 
 
 @pytest.fixture
-def gateway(upstream: Recorder) -> Gateway:
+def gateway(upstream: FakeUpstream) -> Gateway:
     return make_gateway(upstream)
 
 

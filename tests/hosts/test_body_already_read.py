@@ -21,10 +21,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from openai_gateway_asgi import Gateway, Settings, Upstream, User, everyone
+from openai_gateway_asgi.testing import FakeUpstream, json_answer
 from tests.hosts.apps import Place
-from tests.support.answers import json_answer
 from tests.support.asgi import ask
-from tests.support.recorder import Recorder
 from tests.support.servers import serve
 
 BODY = '{"model": "tiny-chat",  "messages": [{"role": "user", "content": "H\\u00e9llo?"}], "big": 12345678901234567890}'
@@ -40,7 +39,7 @@ class Asked(BaseModel):
 
 
 @pytest.fixture
-def gateway(upstream: Recorder) -> Gateway:
+def gateway(upstream: FakeUpstream) -> Gateway:
     return Gateway(
         [Upstream("http://upstream.test/v1", api_key="sk-upstream", model_ids=["tiny-chat"])],
         authorize_model=everyone,
@@ -93,7 +92,7 @@ async def no_more(request: Request) -> None:
 
 @pytest.mark.parametrize("read", [Request.json, Request.body, no_more])
 async def test_case_252_the_body_that_the_request_kept_is_used(
-    gateway: Gateway, upstream: Recorder, host: Callable[..., ASGIApp], read: Read
+    gateway: Gateway, upstream: FakeUpstream, host: Callable[..., ASGIApp], read: Read
 ) -> None:
     answer = await chat(host(gateway, read, hands_on=True))
 
@@ -103,7 +102,7 @@ async def test_case_252_the_body_that_the_request_kept_is_used(
 
 
 async def test_case_252_the_same_over_sockets_with_a_stream_and_a_client_that_goes_on(
-    gateway: Gateway, upstream: Recorder
+    gateway: Gateway, upstream: FakeUpstream
 ) -> None:
     async with serve(in_fastapi(gateway, Request.json, hands_on=True)) as server:
         async with Place(f"{server.url}/ai/v1").client("any") as client:
@@ -113,7 +112,7 @@ async def test_case_252_the_same_over_sockets_with_a_stream_and_a_client_that_go
 
 
 async def test_case_252_a_form_kept_as_bytes_is_used(
-    gateway: Gateway, upstream: Recorder, host: Callable[..., ASGIApp]
+    gateway: Gateway, upstream: FakeUpstream, host: Callable[..., ASGIApp]
 ) -> None:
     upstream.answer("/audio/transcriptions", json_answer({"text": "Hello"}))
     answer = await upload(host(gateway, Request.body, hands_on=True))
@@ -178,7 +177,7 @@ async def test_a_client_that_stalls_in_the_middle_is_still_to_blame_itself(
 
 async def test_a_body_that_nobody_kept_is_told_at_once_and_is_the_hosts_failure(
     gateway: Gateway,
-    upstream: Recorder,
+    upstream: FakeUpstream,
     host: Callable[..., ASGIApp],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -205,7 +204,7 @@ async def test_a_request_without_a_body_is_not_disturbed(
     assert answer.status == 200
 
 
-async def test_a_body_that_fastapi_itself_has_read_is_used(gateway: Gateway, upstream: Recorder) -> None:
+async def test_a_body_that_fastapi_itself_has_read_is_used(gateway: Gateway, upstream: FakeUpstream) -> None:
     app = FastAPI()
 
     @app.post("/ai/{path:path}")

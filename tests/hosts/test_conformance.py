@@ -10,13 +10,13 @@ from openai import AuthenticationError, NotFoundError, OpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
 from openai_gateway_asgi import Gateway
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.hosts.apps import HOSTS, Place, Placement, served
-from tests.support.recorder import Recorder
 
 HELLO: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "Hello?"}]
 
 
-async def test_a_chat_is_answered_whole(place: Place, upstream: Recorder) -> None:
+async def test_a_chat_is_answered_whole(place: Place, upstream: FakeUpstream) -> None:
     async with place.client("bob-token") as client:
         answer = await client.chat.completions.create(model="tiny-chat", messages=HELLO)
 
@@ -47,7 +47,7 @@ async def test_a_model_with_a_slash_is_found_encoded_or_not(place: Place) -> Non
     assert encoded.id == as_it_is.json()["id"] == "org/large"
 
 
-async def test_a_stranger_is_refused(place: Place, upstream: Recorder) -> None:
+async def test_a_stranger_is_refused(place: Place, upstream: FakeUpstream) -> None:
     async with place.client("stolen-token") as client:
         with pytest.raises(AuthenticationError):
             await client.chat.completions.create(model="tiny-chat", messages=HELLO)
@@ -55,7 +55,7 @@ async def test_a_stranger_is_refused(place: Place, upstream: Recorder) -> None:
     assert upstream.requests == []
 
 
-async def test_a_denied_model_is_not_found(place: Place, upstream: Recorder) -> None:
+async def test_a_denied_model_is_not_found(place: Place, upstream: FakeUpstream) -> None:
     async with place.client("bob-token") as client:
         with pytest.raises(NotFoundError) as refusal:
             await client.chat.completions.create(model="secret", messages=HELLO)

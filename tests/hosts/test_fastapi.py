@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from openai_gateway_asgi import Gateway, User
+from openai_gateway_asgi.testing import FakeUpstream, stream_answer
+from openai_gateway_asgi.testing.answers import DONE, chat_events
 from tests.hosts.apps import Place
-from tests.support.answers import DONE, chat_events, stream_answer
 from tests.support.asgi import ask
-from tests.support.recorder import Recorder
 from tests.support.servers import serve
 
 HELLO = [{"role": "user", "content": "Hello?"}]
@@ -64,7 +64,7 @@ async def place(gateway: Gateway, session: Session) -> AsyncIterator[Place]:
 
 
 async def test_a_dependency_with_yield_is_open_until_the_stream_has_ended(
-    place: Place, session: Session, upstream: Recorder
+    place: Place, session: Session, upstream: FakeUpstream
 ) -> None:
     rest = asyncio.Event()
     events = chat_events({"model": "tiny-chat"})
@@ -88,7 +88,7 @@ async def test_a_dependency_with_yield_is_open_until_the_stream_has_ended(
 
 
 async def test_a_dependency_with_yield_is_closed_when_the_client_leaves(
-    place: Place, session: Session, upstream: Recorder
+    place: Place, session: Session, upstream: FakeUpstream
 ) -> None:
     async def endless() -> AsyncIterator[bytes]:
         yield chat_events({"model": "tiny-chat"})[1]
@@ -105,7 +105,7 @@ async def test_a_dependency_with_yield_is_closed_when_the_client_leaves(
     assert len(upstream.closed_early) == 1
 
 
-async def test_a_dependency_that_refuses_keeps_the_gateway_out_of_it(gateway: Gateway, upstream: Recorder) -> None:
+async def test_a_dependency_that_refuses_keeps_the_gateway_out_of_it(gateway: Gateway, upstream: FakeUpstream) -> None:
     app = FastAPI()
 
     @app.post("/ai/{path:path}")
@@ -152,7 +152,7 @@ async def test_the_last_path_parameter_is_the_path_of_the_api(gateway: Gateway, 
     assert (await ask(app, "GET", path, strict=False)).status == 200
 
 
-async def test_a_tenants_name_does_not_change_the_operation(gateway: Gateway, upstream: Recorder) -> None:
+async def test_a_tenants_name_does_not_change_the_operation(gateway: Gateway, upstream: FakeUpstream) -> None:
     app = FastAPI()
 
     @app.post("/{tenant}/ai/{path:path}")

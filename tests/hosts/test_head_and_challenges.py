@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from openai_gateway_asgi import Gateway, Upstream, everyone
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.wire import JSON, answer
 from tests.hosts.apps import Host, Place, resolve_user
 from tests.support.asgi import ask
-from tests.support.recorder import Recorder
-from tests.support.scripted import JSON, ScriptedUpstream, answer
 
 ADA = {"authorization": "Bearer ada-token"}
 CHAT = {"model": "tiny-chat", "messages": []}
@@ -81,7 +81,7 @@ async def test_a_challenge_to_the_gateways_own_credential_stays_here() -> None:
 
 
 async def chat_with(auth_type: str, status: int, headers: list[tuple[bytes, bytes]]):
-    async with ScriptedUpstream(answer(status, headers, b'{"error": {"message": "No."}}')) as upstream:
+    async with FakeUpstream(wire=[answer(status, headers, b'{"error": {"message": "No."}}')]) as upstream:
         gateway = Gateway(
             [Upstream(f"{upstream.url}/v1", api_key="sk-up", auth_type=auth_type, model_ids=["tiny-chat"])],
             resolve_user=resolve_user,
@@ -91,8 +91,8 @@ async def chat_with(auth_type: str, status: int, headers: list[tuple[bytes, byte
             return await ask(gateway, "POST", "/chat/completions", json=CHAT, headers=ADA)
 
 
-async def test_a_head_that_an_upstream_refuses_has_no_length_that_nobody_knows(upstream: Recorder) -> None:
-    async with ScriptedUpstream(answer(404, [*JSON, (b"X", b"y")], b"")) as up:
+async def test_a_head_that_an_upstream_refuses_has_no_length_that_nobody_knows(upstream: FakeUpstream) -> None:
+    async with FakeUpstream(wire=[answer(404, [*JSON, (b"X", b"y")], b"")]) as up:
         gateway = Gateway(
             [Upstream(f"{up.url}/v1", api_key="sk-up", model_ids=["m"])],
             resolve_user=resolve_user,

@@ -9,6 +9,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from openai_gateway_asgi import Gateway, Settings, UsageRecord, everyone
+from openai_gateway_asgi.testing import Answer, FakeRequest, FakeUpstream, stream_answer
+from openai_gateway_asgi.testing.answers import chat_events
 from tests.hosts.apps import Host, Place, resolve_user
 from tests.reliability.leaving import (
     STAGES,
@@ -23,10 +25,7 @@ from tests.reliability.leaving import (
     needs_list,
     upstreams,
 )
-from tests.support.answers import Answer, chat_events, stream_answer
 from tests.support.leaks import Stalls, stall_watch
-from tests.support.recorder import Recorded, Recorder
-from tests.support.scripted import ScriptedUpstream
 from tests.support.servers import serve
 
 AT_ONCE = 0.1
@@ -51,12 +50,12 @@ async def beginning_of_a_chat() -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
 
 
-async def nothing(request: Recorded) -> Answer:
+async def nothing(request: FakeRequest) -> Answer:
     await asyncio.Event().wait()
     raise AssertionError("unreachable")
 
 
-async def test_leaving_a_stream_closes_the_upstream(place: Place, upstream: Recorder) -> None:
+async def test_leaving_a_stream_closes_the_upstream(place: Place, upstream: FakeUpstream) -> None:
     upstream.answer("/chat/completions", stream_answer(beginning_of_a_chat()))
 
     async with stall_watch() as stalls, place.client("ada-token") as client:
@@ -69,7 +68,7 @@ async def test_leaving_a_stream_closes_the_upstream(place: Place, upstream: Reco
     assert_at_once(left, stalls)
 
 
-async def test_leaving_before_the_answer_closes_the_upstream(place: Place, upstream: Recorder) -> None:
+async def test_leaving_before_the_answer_closes_the_upstream(place: Place, upstream: FakeUpstream) -> None:
     upstream.answer("/chat/completions", nothing)
 
     async with stall_watch() as stalls, place.client("ada-token") as client:
@@ -97,7 +96,7 @@ def assert_at_once(left: float, stalls: Stalls) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 async def test_a_client_may_leave_at_any_stage(stage: Stage, host: Host, around: Callable[[ASGIApp], ASGIApp]) -> None:
     play, records = Play(), list[UsageRecord]()
-    async with ScriptedUpstream(play) as upstream:
+    async with FakeUpstream(wire=[play]) as upstream:
         gateway = Gateway(
             upstreams(upstream.url, listed=needs_list(stage)),
             resolve_user=resolve_user,

@@ -14,10 +14,10 @@ from starlette.routing import Mount
 
 from openai_gateway_asgi import Gateway, Upstream, User, everyone
 from openai_gateway_asgi.contrib.django import mount
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.hosts.apps import HOSTS, Host
 from tests.support.asgi import ask
 from tests.support.leaks import Holdings, settled_leaks
-from tests.support.recorder import Recorder
 from tests.support.servers import ROOT, serve, serve_program
 
 CHAT = {"model": "gpt-small", "messages": [{"role": "user", "content": "Hello?"}]}
@@ -34,7 +34,7 @@ def over_sockets(url: str) -> Gateway:
 
 @pytest.mark.parametrize("host", [host for host in HOSTS if host.name != "fastapi-route"], ids=lambda host: host.name)
 async def test_the_connections_close_when_the_host_stops(host: Host) -> None:
-    async with serve(Recorder()) as upstream:
+    async with serve(FakeUpstream()) as upstream:
         app = host.build(over_sockets(upstream.url))
         before = Holdings.of_loop()
         async with LifespanManager(app):
@@ -45,7 +45,7 @@ async def test_the_connections_close_when_the_host_stops(host: Host) -> None:
 
 
 async def test_the_gateway_serves_again_after_it_was_closed() -> None:
-    async with serve(Recorder()) as upstream:
+    async with serve(FakeUpstream()) as upstream:
         gateway = over_sockets(upstream.url)
         for _ in range(2):
             async with gateway.lifespan():
@@ -56,7 +56,7 @@ async def test_the_gateway_serves_again_after_it_was_closed() -> None:
     ("name", "lifespan"), [("starlette", "auto"), ("starlette", "off"), ("fastapi", "auto"), ("django", "auto")]
 )
 async def test_a_host_without_wiring_serves_refuses_websockets_and_ends_without_noise(name: str, lifespan: str) -> None:
-    async with serve(Recorder()) as upstream:
+    async with serve(FakeUpstream()) as upstream:
         command = (*STRICT, "-m", "uvicorn", f"tests.hosts.programs:{name}", "--lifespan", lifespan, "--port", "0")
         env = {"UPSTREAM_URL": f"{upstream.url}/v1"}
         async with serve_program(*command, "--ws", "websockets-sansio", env=env) as program:
@@ -86,7 +86,7 @@ async def websocket_handshake(port: int, path: str) -> bytes:
 
 
 async def test_a_program_without_a_server_ends_without_noise() -> None:
-    async with serve(Recorder()) as upstream:
+    async with serve(FakeUpstream()) as upstream:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *STRICT[1:],
@@ -105,7 +105,7 @@ async def test_a_program_without_a_server_ends_without_noise() -> None:
 
 async def test_a_gateway_within_middleware_is_told_of_the_lifespan_too() -> None:
     """``mount`` hands the lifespan to whatever it was given, so a wrapped gateway closes as a bare one does."""
-    async with serve(Recorder()) as upstream:
+    async with serve(FakeUpstream()) as upstream:
         gateway = over_sockets(upstream.url)
         app = mount(Starlette(routes=[Mount("/", gateway)], lifespan=gateway.lifespan), "/openai", inside=gateway)
         before = Holdings.of_loop()

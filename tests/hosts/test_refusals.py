@@ -24,9 +24,9 @@ from openai_gateway_asgi import (
     UsageRecord,
     everyone,
 )
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.hosts.apps import Host, resolve_user
 from tests.support.asgi import Response, ask
-from tests.support.recorder import Recorder
 
 CHAT = {"model": "tiny-chat", "messages": [{"role": "user", "content": "Hello?"}]}
 DETAIL = {"message": "Slow down.", "code": "quota"}
@@ -61,7 +61,7 @@ def of_an_async_callable(error: Exception) -> dict[str, Any]:
     return {"authorize_model": authorize_model}
 
 
-async def chat(host: Host, upstream: Recorder, **options: Any) -> tuple[Response, UsageRecord]:
+async def chat(host: Host, upstream: FakeUpstream, **options: Any) -> tuple[Response, UsageRecord]:
     records: list[UsageRecord] = []
     given = {"resolve_user": resolve_user, "authorize_model": everyone, "record_usage": records.append, **options}
     gateway = Gateway([Upstream("http://upstream.test/v1")], transport=upstream.transport(), **given)
@@ -78,7 +78,7 @@ def place(request: pytest.FixtureRequest) -> Callable[[Exception], dict[str, Any
 
 @pytest.mark.parametrize("kind", [HTTPException, StarletteException])
 async def test_case_254_an_exception_with_a_status_is_that_status_with_its_headers_and_text(
-    kind: Callable[..., Exception], place: Callable[[Exception], dict[str, Any]], host: Host, upstream: Recorder
+    kind: Callable[..., Exception], place: Callable[[Exception], dict[str, Any]], host: Host, upstream: FakeUpstream
 ) -> None:
     error = kind(429, headers={"Retry-After": "5"}, detail=DETAIL)
 
@@ -107,7 +107,7 @@ async def test_case_254_an_exception_with_a_status_is_that_status_with_its_heade
     ],
 )
 async def test_case_254_the_public_errors_are_what_they_say(
-    error: GatewayError, status: int, type: str, place: Callable[[Exception], dict[str, Any]], upstream: Recorder
+    error: GatewayError, status: int, type: str, place: Callable[[Exception], dict[str, Any]], upstream: FakeUpstream
 ) -> None:
     host = Host("bare", lambda gateway: gateway, "")
 
@@ -119,7 +119,7 @@ async def test_case_254_the_public_errors_are_what_they_say(
     assert answer.header("retry-after") == ("5" if status == 429 else None)
 
 
-async def test_an_exception_of_a_layers_without_a_status_is_a_500(upstream: Recorder) -> None:
+async def test_an_exception_of_a_layers_without_a_status_is_a_500(upstream: FakeUpstream) -> None:
     host = Host("bare", lambda gateway: gateway, "")
 
     answer, record = await chat(host, upstream, **of_a_layer(ValueError("secret")))

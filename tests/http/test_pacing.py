@@ -9,8 +9,8 @@ from starlette.requests import Request
 
 from openai_gateway_asgi import Gateway, User
 from openai_gateway_asgi.http.pacing import MOST, Turns
+from openai_gateway_asgi.testing import FakeUpstream, json_answer
 from tests.reliability.gateways import USERS, call, everyone, named
-from tests.support.recorder import Recorder, json_answer
 
 
 class Beat:
@@ -42,7 +42,7 @@ async def test_a_burst_of_calls_leaves_the_event_loop_to_others_in_between() -> 
         order.append(request.headers["x-number"])
         return USERS["ann"]
 
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer("/chat/completions", json_answer({"id": "1"}))
     gateway = Gateway([named("a")], resolve_user=resolve_user, authorize_model=everyone, transport=upstream.transport())
     with Beat() as beat:

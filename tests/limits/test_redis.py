@@ -10,9 +10,10 @@ import pytest
 
 from openai_gateway_asgi import ConfigError
 from openai_gateway_asgi.limits import RedisLimits, StoreDown
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.wire import answer
 from tests.limits.redis_server import PROGRAM, RedisServer
 from tests.limits.store_contract import Now, PassTime, StoreContract, bucket, places
-from tests.support.scripted import ScriptedUpstream
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="redis-server is not installed")
 
@@ -83,7 +84,7 @@ async def test_a_server_that_is_away_is_told_and_then_left_alone_and_then_used_a
 
 
 async def test_one_that_hangs_costs_a_call_no_more_than_its_time() -> None:
-    async with ScriptedUpstream(on_connect=lambda connection: connection.peer_gone.wait()) as silent:  # type: ignore[arg-type,return-value]
+    async with FakeUpstream(wire=[answer()], on_connect=lambda connection: connection.peer_gone.wait()) as silent:  # type: ignore[arg-type,return-value]
         store = RedisLimits(f"redis://127.0.0.1:{silent.port}/0")
         begin = time.monotonic()
         with pytest.raises(StoreDown):

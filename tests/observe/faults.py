@@ -11,13 +11,12 @@ from typing import Any
 from starlette.requests import Request
 
 from openai_gateway_asgi import Gateway, MemoryStore, Settings, Timeouts, Upstream, UsageRecord, User, everyone
-from tests.reliability.gateways import trust
-from tests.support.scripted import (
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.wire import (
     JSON,
     Call,
     Connection,
-    Script,
-    ScriptedUpstream,
+    WireScript,
     answer,
     close_before_headers,
     hang,
@@ -25,6 +24,8 @@ from tests.support.scripted import (
     reset,
     sse,
 )
+from tests.reliability.gateways import trust
+from tests.support.certificates import server_tls
 from tests.support.servers import free_port
 
 KEY = "sk-canary-0123456789-of-the-gateway"
@@ -40,7 +41,7 @@ BODY = {"model": "m1", "messages": [{"role": "user", "content": PROMPT}], "user"
 HEADERS = {"authorization": f"Bearer {TOKEN}", "cookie": f"theirs={TOKEN}"}
 
 
-def refuses(status: int, message: str, code: str | None = None, type: str = "invalid_request_error") -> Script:
+def refuses(status: int, message: str, code: str | None = None, type: str = "invalid_request_error") -> WireScript:
     error = {"message": message, "type": type, "param": None, "code": code}
     return answer(status, JSON, json.dumps({"error": error}).encode())
 
@@ -56,7 +57,7 @@ class Fault:
     reason: str | None
     """In the record; in the line of a request that has none."""
     said: str | None = None
-    script: Script = field(default_factory=answer)
+    script: WireScript = field(default_factory=answer)
     status: int | None = 502
     url: Callable[[str], str] = lambda url: f"{url}/v1"
     """The base URL, of that of a server that runs the script."""
@@ -208,7 +209,9 @@ class Broken:
 
 @contextlib.asynccontextmanager
 async def broken(fault: Fault) -> AsyncIterator[Broken]:
-    async with ScriptedUpstream(fault.script, tls=fault.tls, on_connect=fault.on_connect) as server:
+    async with FakeUpstream(
+        wire=[fault.script], tls=server_tls() if fault.tls else None, on_connect=fault.on_connect
+    ) as server:
         given = {
             "name": "U", "api_key": KEY, "model_ids": ["m1"], "headers": {"x-fixed": FIXED}, "query": {"q": QUERY},
             **fault.upstream,

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from openai_gateway_asgi import Gateway, Settings, UsageRecord
+from openai_gateway_asgi.testing import error_answer, json_answer
 from tests.cases.gateways import upstream_a, upstream_b, world
 from tests.observe.faults import CANARY, GATEWAY, HEADERS, UPSTREAMS, Broken, Fault, broken
 from tests.support.asgi import Response, ask
-from tests.support.recorder import error_answer, json_answer
 
 ROOT = {"x-test-user": "root"}
 

@@ -5,10 +5,10 @@ import pytest
 from openai_gateway_asgi import Upstream, health_app
 from openai_gateway_asgi.config import GatewayConfig
 from openai_gateway_asgi.observe.health import Health
+from openai_gateway_asgi.testing import FakeUpstream, error_answer
 from openai_gateway_asgi.upstream.breaker import State
 from tests.reliability.gateways import ADMIN, ANN, call, make_gateway, named, over
 from tests.support.asgi import ask
-from tests.support.recorder import Recorder, error_answer
 
 
 def test_before_anything_is_known_it_is_live_and_ready() -> None:
@@ -41,7 +41,7 @@ async def test_the_app_to_mount_names_no_upstream(method: str, body: bytes) -> N
 
 
 async def test_looking_costs_no_call_to_any_upstream() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     gateway = make_gateway([named("a", models=())], transport=upstream.transport())
     assert (await ask(gateway, "GET", "/v1/config/health", headers=ADMIN)).status == 200
     assert (await ask(health_app(gateway.health), "GET", "/ready")).status == 200
@@ -49,7 +49,7 @@ async def test_looking_costs_no_call_to_any_upstream() -> None:
 
 
 async def test_a_list_that_failed_shows() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/models", error_answer(500))
     gateway = make_gateway([named("a", models=()), named("b", models=())], transport=upstream.transport())
     await ask(gateway, "GET", "/v1/models", headers=ANN)
@@ -63,7 +63,7 @@ async def test_a_list_that_failed_shows() -> None:
 async def test_it_can_be_read_as_values_where_no_event_loop_runs() -> None:
     import asyncio
 
-    upstream = Recorder()
+    upstream = FakeUpstream()
     gateway = make_gateway(over(upstream, "a"), transport=upstream.transport())
     await call(gateway)
     health = await asyncio.to_thread(gateway.health)

@@ -13,8 +13,8 @@ import pytest
 from openai_gateway_asgi import GatewayConfig, Settings, User
 from openai_gateway_asgi.host.notices import EVERY
 from openai_gateway_asgi.observe.config_log import log_change
+from openai_gateway_asgi.testing import error_answer, json_answer
 from tests.cases.gateways import A, upstream_a, upstream_b, world
-from tests.support.recorder import error_answer, json_answer
 
 CHAT = "/chat/completions"
 LOGGER = "openai_gateway_asgi"

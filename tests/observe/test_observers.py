@@ -22,9 +22,9 @@ from openai_gateway_asgi import (
     User,
     admins_only,
 )
+from openai_gateway_asgi.testing import error_answer, json_answer, stream_answer
+from openai_gateway_asgi.testing.answers import USAGE
 from tests.cases.gateways import World, chat, upstream_a, upstream_b, world
-from tests.support.answers import USAGE
-from tests.support.recorder import error_answer, json_answer, stream_answer
 
 CHAT = "/chat/completions"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

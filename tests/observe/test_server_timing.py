@@ -9,9 +9,9 @@ import pytest
 from starlette.requests import Request
 
 from openai_gateway_asgi import Settings, User
+from openai_gateway_asgi.testing import error_answer, json_answer, stream_answer
 from tests.cases.gateways import USERS, chat, upstream_a, upstream_b, world
 from tests.support.asgi import Response
-from tests.support.recorder import error_answer, json_answer, stream_answer
 
 CHAT = "/chat/completions"
 SLOW = 0.06

@@ -12,10 +12,9 @@ from typing import Any
 from starlette.requests import Request
 
 from openai_gateway_asgi import Gateway, MemoryStore, Model, Settings, Timeouts, Upstream, UsageRecord, User
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.support import certificates
 from tests.support.asgi import Conversation, Response, ask
-from tests.support.recorder import Recorder
-from tests.support.scripted import ScriptedUpstream
 
 CHAT = "/v1/chat/completions"
 MODEL = "gpt"
@@ -66,7 +65,7 @@ def make_gateway(
     )
 
 
-def over(recorder: Recorder, *names: str, **options: Any) -> list[Upstream]:
+def over(recorder: FakeUpstream, *names: str, **options: Any) -> list[Upstream]:
     """One upstream of ``MODEL`` per host name, all played by ``recorder``."""
     return [named(name, **options) for name in names]
 
@@ -75,7 +74,7 @@ def named(name: str, *, models: Sequence[str] = (MODEL,), **options: Any) -> Ups
     return Upstream(f"http://{name}.test/v1", name=name, api_key=f"sk-{name}", model_ids=models, **options)
 
 
-def at(upstream: ScriptedUpstream | str, *, models: Sequence[str] = (MODEL,), **options: Any) -> Upstream:
+def at(upstream: FakeUpstream | str, *, models: Sequence[str] = (MODEL,), **options: Any) -> Upstream:
     """The upstream on a real socket."""
     url = upstream if isinstance(upstream, str) else upstream.url
     return Upstream(f"{url}/v1", model_ids=models, **options)

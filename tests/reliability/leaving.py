@@ -17,11 +17,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openai_gateway_asgi import Gateway, Upstream, UsageRecord, User
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.answers import chat_events
+from openai_gateway_asgi.testing.wire import Call, answer, hang, sse
 from tests.reliability.clients import Client, request
 from tests.reliability.gateways import CHAT, at, chat
-from tests.support.answers import chat_events
 from tests.support.leaks import stall_watch
-from tests.support.scripted import Call, ScriptedUpstream, answer, hang, sse
 from tests.support.servers import Server
 
 AT_ONCE = 0.1
@@ -154,7 +155,7 @@ FORM = (
 @dataclass(frozen=True)
 class World:
     site: Site
-    upstream: ScriptedUpstream
+    upstream: FakeUpstream
     play: Play
 
     async def ask(self, body: object, **options: Any) -> Client:
@@ -269,7 +270,7 @@ def needs_list(stage: Stage) -> bool:
     return stage is while_waiting_for_a_shared_list
 
 
-async def leave_at(stage: Stage, site: Site, upstream: ScriptedUpstream, play: Play) -> None:
+async def leave_at(stage: Stage, site: Site, upstream: FakeUpstream, play: Play) -> None:
     """Goes through the stage; at its end no place is taken."""
     await stage(World(site, upstream, play))
     assert await site.in_use() == 0

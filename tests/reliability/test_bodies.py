@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openai_gateway_asgi import Gateway, Model, User
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.data.bodies import generate
 from tests.reliability.gateways import ANN, CHAT, make_gateway, named
 from tests.support.asgi import ask
-from tests.support.recorder import Recorder
 
 CORPUS = [ast.literal_eval(line) for line in generate.CORPUS.read_text("ascii").splitlines()]
 
@@ -79,7 +79,7 @@ class Judge:
     """A gateway whose policy and upstream both write down which model they saw."""
 
     def __init__(self) -> None:
-        self.upstream = Recorder()
+        self.upstream = FakeUpstream()
         self.checked: list[str] = []
 
         def allowed(user: User, model: Model) -> bool:

@@ -9,6 +9,9 @@ import httpx
 import pytest
 
 from openai_gateway_asgi import Gateway
+from openai_gateway_asgi.testing import Answer, FakeRequest, FakeUpstream, error_answer, json_answer, stream_answer
+from openai_gateway_asgi.testing.answers import chat_events, sse
+from openai_gateway_asgi.testing.wire import answer
 from openai_gateway_asgi.upstream import breaker
 from tests.reliability.gateways import (
     ANN,
@@ -23,10 +26,7 @@ from tests.reliability.gateways import (
     over,
     talk,
 )
-from tests.support.answers import chat_events
 from tests.support.asgi import ask
-from tests.support.recorder import Answer, Recorded, Recorder, error_answer, json_answer, sse, stream_answer
-from tests.support.scripted import ScriptedUpstream
 
 OK = json_answer({"id": "1"})
 DOWN = error_answer(503)
@@ -40,16 +40,16 @@ def _short_cool_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def upstream() -> Recorder:
-    return Recorder()
+def upstream() -> FakeUpstream:
+    return FakeUpstream()
 
 
-def gateway_to(upstream: Recorder, *names: str, **options: Any) -> Gateway:
+def gateway_to(upstream: FakeUpstream, *names: str, **options: Any) -> Gateway:
     """Two upstreams, unless it is said which: one without another beside it is asked whatever its breaker says."""
     return make_gateway(over(upstream, *(names or "ab")), transport=upstream.transport(), settings=ONE_TRY, **options)
 
 
-async def open_breaker(gateway: Gateway, upstream: Recorder) -> None:
+async def open_breaker(gateway: Gateway, upstream: FakeUpstream) -> None:
     """Of ``a``, and of ``b`` for as long as the test lasts."""
     upstream.host("a.test").answer("/chat/completions", DOWN)
     upstream.host("b.test").answer("/chat/completions", error_answer(429, headers=[("retry-after", "60")]))
@@ -69,7 +69,7 @@ async def until_half_open(gateway: Gateway) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_an_upstream_that_keeps_failing_is_left_alone(upstream: Recorder) -> None:
+async def test_an_upstream_that_keeps_failing_is_left_alone(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     await open_breaker(gateway, upstream)
 
@@ -80,7 +80,7 @@ async def test_an_upstream_that_keeps_failing_is_left_alone(upstream: Recorder) 
     assert upstream.requests == []
 
 
-async def test_the_next_upstream_answers_meanwhile(upstream: Recorder) -> None:
+async def test_the_next_upstream_answers_meanwhile(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream, "a", "c")
     await open_breaker(gateway, upstream)
 
@@ -88,12 +88,12 @@ async def test_the_next_upstream_answers_meanwhile(upstream: Recorder) -> None:
     assert [request.host for request in upstream.requests] == ["c.test"]
 
 
-async def test_a_recovery_is_noticed_by_one_probe(upstream: Recorder) -> None:
+async def test_a_recovery_is_noticed_by_one_probe(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     await open_breaker(gateway, upstream)
     probed = asyncio.Event()
 
-    async def slowly(request: Recorded) -> Answer:
+    async def slowly(request: FakeRequest) -> Answer:
         await probed.wait()
         return OK
 
@@ -112,7 +112,9 @@ async def test_a_recovery_is_noticed_by_one_probe(upstream: Recorder) -> None:
     assert (await call(gateway)).status == 200
 
 
-async def test_a_recovery_is_noticed_by_the_first_event_of_a_stream_however_long_it_lasts(upstream: Recorder) -> None:
+async def test_a_recovery_is_noticed_by_the_first_event_of_a_stream_however_long_it_lasts(
+    upstream: FakeUpstream,
+) -> None:
     gateway = gateway_to(upstream)
     await open_breaker(gateway, upstream)
     go_on = asyncio.Event()
@@ -135,7 +137,7 @@ async def test_a_recovery_is_noticed_by_the_first_event_of_a_stream_however_long
         await probing.receive_rest()
 
 
-async def test_comments_of_the_gateways_own_are_no_recovery(upstream: Recorder) -> None:
+async def test_comments_of_the_gateways_own_are_no_recovery(upstream: FakeUpstream) -> None:
     settings = {**ONE_TRY, "keepalive_comments": 0.02}
     gateway = make_gateway(over(upstream, "a", "b"), transport=upstream.transport(), settings=settings)
     await open_breaker(gateway, upstream)
@@ -152,7 +154,7 @@ async def test_comments_of_the_gateways_own_are_no_recovery(upstream: Recorder) 
         assert await breakers(gateway) == {MODEL: "half_open"}
 
 
-async def test_a_probe_that_fails_starts_the_cool_down_again(upstream: Recorder) -> None:
+async def test_a_probe_that_fails_starts_the_cool_down_again(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     await open_breaker(gateway, upstream)
     await until_half_open(gateway)
@@ -164,11 +166,11 @@ async def test_a_probe_that_fails_starts_the_cool_down_again(upstream: Recorder)
     assert len(upstream.requests) == 1
 
 
-async def test_a_probe_whose_client_leaves_decides_nothing(upstream: Recorder) -> None:
+async def test_a_probe_whose_client_leaves_decides_nothing(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     await open_breaker(gateway, upstream)
 
-    async def never(request: Recorded) -> Answer:
+    async def never(request: FakeRequest) -> Answer:
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
 
@@ -185,7 +187,7 @@ async def test_a_probe_whose_client_leaves_decides_nothing(upstream: Recorder) -
     assert await breakers(gateway) == {}
 
 
-async def test_a_probe_with_a_fault_of_its_own_decides_nothing(upstream: Recorder) -> None:
+async def test_a_probe_with_a_fault_of_its_own_decides_nothing(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     await open_breaker(gateway, upstream)
     await until_half_open(gateway)
@@ -197,7 +199,7 @@ async def test_a_probe_with_a_fault_of_its_own_decides_nothing(upstream: Recorde
 
 # A 403 is of the credential, and remembered as such: case 227.
 @pytest.mark.parametrize("status", [400, 404, 413, 422])
-async def test_errors_of_callers_never_trip_it(upstream: Recorder, status: int) -> None:
+async def test_errors_of_callers_never_trip_it(upstream: FakeUpstream, status: int) -> None:
     gateway = gateway_to(upstream)
     upstream.answer("/chat/completions", error_answer(status))
     for _ in range(3 * breaker.FAILURES):
@@ -209,7 +211,7 @@ async def test_errors_of_callers_never_trip_it(upstream: Recorder, status: int) 
     "options", [{"headers": {**ANN, "idempotency-key": "a\0b"}}, {"query": b"x=" + b"y" * 70_000}], ids=["nul", "long"]
 )
 async def test_requests_that_cannot_be_sent_on_never_trip_it(options: Any) -> None:
-    async with ScriptedUpstream() as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         gateway = make_gateway([at(upstream, name="a")])
         for _ in range(2 * breaker.FAILURES):
             assert_error(await call(gateway, **options), 400, "invalid_header")
@@ -218,7 +220,7 @@ async def test_requests_that_cannot_be_sent_on_never_trip_it(options: Any) -> No
         await gateway.aclose()
 
 
-async def test_clients_that_leave_never_trip_it(upstream: Recorder) -> None:
+async def test_clients_that_leave_never_trip_it(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     waiting = asyncio.Event()
 
@@ -233,7 +235,7 @@ async def test_clients_that_leave_never_trip_it(upstream: Recorder) -> None:
     assert await breakers(gateway) == {}
 
 
-async def test_streams_that_are_cut_after_their_first_event_count(upstream: Recorder) -> None:
+async def test_streams_that_are_cut_after_their_first_event_count(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
 
     async def breaks() -> Any:
@@ -247,7 +249,7 @@ async def test_streams_that_are_cut_after_their_first_event_count(upstream: Reco
     assert await breakers(gateway) == {MODEL: "open"}
 
 
-async def test_an_error_event_late_in_a_stream_does_not_count(upstream: Recorder) -> None:
+async def test_an_error_event_late_in_a_stream_does_not_count(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     late = [chat_events(chat())[1], sse({"error": {"message": "No.", "code": "server_error"}})]
     upstream.answer("/chat/completions", stream_answer(late))
@@ -256,7 +258,7 @@ async def test_an_error_event_late_in_a_stream_does_not_count(upstream: Recorder
     assert await breakers(gateway) == {}
 
 
-async def test_an_error_event_late_in_a_stream_is_no_success_either(upstream: Recorder) -> None:
+async def test_an_error_event_late_in_a_stream_is_no_success_either(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     late = [chat_events(chat())[1], sse({"error": {"message": "No.", "code": "server_error"}})]
     upstream.host("a.test").answer("/chat/completions", *[DOWN] * (breaker.FAILURES - 1), stream_answer(late), DOWN)
@@ -265,7 +267,7 @@ async def test_an_error_event_late_in_a_stream_is_no_success_either(upstream: Re
     assert await breakers(gateway) == {MODEL: "open"}
 
 
-async def test_it_is_of_one_model_at_one_upstream(upstream: Recorder) -> None:
+async def test_it_is_of_one_model_at_one_upstream(upstream: FakeUpstream) -> None:
     models = (MODEL, "other")
     upstreams = [named("a", models=models), named("b", models=models)]
     gateway = make_gateway(upstreams, transport=upstream.transport(), settings=ONE_TRY)
@@ -280,6 +282,6 @@ async def test_it_is_of_one_model_at_one_upstream(upstream: Recorder) -> None:
     assert [request.host for request in upstream.requests] == ["a.test"]
 
 
-async def test_users_do_not_see_it(upstream: Recorder) -> None:
+async def test_users_do_not_see_it(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     assert_error(await ask(gateway, "GET", "/v1/config/health", headers=ANN), 403)

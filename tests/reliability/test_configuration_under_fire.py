@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi import Gateway, Timeouts
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.answers import chat_events
+from openai_gateway_asgi.testing.wire import Call, answer, chunked, head
 from tests.reliability.gateways import ADMIN, MODEL, at, call, chat, make_gateway, talk
-from tests.support.answers import chat_events
 from tests.support.asgi import ask
-from tests.support.scripted import Call, ScriptedUpstream, answer, chunked, head
 
 WHOLE = chat_events(chat(stream=True))
 STREAMS = 20
@@ -49,7 +50,7 @@ async def change(gateway: Gateway, url: str, number: int) -> None:
     assert saved.status == 200, saved.body
 
 
-def assert_one_configuration(upstream: ScriptedUpstream) -> set[bytes]:
+def assert_one_configuration(upstream: FakeUpstream) -> set[bytes]:
     """Each request shows one; all of those that were seen."""
     seen = set()
     for request in upstream.requests:
@@ -63,7 +64,7 @@ def assert_one_configuration(upstream: ScriptedUpstream) -> set[bytes]:
 async def bear(rounds: int) -> None:
     """A hundred changes in each round, with calls coming in all the time and streams that span many changes."""
     slow, numbers = Slow(), itertools.count(1)
-    async with ScriptedUpstream(slow) as upstream:
+    async with FakeUpstream(wire=[slow]) as upstream:
         first = at(upstream.url + "/0", api_key="key-0", headers={"X-Number": "0"})
         gateway = make_gateway([first], timeouts=Timeouts())
         done = asyncio.Event()
@@ -125,7 +126,7 @@ async def test_a_thousand_changes_while_streams_run() -> None:
 
 async def test_a_replaced_pool_closes_after_its_last_stream_and_not_before() -> None:
     slow = Slow()
-    async with ScriptedUpstream(slow) as upstream:
+    async with FakeUpstream(wire=[slow]) as upstream:
         gateway = make_gateway(
             [at(upstream.url + "/0", api_key="key-0", headers={"X-Number": "0"})], timeouts=Timeouts()
         )
@@ -145,7 +146,7 @@ async def test_a_replaced_pool_closes_after_its_last_stream_and_not_before() -> 
 
 
 async def test_a_call_between_two_tries_goes_on_with_the_configuration_it_began_with() -> None:
-    async with ScriptedUpstream(answer(429, ((b"Retry-After-Ms", b"100"),)), answer(200)) as upstream:
+    async with FakeUpstream(wire=[answer(429, ((b"Retry-After-Ms", b"100"),)), answer(200)]) as upstream:
         gateway = make_gateway([at(upstream.url + "/0", api_key="key-0", headers={"X-Number": "0"})])
         calling = asyncio.create_task(call(gateway))
         await upstream.until_requests(1)

@@ -11,11 +11,11 @@ import pytest
 
 from openai_gateway_asgi import Gateway, Timeouts, UsageRecord, health_app
 from openai_gateway_asgi.errors import GatewayDraining
+from openai_gateway_asgi.testing import Answer, FakeRequest, FakeUpstream, error_answer, stream_answer
+from openai_gateway_asgi.testing.answers import chat_events
+from openai_gateway_asgi.testing.wire import sse
 from tests.reliability.gateways import ANN, CHAT, assert_error, call, chat, healthy, make_gateway, named, over, talk
-from tests.support.answers import chat_events
 from tests.support.asgi import Conversation, ask
-from tests.support.recorder import Answer, Recorded, Recorder, error_answer, stream_answer
-from tests.support.scripted import ScriptedUpstream, sse
 from tests.support.servers import Program, serve_program
 
 WHOLE = chat_events(chat(stream=True))
@@ -27,7 +27,7 @@ class Slow:
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
 
-    def answer(self, request: Recorded) -> Answer:
+    def answer(self, request: FakeRequest) -> Answer:
         return stream_answer(self._events())
 
     async def _events(self) -> AsyncIterator[bytes]:
@@ -44,17 +44,17 @@ def slow() -> Slow:
 
 
 @pytest.fixture
-def upstream(slow: Slow) -> Recorder:
-    recorder = Recorder()
+def upstream(slow: Slow) -> FakeUpstream:
+    recorder = FakeUpstream()
     recorder.answer(CHAT, slow.answer)
     return recorder
 
 
-def gateway_to(upstream: Recorder, **options: Any) -> Gateway:
+def gateway_to(upstream: FakeUpstream, **options: Any) -> Gateway:
     return make_gateway(over(upstream, "a"), timeouts=Timeouts(), transport=upstream.transport(), **options)
 
 
-async def test_new_calls_are_refused_and_readiness_goes(upstream: Recorder) -> None:
+async def test_new_calls_are_refused_and_readiness_goes(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     assert (await ask(health_app(gateway.health), "GET", "/ready")).status == 200
 
@@ -69,13 +69,13 @@ async def test_new_calls_are_refused_and_readiness_goes(upstream: Recorder) -> N
     assert gateway.health().draining
 
 
-async def test_administrators_can_still_look(upstream: Recorder) -> None:
+async def test_administrators_can_still_look(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     gateway.begin_drain()
     assert "a" in await healthy(gateway)
 
 
-async def test_open_streams_finish(upstream: Recorder, slow: Slow) -> None:
+async def test_open_streams_finish(upstream: FakeUpstream, slow: Slow) -> None:
     gateway = gateway_to(upstream)
     async with talk(gateway) as talking:
         await talking.receive_start()
@@ -84,7 +84,7 @@ async def test_open_streams_finish(upstream: Recorder, slow: Slow) -> None:
         assert await talking.receive_rest() == b"".join(WHOLE)
 
 
-async def test_streams_that_do_not_finish_end_with_the_error_event_at_the_deadline(upstream: Recorder) -> None:
+async def test_streams_that_do_not_finish_end_with_the_error_event_at_the_deadline(upstream: FakeUpstream) -> None:
     records: list[UsageRecord] = []
     gateway = gateway_to(upstream, records=records)
     loop = asyncio.get_running_loop()
@@ -102,7 +102,7 @@ async def test_streams_that_do_not_finish_end_with_the_error_event_at_the_deadli
     assert len(records) == 1
 
 
-async def test_a_second_drain_can_only_bring_the_end_nearer(upstream: Recorder) -> None:
+async def test_a_second_drain_can_only_bring_the_end_nearer(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     async with talk(gateway) as talking:
         await talking.receive_start()
@@ -112,12 +112,12 @@ async def test_a_second_drain_can_only_bring_the_end_nearer(upstream: Recorder) 
             assert b"gateway_draining" in await talking.receive_rest()
 
 
-async def hanging(request: Recorded) -> Answer:
+async def hanging(request: FakeRequest) -> Answer:
     await asyncio.Event().wait()
     raise AssertionError("unreachable")
 
 
-async def test_calls_that_have_no_answer_yet_get_their_503_at_the_deadline(upstream: Recorder) -> None:
+async def test_calls_that_have_no_answer_yet_get_their_503_at_the_deadline(upstream: FakeUpstream) -> None:
     upstream.answer(CHAT, hanging)
     gateway = gateway_to(upstream)
     async with talk(gateway, chat()) as talking:
@@ -126,7 +126,7 @@ async def test_calls_that_have_no_answer_yet_get_their_503_at_the_deadline(upstr
         assert_error(await talking.whole(), 503, "gateway_draining")
 
 
-async def test_the_deadline_holds_for_those_in_line_between_tries_and_uploading(upstream: Recorder) -> None:
+async def test_the_deadline_holds_for_those_in_line_between_tries_and_uploading(upstream: FakeUpstream) -> None:
     upstream.host("a.test").answer(CHAT, hanging)
     upstream.host("b.test").answer(CHAT, error_answer(429, headers=[("retry-after", "2")]))
     upstreams = [named("a", models=["gpt"], max_concurrency=1), named("b", models=["limited"])]
@@ -144,7 +144,7 @@ async def test_the_deadline_holds_for_those_in_line_between_tries_and_uploading(
                     assert_error(await talking.whole(), 503, "gateway_draining")
 
 
-async def test_a_signal_begins_it_and_the_handler_before_is_called_too(upstream: Recorder) -> None:
+async def test_a_signal_begins_it_and_the_handler_before_is_called_too(upstream: FakeUpstream) -> None:
     gateway = gateway_to(upstream)
     heard: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
@@ -197,7 +197,7 @@ class Reader:
         return data
 
 
-def program(upstream: ScriptedUpstream, http: str, within: float) -> Any:
+def program(upstream: FakeUpstream, http: str, within: float) -> Any:
     env = {"UPSTREAM_URL": upstream.url, "DRAIN_WITHIN": str(within)}
     own = ("--host", "127.0.0.1", "--port", "0", "--ws", "none", "--http", http)
     return serve_program("python", "-m", "uvicorn", "tests.reliability.programs:app", *own, env=env)
@@ -206,7 +206,7 @@ def program(upstream: ScriptedUpstream, http: str, within: float) -> Any:
 @pytest.mark.parametrize("http", ["h11", "httptools"])
 async def test_uvicorn_told_to_stop_lets_a_stream_finish_and_exits(http: str) -> None:
     gate = asyncio.Event()
-    async with ScriptedUpstream(sse(*WHOLE, gates={2: gate})) as upstream, program(upstream, http, 10) as server:
+    async with FakeUpstream(wire=[sse(*WHOLE, gates={2: gate})]) as upstream, program(upstream, http, 10) as server:
         reader = await Reader.ask(server)
         await reader.until(b"\n\n")
         server.terminate()
@@ -219,7 +219,7 @@ async def test_uvicorn_told_to_stop_lets_a_stream_finish_and_exits(http: str) ->
 
 async def test_uvicorn_told_to_stop_ends_a_stream_with_the_error_event_at_the_deadline_and_exits() -> None:
     loop = asyncio.get_running_loop()
-    async with ScriptedUpstream(sse(*WHOLE[:2], ending="open")) as upstream, program(upstream, "h11", 0.5) as server:
+    async with FakeUpstream(wire=[sse(*WHOLE[:2], ending="open")]) as upstream, program(upstream, "h11", 0.5) as server:
         reader = await Reader.ask(server)
         await reader.until(b"\n\n")
         server.terminate()

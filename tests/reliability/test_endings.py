@@ -12,12 +12,12 @@ import pytest
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from openai_gateway_asgi import UsageRecord
+from openai_gateway_asgi.testing import FakeUpstream, stream_answer
+from openai_gateway_asgi.testing.answers import DONE, chat_events, responses_events, sse
+from openai_gateway_asgi.testing.wire import EVENTS, answer, chunked, head, raw
+from openai_gateway_asgi.testing.wire import sse as stream
 from tests.reliability.gateways import ANN, CHAT, at, call, chat, make_gateway, over, talk
-from tests.support.answers import DONE, chat_events, responses_events, sse
 from tests.support.asgi import Response, ask
-from tests.support.recorder import Recorder, stream_answer
-from tests.support.scripted import EVENTS, ScriptedUpstream, answer, chunked, head, raw
-from tests.support.scripted import sse as stream
 from tests.support.servers import serve
 
 WHOLE = chat_events(chat(stream=True))
@@ -28,7 +28,7 @@ IN_BAND = sse({"error": {"message": "No.", "type": "server_error", "code": "serv
 async def through(
     events: list[bytes], path: str = CHAT, records: list[UsageRecord] | None = None, **settings: Any
 ) -> Response:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer(path, stream_answer(events))
     gateway = make_gateway(over(upstream, "a"), transport=upstream.transport(), records=records, settings=settings)
     body = chat(stream=True) if path == CHAT else {"model": "gpt", "input": "Hello?", "stream": True}
@@ -128,7 +128,7 @@ def pieces(data: bytes, size: int = 20_000) -> list[bytes]:
 
 async def image(events: list[bytes]) -> tuple[bytes, bool]:
     """What the client got, and whether its framing was broken."""
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer("/images/generations", stream_answer(events))
     gateway = make_gateway(over(upstream, "a"), transport=upstream.transport())
     from tests.support.asgi import Conversation
@@ -170,7 +170,7 @@ async def test_a_long_event_that_is_cut_breaks_the_framing() -> None:
 
 
 @contextlib.asynccontextmanager
-async def client_of(upstream: ScriptedUpstream) -> AsyncIterator[AsyncOpenAI]:
+async def client_of(upstream: FakeUpstream) -> AsyncIterator[AsyncOpenAI]:
     gateway = make_gateway([at(upstream)], settings={"retries": 0})
     async with serve(gateway) as server:
         http = DefaultAsyncHttpxClient(verify=False, trust_env=False)
@@ -186,7 +186,7 @@ async def read(client: AsyncOpenAI) -> str:
 
 @pytest.mark.parametrize("ending", ["cut", "reset", "whole"])
 async def test_the_sdk_raises_on_every_way_to_cut_a_stream(ending: str) -> None:
-    async with ScriptedUpstream(stream(*WHOLE[:3], ending=ending)) as upstream, client_of(upstream) as client:
+    async with FakeUpstream(wire=[stream(*WHOLE[:3], ending=ending)]) as upstream, client_of(upstream) as client:
         with pytest.raises(openai.APIError, match=r"cut short|broke off"):
             await read(client)
 
@@ -194,7 +194,7 @@ async def test_the_sdk_raises_on_every_way_to_cut_a_stream(ending: str) -> None:
 @pytest.mark.parametrize("tail", [b"", b"5\r\nda", b"zz\r\n"], ids=["no-last-chunk", "in-a-chunk", "bad-chunk"])
 async def test_the_sdk_raises_when_the_framing_breaks_off(tail: bytes) -> None:
     script = raw(head(200, (*EVENTS, (b"Transfer-Encoding", b"chunked"))) + chunked(DELTA) + tail, close=True)
-    async with ScriptedUpstream(script) as upstream, client_of(upstream) as client:
+    async with FakeUpstream(wire=[script]) as upstream, client_of(upstream) as client:
         with pytest.raises(openai.APIError):
             await read(client)
 
@@ -202,26 +202,26 @@ async def test_the_sdk_raises_when_the_framing_breaks_off(tail: bytes) -> None:
 @pytest.mark.parametrize("events", [WHOLE, WHOLE[:-1]], ids=["with-done", "without-done"])
 async def test_the_sdk_reads_a_stream_that_ends_with_its_connection(events: list[bytes]) -> None:
     script = raw(head(200, (*EVENTS, (b"Connection", b"close"))) + b"".join(events), close=True)
-    async with ScriptedUpstream(script) as upstream, client_of(upstream) as client:
+    async with FakeUpstream(wire=[script]) as upstream, client_of(upstream) as client:
         assert await read(client) == "Hello from upstream."
 
 
 async def test_the_sdk_raises_when_a_stream_without_framing_stops_early() -> None:
     script = raw(head(200, (*EVENTS, (b"Connection", b"close"))) + DELTA, close=True)
-    async with ScriptedUpstream(script) as upstream, client_of(upstream) as client:
+    async with FakeUpstream(wire=[script]) as upstream, client_of(upstream) as client:
         with pytest.raises(openai.APIError):
             await read(client)
 
 
 async def test_json_that_is_cut_is_a_failure_with_its_status() -> None:
     cut = raw(head(200, ((b"Content-Type", b"application/json"), (b"Content-Length", b"100"))) + b'{"id": ', close=True)
-    async with ScriptedUpstream(cut) as upstream, client_of(upstream) as client:
+    async with FakeUpstream(wire=[cut]) as upstream, client_of(upstream) as client:
         with pytest.raises(openai.InternalServerError, match=r"cut short|broke off"):
             await client.chat.completions.create(**chat())
 
 
 async def test_a_whole_answer_without_length_arrives_whole() -> None:
-    upstream = ScriptedUpstream(answer(200, body=b'{"id": "1"}'))
+    upstream = FakeUpstream(wire=[answer(200, body=b'{"id": "1"}')])
     async with upstream:
         gateway = make_gateway([at(upstream)])
         assert (await call(gateway)).body == b'{"id": "1"}'
@@ -246,7 +246,7 @@ async def test_comments_come_while_the_upstream_thinks_and_never_inside_an_event
         for event in WHOLE[3:]:
             yield event
 
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer(CHAT, lambda _: stream_answer(thinking()))
     gateway = make_gateway(over(upstream, "a"), transport=upstream.transport(), settings=KEEPING)
     got = []
@@ -273,7 +273,7 @@ async def test_a_comment_leaves_the_choice_of_another_upstream_open() -> None:
         raise ConnectionResetError
         yield b""
 
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer(CHAT, lambda _: stream_answer(thinking()))
     gateway = make_gateway(over(upstream, "a", "b"), transport=upstream.transport(), settings=KEEPING)
     async with talk(gateway) as talking:
@@ -293,7 +293,7 @@ async def test_comments_do_not_keep_a_silent_upstream_alive() -> None:
         yield WHOLE[0]
         await never.wait()
 
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer(CHAT, lambda _: stream_answer(silent()))
     gateway = make_gateway(over(upstream, "a"), transport=upstream.transport(), settings=KEEPING)
 
@@ -313,7 +313,7 @@ async def test_without_the_setting_nothing_is_added() -> None:
         for event in WHOLE[2:]:
             yield event
 
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer(CHAT, lambda _: stream_answer(slow()))
     gateway = make_gateway(over(upstream, "a"), transport=upstream.transport())
     async with talk(gateway) as talking:

@@ -17,17 +17,14 @@ import pytest
 
 from openai_gateway_asgi import Gateway, Timeouts
 from openai_gateway_asgi.errors import ResponseAborted
-from openai_gateway_asgi.upstream import breaker
-from tests.reliability.gateways import assert_error, at, call, chat, healthy, make_gateway, talk
-from tests.support.answers import DONE, chat_events
-from tests.support.answers import sse as event
-from tests.support.leaks import stall_watch
-from tests.support.scripted import (
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.answers import DONE, chat_events
+from openai_gateway_asgi.testing.answers import sse as event
+from openai_gateway_asgi.testing.wire import (
     EVENTS,
     JSON,
     Call,
-    Script,
-    ScriptedUpstream,
+    WireScript,
     answer,
     chunked,
     close_before_headers,
@@ -45,6 +42,10 @@ from tests.support.scripted import (
     reset,
     sse,
 )
+from openai_gateway_asgi.upstream import breaker
+from tests.reliability.gateways import assert_error, at, call, chat, healthy, make_gateway, talk
+from tests.support.certificates import server_tls
+from tests.support.leaks import stall_watch
 
 WHOLE = chat_events(chat())
 OK = b'{"id": "1"}'
@@ -87,7 +88,7 @@ async def silent_after_head(call: Call) -> None:
     await call.until_peer_closes()
 
 
-def packets(*pieces: bytes, close: bool = False) -> Script:
+def packets(*pieces: bytes, close: bool = False) -> WireScript:
     """Sends each piece in a packet of its own, far enough from the next that it is read by itself."""
 
     async def send(call: Call) -> None:
@@ -104,7 +105,7 @@ def packets(*pieces: bytes, close: bool = False) -> Script:
 @dataclass(frozen=True)
 class Fault:
     name: str
-    script: Script
+    script: WireScript
     status: int
     code: str | None
     """Of the error, ``BROKEN`` or ``ERROR_EVENT``; None: the upstream's own body."""
@@ -195,7 +196,9 @@ async def test_a_fault_has_its_answer_and_leaves_nothing_behind(
     fault: Fault, stream: bool, tls: bool, monkeypatch: pytest.MonkeyPatch, loop_errors: list[dict[str, Any]]
 ) -> None:
     monkeypatch.setattr(breaker, "LONGEST_ASKED", 0.1)
-    async with ScriptedUpstream(*[fault.script] * fault.asked, recovered, tls=tls) as upstream:
+    async with FakeUpstream(
+        wire=[*[fault.script] * fault.asked, recovered], tls=server_tls() if tls else None
+    ) as upstream:
         gateway = make_gateway([at(upstream, max_concurrency=1)], timeouts=fault.timeouts)
         began = asyncio.get_running_loop().time()
 
@@ -215,7 +218,7 @@ def is_shutdown_noise(context: dict[str, Any]) -> bool:
     return context["message"] == "Fatal error on SSL protocol" and "UNWRAPPED" in repr(context["exception"])
 
 
-async def assert_outcome(gateway: Gateway, fault: Fault, stream: bool, upstream: ScriptedUpstream) -> None:
+async def assert_outcome(gateway: Gateway, fault: Fault, stream: bool, upstream: FakeUpstream) -> None:
     async with talk(gateway, chat(stream=stream)) as talking:
         start = await talking.receive_start()
         assert start.status == fault.status
@@ -234,7 +237,7 @@ async def assert_outcome(gateway: Gateway, fault: Fault, stream: bool, upstream:
         assert_error(type(start)(start.status, start.headers, body), fault.status, fault.code)
 
 
-async def assert_recovered(gateway: Gateway, upstream: ScriptedUpstream, stream: bool) -> None:
+async def assert_recovered(gateway: Gateway, upstream: FakeUpstream, stream: bool) -> None:
     async with asyncio.timeout(2):
         while (await call(gateway, chat(stream=stream))).status != 200:
             await asyncio.sleep(0.02)  # a cool-down that the upstream asked for
@@ -259,7 +262,7 @@ async def test_a_port_that_refuses_is_a_502(stream: bool) -> None:
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 async def test_a_certificate_that_is_not_trusted_is_a_502(stream: bool) -> None:
-    async with ScriptedUpstream(tls=True) as upstream:
+    async with FakeUpstream(wire=[answer()], tls=server_tls()) as upstream:
         gateway = make_gateway([at(upstream)], settings={"verify_tls": True})
         error = assert_error(await call(gateway, chat(stream=stream)), 502, UNAVAILABLE)
         assert "certificate" not in error["message"].lower()
@@ -268,7 +271,7 @@ async def test_a_certificate_that_is_not_trusted_is_a_502(stream: bool) -> None:
 
 
 async def test_https_to_a_port_that_speaks_http_is_a_502() -> None:
-    async with ScriptedUpstream(on_connect=greet) as upstream:
+    async with FakeUpstream(wire=[answer()], on_connect=greet) as upstream:
         gateway = make_gateway([at(upstream.url.replace("http:", "https:"))])
         assert_error(await call(gateway), 502, UNAVAILABLE)
         await gateway.aclose()
@@ -286,7 +289,7 @@ async def test_a_handshake_that_hangs_is_a_504_and_not_tried_again() -> None:
         accepted.append(connection)
         await connection.peer_gone.wait()
 
-    async with ScriptedUpstream(on_connect=hold) as upstream:
+    async with FakeUpstream(wire=[answer()], on_connect=hold) as upstream:
         gateway = make_gateway([at(upstream.url.replace("http:", "https:"))], timeouts=Timeouts(connect=LIMIT))
         began = asyncio.get_running_loop().time()
         assert_error(await call(gateway), 504, TIMEOUT)
@@ -297,9 +300,9 @@ async def test_a_handshake_that_hangs_is_a_504_and_not_tried_again() -> None:
 
 async def test_when_every_upstream_fails_each_has_been_asked_as_often_as_the_table_says() -> None:
     async with (
-        ScriptedUpstream(close_before_headers) as a,
-        ScriptedUpstream(hang) as b,
-        ScriptedUpstream(answer(500)) as c,
+        FakeUpstream(wire=[close_before_headers]) as a,
+        FakeUpstream(wire=[hang]) as b,
+        FakeUpstream(wire=[answer(500)]) as c,
     ):
         upstreams = [at(a, name="a"), at(b, name="b", timeouts=HASTY), at(c, name="c")]
         gateway = make_gateway(upstreams, settings={"max_attempts": 10})
@@ -317,7 +320,7 @@ def assert_error_status(answered: Any, status: int) -> None:
 
 async def test_a_compression_bomb_in_a_stream_goes_through_in_small_pieces() -> None:
     size = 64 * 1024 * 1024
-    async with ScriptedUpstream(gzip_sse(b"data: " + b"0" * size + b"\n\n")) as upstream:
+    async with FakeUpstream(wire=[gzip_sse(b"data: " + b"0" * size + b"\n\n")]) as upstream:
         gateway = make_gateway([at(upstream)], timeouts=Timeouts())
         longest = total = 0
         async with stall_watch() as stalls, talk(gateway, read_ahead=False) as talking:
@@ -332,7 +335,7 @@ async def test_a_compression_bomb_in_a_stream_goes_through_in_small_pieces() -> 
 
 async def test_a_compressed_body_is_passed_on_unopened() -> None:
     bomb = gzip.compress(b"0" * 10_000_000)
-    async with ScriptedUpstream(answer(200, (*JSON, (b"Content-Encoding", b"gzip")), bomb)) as upstream:
+    async with FakeUpstream(wire=[answer(200, (*JSON, (b"Content-Encoding", b"gzip")), bomb)]) as upstream:
         gateway = make_gateway([at(upstream)])
         answered = await call(gateway)
         assert (answered.body, answered.header("content-encoding")) == (bomb, "gzip")
@@ -346,7 +349,7 @@ async def test_an_endless_refusal_is_not_held() -> None:
         while not call.connection.peer_gone.is_set():
             await call.send(chunked(b"x" * 65536))
 
-    async with ScriptedUpstream(endless) as upstream:
+    async with FakeUpstream(wire=[endless]) as upstream:
         gateway = make_gateway([at(upstream)], timeouts=Timeouts())
         answered = await call(gateway)
         assert_error(answered, 400)

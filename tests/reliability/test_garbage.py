@@ -18,12 +18,13 @@ from openai_gateway_asgi.errors import ResponseAborted
 from openai_gateway_asgi.exchange import Exchange
 from openai_gateway_asgi.http.asgi import ASGIApp, Message, Receive, Scope, Send
 from openai_gateway_asgi.http.timers import GRACE
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.wire import EVENTS, Call, WireScript, answer, chunked, head, sse
 from openai_gateway_asgi.upstream.request_body import NO_BODY
 from tests.reliability.gateways import ANN, CHAT, at, chat, make_gateway
 from tests.reliability.test_faults import FAULTS, HASTY, OK, WHOLE, Fault, packets
 from tests.support.asgi import make_scope
 from tests.support.leaks import cyclic_garbage
-from tests.support.scripted import EVENTS, Call, Script, ScriptedUpstream, answer, chunked, head, sse
 
 LASTS = GRACE * 2
 """Seconds after which a call has clocks and a watcher of its own."""
@@ -54,9 +55,9 @@ class CallByHand:
             await gateway(make_scope("POST", CHAT, headers=self._raw), self.receive, self.send)  # type: ignore[operator]
 
 
-async def left_by_a_call(scripts: Sequence[Script], *, stream: bool, leaves: bool = False) -> list[object]:
+async def left_by_a_call(scripts: Sequence[WireScript], *, stream: bool, leaves: bool = False) -> list[object]:
     """What of the gateway's a call leaves for the next collection."""
-    async with ScriptedUpstream(*scripts) as upstream:
+    async with FakeUpstream(wire=scripts) as upstream:
         gateway = make_gateway([at(upstream)], timeouts=HASTY)
         with cyclic_garbage() as garbage:
             call = CallByHand(stream=stream)
@@ -107,7 +108,7 @@ async def test_an_open_stream_does_not_hold_what_was_asked() -> None:
 
         return look
 
-    async with ScriptedUpstream(endless) as upstream:
+    async with FakeUpstream(wire=[endless]) as upstream:
         gateway = make_gateway([at(upstream)], layers=[looking])
         call = CallByHand(stream=True)
         making = asyncio.create_task(call.make(gateway))

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openai_gateway_asgi import Model, User
+from openai_gateway_asgi.testing import FakeRequest, FakeUpstream
 from tests.reliability.gateways import ANN, CHAT, chat, make_gateway, named
 from tests.support.asgi import ask, make_scope
-from tests.support.recorder import Recorded, Recorder
 
 
 def generated(examples: int) -> Any:
@@ -29,11 +29,11 @@ def only_gpt(user: User, model: Model) -> bool:
     return model.id == "gpt"
 
 
-upstream = Recorder()
+upstream = FakeUpstream()
 gateway = make_gateway([named("a", models=["gpt", "secret"])], allowed=only_gpt, transport=upstream.transport())
 
 
-async def sent_for(path: bytes, headers: list[tuple[bytes, bytes]]) -> Recorded | None:
+async def sent_for(path: bytes, headers: list[tuple[bytes, bytes]]) -> FakeRequest | None:
     """What one request made the upstream get; its answer is never a 500."""
     upstream.requests.clear()
     scope = make_scope("POST", headers=[])

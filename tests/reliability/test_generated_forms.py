@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openai_gateway_asgi import Model, User
+from openai_gateway_asgi.testing import FakeUpstream, json_answer
 from tests.reliability.gateways import ANN, make_gateway, named
 from tests.support.asgi import ask
-from tests.support.recorder import Recorder, json_answer
 
 PATH = "/v1/audio/transcriptions"
 MODEL = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\ngpt\r\n'
@@ -52,7 +52,7 @@ class Judge:
     """A gateway whose policy and upstream both write down which model they saw."""
 
     def __init__(self) -> None:
-        self.upstream = Recorder()
+        self.upstream = FakeUpstream()
         self.upstream.answer("", json_answer({"text": "Hello."}))
         self.checked: list[str] = []
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.wire import answer
 from tests.reliability.clients import Client, request
 from tests.reliability.hostile_bodies import HOSTILE, MADE_TO_HOLD, PLAIN, Made
 from tests.reliability.processes import run, vitals
-from tests.support.scripted import ScriptedUpstream, answer
 from tests.support.servers import Program
 
 MIB = 1024 * 1024
@@ -41,7 +42,7 @@ def forget(program: Program) -> None:
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[Program]:
-    async with ScriptedUpstream(answer(body=b'{"id":"x","value":"y"}')) as upstream:
+    async with FakeUpstream(wire=[answer(body=b'{"id":"x","value":"y"}')]) as upstream:
         async with run("httptools", "bodies", {"UPSTREAM_URL": upstream.url, "WATCH_CALLBACKS": "1"}) as program:
             yield program
 

@@ -15,6 +15,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from openai_gateway_asgi import Gateway, Timeouts, Upstream, UsageRecord, User
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.wire import answer
 from tests.reliability.clients import Client, request
 from tests.reliability.gateways import at, chat, make_gateway
 from tests.reliability.leaving import (
@@ -31,7 +33,7 @@ from tests.reliability.leaving import (
     needs_list,
     upstreams,
 )
-from tests.support.scripted import ScriptedUpstream, answer
+from tests.support.certificates import server_tls
 from tests.support.servers import Http, Server, serve
 
 
@@ -77,7 +79,7 @@ async def world(
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 async def test_at_every_stage(stage: Stage, tls: bool, http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
     play, records = Play(), list[UsageRecord]()
-    async with ScriptedUpstream(play, tls=tls) as upstream:
+    async with FakeUpstream(wire=[play], tls=server_tls() if tls else None) as upstream:
         gateway = make_gateway(
             upstreams(upstream.url, listed=needs_list(stage)),
             timeouts=Timeouts(),
@@ -92,7 +94,7 @@ async def test_at_every_stage(stage: Stage, tls: bool, http: Http, hosted: Calla
 
 async def test_between_two_tries(http: Http, hosted: Callable[[ASGIApp], ASGIApp]) -> None:
     slow_down = answer(429, ((b"Retry-After", b"2"),))
-    async with ScriptedUpstream(slow_down) as upstream, world([at(upstream)], http, hosted) as here:
+    async with FakeUpstream(wire=[slow_down]) as upstream, world([at(upstream)], http, hosted) as here:
         client = await here.client()
         await client.send(request(chat()))
         await upstream.until_requests(1)
@@ -118,7 +120,7 @@ async def test_while_waiting_for_a_token_that_others_wait_for_too(
             raise
         return "token"
 
-    async with ScriptedUpstream(answer()) as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         upstreams = [at(upstream, auth_type="system_oauth")]
         async with world(upstreams, http, hosted, oauth_token=oauth_token) as here:
             leaving, staying = await here.client(), await here.client()
@@ -152,7 +154,7 @@ async def test_one_that_reads_nothing_holds_no_more_than_the_buffers(
             sent += len(event)
 
     settings = {"send_timeout": 0.5}
-    async with ScriptedUpstream(endless) as upstream:
+    async with FakeUpstream(wire=[endless]) as upstream:
         async with world([at(upstream)], http, hosted, settings=settings) as here:
             client = await here.client()
             client.reader._limit = 1024  # type: ignore[attr-defined]

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from openai_gateway_asgi import Timeouts
+from openai_gateway_asgi.testing import Answer, FakeRequest, FakeUpstream, error_answer, json_answer, stream_answer
+from openai_gateway_asgi.testing.answers import chat_events
 from tests.reliability.clients import Client, request
 from tests.reliability.gateways import assert_error, call, chat, healthy, make_gateway, named, talk
-from tests.support.answers import chat_events
-from tests.support.recorder import Answer, Recorded, Recorder, error_answer, json_answer, stream_answer
 from tests.support.servers import Http, serve
 
 OK = json_answer({"id": "1"})
@@ -23,7 +23,7 @@ class Gate:
         self.opened = asyncio.Event()
         self.now = self.most = 0
 
-    async def answer(self, request: Recorded) -> Answer:
+    async def answer(self, request: FakeRequest) -> Answer:
         self.now += 1
         self.most = max(self.most, self.now)
         try:
@@ -34,7 +34,7 @@ class Gate:
 
 
 async def test_no_more_than_the_limit_are_given_to_an_upstream_at_once() -> None:
-    upstream, gate = Recorder(), Gate()
+    upstream, gate = FakeUpstream(), Gate()
     upstream.answer("/chat/completions", gate.answer)
     gateway = make_gateway([named("a", max_concurrency=3)], timeouts=Timeouts(), transport=upstream.transport())
 
@@ -49,7 +49,7 @@ async def test_no_more_than_the_limit_are_given_to_an_upstream_at_once() -> None
 
 
 async def test_who_waits_too_long_is_told_when_to_come_back() -> None:
-    upstream, gate = Recorder(), Gate()
+    upstream, gate = FakeUpstream(), Gate()
     upstream.answer("/chat/completions", gate.answer)
     gateway = make_gateway(
         [named("a", max_concurrency=1)], transport=upstream.transport(), settings={"queue_time": 0.05}
@@ -67,7 +67,7 @@ async def test_who_waits_too_long_is_told_when_to_come_back() -> None:
 
 
 async def test_an_upstream_at_its_limit_is_passed_over_at_once_and_not_held_against_it() -> None:
-    upstream, gate = Recorder(), Gate()
+    upstream, gate = FakeUpstream(), Gate()
     upstream.host("a.test").answer("/chat/completions", gate.answer)
     gateway = make_gateway(
         [named("a", max_concurrency=1), named("b")],
@@ -88,7 +88,7 @@ async def test_an_upstream_at_its_limit_is_passed_over_at_once_and_not_held_agai
 
 
 async def test_where_all_are_at_their_limit_the_first_is_waited_for() -> None:
-    upstream, gate = Recorder(), Gate()
+    upstream, gate = FakeUpstream(), Gate()
     upstream.answer("/chat/completions", gate.answer)
     gateway = make_gateway(
         [named("a", max_concurrency=1), named("b", max_concurrency=1)],
@@ -105,7 +105,7 @@ async def test_where_all_are_at_their_limit_the_first_is_waited_for() -> None:
 
 
 async def test_a_stream_holds_its_place_to_its_end() -> None:
-    upstream, go_on = Recorder(), asyncio.Event()
+    upstream, go_on = FakeUpstream(), asyncio.Event()
     events = chat_events(chat())
 
     async def stream():  # type: ignore[no-untyped-def]
@@ -129,7 +129,7 @@ async def test_a_stream_holds_its_place_to_its_end() -> None:
 
 
 async def test_failures_and_leaving_give_the_place_back() -> None:
-    upstream, gate = Recorder(), Gate()
+    upstream, gate = FakeUpstream(), Gate()
     gateway = make_gateway([named("a", max_concurrency=1)], transport=upstream.transport(), settings={"retries": 0})
     upstream.answer("/chat/completions", error_answer(400), error_answer(500), gate.answer, OK)
 
@@ -144,7 +144,7 @@ async def test_failures_and_leaving_give_the_place_back() -> None:
 
 
 async def test_who_waits_between_two_tries_holds_no_place() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     slow_down = error_answer(429, headers=[("retry-after-ms", "300")])
     upstream.answer("/chat/completions", slow_down, OK)
     gateway = make_gateway([named("a", max_concurrency=1)], transport=upstream.transport())
@@ -161,7 +161,7 @@ async def test_who_waits_between_two_tries_holds_no_place() -> None:
 @pytest.mark.parametrize("http", ["h11", "httptools"])
 @pytest.mark.parametrize("sent", [b"", b'{"model": "gpt", '], ids=["nothing", "a-piece"])
 async def test_a_body_that_stalls_is_a_408_and_reaches_nobody(http: Http, sent: bytes) -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     gateway = make_gateway([named("a")], transport=upstream.transport(), settings={"upload_idle": 0.1})
     async with serve(gateway, http=http) as server:
         client = await Client.to(server)

@@ -18,12 +18,13 @@ from typing import Any
 
 import pytest
 
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.answers import chat_events
+from openai_gateway_asgi.testing.wire import Call, chunked, head
 from tests.reliability.clients import Client, request
 from tests.reliability.gateways import CHAT, chat
 from tests.reliability.processes import OTHERS, many_files, run, vitals
 from tests.reliability.vitals import Moment
-from tests.support.answers import chat_events
-from tests.support.scripted import Call, ScriptedUpstream, chunked, head
 from tests.support.servers import Program
 
 logger = logging.getLogger(__name__)
@@ -63,8 +64,8 @@ async def slowly(call: Call, pause: float) -> None:
 
 
 @asynccontextmanager
-async def serving(load: Load, server: str) -> AsyncIterator[tuple[Program, ScriptedUpstream]]:
-    async with ScriptedUpstream(lambda call: slowly(call, load.pause)) as upstream:
+async def serving(load: Load, server: str) -> AsyncIterator[tuple[Program, FakeUpstream]]:
+    async with FakeUpstream(wire=[lambda call: slowly(call, load.pause)]) as upstream:
         async with run(server, "app", {"UPSTREAM_URL": upstream.url, "WATCH_CALLBACKS": "1"}) as program:
             yield program, upstream
 
@@ -97,7 +98,7 @@ async def one(program: Program, load: Load, chance: random.Random, connecting: a
         await client.close()
 
 
-async def back_to_base(program: Program, upstream: ScriptedUpstream, before: dict[str, Any]) -> None:
+async def back_to_base(program: Program, upstream: FakeUpstream, before: dict[str, Any]) -> None:
     """No place is held, no task is left, and of sockets only those that rest in the pool for the next call."""
     async with asyncio.timeout(10):
         while True:

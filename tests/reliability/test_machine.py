@@ -15,12 +15,13 @@ import pytest
 from starlette.types import Message
 
 from openai_gateway_asgi import ConfigError, Gateway, Timeouts, Upstream
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.answers import chat_events
+from openai_gateway_asgi.testing.wire import answer, hang, sse
 from tests.reliability.clients import Client, request
 from tests.reliability.gateways import ANN, CHAT, assert_error, at, call, chat, healthy, make_gateway
-from tests.support.answers import chat_events
 from tests.support.asgi import make_scope
 from tests.support.leaks import Holdings, settled_leaks
-from tests.support.scripted import ScriptedUpstream, answer, hang, sse
 from tests.support.servers import free_port, serve_program
 
 EVENTS = chat_events(chat(stream=True))
@@ -55,14 +56,14 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     names.released.set()
 
 
-def called(name: str, upstream: ScriptedUpstream) -> Upstream:
+def called(name: str, upstream: FakeUpstream) -> Upstream:
     return at(f"http://{name}.test:{upstream.port}", name=name, models=[name])
 
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_name_that_does_not_exist_is_a_502(names: Names, stream: bool) -> None:
     names.released.set()
-    async with ScriptedUpstream() as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         gateway = make_gateway([called("nowhere", upstream)])
         error = assert_error(await call(gateway, chat(model="nowhere", stream=stream)), 502, "upstream_unavailable")
         assert "nowhere.test" not in error["message"]
@@ -73,7 +74,7 @@ async def test_a_name_that_does_not_exist_is_a_502(names: Names, stream: bool) -
 async def test_names_that_are_looked_up_for_ever_cost_their_callers_the_limit_and_others_nothing(names: Names) -> None:
     hung = [f"hung{n}" for n in range(64)]
     loop = asyncio.get_running_loop()
-    async with ScriptedUpstream() as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         limit = Timeouts(connect=0.8)
         gateway = make_gateway([called(name, upstream) for name in (*hung, "quick")], timeouts=limit)
         began = loop.time()
@@ -107,7 +108,7 @@ async def test_calls_without_a_descriptor_left_are_a_503_and_the_next_ones_are_s
     gate = asyncio.Event()
     streams = sse(*EVENTS, gates={2: gate})
     uvicorn = f"{sys.executable} -m uvicorn --port 0 --ws none --loop asyncio tests.reliability.programs:app"
-    async with ScriptedUpstream(streams) as upstream:
+    async with FakeUpstream(wire=[streams]) as upstream:
         env = {"UPSTREAM_URL": upstream.url, "DRAIN_WITHIN": "1"}
         limited = f"ulimit -n 64 && exec {uvicorn}"
         async with serve_program("sh", "-c", limited, env=env) as program:
@@ -151,7 +152,7 @@ def test_one_event_loop_after_the_other_is_served_as_the_first() -> None:
 
     async def serve_once() -> None:
         models = answer(200, body=b'{"data": [{"id": "gpt"}]}')
-        async with ScriptedUpstream(models, models, sse(*chat_events(chat())), port=port) as upstream:
+        async with FakeUpstream(wire=[models, models, sse(*chat_events(chat()))], port=port) as upstream:
             for stream in (False, True):
                 assert (await call(gateway, chat(stream=stream))).status == 200
             assert upstream.open_connections == 1
@@ -203,7 +204,7 @@ async def cancel_scope(gateway: Gateway, talk: Talk, reached: Callable[[], Await
 @pytest.mark.parametrize("cancel", [cancel_task, cancel_scope])
 @pytest.mark.parametrize("script", [hang, sse(*EVENTS[:2], ending="open")], ids=["before-headers", "between-events"])
 async def test_a_call_that_its_host_cancels_leaves_nothing(cancel: Any, script: Any) -> None:
-    async with ScriptedUpstream(script, answer()) as upstream:
+    async with FakeUpstream(wire=[script, answer()]) as upstream:
         gateway = make_gateway([at(upstream, max_concurrency=1)], timeouts=Timeouts())
         before = Holdings.of_loop()
         talk = Talk()
@@ -225,7 +226,7 @@ async def test_a_call_that_its_host_cancels_leaves_nothing(cancel: Any, script: 
 
 async def test_a_server_that_cancels_its_streams_cuts_them_and_their_upstreams() -> None:
     uvicorn = shlex.split("python -m uvicorn --host 127.0.0.1 --port 0 --ws none --timeout-graceful-shutdown 1")
-    async with ScriptedUpstream(sse(*EVENTS[:2], ending="open")) as upstream:
+    async with FakeUpstream(wire=[sse(*EVENTS[:2], ending="open")]) as upstream:
         env = {"UPSTREAM_URL": upstream.url, "DRAIN_WITHIN": "60"}
         async with serve_program(*uvicorn, "tests.reliability.programs:app", env=env) as program:
             client = await Client.to(program)

@@ -15,14 +15,11 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi import Gateway, Timeouts
-from tests.reliability.clients import Client, request
-from tests.reliability.gateways import ADMIN, MODEL, assert_error, at, make_gateway
-from tests.support.asgi import Response, ask
-from tests.support.scripted import (
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.wire import (
     JSON,
     Call,
-    Script,
-    ScriptedUpstream,
+    WireScript,
     answer,
     close_before_headers,
     garbage,
@@ -31,6 +28,9 @@ from tests.support.scripted import (
     refusing_url,
     reset,
 )
+from tests.reliability.clients import Client, request
+from tests.reliability.gateways import ADMIN, MODEL, assert_error, at, make_gateway
+from tests.support.asgi import Response, ask
 from tests.support.servers import serve
 
 LIMIT = 0.15
@@ -69,7 +69,7 @@ KINDS = [
     Kind("POST", "/v1/audio/transcriptions", options={"body": FORM, "headers": MULTIPART}),  # case 240
 ]
 
-FAULTS: dict[str, tuple[Script, int, str | None, bool]] = {
+FAULTS: dict[str, tuple[WireScript, int, str | None, bool]] = {
     # the answer's status and code, and whether the upstream may be asked again
     "close": (close_before_headers, 502, "upstream_unavailable", True),
     "reset": (reset, 502, "upstream_unavailable", True),
@@ -88,7 +88,7 @@ FAULTS: dict[str, tuple[Script, int, str | None, bool]] = {
 async def test_a_fault_has_its_answer_and_its_attempts(kind: Kind, fault: str) -> None:
     script, status, code, again = FAULTS[fault]
     asked = (3 if fault == "429" else kind.executed) if again else 1
-    async with ScriptedUpstream(*[script] * asked, answer(200, body=b'{"id": "1"}')) as upstream:
+    async with FakeUpstream(wire=[*[script] * asked, answer(200, body=b'{"id": "1"}')]) as upstream:
         gateway = make_gateway([at(upstream)], timeouts=HASTY)
         began = asyncio.get_running_loop().time()
 
@@ -111,14 +111,14 @@ def asks_with_a_form(gateway: Gateway) -> Awaitable[Response]:
 
 async def test_a_form_goes_to_the_next_upstream_while_nothing_of_it_was_sent() -> None:
     with refusing_url() as refusing:
-        async with ScriptedUpstream(answer(200, body=b'{"id": "1"}')) as upstream:
+        async with FakeUpstream(wire=[answer(200, body=b'{"id": "1"}')]) as upstream:
             gateway = make_gateway([at(refusing, name="refusing"), at(upstream, name="up")], settings={"retries": 0})
             assert (await asks_with_a_form(gateway)).body == b'{"id": "1"}'
             await gateway.aclose()
 
 
 async def test_a_form_waits_in_no_line_while_another_upstream_would_take_it() -> None:
-    async with ScriptedUpstream(hang) as full, ScriptedUpstream(answer(200, body=b'{"id": "1"}')) as upstream:
+    async with FakeUpstream(wire=[hang]) as full, FakeUpstream(wire=[answer(200, body=b'{"id": "1"}')]) as upstream:
         gateway = make_gateway(
             [at(full, name="full", max_concurrency=1), at(upstream, name="up")], settings={"queue_time": 60}
         )
@@ -142,9 +142,9 @@ async def refuse_and_reset(call: Call) -> None:
 
 
 @pytest.mark.parametrize("script", [refuse_and_close, refuse_and_reset])
-async def test_an_upstream_that_refuses_an_upload_and_closes_is_heard_or_a_502(script: Script) -> None:
+async def test_an_upstream_that_refuses_an_upload_and_closes_is_heard_or_a_502(script: WireScript) -> None:
     """What the reset of a connection leaves of an answer is the kernel's to say."""
-    async with ScriptedUpstream(script) as upstream:
+    async with FakeUpstream(wire=[script]) as upstream:
         gateway = make_gateway([at(upstream)], timeouts=HASTY)
         async with serve(gateway) as server:
             client = await Client.to(server)

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi import FileStore, Gateway, GatewayConfig, Settings, Upstream
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.reliability.gateways import ADMIN, SHORT, assert_error, call, chat, everyone, named, resolve_user
 from tests.support.asgi import Response, ask
-from tests.support.recorder import Recorder
 from tests.support.token_endpoint import TokenEndpoint, token_endpoint
 
 BACK = 1.0
 """Seconds from the return of what had failed to the first call that succeeds."""
 
 
-def make_gateway(store: Any, upstream: Recorder) -> Gateway:
+def make_gateway(store: Any, upstream: FakeUpstream) -> Gateway:
     return Gateway(
         store,
         resolve_user=resolve_user,
@@ -47,7 +47,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenEndpoint]:
 @pytest.fixture
 def two_kinds(endpoint: TokenEndpoint) -> Gateway:
     entra_id = Upstream("https://azure.test/openai/v1", auth_type="microsoft_entra_id", model_ids=["token"])
-    return make_gateway([entra_id, named("plain", models=["plain"])], Recorder())
+    return make_gateway([entra_id, named("plain", models=["plain"])], FakeUpstream())
 
 
 async def unharmed(gateway: Gateway) -> None:
@@ -145,7 +145,7 @@ def bring_back(folder: Path) -> None:
 
 @pytest.mark.parametrize("damage", [damage_content, damage_kind])
 async def test_a_file_that_cannot_be_read_leaves_the_last_good_configuration(path: Path, damage: Any) -> None:
-    gateway = make_gateway(await stored(path), Recorder())
+    gateway = make_gateway(await stored(path), FakeUpstream())
     assert (await call(gateway)).status == 200
     good = content_of(path)
 
@@ -166,7 +166,7 @@ async def until_fault(gateway: Gateway, there: bool) -> None:
 
 
 async def test_a_disk_that_cannot_be_written_refuses_the_change_whole(path: Path) -> None:
-    gateway = make_gateway(await stored(path), Recorder())
+    gateway = make_gateway(await stored(path), FakeUpstream())
     config = await read_config(gateway)
     await call(gateway)
     take_away(path.parent)
@@ -198,7 +198,7 @@ class HangingStore(FileStore):
 async def test_a_disk_that_hangs_costs_calls_no_time_and_is_noticed_when_it_is_back(path: Path) -> None:
     await stored(path)
     store = HangingStore(path)
-    gateway = make_gateway(store, Recorder())
+    gateway = make_gateway(store, FakeUpstream())
     assert (await call(gateway)).status == 200
 
     store.works.clear()

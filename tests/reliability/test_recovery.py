@@ -12,30 +12,21 @@ import httpx
 import pytest
 
 from openai_gateway_asgi import Model, UsageRecord, User
+from openai_gateway_asgi.testing import Answer, FakeRequest, FakeUpstream, error_answer, json_answer, stream_answer
+from openai_gateway_asgi.testing.answers import DONE, bytes_answer, chat_events, sse
 from tests.reliability.gateways import ADMIN, MODEL, assert_error, call, chat, make_gateway, named, over, talk
-from tests.support.answers import DONE, chat_events
-from tests.support.recorder import (
-    Answer,
-    Recorded,
-    Recorder,
-    bytes_answer,
-    error_answer,
-    json_answer,
-    sse,
-    stream_answer,
-)
 
 OK = json_answer({"id": "1", "choices": [{"finish_reason": "stop"}]})
 
 
-def counts(recorder: Recorder) -> dict[str, int]:
+def counts(recorder: FakeUpstream) -> dict[str, int]:
     """Calls per upstream; a method other than POST would be a failure of another kind."""
     assert all(request.method == "POST" for request in recorder.requests)
     return dict(Counter(request.host.removesuffix(".test") for request in recorder.requests))
 
 
-def raising(error: Exception) -> Callable[[Recorded], Answer]:
-    def answer(request: Recorded) -> Answer:
+def raising(error: Exception) -> Callable[[FakeRequest], Answer]:
+    def answer(request: FakeRequest) -> Answer:
         raise error
 
     return answer
@@ -95,7 +86,7 @@ POLICY = [
 async def test_each_kind_of_failure_is_met_as_the_table_says(
     failure: Any, asked_a: int, asked_b: int, status: int, stream: bool
 ) -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/chat/completions", failure)
     gateway = make_gateway(over(upstream, "a", "b"), transport=upstream.transport())
 
@@ -129,7 +120,7 @@ async def test_each_kind_of_failure_is_met_as_the_table_says(
 async def test_an_error_inside_a_200_counts_as_the_failure_it_is(
     answer: Answer, asked_a: int, asked_b: int, status: int
 ) -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/chat/completions", answer)
     gateway = make_gateway(over(upstream, "a", "b"), transport=upstream.transport())
 
@@ -141,7 +132,7 @@ async def test_an_error_inside_a_200_counts_as_the_failure_it_is(
 
 
 async def test_a_page_in_place_of_a_stream_is_a_failure() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     page = Answer([b"<html>log in</html>"], 200, [("content-type", "text/html")])
     upstream.host("a.test").answer("/chat/completions", page)
     gateway = make_gateway(over(upstream, "a"), transport=upstream.transport())
@@ -153,7 +144,7 @@ async def test_a_page_in_place_of_a_stream_is_a_failure() -> None:
 
 
 async def test_nothing_is_asked_again_after_the_first_event() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
 
     async def breaks() -> AsyncIterator[bytes]:
         yield chat_events({"model": MODEL})[1]
@@ -170,7 +161,7 @@ async def test_nothing_is_asked_again_after_the_first_event() -> None:
 
 
 async def test_nothing_is_asked_again_after_the_first_bytes_of_another_body() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
 
     async def breaks() -> AsyncIterator[bytes]:
         yield b"some text, for JSON is held until it is whole"
@@ -189,7 +180,7 @@ async def test_nothing_is_asked_again_after_the_first_bytes_of_another_body() ->
 
 
 async def test_shared_speech_is_not_asked_for_again_once_it_has_begun() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
 
     async def breaks() -> AsyncIterator[bytes]:
         yield b"ID3 one half"
@@ -211,7 +202,7 @@ async def test_shared_speech_is_not_asked_for_again_once_it_has_begun() -> None:
 
 
 async def test_the_list_is_the_order_of_asking() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     gateway = make_gateway(over(upstream, "a", "b", "c"), transport=upstream.transport())
 
     for _ in range(5):
@@ -221,7 +212,7 @@ async def test_the_list_is_the_order_of_asking() -> None:
 
 
 async def test_priority_beats_the_order_of_the_list() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("c.test").answer("/chat/completions", error_answer(401))
     upstreams = [named("a", priority=2), named("b", priority=1), named("c")]
     gateway = make_gateway(upstreams, transport=upstream.transport())
@@ -232,7 +223,7 @@ async def test_priority_beats_the_order_of_the_list() -> None:
 
 
 async def test_weights_share_the_calls_of_one_priority_and_leave_the_next_for_failures() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstreams = [named("a", weight=3), named("b", weight=1), named("spare", priority=1, weight=1000)]
     gateway = make_gateway(upstreams, transport=upstream.transport())
 
@@ -245,7 +236,7 @@ async def test_weights_share_the_calls_of_one_priority_and_leave_the_next_for_fa
 
 
 async def test_a_429_with_retry_after_on_a_goes_to_b_and_cools_a_down() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/chat/completions", error_answer(429, headers=[("retry-after", "30")]), OK)
     gateway = make_gateway(over(upstream, "a", "b"), transport=upstream.transport())
 
@@ -255,7 +246,7 @@ async def test_a_429_with_retry_after_on_a_goes_to_b_and_cools_a_down() -> None:
 
 
 async def test_a_cool_down_is_of_one_model_only() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     models = ("gpt", "other")
     upstream.host("a.test").answer("/chat/completions", error_answer(429, headers=[("retry-after", "30")]), OK)
     gateway = make_gateway(over(upstream, "a", "b", models=models), transport=upstream.transport())
@@ -267,11 +258,11 @@ async def test_a_cool_down_is_of_one_model_only() -> None:
 
 
 async def test_a_short_retry_after_is_waited_out() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     loop = asyncio.get_running_loop()
     asked: list[float] = []
 
-    def answer(request: Recorded) -> Answer:
+    def answer(request: FakeRequest) -> Answer:
         asked.append(loop.time())
         return OK if len(asked) > 1 else error_answer(429, headers=[("retry-after-ms", "150")])
 
@@ -285,7 +276,7 @@ async def test_a_short_retry_after_is_waited_out() -> None:
 
 
 async def test_attempts_are_bounded_over_all_upstreams() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer("/chat/completions", error_answer(500))
     gateway = make_gateway(
         over(upstream, *"abcdef"), transport=upstream.transport(), settings={"max_attempts": 4, "show_routing": "all"}
@@ -299,7 +290,7 @@ async def test_attempts_are_bounded_over_all_upstreams() -> None:
 
 
 async def test_the_time_for_attempts_is_bounded() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer("/chat/completions", error_answer(429, headers=[("retry-after", "1")]))
     gateway = make_gateway(over(upstream, "a"), transport=upstream.transport(), settings={"retry_time": 0.5})
 
@@ -309,9 +300,9 @@ async def test_the_time_for_attempts_is_bounded() -> None:
 
 
 async def test_an_upstream_that_was_silent_for_long_does_not_use_up_the_time_for_others() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
 
-    async def silent(request: Recorded) -> Answer:
+    async def silent(request: FakeRequest) -> Answer:
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
 
@@ -331,7 +322,7 @@ async def test_an_upstream_that_was_silent_for_long_does_not_use_up_the_time_for
 async def test_what_may_have_been_executed_is_not_repeated_where_the_settings_say_so(
     failure: Any, asked: dict[str, int]
 ) -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/chat/completions", failure)
     gateway = make_gateway(over(upstream, "a", "b"), transport=upstream.transport(), settings={"retry_executed": False})
 
@@ -341,7 +332,7 @@ async def test_what_may_have_been_executed_is_not_repeated_where_the_settings_sa
 
 
 async def test_the_caller_hears_what_really_failed_and_not_that_another_is_left_alone() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     a, b = upstream.host("a.test"), upstream.host("b.test")
     b.answer("/chat/completions", error_answer(429, "Slow down.", headers=[("retry-after", "30")]))
     a.answer("/chat/completions", error_answer(401), error_answer(500, "Broken.", code="boom"))
@@ -354,7 +345,7 @@ async def test_the_caller_hears_what_really_failed_and_not_that_another_is_left_
 
 
 async def test_a_call_is_rewritten_afresh_for_each_upstream() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/chat/completions", error_answer(401))
     upstreams = [named("a", prefix_id="p", drop_fields=("seed",)), named("b", models=["p.gpt"])]
     gateway = make_gateway(upstreams, transport=upstream.transport())
@@ -370,13 +361,13 @@ async def test_a_call_is_rewritten_afresh_for_each_upstream() -> None:
 # Fallbacks to other models
 
 
-def two_models(upstream: Recorder) -> list[Any]:
+def two_models(upstream: FakeUpstream) -> list[Any]:
     return [named("a", models=["gpt"]), named("b", models=["spare"]), named("c", models=["last"])]
 
 
 @pytest.mark.parametrize("failure", [error_answer(500), SILENT, too_long(), error_answer(401)])
 async def test_a_model_that_fails_is_replaced_by_its_fallback_which_the_answer_names(failure: Any) -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/chat/completions", failure)
     gateway = make_gateway(two_models(upstream), fallbacks={"gpt": ["spare"]}, transport=upstream.transport())
 
@@ -389,7 +380,7 @@ async def test_a_model_that_fails_is_replaced_by_its_fallback_which_the_answer_n
 
 
 async def test_a_fallback_gets_the_body_as_the_caller_wrote_it_but_for_the_model() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/chat/completions", too_long())
     gateway = make_gateway(two_models(upstream), fallbacks={"gpt": ["spare"]}, transport=upstream.transport())
 
@@ -399,7 +390,7 @@ async def test_a_fallback_gets_the_body_as_the_caller_wrote_it_but_for_the_model
 
 
 async def test_the_chain_is_followed_to_its_end_and_no_further() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     for host in ("a.test", "b.test"):
         upstream.host(host).answer("/chat/completions", too_long())
     chain = {"gpt": ["spare", "last"], "last": ["gpt"]}
@@ -410,7 +401,7 @@ async def test_the_chain_is_followed_to_its_end_and_no_further() -> None:
 
 
 async def test_too_long_for_all_is_told_as_it_is() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer("/chat/completions", too_long())
     gateway = make_gateway(two_models(upstream), fallbacks={"gpt": ["spare"]}, transport=upstream.transport())
 
@@ -419,7 +410,7 @@ async def test_too_long_for_all_is_told_as_it_is() -> None:
 
 
 async def test_a_refusal_of_the_callers_own_goes_to_no_fallback() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/chat/completions", error_answer(400, code="content_filter"))
     gateway = make_gateway(two_models(upstream), fallbacks={"gpt": ["spare"]}, transport=upstream.transport())
 
@@ -428,7 +419,7 @@ async def test_a_refusal_of_the_callers_own_goes_to_no_fallback() -> None:
 
 
 async def test_a_fallback_that_the_user_may_not_call_is_left_out() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/chat/completions", error_answer(401))
 
     def allowed(user: User, model: Model) -> bool:
@@ -443,7 +434,7 @@ async def test_a_fallback_that_the_user_may_not_call_is_left_out() -> None:
 
 
 async def test_a_fallback_that_nobody_serves_is_left_out() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/chat/completions", error_answer(401))
     gateway = make_gateway(two_models(upstream), fallbacks={"gpt": ["gone", "last"]}, transport=upstream.transport())
 
@@ -458,7 +449,7 @@ async def test_a_fallback_that_nobody_serves_is_left_out() -> None:
     [("admins", "root", True), ("admins", "ann", False), ("all", "ann", True), ("nobody", "root", False)],
 )
 async def test_the_route_is_shown_to_whom_the_settings_say(shown: str, to: str, visible: bool) -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/chat/completions", error_answer(500), OK)
     gateway = make_gateway(over(upstream, "a"), transport=upstream.transport(), settings={"show_routing": shown})
 
@@ -469,7 +460,7 @@ async def test_the_route_is_shown_to_whom_the_settings_say(shown: str, to: str, 
 
 
 async def test_the_record_says_who_answered_after_how_many_attempts() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.host("a.test").answer("/chat/completions", error_answer(401))
     records: list[UsageRecord] = []
     gateway = make_gateway(
@@ -484,7 +475,7 @@ async def test_the_record_says_who_answered_after_how_many_attempts() -> None:
 
 
 async def test_client_bytes_are_those_of_the_upstream_that_answered_and_no_others() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     events = chat_events(chat(stream=True))
     upstream.host("a.test").answer("/chat/completions", stream_answer([sse({"error": {"code": "server_error"}})]))
     upstream.host("b.test").answer("/chat/completions", stream_answer(events))

@@ -29,12 +29,12 @@ from openai_gateway_asgi import (
     User,
 )
 from openai_gateway_asgi.errors import ResponseAborted
+from openai_gateway_asgi.testing import Answer, FakeRequest, FakeUpstream, error_answer, stream_answer
+from openai_gateway_asgi.testing.answers import chat_events, sse
+from openai_gateway_asgi.testing.wire import answer, close_before_headers, hang, head, raw
 from tests.reliability.gateways import ADMIN, ANN, CHAT, SHORT, USERS, chat, everyone
 from tests.support import token_endpoint as token_endpoint_module
-from tests.support.answers import chat_events, sse
 from tests.support.asgi import Response, ask
-from tests.support.recorder import Answer, Recorded, Recorder, error_answer, stream_answer
-from tests.support.scripted import ScriptedUpstream, answer, close_before_headers, hang, head, raw
 from tests.support.token_endpoint import TokenEndpoint, token_endpoint
 
 CANARY = "c4n4ry"
@@ -107,13 +107,13 @@ def make_gateway(
 
 
 def raising(error: Exception) -> Any:
-    def respond(request: Recorded) -> Answer:
+    def respond(request: FakeRequest) -> Answer:
         raise error
 
     return respond
 
 
-def broken_stream(request: Recorded) -> Answer:
+def broken_stream(request: FakeRequest) -> Answer:
     async def events():  # type: ignore[no-untyped-def]
         yield chat_events(chat())[1]
         raise httpx.ReadError(f"sent {request.headers}")
@@ -145,7 +145,7 @@ def assert_silent(said: io.StringIO, *answers: Response) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("stream", [True, False])
 async def test_no_answer_and_no_log_shows_one(fault: str, stream: bool, said: io.StringIO) -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     if FAULTS[fault] is not None:
         upstream.answer("/chat/completions", FAULTS[fault])
     gateway = make_gateway(upstream.transport())
@@ -165,7 +165,7 @@ async def test_no_answer_and_no_log_shows_one(fault: str, stream: bool, said: io
 
 @pytest.mark.parametrize("script", [close_before_headers, hang, answer(401), answer(500)])
 async def test_no_error_of_the_real_transport_shows_one(script: Any, said: io.StringIO) -> None:
-    async with ScriptedUpstream(script) as upstream:
+    async with FakeUpstream(wire=[script]) as upstream:
         given = [Upstream(f"{upstream.url}/v1", api_key=KEY, headers={"X-Secret": HEADER}, model_ids=["bearer"])]
         gateway = make_gateway(None, given)
         assert_silent(said, await ask(gateway, "POST", CHAT, json=chat(model="bearer"), headers=ANN))
@@ -174,7 +174,7 @@ async def test_no_error_of_the_real_transport_shows_one(script: Any, said: io.St
 
 
 async def test_a_proxy_that_refuses_shows_none(said: io.StringIO) -> None:
-    async with ScriptedUpstream(answer(407)) as proxy:
+    async with FakeUpstream(wire=[answer(407)]) as proxy:
         given = [
             Upstream("http://u.test/v1", api_key=KEY, proxy=proxy.url.replace("//", f"//me:{PROXY}@"), model_ids=["m"])
         ]
@@ -185,7 +185,7 @@ async def test_a_proxy_that_refuses_shows_none(said: io.StringIO) -> None:
 
 
 async def test_administrators_see_masks_only(said: io.StringIO) -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     gateway = make_gateway(upstream.transport())
     admin = {**ADMIN, "x-admin": "1", "api-key": "x"}
     answers = [
@@ -213,7 +213,7 @@ async def test_administrators_see_masks_only(said: io.StringIO) -> None:
 
 def test_nothing_that_python_prints_shows_one() -> None:
     given = upstreams()
-    gateway = make_gateway(Recorder().transport(), given)
+    gateway = make_gateway(FakeUpstream().transport(), given)
     store = MemoryStore(given)
     printed = [
         repr(each) for each in (given, gateway, store, *(up.api_key for up in given), *(up.headers for up in given))
@@ -248,7 +248,7 @@ async def test_what_a_callable_of_the_hosts_raises_is_not_told_to_clients() -> N
     def authorize_model(user: User, model: Model) -> bool:
         raise RuntimeError(f"the database at {CANARY} is down")
 
-    gateway = make_gateway(Recorder().transport(), authorize_model=authorize_model)
+    gateway = make_gateway(FakeUpstream().transport(), authorize_model=authorize_model)
     answered = await ask(gateway, "POST", CHAT, json=chat(model="bearer"), headers=ANN)
 
     assert answered.status == 500
@@ -266,7 +266,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenEndpoint]:
         yield endpoint
 
 
-def entra_gateway(upstream: Recorder) -> Gateway:
+def entra_gateway(upstream: FakeUpstream) -> Gateway:
     azure = Upstream("https://azure.test/openai/v1", auth_type="microsoft_entra_id", model_ids=["token"])
     return make_gateway(upstream.transport(), [azure])
 
@@ -285,7 +285,7 @@ async def seen_by_all(gateway: Gateway) -> list[Response]:
 async def test_an_entra_token_is_shown_to_its_upstream_alone(
     fault: Any, endpoint: TokenEndpoint, said: io.StringIO
 ) -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     if fault is not None:
         upstream.answer("/chat/completions", fault)
     gateway = entra_gateway(upstream)
@@ -310,7 +310,7 @@ async def test_what_a_token_endpoint_says_is_not_passed_on(
     status: int, body: bytes, endpoint: TokenEndpoint, said: io.StringIO
 ) -> None:
     endpoint.status, endpoint.broken = status, body
-    gateway = entra_gateway(Recorder())
+    gateway = entra_gateway(FakeUpstream())
 
     answers = await seen_by_all(gateway)
 
@@ -376,7 +376,7 @@ def test_no_fault_of_the_environment_shows_one(configs: str, monkeypatch: pytest
 
 async def test_what_is_raised_to_the_server_shows_none() -> None:
     headers = ((b"Content-Type", b"text/plain"), (b"Content-Length", b"100"))
-    async with ScriptedUpstream(raw(head(200, headers) + b"cut", close=True)) as upstream:
+    async with FakeUpstream(wire=[raw(head(200, headers) + b"cut", close=True)]) as upstream:
         given = [Upstream(f"{upstream.url}/v1", api_key=KEY, headers={"X-Secret": HEADER}, model_ids=["bearer"])]
         gateway = make_gateway(None, given)
         with pytest.raises(ResponseAborted) as raised:
@@ -386,7 +386,7 @@ async def test_what_is_raised_to_the_server_shows_none() -> None:
 
 
 async def test_what_other_routes_answer_shows_none(said: io.StringIO) -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer("", error_answer(401, f"Bad key {KEY}"))
     gateway = make_gateway(upstream.transport(), [named_canary := Upstream("http://b.test/v1", api_key=KEY)])
     assert KEY not in repr(named_canary)

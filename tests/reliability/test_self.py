@@ -9,10 +9,10 @@ import pytest
 from starlette.requests import Request
 
 from openai_gateway_asgi import Gateway, MemoryStore, Settings, Timeouts, Upstream, User
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.reliability.clients import Client, request
 from tests.reliability.gateways import ANN, CHAT, assert_error, chat, make_gateway, named
 from tests.support.asgi import ask
-from tests.support.recorder import Recorder
 from tests.support.servers import serve
 
 
@@ -74,7 +74,7 @@ async def test_a_caller_known_by_a_cookie_alone_is_served_on_the_hosts_own_pages
         asked.append(request)
         return User(id="ann", role="admin")
 
-    upstream = Recorder()
+    upstream = FakeUpstream()
     gateway = Gateway(
         MemoryStore([named("a")]),
         resolve_user=resolve_user,
@@ -96,7 +96,7 @@ async def test_a_caller_known_by_a_cookie_alone_is_served_on_the_hosts_own_pages
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
 async def test_what_a_form_of_another_site_can_send_is_no_json(content_type: str) -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     gateway = make_gateway([named("a")], transport=upstream.transport())
     headers = {**ANN, "content-type": content_type}
     assert (await ask(gateway, "POST", CHAT, body=b'{"model": "gpt"}', headers=headers)).status in (400, 415)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import pytest
 
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.wire import sse
 from tests.reliability.clients import Client, request
 from tests.reliability.gateways import CHAT, chat
 from tests.reliability.leaving import EVENTS, STAGES, Play, Stage, leave_at, needs_list
 from tests.reliability.processes import OTHERS, run, vitals
-from tests.support.scripted import ScriptedUpstream, sse
 from tests.support.servers import Program
 
 
@@ -44,13 +45,13 @@ class FarSite:
 async def test_a_client_may_leave_at_any_stage(server: str, stage: Stage, prefix: str) -> None:
     app = "left_for_its_list" if needs_list(stage) else "left"
     play = Play()
-    async with ScriptedUpstream(play) as upstream, run(server, app, {"UPSTREAM_URL": upstream.url}) as program:
+    async with FakeUpstream(wire=[play]) as upstream, run(server, app, {"UPSTREAM_URL": upstream.url}) as program:
         await leave_at(stage, FarSite(program, prefix), upstream, play)
 
 
 async def told_to_stop(server: str) -> bytes:
     """The rest of a stream that was open then."""
-    async with ScriptedUpstream(sse(*EVENTS[:2], ending="open")) as upstream:
+    async with FakeUpstream(wire=[sse(*EVENTS[:2], ending="open")]) as upstream:
         env = {"UPSTREAM_URL": upstream.url, "DRAIN_WITHIN": "0.5"}
         async with run(server, "app", env) as program:
             client = await Client.to(program)

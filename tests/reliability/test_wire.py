@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import pytest
 
 from openai_gateway_asgi import Timeouts
+from openai_gateway_asgi.testing import FakeRequest, FakeUpstream
+from openai_gateway_asgi.testing.wire import Call, answer
 from tests.reliability.clients import Client
 from tests.reliability.gateways import CHAT, at, chat, make_gateway
-from tests.support.scripted import Call, Received, ScriptedUpstream, answer
 from tests.support.servers import Http, serve
 
 BODY = json.dumps(chat()).encode()
@@ -202,7 +203,7 @@ async def record(call: Call) -> None:
     await answer(200, body=b'{"id": "1"}')(call)
 
 
-def judge(request: Received, upstream: ScriptedUpstream) -> None:
+def judge(request: FakeRequest, upstream: FakeUpstream) -> None:
     """The request is one that the gateway means."""
     names = [name.lower() for name, _ in request.headers]
     values = dict(request.headers)
@@ -223,7 +224,7 @@ def judge(request: Received, upstream: ScriptedUpstream) -> None:
 
 async def attack(attack: Attack, http: Http) -> str | None:
     """What went wrong with it, if anything did."""
-    async with ScriptedUpstream(record) as upstream:
+    async with FakeUpstream(wire=[record]) as upstream:
         gateway = make_gateway(
             [at(upstream, models=["gpt", "secret"], api_key="sk-ours")], allowed=only_gpt, timeouts=Timeouts()
         )

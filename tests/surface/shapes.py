@@ -6,8 +6,8 @@ from typing import Any
 
 from openai_gateway_asgi.api.endpoints import match
 from openai_gateway_asgi.errors import GatewayError
-from tests.support import answers
-from tests.support.recorder import Answer, Recorded, bytes_answer, json_answer, sse, stream_answer
+from openai_gateway_asgi.testing import Answer, FakeRequest, answers, json_answer, stream_answer
+from openai_gateway_asgi.testing.answers import bytes_answer, sse
 from tests.surface.world import SOUND
 
 USUAL = {
@@ -42,7 +42,7 @@ LISTS = ("list", "List", "getEvalRuns", "getEvalRunOutputItems", "searchVectorSt
 PAGES = 3
 
 
-def shaped(request: Recorded) -> Answer:
+def shaped(request: FakeRequest) -> Answer:
     """The answer of OpenAI's API to any operation of it, short and believable."""
     try:
         found = match(request.method, tuple(request.path.removeprefix("/v1/").split("/")))
@@ -69,13 +69,13 @@ def shaped(request: Recorded) -> Answer:
     return json_answer(_object(operation, found.params, fields))
 
 
-def _fields(request: Recorded) -> dict[str, Any]:
+def _fields(request: FakeRequest) -> dict[str, Any]:
     if b'name="stream"\r\n\r\ntrue' in request.body:
         return {"stream": True}
     return request.fields()
 
 
-def _page(request: Recorded) -> Answer:
+def _page(request: FakeRequest) -> Answer:
     """One of three pages with an item each; ``after`` names the item before."""
     number = int(request.query.partition(b"after=item_")[2][:1] or b"0") + 1
     item = {

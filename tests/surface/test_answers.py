@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi.http.headers import LONGEST_VALUE
+from openai_gateway_asgi.testing import Answer, json_answer
+from openai_gateway_asgi.testing.answers import bytes_answer
 from tests.cases.gateways import error_of
-from tests.support.recorder import Answer, bytes_answer, json_answer
 from tests.surface.world import ASKED, FORM, SDP, SOUND, field, form, surface
 
 OPEN = {"open_groups": ["files", "skills", "videos", "containers", "responses"]}

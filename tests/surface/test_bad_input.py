@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi import Upstream
-from tests.support.scripted import ScriptedUpstream, answer
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.wire import answer
 from tests.support.servers import Http, serve
 from tests.surface.world import ASKED, FILE, FORM, JSON, SERVED, field, form, surface
 
@@ -89,9 +90,9 @@ CASES = {
 
 
 @asynccontextmanager
-async def served(http: Http, idle: float = 0.3) -> AsyncIterator[tuple[int, ScriptedUpstream]]:
+async def served(http: Http, idle: float = 0.3) -> AsyncIterator[tuple[int, FakeUpstream]]:
     limits = {"upload_idle": idle, "upload_limit": 6 * MIB}
-    async with ScriptedUpstream(answer()) as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         one = Upstream(f"{upstream.url}/v1", name="A", api_key="ka", prefix_id="pre", model_ids=[SERVED])
         async with surface(one, transport=None, settings=limits) as gateway, serve(gateway.app, http=http) as server:
             yield server.port, upstream

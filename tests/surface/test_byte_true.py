@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from openai_gateway_asgi.api.endpoints import ENDPOINTS, Kind
 from openai_gateway_asgi.http.paths import SAFE
-from tests.support.recorder import Recorded, json_answer
+from openai_gateway_asgi.testing import FakeRequest, json_answer
 from tests.surface.world import FORM, JSON, Surface, field, form, keeper, parts_of, surface
 
 SPACES = st.text(" \t\r\n", max_size=3)
@@ -93,7 +93,7 @@ def run(check: Any) -> None:
     asyncio.run(check())
 
 
-async def sent_by(gateway: Surface, method: str, path: str, query: bytes, body: bytes, who: str) -> Recorded:
+async def sent_by(gateway: Surface, method: str, path: str, query: bytes, body: bytes, who: str) -> FakeRequest:
     headers = {"content-type": JSON, "openai-beta": "x=1", "x-stainless-lang": "python"} if body else {}
     answer = await gateway.ask(method, path, query=query, headers=headers, body=body, who=who)
     assert answer.status == 200, answer.body

@@ -8,8 +8,9 @@ from __future__ import annotations
 import pytest
 
 from openai_gateway_asgi import User
+from openai_gateway_asgi.testing import Answer, json_answer
+from openai_gateway_asgi.testing.answers import bytes_answer
 from tests.cases.gateways import error_of
-from tests.support.recorder import Answer, bytes_answer, json_answer
 from tests.surface.world import ASKED, DENIED, FILE, FORM, SERVED, SOUND, field, form, parts_of, surface
 
 PATTERNS = ("GET /rerankers/{id}", "POST /rerank", "PUT /files/{id}", "DELETE /rerankers/{id}", "POST /things/{a}/{b}")

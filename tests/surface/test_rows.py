@@ -9,9 +9,9 @@ import pytest
 
 from openai_gateway_asgi.answers.endings import FINAL_EVENTS
 from openai_gateway_asgi.api.endpoints import Endpoint, Kind, match
+from openai_gateway_asgi.testing import stream_answer
+from openai_gateway_asgi.testing.answers import bytes_answer, chat_events, completions, responses_events, sse
 from tests.cases.gateways import error_of
-from tests.support.answers import chat_events, completions, responses_events, sse
-from tests.support.recorder import bytes_answer, stream_answer
 from tests.surface.world import (
     ADMINISTRATIVE,
     ASKED,

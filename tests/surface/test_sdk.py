@@ -16,8 +16,8 @@ from openai._resource import AsyncAPIResource
 
 from openai_gateway_asgi import Upstream
 from openai_gateway_asgi.api.endpoints import ENDPOINTS, match
-from tests.support.answers import WORDS
-from tests.support.recorder import Recorder
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.answers import WORDS
 from tests.support.servers import serve
 from tests.surface.sdk_calls import CALLS, ELSEWHERE, HELPERS, METHODS, NOT_IN_SURFACE, REFUSED, Call, methods
 from tests.surface.shapes import PAGES, shaped
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # parts o
 @dataclass
 class Clients:
     url: str
-    up: Recorder
+    up: FakeUpstream
     plain: openai.AsyncOpenAI
     blocking: openai.OpenAI
     azure: openai.AsyncAzureOpenAI
@@ -48,7 +48,7 @@ class Clients:
 
 @asynccontextmanager
 async def clients() -> AsyncIterator[Clients]:
-    up = Recorder()
+    up = FakeUpstream()
     up.answer("", shaped)
     async with serve(up) as upstream, httpx.AsyncClient(trust_env=False, verify=False) as pool:
         one = Upstream(f"{upstream.url}/v1", name="A", api_key="ka", model_ids=["m", "x1"])

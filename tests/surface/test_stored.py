@@ -9,8 +9,8 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from openai_gateway_asgi import ConfigError, Settings, Upstream, User
+from openai_gateway_asgi.testing import json_answer
 from tests.cases.gateways import error_of
-from tests.support.recorder import json_answer
 from tests.surface.world import ASKED, DENIED, FILE, FORM, SERVED, field, form, keeper, surface
 
 ANSWER = json_answer({"id": "x"})

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi import Timeouts, Upstream
+from openai_gateway_asgi.testing import FakeRequest, FakeUpstream, error_answer, json_answer, stream_answer
+from openai_gateway_asgi.testing.answers import sse
+from openai_gateway_asgi.testing.wire import Call, answer, early_answer, head
 from tests.cases.gateways import error_of
 from tests.support.asgi import Conversation
-from tests.support.recorder import Recorded, Recorder, error_answer, json_answer, sse, stream_answer
-from tests.support.scripted import Call, ScriptedUpstream, answer, early_answer, head
 from tests.support.servers import serve
 from tests.surface.world import (
     ASKED,
@@ -301,7 +302,7 @@ async def test_a_form_streams_while_it_is_read() -> None:
 
 
 async def test_the_answer_to_an_upload_may_stream() -> None:
-    def spoken(request: Recorded) -> Any:
+    def spoken(request: FakeRequest) -> Any:
         return stream_answer([sse({"type": "transcript.text.delta"}), sse({"type": "transcript.text.done"})])
 
     async with surface() as gateway:
@@ -318,9 +319,9 @@ async def reading(call: Call) -> None:
 
 
 @asynccontextmanager
-async def served(script: Any, timeouts: Timeouts | None = None) -> AsyncIterator[tuple[str, ScriptedUpstream]]:
+async def served(script: Any, timeouts: Timeouts | None = None) -> AsyncIterator[tuple[str, FakeUpstream]]:
     """The gateway on a server of its own, over real sockets on both sides."""
-    async with ScriptedUpstream(script) as upstream:
+    async with FakeUpstream(wire=[script]) as upstream:
         one = Upstream(
             f"{upstream.url}/v1", name="A", api_key="ka", prefix_id="pre", model_ids=[SERVED], timeouts=timeouts
         )
@@ -346,7 +347,7 @@ def chunk(data: bytes) -> bytes:
 
 async def test_a_fault_far_behind_the_model_cuts_the_call_before_it_is_complete() -> None:
     """What has been streamed cannot be taken back, but the upstream never sees the end of it."""
-    recorder = Recorder()
+    recorder = FakeUpstream()
     recorder.answer("", HEARD)
     async with serve(recorder) as upstream:
         one = Upstream(f"{upstream.url}/v1", name="A", api_key="ka", prefix_id="pre", model_ids=[SERVED])

@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from openai_gateway_asgi import Gateway, Model, Settings, Upstream, User
+from openai_gateway_asgi.testing import Answer, FakeUpstream
+from openai_gateway_asgi.testing.answers import bytes_answer
 from tests.support.asgi import Response, ask
-from tests.support.recorder import Answer, Recorder, bytes_answer
 
 BOUNDARY = "frontier"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
@@ -49,7 +50,7 @@ class Surface:
 
     gateway: Gateway
     app: Starlette
-    up: Recorder
+    up: FakeUpstream
 
     async def ask(self, method: str, path: str, *, who: str = "una", headers: Any = (), **options: Any) -> Response:
         pairs = [(name.lower().encode(), value.encode()) for name, value in dict(headers).items()]
@@ -61,7 +62,7 @@ class Surface:
 @asynccontextmanager
 async def surface(*upstreams: Upstream, answer: Answer | None = None, **options: Any) -> AsyncIterator[Surface]:
     """``options`` are the gateway's, and ``settings`` may be given as a dict."""
-    up = Recorder()
+    up = FakeUpstream()
     if answer is not None:
         up.answer("", answer)
     settings = options.pop("settings", {})

@@ -13,18 +13,22 @@ import pytest
 
 from openai_gateway_asgi.causes import Cause, Failure, one_line
 from openai_gateway_asgi.errors import UpstreamError
+from openai_gateway_asgi.testing import FakeUpstream
 from openai_gateway_asgi.testing.wire import (
+    Connection,
     WireScript,
+    answer,
     bad_chunk,
     close_before_headers,
     garbage,
+    hang,
     raw,
     refusing_url,
     reset,
 )
 from openai_gateway_asgi.upstream.response_reads import upstream_failure
 from openai_gateway_asgi.upstream.transport import AiohttpTransport
-from tests.support.scripted import Connection, ScriptedUpstream, hang
+from tests.support.certificates import server_tls
 
 
 async def failure_of(url: str, connect: float = 1.0) -> UpstreamError:
@@ -71,7 +75,7 @@ async def test_a_name_that_there_is_not() -> None:
 
 
 async def test_a_certificate_that_nobody_trusts() -> None:
-    async with ScriptedUpstream(tls=True) as upstream:
+    async with FakeUpstream(wire=[answer()], tls=server_tls()) as upstream:
         cause = cause_of(await failure_of(upstream.url))
     assert cause.what == "tls"
     assert "self-signed certificate" in cause.message
@@ -82,7 +86,7 @@ async def test_tls_where_there_is_none() -> None:
     async def plain(connection: Connection) -> None:
         connection.writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    async with ScriptedUpstream(on_connect=plain) as upstream:
+    async with FakeUpstream(wire=[answer()], on_connect=plain) as upstream:
         cause = cause_of(await failure_of(upstream.url.replace("http:", "https:")))
     assert (cause.what, cause.message) == ("tls", "WRONG_VERSION_NUMBER")
 
@@ -98,7 +102,7 @@ BROKEN: list[tuple[WireScript, Failure, str]] = [
 
 @pytest.mark.parametrize(("script", "failure", "what"), BROKEN)
 async def test_a_connection_that_breaks(script: WireScript, failure: Failure, what: str) -> None:
-    async with ScriptedUpstream(script) as upstream:
+    async with FakeUpstream(wire=[script]) as upstream:
         failed = await failure_of(upstream.url)
     cause = cause_of(failed)
     assert (failed.failure, cause.what) == (failure, what)
@@ -161,7 +165,7 @@ async def test_a_cause_keeps_nothing_alive() -> None:
 
 
 async def test_a_silent_one_is_the_callers_to_give_up() -> None:
-    async with ScriptedUpstream(hang) as upstream:
+    async with FakeUpstream(wire=[hang]) as upstream:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await failure_of(upstream.url)

@@ -7,12 +7,10 @@ import httpx
 import pytest
 
 from openai_gateway_asgi.config import Settings, Upstream
+from openai_gateway_asgi.testing import FakeUpstream, wire
 from openai_gateway_asgi.upstream.connections import Connections, Pool
 from openai_gateway_asgi.upstream.requests import fetch
-from tests.support import scripted
 from tests.support.leaks import open_sockets
-from tests.support.recorder import Recorder
-from tests.support.scripted import ScriptedUpstream
 
 
 @pytest.fixture
@@ -38,7 +36,7 @@ async def test_an_upstream_has_one_pool_and_no_other_shares_it(connections: Conn
 
 
 async def test_a_connection_is_used_again_and_closed_at_the_end(connections: Connections) -> None:
-    async with ScriptedUpstream(scripted.answer()) as server:
+    async with FakeUpstream(wire=[wire.answer()]) as server:
         pool = connections.lease(Upstream(server.url))
         for _ in range(3):
             assert await get(pool) == 200
@@ -50,8 +48,8 @@ async def test_a_connection_is_used_again_and_closed_at_the_end(connections: Con
 
 async def test_a_retired_pool_closes_after_its_last_request(connections: Connections) -> None:
     gate = asyncio.Event()
-    events = scripted.sse(b"data: 1\n\n", b"data: 2\n\n", gates={1: gate})
-    async with ScriptedUpstream(events, scripted.answer()) as server:
+    events = wire.sse(b"data: 1\n\n", b"data: 2\n\n", gates={1: gate})
+    async with FakeUpstream(wire=[events, wire.answer()]) as server:
         upstream = Upstream(server.url)
         pool = connections.lease(upstream)
         response = await pool.transport.handle_async_request(httpx.Request("GET", pool.url("/x", b"", keep=True)))
@@ -70,7 +68,7 @@ async def test_a_retired_pool_closes_after_its_last_request(connections: Connect
 
 
 async def test_an_upstream_that_is_configured_no_more_is_served_once_and_closed(connections: Connections) -> None:
-    async with ScriptedUpstream(scripted.answer()) as server:
+    async with FakeUpstream(wire=[wire.answer()]) as server:
         connections.keep_only([])
         pool = connections.lease(Upstream(server.url))
         assert await get(pool) == 200
@@ -87,7 +85,7 @@ async def test_a_new_configuration_keeps_the_pools_it_still_names(connections: C
 
 
 async def test_a_transport_of_the_hosts_serves_all_and_stays_open() -> None:
-    recorder = Recorder()
+    recorder = FakeUpstream()
     transport = recorder.transport()
     connections = Connections(Settings(), transport)
     pool = connections.lease(Upstream("http://a/v1"))
@@ -100,7 +98,7 @@ async def test_a_transport_of_the_hosts_serves_all_and_stays_open() -> None:
 
 
 async def test_after_closing_a_later_request_opens_anew(connections: Connections) -> None:
-    async with ScriptedUpstream(scripted.answer()) as server:
+    async with FakeUpstream(wire=[wire.answer()]) as server:
         upstream = Upstream(server.url)
         for number in (1, 2):
             pool = connections.lease(upstream)
@@ -115,7 +113,7 @@ def test_each_event_loop_has_its_own_and_ended_loops_leave_nothing() -> None:
     before = open_sockets()
 
     async def once(*, close: bool) -> None:
-        async with ScriptedUpstream(scripted.answer()) as server:
+        async with FakeUpstream(wire=[wire.answer()]) as server:
             pool = connections.lease(Upstream(server.url, name="u"))
             assert await get(pool) == 200
             pool.release()

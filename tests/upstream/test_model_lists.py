@@ -14,12 +14,13 @@ from openai_gateway_asgi.config import GatewayConfig, Settings, Upstream
 from openai_gateway_asgi.errors import ModelListUnavailable, Unauthenticated
 from openai_gateway_asgi.host.users import User
 from openai_gateway_asgi.models import Catalogue
+from openai_gateway_asgi.testing import Answer, FakeRequest, FakeUpstream, error_answer, json_answer
+from openai_gateway_asgi.testing.answers import bytes_answer
 from openai_gateway_asgi.upstream.connections import Connections
 from openai_gateway_asgi.upstream.credentials import Caller, Credentials
 from openai_gateway_asgi.upstream.list_views import IN_FLIGHT
 from openai_gateway_asgi.upstream.model_lists import MOST_ROSTERS, ModelLists
 from tests.support.leaks import stall_watch
-from tests.support.recorder import Answer, Recorded, Recorder, bytes_answer, error_answer, json_answer
 
 A = Upstream("http://a/v1", api_key="ka")
 B = Upstream("http://b/v1", api_key="kb")
@@ -34,7 +35,7 @@ class Gate:
         self.ids = ids
         self.open = asyncio.Event()
 
-    async def __call__(self, request: Recorded) -> Answer:
+    async def __call__(self, request: FakeRequest) -> Answer:
         await self.open.wait()
         return json_answer({"data": [{"id": id} for id in self.ids]})
 
@@ -43,7 +44,7 @@ class Lists:
     """Model lists over recorded upstreams; ``config`` is what requests carry."""
 
     def __init__(self, *upstreams: Upstream, **settings: Any) -> None:
-        self.up = Recorder()
+        self.up = FakeUpstream()
         self.a, self.b = self.up.host("a"), self.up.host("b")
         self.a.models, self.b.models = ["m1"], ["m2"]
         self.settings = Settings(**settings)
@@ -66,7 +67,7 @@ class Lists:
         self.config = GatewayConfig(upstreams=upstreams, version=before.version + "+")
         return before
 
-    async def refreshed(self, upstream: Recorder, count: int) -> None:
+    async def refreshed(self, upstream: FakeUpstream, count: int) -> None:
         """The refresh that makes it ``count`` requests has come to its end."""
         await upstream.until(lambda: len(upstream.requests) >= count and upstream.open_answers == 0)
         await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not asyncio.current_task()))
@@ -397,7 +398,7 @@ def caller(id: str, token: str | None = None, **more: Any) -> Caller:
 SESSION = replace(A, auth_type="session")
 
 
-def own_list(request: Recorded) -> Answer:
+def own_list(request: FakeRequest) -> Answer:
     token = (request.header("authorization") or "").removeprefix("Bearer ")
     return json_answer({"data": [{"id": f"m-{token}"}]})
 

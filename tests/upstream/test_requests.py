@@ -7,22 +7,23 @@ import httpx
 import pytest
 
 from openai_gateway_asgi.errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from openai_gateway_asgi.testing import Answer as Reply
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.answers import bytes_answer
 from openai_gateway_asgi.upstream.connections import Pool
 from openai_gateway_asgi.upstream.request_body import NO_BODY
 from openai_gateway_asgi.upstream.requests import Answer, PreparedRequest, fetch
-from tests.support.recorder import Answer as Reply
-from tests.support.recorder import Recorder, bytes_answer
 
 AUTH = [(b"authorization", b"Bearer k")]
 
 
-async def get(recorder: Recorder, path: str = "/models", *, deadline: float = 5, limit: int = 1000) -> Answer:
+async def get(recorder: FakeUpstream, path: str = "/models", *, deadline: float = 5, limit: int = 1000) -> Answer:
     pool = Pool("http://a/v1", recorder.transport(), None)
     return await fetch(pool, path, AUTH, query=b"x=1", connect=1, deadline=deadline, limit=limit)
 
 
 async def test_an_answer_is_fetched_whole() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer("/models", Reply([b"one ", b"two"], 207, [("x-a", "b")]))
     answer = await get(upstream)
     assert (answer.status, answer.body) == (207, b"one two")
@@ -35,7 +36,7 @@ async def test_an_answer_is_fetched_whole() -> None:
 
 
 async def test_a_compressed_answer_is_inflated_within_the_limit() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     small, bomb = gzip.compress(b"x" * 900), gzip.compress(b"x" * 10_000_000)
     gzipped = [("content-encoding", "gzip")]
     upstream.answer("/models", *(bytes_answer(body, "application/json", 200, gzipped) for body in (small, bomb)))
@@ -46,7 +47,7 @@ async def test_a_compressed_answer_is_inflated_within_the_limit() -> None:
 
 
 async def test_an_answer_that_is_too_long_is_not_read_to_its_end() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer("/models", Reply([b"x" * 600] * 100))
     with pytest.raises(UpstreamError, match="too large"):
         await get(upstream)
@@ -54,7 +55,7 @@ async def test_an_answer_that_is_too_long_is_not_read_to_its_end() -> None:
 
 
 async def test_the_deadline_is_for_everything() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
 
     async def hangs(request: object) -> Reply:
         await asyncio.Event().wait()
@@ -87,7 +88,7 @@ async def test_whatever_a_transport_raises_is_told_in_our_words(raised: Exceptio
     def fails(request: object) -> Reply:
         raise raised
 
-    upstream = Recorder()
+    upstream = FakeUpstream()
     upstream.answer("/models", fails)
     with pytest.raises(seen) as caught:
         await get(upstream)
@@ -95,7 +96,7 @@ async def test_whatever_a_transport_raises_is_told_in_our_words(raised: Exceptio
 
 
 async def test_a_cancelled_fetch_is_cancelled() -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
 
     async def hangs(request: object) -> Reply:
         await asyncio.Event().wait()

@@ -18,14 +18,14 @@ import httpx
 import pytest
 import uvloop
 
+from openai_gateway_asgi.testing import FakeUpstream, wire
+from openai_gateway_asgi.testing.wire import Call, WireScript, answer, chunked, head, raw, sse
 from openai_gateway_asgi.upstream.call import Call as OneCall
 from openai_gateway_asgi.upstream.request_body import Body
 from openai_gateway_asgi.upstream.request_head import outgoing
 from openai_gateway_asgi.upstream.transport import AiohttpTransport
-from tests.support import scripted
-from tests.support.certificates import client_tls
+from tests.support.certificates import client_tls, server_tls
 from tests.support.leaks import open_sockets
-from tests.support.scripted import Call, Script, ScriptedUpstream, answer, chunked, head, raw, sse
 
 PROMPT = 0.1  # seconds in which a closing must be seen at the upstream
 
@@ -105,7 +105,7 @@ async def cancelled(task: asyncio.Task[object]) -> float:
 
 
 async def test_only_the_given_headers_leave(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(answer()) as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         made = request(upstream.url + "/v1/x", "POST", content=b"{}")
         made.headers = httpx.Headers([(b"X-One", b"1"), (b"x-ONE", b"2")])
 
@@ -119,7 +119,7 @@ async def test_only_the_given_headers_leave(transport: AiohttpTransport) -> None
 
 
 async def test_the_target_extension_is_what_the_upstream_sees(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(answer()) as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         await fetch(transport, request(upstream.url, extensions={"target": b"/v1/%2e%2e//a%2Fb?x=%zz"}))
 
         assert upstream.requests[0].target == b"/v1/%2e%2e//a%2Fb?x=%zz"
@@ -127,7 +127,7 @@ async def test_the_target_extension_is_what_the_upstream_sees(transport: Aiohttp
 
 @pytest.mark.parametrize("value", [b"caf\xc3\xa9", b"caf\xe9 \xff"])
 async def test_header_values_cross_as_bytes_both_ways(transport: AiohttpTransport, value: bytes) -> None:
-    async with ScriptedUpstream(answer(200, ((b"X-Back", value), (b"X-Back", b"again")))) as upstream:
+    async with FakeUpstream(wire=[answer(200, ((b"X-Back", value), (b"X-Back", b"again")))]) as upstream:
         response = await transport.handle_async_request(request(upstream.url, headers=[(b"X-There", value)]))
         await stream(response).aclose()
 
@@ -136,7 +136,7 @@ async def test_header_values_cross_as_bytes_both_ways(transport: AiohttpTranspor
 
 
 async def test_a_request_that_would_smuggle_is_refused_before_anything_is_sent(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(answer()) as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         with pytest.raises(httpx.LocalProtocolError):
             await fetch(transport, request(upstream.url, headers=[(b"X-A", b"1\r\nX-Evil: 2")]))
 
@@ -145,7 +145,7 @@ async def test_a_request_that_would_smuggle_is_refused_before_anything_is_sent(t
 
 async def test_a_large_body_arrives_whole(transport: AiohttpTransport) -> None:
     body = bytes(range(256)) * 8192
-    async with ScriptedUpstream(answer()) as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         assert await fetch(transport, request(upstream.url, "POST", content=body)) == (200, b"{}")
         assert upstream.requests[0].body == body
 
@@ -160,7 +160,7 @@ async def test_a_large_body_at_hand_is_not_copied_while_the_upstream_does_not_re
         await gate.wait()
         call.close()
 
-    async with ScriptedUpstream(unread) as upstream:
+    async with FakeUpstream(wire=[unread]) as upstream:
         made = request(upstream.url, "POST", stream=Body(b"{", memoryview(bytes(32 * 2**20)), b"}"))
         tracemalloc.start()
         try:
@@ -175,7 +175,7 @@ async def test_a_large_body_at_hand_is_not_copied_while_the_upstream_does_not_re
 
 
 async def test_a_streamed_body_is_chunked_or_has_the_length_it_declares(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(answer()) as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         await fetch(transport, request(upstream.url, "POST", stream=Streamed(b"one", b"", b"two")))
         declared = {"Content-Length": "6"}
         await fetch(transport, request(upstream.url, "POST", stream=Streamed(b"one", b"two"), headers=declared))
@@ -190,7 +190,7 @@ async def test_a_streamed_body_is_chunked_or_has_the_length_it_declares(transpor
 async def test_a_streamed_body_that_contradicts_its_length_breaks_the_request(
     transport: AiohttpTransport, pieces: tuple[bytes, ...]
 ) -> None:
-    async with ScriptedUpstream(scripted.hang) as upstream:
+    async with FakeUpstream(wire=[wire.hang]) as upstream:
         made = request(upstream.url, "POST", stream=Streamed(*pieces), headers={"Content-Length": "6"})
         with pytest.raises(httpx.LocalProtocolError):
             await fetch(transport, made)
@@ -202,7 +202,7 @@ async def test_what_the_request_stream_raises_reaches_the_caller_as_it_is(transp
     def fail() -> None:
         raise OSError("the client's disk")
 
-    async with ScriptedUpstream(scripted.hang) as upstream:
+    async with FakeUpstream(wire=[wire.hang]) as upstream:
         with pytest.raises(OSError, match="the client's disk"):
             await fetch(transport, request(upstream.url, "POST", stream=Streamed(b"x", then=fail)))
 
@@ -214,7 +214,7 @@ async def test_nothing_is_taken_from_the_environment_and_no_cookie_or_redirect_i
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     moved = answer(302, ((b"Location", b"/elsewhere"), (b"Set-Cookie", b"session=alice")))
-    async with ScriptedUpstream(moved) as upstream:
+    async with FakeUpstream(wire=[moved]) as upstream:
         assert (await fetch(transport, request(upstream.url)))[0] == 302
         await fetch(transport, request(upstream.url))
 
@@ -227,7 +227,7 @@ async def test_nothing_is_taken_from_the_environment_and_no_cookie_or_redirect_i
 
 async def test_a_piece_is_what_one_read_of_the_socket_gave(transport: AiohttpTransport) -> None:
     gates = {1: asyncio.Event(), 2: asyncio.Event()}
-    async with ScriptedUpstream(sse(b"data: 1\n\n", b"data: 2\n\n", gates=gates)) as upstream:
+    async with FakeUpstream(wire=[sse(b"data: 1\n\n", b"data: 2\n\n", gates=gates)]) as upstream:
         response = await transport.handle_async_request(request(upstream.url))
         pieces = aiter(stream(response))
         assert await anext(pieces) == b"data: 1\n\n"
@@ -239,14 +239,14 @@ async def test_a_piece_is_what_one_read_of_the_socket_gave(transport: AiohttpTra
 
 async def test_what_has_come_already_is_given_together(transport: AiohttpTransport) -> None:
     body = chunked(b"data: 1\n\n") + chunked(b"data: 2\n\n") + b"0\r\n\r\n"
-    async with ScriptedUpstream(raw(head(200, ((b"Transfer-Encoding", b"chunked"),)) + body)) as upstream:
+    async with FakeUpstream(wire=[raw(head(200, ((b"Transfer-Encoding", b"chunked"),)) + body)]) as upstream:
         response = await transport.handle_async_request(request(upstream.url))
 
         assert [piece async for piece in stream(response)] == [b"data: 1\n\ndata: 2\n\n"]
 
 
 async def test_a_compressed_body_is_not_touched(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(scripted.gzip_sse(b"data: 1\n\n")) as upstream:
+    async with FakeUpstream(wire=[wire.gzip_sse(b"data: 1\n\n")]) as upstream:
         response = await transport.handle_async_request(request(upstream.url))
         body = b"".join([piece async for piece in stream(response)])
 
@@ -256,7 +256,7 @@ async def test_a_compressed_body_is_not_touched(transport: AiohttpTransport) -> 
 
 async def test_a_large_body_with_a_slow_reader_is_read_in_bounded_pieces(transport: AiohttpTransport) -> None:
     body = b"z" * 4_000_000
-    async with ScriptedUpstream(answer(200, (), body)) as upstream:
+    async with FakeUpstream(wire=[answer(200, (), body)]) as upstream:
         response = await transport.handle_async_request(request(upstream.url))
         sizes = []
         async for piece in stream(response):
@@ -277,9 +277,9 @@ async def test_a_large_body_with_a_slow_reader_is_read_in_bounded_pieces(transpo
     ],
 )
 async def test_an_answer_without_a_body_ends_at_once_and_leaves_its_connection_usable(
-    transport: AiohttpTransport, method: str, script: Script
+    transport: AiohttpTransport, method: str, script: WireScript
 ) -> None:
-    async with ScriptedUpstream(script) as upstream:
+    async with FakeUpstream(wire=[script]) as upstream:
         for _ in range(2):
             assert (await fetch(transport, request(upstream.url, method)))[1] == b""
 
@@ -287,7 +287,7 @@ async def test_an_answer_without_a_body_ends_at_once_and_leaves_its_connection_u
 
 
 async def test_interim_answers_are_skipped(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(scripted.flood_of_103(500)) as upstream:
+    async with FakeUpstream(wire=[wire.flood_of_103(500)]) as upstream:
         assert await fetch(transport, request(upstream.url)) == (200, b"{}")
         assert await fetch(transport, request(upstream.url)) == (200, b"{}")
         assert len(upstream.connections) == 1
@@ -296,7 +296,7 @@ async def test_interim_answers_are_skipped(transport: AiohttpTransport) -> None:
 async def test_an_endless_flood_of_interim_answers_does_not_outlive_the_callers_deadline(
     transport: AiohttpTransport,
 ) -> None:
-    async with ScriptedUpstream(scripted.endless_103) as upstream:
+    async with FakeUpstream(wire=[wire.endless_103]) as upstream:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await fetch(transport, request(upstream.url))
@@ -304,12 +304,12 @@ async def test_an_endless_flood_of_interim_answers_does_not_outlive_the_callers_
 
 
 async def test_an_answer_may_end_with_its_connection(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(raw(head(200) + b"to the end", close=True)) as upstream:
+    async with FakeUpstream(wire=[raw(head(200) + b"to the end", close=True)]) as upstream:
         assert await fetch(transport, request(upstream.url)) == (200, b"to the end")
 
 
 async def test_headers_of_60_kib_pass(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(scripted.huge_headers(60 * 1024)) as upstream:
+    async with FakeUpstream(wire=[wire.huge_headers(60 * 1024)]) as upstream:
         assert (await fetch(transport, request(upstream.url)))[0] == 200
 
 
@@ -317,7 +317,7 @@ async def test_headers_of_60_kib_pass(transport: AiohttpTransport) -> None:
 
 
 async def test_a_connection_serves_one_request_after_the_other(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(answer()) as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         for _ in range(5):
             await fetch(transport, request(upstream.url))
 
@@ -325,7 +325,7 @@ async def test_a_connection_serves_one_request_after_the_other(transport: Aiohtt
 
 
 async def test_closing_after_the_last_byte_keeps_the_connection(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(answer(200, (), b"ok")) as upstream:
+    async with FakeUpstream(wire=[answer(200, (), b"ok")]) as upstream:
         for _ in range(2):
             response = await transport.handle_async_request(request(upstream.url))
             assert await anext(aiter(stream(response))) == b"ok"
@@ -336,7 +336,7 @@ async def test_closing_after_the_last_byte_keeps_the_connection(transport: Aioht
 
 async def test_closing_twice_does_not_touch_the_next_call_on_the_connection(transport: AiohttpTransport) -> None:
     gate = {0: asyncio.Event()}
-    async with ScriptedUpstream(answer(), sse(b"data: 1\n\n", gates=gate)) as upstream:
+    async with FakeUpstream(wire=[answer(), sse(b"data: 1\n\n", gates=gate)]) as upstream:
         first = await transport.handle_async_request(request(upstream.url))
         assert [piece async for piece in stream(first)] == [b"{}"]
         second = await transport.handle_async_request(request(upstream.url))
@@ -348,14 +348,14 @@ async def test_closing_twice_does_not_touch_the_next_call_on_the_connection(tran
 
 
 async def test_an_answer_that_asks_for_it_closes_its_connection(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(answer(200, ((b"Connection", b"close"),))) as upstream:
+    async with FakeUpstream(wire=[answer(200, ((b"Connection", b"close"),))]) as upstream:
         await fetch(transport, request(upstream.url))
         await upstream.connections[0].closed(PROMPT)
 
 
 async def test_closing_before_the_end_closes_the_socket(transport: AiohttpTransport) -> None:
     gate = {1: asyncio.Event()}
-    async with ScriptedUpstream(sse(b"data: 1\n\n", b"data: 2\n\n", gates=gate)) as upstream:
+    async with FakeUpstream(wire=[sse(b"data: 1\n\n", b"data: 2\n\n", gates=gate)]) as upstream:
         response = await transport.handle_async_request(request(upstream.url))
         await anext(aiter(stream(response)))
         await stream(response).aclose()
@@ -369,7 +369,7 @@ async def test_closing_before_the_end_closes_the_socket(transport: AiohttpTransp
 async def test_a_request_on_a_connection_that_closes_under_it_is_sent_once(
     transport: AiohttpTransport, method: str
 ) -> None:
-    async with ScriptedUpstream(raw(head(204)), scripted.close_before_headers) as upstream:
+    async with FakeUpstream(wire=[raw(head(204)), wire.close_before_headers]) as upstream:
         await fetch(transport, request(upstream.url, method))
         with pytest.raises(httpx.RemoteProtocolError, match="Server disconnected without sending a response"):
             await fetch(transport, request(upstream.url, method))
@@ -388,7 +388,7 @@ def test_nothing_is_written_on_a_connection_that_is_lost(size: int) -> None:
 
 
 async def test_an_idle_connection_closes_after_its_keepalive() -> None:
-    async with ScriptedUpstream(answer()) as upstream, AiohttpTransport(keepalive=0.05) as transport:
+    async with FakeUpstream(wire=[answer()]) as upstream, AiohttpTransport(keepalive=0.05) as transport:
         await fetch(transport, request(upstream.url))
         await upstream.connections[0].closed()
         await fetch(transport, request(upstream.url))
@@ -397,7 +397,7 @@ async def test_an_idle_connection_closes_after_its_keepalive() -> None:
 
 
 async def test_a_keepalive_of_zero_keeps_nothing() -> None:
-    async with ScriptedUpstream(answer()) as upstream, AiohttpTransport(keepalive=0) as transport:
+    async with FakeUpstream(wire=[answer()]) as upstream, AiohttpTransport(keepalive=0) as transport:
         await fetch(transport, request(upstream.url))
         await upstream.connections[0].closed()
 
@@ -407,7 +407,7 @@ POISON = head(200, ((b"Content-Length", b"6"),)) + b"POISON"
 
 @pytest.mark.parametrize("extra", [POISON, POISON[:-3], POISON[:20], b"HTT"])
 async def test_bytes_behind_an_answer_are_never_the_next_answer(transport: AiohttpTransport, extra: bytes) -> None:
-    async with ScriptedUpstream(scripted.trailing_bytes(extra), answer(200, (), b"mine")) as upstream:
+    async with FakeUpstream(wire=[wire.trailing_bytes(extra), answer(200, (), b"mine")]) as upstream:
         assert await fetch(transport, request(upstream.url)) == (200, b"{}")
         assert await fetch(transport, request(upstream.url)) == (200, b"mine")
 
@@ -421,7 +421,7 @@ async def test_bytes_on_an_idle_connection_close_it(transport: AiohttpTransport,
         await gate.wait()
         await call.send(extra)
 
-    async with ScriptedUpstream(stray, answer(200, (), b"mine")) as upstream:
+    async with FakeUpstream(wire=[stray, answer(200, (), b"mine")]) as upstream:
         assert await fetch(transport, request(upstream.url)) == (200, b"{}")
         gate.set()
         await upstream.connections[0].closed(PROMPT)
@@ -432,7 +432,7 @@ async def test_bytes_on_an_idle_connection_close_it(transport: AiohttpTransport,
 
 async def test_the_pool_has_no_limit(transport: AiohttpTransport) -> None:
     gate = {0: asyncio.Event()}
-    async with ScriptedUpstream(sse(b"data: 1\n\n", gates=gate)) as upstream:
+    async with FakeUpstream(wire=[sse(b"data: 1\n\n", gates=gate)]) as upstream:
         calls = [asyncio.create_task(fetch(transport, request(upstream.url))) for _ in range(150)]
         await upstream.until_requests(150, within=5)
         gate[0].set()
@@ -441,7 +441,7 @@ async def test_the_pool_has_no_limit(transport: AiohttpTransport) -> None:
 
 
 async def test_localhost_is_reached_without_waiting_for_another_address_family(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(answer()) as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         async with asyncio.timeout(0.2):  # a connection attempt delay is 0.25 s
             assert (await fetch(transport, request(f"http://localhost:{upstream.port}/")))[0] == 200
 
@@ -452,28 +452,28 @@ async def test_localhost_is_reached_without_waiting_for_another_address_family(t
 @pytest.mark.parametrize(
     ("script", "error"),
     [
-        (scripted.close_before_headers, httpx.RemoteProtocolError),
-        (scripted.reset, httpx.ReadError),
+        (wire.close_before_headers, httpx.RemoteProtocolError),
+        (wire.reset, httpx.ReadError),
         (raw(b"HTTP/1.1 200 OK\r\nContent-", close=True), httpx.RemoteProtocolError),
-        (scripted.garbage, httpx.RemoteProtocolError),
-        (scripted.huge_headers(70 * 1024), httpx.RemoteProtocolError),
+        (wire.garbage, httpx.RemoteProtocolError),
+        (wire.huge_headers(70 * 1024), httpx.RemoteProtocolError),
         (raw(head(200, [(b"X-%d" % n, b"1") for n in range(200)])), httpx.RemoteProtocolError),
         (raw(head(200, ((b"X-A", b"a\0b"),))), httpx.RemoteProtocolError),
         (raw(head(200, ((b"X-A", b"a\rb"),))), httpx.RemoteProtocolError),
-        (scripted.conflicting_lengths, httpx.RemoteProtocolError),
-        (scripted.length_and_chunked, httpx.RemoteProtocolError),
+        (wire.conflicting_lengths, httpx.RemoteProtocolError),
+        (wire.length_and_chunked, httpx.RemoteProtocolError),
         (raw(head(200, ((b"Content-Length", b"-2"),)) + b"{}"), httpx.RemoteProtocolError),
         (raw(head(101, ((b"Upgrade", b"websocket"), (b"Connection", b"upgrade")))), httpx.RemoteProtocolError),
-        (scripted.short_body, httpx.RemoteProtocolError),
-        (scripted.truncated_chunk, httpx.RemoteProtocolError),
-        (scripted.bad_chunk, httpx.RemoteProtocolError),
-        (scripted.trailing_bytes(b"junk"), httpx.RemoteProtocolError),
+        (wire.short_body, httpx.RemoteProtocolError),
+        (wire.truncated_chunk, httpx.RemoteProtocolError),
+        (wire.bad_chunk, httpx.RemoteProtocolError),
+        (wire.trailing_bytes(b"junk"), httpx.RemoteProtocolError),
     ],
 )
 async def test_a_broken_answer_is_an_httpx_error_and_the_next_request_works(
-    transport: AiohttpTransport, script: Script, error: type[Exception]
+    transport: AiohttpTransport, script: WireScript, error: type[Exception]
 ) -> None:
-    async with ScriptedUpstream(script, answer()) as upstream:
+    async with FakeUpstream(wire=[script, answer()]) as upstream:
         with pytest.raises(error) as failed:
             await fetch(transport, request(upstream.url))
 
@@ -513,7 +513,7 @@ async def test_an_answer_that_breaks_in_its_middle_gives_what_came_and_then_the_
             await call.send(b"zz\r\nbad\r\n")
             await call.until_peer_closes()
 
-    async with ScriptedUpstream(breaks) as upstream:
+    async with FakeUpstream(wire=[breaks]) as upstream:
         response = await transport.handle_async_request(request(upstream.url))
         pieces = aiter(stream(response))
         assert await anext(pieces) == b"good"
@@ -525,7 +525,7 @@ async def test_an_answer_that_breaks_in_its_middle_gives_what_came_and_then_the_
 
 
 async def test_what_came_before_a_break_is_given_although_it_is_read_after(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(sse(b"data: 1\n\n", ending="cut")) as upstream:
+    async with FakeUpstream(wire=[sse(b"data: 1\n\n", ending="cut")]) as upstream:
         before = open_sockets()
         response = await transport.handle_async_request(request(upstream.url))
         await until(lambda: open_sockets() == before)
@@ -537,7 +537,7 @@ async def test_what_came_before_a_break_is_given_although_it_is_read_after(trans
 
 
 async def test_a_port_that_refuses_is_a_connect_error(transport: AiohttpTransport) -> None:
-    with scripted.refusing_url() as url, pytest.raises(httpx.ConnectError):
+    with wire.refusing_url() as url, pytest.raises(httpx.ConnectError):
         await fetch(transport, request(url))
 
 
@@ -553,7 +553,10 @@ async def test_another_scheme_is_unsupported(transport: AiohttpTransport) -> Non
 
 
 async def test_connecting_that_takes_too_long_is_a_connect_timeout() -> None:
-    async with ScriptedUpstream() as upstream, AiohttpTransport(keepalive=4, ssl_context=client_tls()) as transport:
+    async with (
+        FakeUpstream(wire=[answer()]) as upstream,
+        AiohttpTransport(keepalive=4, ssl_context=client_tls()) as transport,
+    ):
         with pytest.raises(httpx.ConnectTimeout):  # a plain server waits for a request line in vain
             await fetch(transport, request(upstream.url.replace("http:", "https:"), connect=0.05))
 
@@ -565,7 +568,7 @@ async def test_connecting_that_takes_too_long_is_a_connect_timeout() -> None:
 
 async def test_https_is_verified_against_the_given_context() -> None:
     whole, endless = sse(b"data: 1\n\n"), sse(b"data: 1\n\n", ending="open")
-    async with ScriptedUpstream(whole, whole, endless, tls=True) as upstream:
+    async with FakeUpstream(wire=[whole, whole, endless], tls=server_tls()) as upstream:
         async with AiohttpTransport(keepalive=4, ssl_context=client_tls()) as transport:
             for _ in range(2):
                 assert await fetch(transport, request(upstream.url)) == (200, b"data: 1\n\n")
@@ -577,7 +580,10 @@ async def test_https_is_verified_against_the_given_context() -> None:
 
 @pytest.mark.parametrize("trust", [None, True, ssl.create_default_context()])
 async def test_an_untrusted_certificate_is_a_connect_error(trust: ssl.SSLContext | bool | None) -> None:
-    async with ScriptedUpstream(tls=True) as upstream, AiohttpTransport(keepalive=4, ssl_context=trust) as transport:
+    async with (
+        FakeUpstream(wire=[answer()], tls=server_tls()) as upstream,
+        AiohttpTransport(keepalive=4, ssl_context=trust) as transport,
+    ):
         with pytest.raises(httpx.ConnectError):
             await fetch(transport, request(upstream.url))
 
@@ -585,12 +591,15 @@ async def test_an_untrusted_certificate_is_a_connect_error(trust: ssl.SSLContext
 
 
 async def test_a_context_of_false_verifies_nothing() -> None:
-    async with ScriptedUpstream(tls=True) as upstream, AiohttpTransport(keepalive=4, ssl_context=False) as transport:
+    async with (
+        FakeUpstream(wire=[answer()], tls=server_tls()) as upstream,
+        AiohttpTransport(keepalive=4, ssl_context=False) as transport,
+    ):
         assert (await fetch(transport, request(upstream.url)))[0] == 200
 
 
 async def test_a_proxy_is_sent_the_absolute_form_and_its_credentials() -> None:
-    async with ScriptedUpstream(answer()) as proxy:
+    async with FakeUpstream(wire=[answer()]) as proxy:
         async with AiohttpTransport(keepalive=4, proxy=proxy.url.replace("//", "//me:pass%20word@")) as transport:
             for _ in range(2):
                 await fetch(transport, request("http://up.invalid/v1/x", extensions={"target": b"/v1/%78"}))
@@ -616,7 +625,7 @@ async def test_https_goes_through_a_tunnel_of_the_proxy() -> None:
                 sink.write(data)
         sink.close()
 
-    async with ScriptedUpstream(answer(), tls=True) as upstream, ScriptedUpstream(tunnel) as proxy:
+    async with FakeUpstream(wire=[answer()], tls=server_tls()) as upstream, FakeUpstream(wire=[tunnel]) as proxy:
         async with AiohttpTransport(
             keepalive=4, proxy=proxy.url.replace("//", "//me:pw@"), ssl_context=client_tls()
         ) as transport:
@@ -631,7 +640,7 @@ async def test_https_goes_through_a_tunnel_of_the_proxy() -> None:
 
 
 async def test_a_proxy_that_refuses_the_tunnel_is_a_connect_error() -> None:
-    async with ScriptedUpstream(answer(407)) as proxy, AiohttpTransport(keepalive=4, proxy=proxy.url) as transport:
+    async with FakeUpstream(wire=[answer(407)]) as proxy, AiohttpTransport(keepalive=4, proxy=proxy.url) as transport:
         with pytest.raises(httpx.ConnectError):
             await fetch(transport, request("https://up.invalid/"))
 
@@ -640,7 +649,7 @@ async def test_a_proxy_that_refuses_the_tunnel_is_a_connect_error() -> None:
 
 
 async def test_cancelling_before_the_headers_closes_the_socket(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(scripted.hang) as upstream:
+    async with FakeUpstream(wire=[wire.hang]) as upstream:
         task = asyncio.create_task(fetch(transport, request(upstream.url, "POST", content=b"{}")))
         await upstream.until_requests(1)
 
@@ -649,7 +658,7 @@ async def test_cancelling_before_the_headers_closes_the_socket(transport: Aiohtt
 
 
 async def test_cancelling_between_chunks_closes_the_socket(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(sse(b"data: 1\n\n", ending="open")) as upstream:
+    async with FakeUpstream(wire=[sse(b"data: 1\n\n", ending="open")]) as upstream:
         came: list[bytes] = []
 
         async def read() -> None:
@@ -670,10 +679,10 @@ async def test_cancelling_between_chunks_closes_the_socket(transport: AiohttpTra
 async def test_cancelling_during_the_tls_handshake_closes_the_socket() -> None:
     connected = asyncio.Event()
 
-    async def note(_: scripted.Connection) -> None:
+    async def note(_: wire.Connection) -> None:
         connected.set()
 
-    async with ScriptedUpstream(on_connect=note) as upstream:
+    async with FakeUpstream(wire=[answer()], on_connect=note) as upstream:
         async with AiohttpTransport(keepalive=4, ssl_context=client_tls()) as transport:
             made = request(upstream.url.replace("http:", "https:"))
             task = asyncio.create_task(fetch(transport, made))
@@ -684,7 +693,7 @@ async def test_cancelling_during_the_tls_handshake_closes_the_socket() -> None:
 
 
 async def test_cancelling_at_any_step_leaves_nothing_and_the_transport_healthy(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(sse(*[b"data: x\n\n"] * 5)) as upstream:
+    async with FakeUpstream(wire=[sse(*[b"data: x\n\n"] * 5)]) as upstream:
         for steps in range(40):
             task = asyncio.create_task(fetch(transport, request(upstream.url, "POST", stream=Streamed(b"a", b"b"))))
             for _ in range(steps):
@@ -695,7 +704,7 @@ async def test_cancelling_at_any_step_leaves_nothing_and_the_transport_healthy(t
 
 
 async def test_cancelling_a_stalled_client_upload_ends_at_once(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(scripted.hang) as upstream:
+    async with FakeUpstream(wire=[wire.hang]) as upstream:
         body = Stalled(b"some")
         task = asyncio.create_task(fetch(transport, request(upstream.url, "POST", stream=body)))
         await until(lambda: body.stalled)
@@ -716,7 +725,7 @@ async def test_cancelling_an_upload_that_the_upstream_does_not_read_closes_the_s
         await gate.wait()
         call.close()
 
-    async with ScriptedUpstream(unread) as upstream:
+    async with FakeUpstream(wire=[unread]) as upstream:
         pieces = [b"x" * 2**20] * 32
         body = {"stream": Streamed(*pieces)} if streamed else {"content": b"".join(pieces)}
         before = open_sockets()
@@ -733,7 +742,7 @@ async def test_cancelling_an_upload_that_the_upstream_does_not_read_closes_the_s
 
 
 async def test_an_early_refusal_of_a_large_body_at_hand_is_returned(transport: AiohttpTransport) -> None:
-    async with ScriptedUpstream(scripted.early_answer(413)) as upstream:
+    async with FakeUpstream(wire=[wire.early_answer(413)]) as upstream:
         assert await fetch(transport, request(upstream.url, "POST", stream=Body(bytes(32 * 2**20)))) == (
             413,
             b'{"error": {}}',
@@ -743,7 +752,7 @@ async def test_an_early_refusal_of_a_large_body_at_hand_is_returned(transport: A
 
 @pytest.mark.parametrize("body", [Stalled(b"some"), Streamed(*[b"x" * 2**16] * 2000)])
 async def test_an_early_refusal_is_returned_and_stops_the_upload(transport: AiohttpTransport, body: Streamed) -> None:
-    async with ScriptedUpstream(scripted.early_answer(413)) as upstream:
+    async with FakeUpstream(wire=[wire.early_answer(413)]) as upstream:
         response = await transport.handle_async_request(request(upstream.url, "POST", stream=body))
         assert response.status_code == 413
         await until(lambda: body.ended)
@@ -755,7 +764,7 @@ async def test_an_early_refusal_is_returned_and_stops_the_upload(transport: Aioh
 async def test_an_upload_that_is_complete_by_its_length_need_not_end_for_its_connection_to_be_used_again(
     transport: AiohttpTransport,
 ) -> None:
-    async with ScriptedUpstream(answer()) as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         for _ in range(2):
             made = request(upstream.url, "POST", stream=Stalled(b"123456"), headers={"Content-Length": "6"})
             assert await fetch(transport, made) == (200, b"{}")
@@ -773,7 +782,7 @@ async def test_an_upload_whose_connection_breaks_is_a_network_error(transport: A
     async def reset_unread(call: Call) -> None:
         call.reset()
 
-    async with ScriptedUpstream(reset_unread) as upstream:
+    async with FakeUpstream(wire=[reset_unread]) as upstream:
         with pytest.raises(httpx.NetworkError):
             await fetch(transport, request(upstream.url, "POST", stream=Endless()))
 
@@ -791,7 +800,7 @@ async def test_an_early_acceptance_lets_the_upload_go_on(transport: AiohttpTrans
             await started.wait()
             yield b"two"
 
-    async with ScriptedUpstream(echo) as upstream:
+    async with FakeUpstream(wire=[echo]) as upstream:
         response = await transport.handle_async_request(request(upstream.url, "POST", stream=Late()))
         started.set()
         assert b"".join([piece async for piece in stream(response)]) == b"one two"
@@ -810,7 +819,7 @@ async def test_an_upload_that_fails_after_the_answer_began_is_told_to_its_reader
         await call.send(head(200, ((b"Transfer-Encoding", b"chunked"),)))
         await call.until_peer_closes()
 
-    async with ScriptedUpstream(begin) as upstream:
+    async with FakeUpstream(wire=[begin]) as upstream:
         response = await transport.handle_async_request(request(upstream.url, "POST", stream=Late()))
         started.set()
         with pytest.raises(ValueError, match="the client left"):
@@ -825,7 +834,7 @@ async def test_an_upstream_that_ends_while_it_does_not_read_is_noticed(transport
         await gate.wait()
 
     gate = asyncio.Event()
-    async with ScriptedUpstream(half_close) as upstream:
+    async with FakeUpstream(wire=[half_close]) as upstream:
         with pytest.raises(httpx.RemoteProtocolError):
             async with asyncio.timeout(1):
                 await fetch(transport, request(upstream.url, "POST", content=b"x" * 2**25))
@@ -837,7 +846,7 @@ async def test_an_upstream_that_ends_while_it_does_not_read_is_noticed(transport
 
 async def test_closing_the_transport_ends_calls_and_idle_connections() -> None:
     transport = AiohttpTransport(keepalive=4)
-    async with ScriptedUpstream(answer(), scripted.hang, sse(b"data: 1\n\n", ending="open")) as upstream:
+    async with FakeUpstream(wire=[answer(), wire.hang, sse(b"data: 1\n\n", ending="open")]) as upstream:
         await fetch(transport, request(upstream.url))
         waiting = asyncio.create_task(fetch(transport, request(upstream.url)))
         await upstream.until_requests(2)
@@ -871,9 +880,9 @@ uvloop.new_event_loop().close()  # libuv opens a pipe with its first loop, and k
 
 
 @contextlib.contextmanager
-def upstream_elsewhere(*scripts: Script, tls: bool) -> Iterator[ScriptedUpstream]:
+def upstream_elsewhere(*scripts: WireScript, tls: bool) -> Iterator[FakeUpstream]:
     """A scripted upstream on an event loop in another thread, which stays when a client's loop ends."""
-    upstream = ScriptedUpstream(*scripts, tls=tls)
+    upstream = FakeUpstream(wire=scripts, tls=server_tls() if tls else None)
     with asyncio.Runner() as runner, ThreadPoolExecutor(1) as thread:
         ready, done = threading.Event(), asyncio.Event()
 

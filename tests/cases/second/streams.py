@@ -12,11 +12,11 @@ from typing import Any
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from openai_gateway_asgi import Gateway, Timeouts, UsageRecord
+from openai_gateway_asgi.testing import FakeUpstream, wire
+from openai_gateway_asgi.testing.answers import DONE, chat_events, responses_events, sse
+from openai_gateway_asgi.testing.wire import EVENTS, Call, WireScript, chunked, head
 from tests.reliability.gateways import ANN, MODEL, at, make_gateway
-from tests.support import scripted
-from tests.support.answers import DONE, chat_events, responses_events, sse
 from tests.support.asgi import Conversation, Response, ask
-from tests.support.scripted import EVENTS, Call, Script, ScriptedUpstream, chunked, head
 from tests.support.servers import serve
 
 PATIENT = Timeouts()
@@ -55,16 +55,16 @@ RESPONSES = Api("responses", "/v1/responses", responses_events({"model": MODEL})
 BOTH = (CHAT, RESPONSES)
 
 
-def stream(*events: bytes, ending: str = "whole", gates: Mapping[int, asyncio.Event] = {}) -> Script:
-    return scripted.sse(*events, ending=ending, gates=gates)
+def stream(*events: bytes, ending: str = "whole", gates: Mapping[int, asyncio.Event] = {}) -> WireScript:
+    return wire.sse(*events, ending=ending, gates=gates)
 
 
-def at_once(*events: bytes, ending: str = "whole") -> Script:
+def at_once(*events: bytes, ending: str = "whole") -> WireScript:
     """All events in one packet."""
     return stream(b"".join(events), ending=ending)
 
 
-def then_pings(*events: bytes, every: float = 0.02, ping: bytes = PING) -> Script:
+def then_pings(*events: bytes, every: float = 0.02, ping: bytes = PING) -> WireScript:
     """The events, and then comments for ever, or another thing that says nothing."""
 
     async def send(call: Call) -> None:
@@ -84,7 +84,7 @@ class Told:
     """A gateway before scripted upstreams."""
 
     gateway: Gateway
-    upstreams: Sequence[ScriptedUpstream]
+    upstreams: Sequence[FakeUpstream]
     records: list[UsageRecord] = field(default_factory=list)
 
     async def ask(self, api: Api, **fields: Any) -> Response:
@@ -116,7 +116,7 @@ class Told:
 
 @contextlib.asynccontextmanager
 async def told_by(
-    *scripts: Script | Sequence[Script],
+    *scripts: WireScript | Sequence[WireScript],
     timeouts: Timeouts = PATIENT,
     settings: Mapping[str, Any] = {},
     fallback: bool = False,
@@ -128,7 +128,7 @@ async def told_by(
     """
     async with contextlib.AsyncExitStack() as stack:
         upstreams = [
-            await stack.enter_async_context(ScriptedUpstream(*([each] if callable(each) else each))) for each in scripts
+            await stack.enter_async_context(FakeUpstream(wire=[each] if callable(each) else each)) for each in scripts
         ]
         served = [at(upstream, name=f"u{number}", **options) for number, upstream in enumerate(upstreams)]
         if fallback:

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 
 from openai_gateway_asgi import Model, Settings, User
+from openai_gateway_asgi.testing import json_answer
 from tests.cases.gateways import error_of, upstream_a, world
-from tests.support.recorder import json_answer
 
 MIB = 1024 * 1024
 CHAT = b'{"model": "m1", "messages": [%b]}'

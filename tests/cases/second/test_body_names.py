@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi import Grant, Grants, MemoryStore, Settings, Upstream
+from openai_gateway_asgi.testing import json_answer
 from tests.cases.gateways import chat, error_of, upstream_a, upstream_b, world
-from tests.support.recorder import json_answer
 from tests.surface.world import FILE, FORM, field, form
 
 JSON = {"content-type": "application/json"}

@@ -25,12 +25,13 @@ from openai_gateway_asgi import (
     upstreams_from_env,
 )
 from openai_gateway_asgi.config.live import CHECK_EVERY
+from openai_gateway_asgi.testing import FakeUpstream, error_answer
+from openai_gateway_asgi.testing.wire import answer
 from tests.cases.conftest import MakeWorld
 from tests.cases.world import M, refusal
 from tests.reliability.gateways import trust
 from tests.support.asgi import ask
-from tests.support.recorder import error_answer
-from tests.support.scripted import ScriptedUpstream, answer
+from tests.support.certificates import server_tls
 
 
 class DatabaseStore:
@@ -280,7 +281,7 @@ async def test_case_260_a_fixed_query_goes_with_every_request(make_world: MakeWo
     assert world.up.last.query == ours
 
 
-def tls_gateway(upstream: ScriptedUpstream, own: bool | str | None, for_all: bool | str) -> Gateway:
+def tls_gateway(upstream: FakeUpstream, own: bool | str | None, for_all: bool | str) -> Gateway:
     return Gateway(
         [Upstream(f"{upstream.url}/v1", model_ids=["m"], verify_tls=own)],
         resolve_user=lambda request: User("u"),
@@ -300,7 +301,7 @@ def tls_gateway(upstream: ScriptedUpstream, own: bool | str | None, for_all: boo
     ],
 )
 async def test_case_260_an_upstream_has_its_own_trust(own: bool | str | None, for_all: bool | str, status: int) -> None:
-    async with ScriptedUpstream(answer(200, body=b"{}"), tls=True) as upstream:
+    async with FakeUpstream(wire=[answer(200, body=b"{}")], tls=server_tls()) as upstream:
         gateway = tls_gateway(upstream, own, for_all)
         answered = await ask(gateway, "POST", "/chat/completions", json={"model": "m", "messages": M})
         assert answered.status == status

@@ -17,9 +17,9 @@ import pytest
 
 from openai_gateway_asgi import FileStore, Gateway, GatewayConfig, Settings
 from openai_gateway_asgi.config import file_store
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.reliability.gateways import ADMIN, SHORT, assert_error, call, chat, everyone, named, resolve_user
 from tests.support.asgi import Response, ask
-from tests.support.recorder import Recorder
 
 BACK = 1.0
 """Seconds in which what changed in the file is in force."""
@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
     return folder / "gateway.json"
 
 
-def gateway_of(path: Path, upstream: Recorder) -> Gateway:
+def gateway_of(path: Path, upstream: FakeUpstream) -> Gateway:
     """Its constructor names another model than its file, once there is one."""
     return Gateway(
         FileStore(path, [named("constructor", models=["constructor"])]),
@@ -47,7 +47,7 @@ def gateway_of(path: Path, upstream: Recorder) -> Gateway:
 async def gateway(path: Path) -> AsyncIterator[Gateway]:
     """It has read ``stored`` from its file."""
     await FileStore(path).save(GatewayConfig(upstreams=[named("file", models=["stored"])]), replaces=None)
-    gateway = gateway_of(path, Recorder())
+    gateway = gateway_of(path, FakeUpstream())
     assert (await call(gateway, chat(model="stored"))).status == 200
     yield gateway
     await gateway.aclose()
@@ -120,7 +120,7 @@ async def test_case_275_an_administrator_can_save_it_anew(gateway: Gateway, path
 
 
 async def test_case_275_a_file_that_this_process_saved_itself_counts_as_read(path: Path) -> None:
-    gateway = gateway_of(path, Recorder())
+    gateway = gateway_of(path, FakeUpstream())
     assert await serves(gateway, "constructor")
     config = await read_config(gateway)
     assert (await update(gateway, config, "saved")).status == 200
@@ -131,7 +131,7 @@ async def test_case_275_a_file_that_this_process_saved_itself_counts_as_read(pat
 
 
 async def test_case_275_before_there_is_a_file_the_constructors_upstreams_are_in_force(path: Path) -> None:
-    gateway = gateway_of(path, Recorder())
+    gateway = gateway_of(path, FakeUpstream())
     assert await serves(gateway, "constructor")
     assert "fault" not in await read_config(gateway)
     await gateway.aclose()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from openai_gateway_asgi.testing import json_answer
 from tests.cases.gateways import upstream_a, world
-from tests.support.recorder import json_answer
 from tests.surface.world import FORM, form, parts_of
 
 CHAT = "/chat/completions"

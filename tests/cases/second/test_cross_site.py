@@ -15,16 +15,16 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from openai_gateway_asgi import ConfigError, Gateway, Settings, User, everyone
+from openai_gateway_asgi.testing import FakeUpstream, json_answer
 from tests.cases.gateways import upstream_a
 from tests.support.asgi import Response, ask
-from tests.support.recorder import Recorder, json_answer
 
 OWN, LISTED, FOREIGN = "http://app.test", "https://friend.test", "https://evil.test"
 SETTINGS: dict[str, Any] = {"retries": 0, "trusted_origins": (LISTED,), "passthrough": ("GET /mine", "POST /mine")}
 ADMIN = User("ann", role="admin")
 
 
-def make(recorder: Recorder, **settings: Any) -> Gateway:
+def make(recorder: FakeUpstream, **settings: Any) -> Gateway:
     return Gateway(
         [upstream_a("m1")],
         resolve_user=lambda request: ADMIN,
@@ -126,15 +126,15 @@ async def call(app: ASGIApp, method: str, path: str, headers: Mapping[str, str])
 
 
 @pytest.fixture
-def recorder() -> Recorder:
-    recorder = Recorder()
+def recorder() -> FakeUpstream:
+    recorder = FakeUpstream()
     recorder.answer("", json_answer({"ok": True}))
     return recorder
 
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("credential", CREDENTIALS)
-async def test_case_270_the_whole_matrix(host: str, credential: str, recorder: Recorder) -> None:
+async def test_case_270_the_whole_matrix(host: str, credential: str, recorder: FakeUpstream) -> None:
     app = HOSTS[host](make(recorder))
     brought, judged, no_browser = CREDENTIALS[credential]
 
@@ -156,7 +156,7 @@ def test_the_matrix_has_every_pair() -> None:
     assert set(VERDICTS) == set(itertools.product(SITES, ORIGINS))
 
 
-async def test_case_249_a_page_over_plain_http_lists_its_models(recorder: Recorder) -> None:
+async def test_case_249_a_page_over_plain_http_lists_its_models(recorder: FakeUpstream) -> None:
     answer = await call(starlette(make(recorder)), "GET", "/models", {"cookie": "session=x", "host": "app.test"})
 
     assert answer.status == 200
@@ -164,20 +164,20 @@ async def test_case_249_a_page_over_plain_http_lists_its_models(recorder: Record
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/models"), ("POST", "/chat/completions"), ("GET", "/nothing"), ("PUT", "/models")])  # fmt: skip
-async def test_case_249_every_answer_is_for_the_hosts_own_pages(method: str, path: str, recorder: Recorder) -> None:
+async def test_case_249_every_answer_is_for_the_hosts_own_pages(method: str, path: str, recorder: FakeUpstream) -> None:
     answer = await call(starlette(make(recorder)), method, path, {"authorization": "Bearer t"})
 
     assert answer.header("cross-origin-resource-policy") == "same-origin"
 
 
-async def test_case_249_a_handshake_gets_no_grace(recorder: Recorder) -> None:
+async def test_case_249_a_handshake_gets_no_grace(recorder: FakeUpstream) -> None:
     headers = {"cookie": "session=x", "host": "app.test", "connection": "upgrade", "upgrade": "websocket"}
 
     assert (await call(starlette(make(recorder)), "GET", "/models", headers)).status == 403
 
 
 async def test_case_249_a_refusal_says_what_to_do_and_its_log_what_was_seen(
-    recorder: Recorder, caplog: pytest.LogCaptureFixture
+    recorder: FakeUpstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = starlette(make(recorder))
     headers = {"cookie": "session=very-secret", "authorization": "Basic c2VjcmV0", **page("cross-site", FOREIGN)}
@@ -213,14 +213,14 @@ async def test_case_249_a_refusal_says_what_to_do_and_its_log_what_was_seen(
     ],
 )
 async def test_case_249_the_message_names_what_was_wrong(
-    headers: dict[str, str], param: str, said: str, recorder: Recorder
+    headers: dict[str, str], param: str, said: str, recorder: FakeUpstream
 ) -> None:
     error = (await call(starlette(make(recorder)), "POST", "/chat/completions", headers)).json()["error"]
 
     assert (error["param"], said in error["message"]) == (param, True)
 
 
-async def test_case_249_what_was_seen_forges_no_line(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+async def test_case_249_what_was_seen_forges_no_line(recorder: FakeUpstream, caplog: pytest.LogCaptureFixture) -> None:
     raw = [(b"cookie", b"a=b"), (b"origin", b"https://evil.test\nWARNING all is well" + b"x" * 1000)]
     await ask(starlette(make(recorder)), "GET", "/openai/models", headers=raw, strict=False)
 
@@ -229,7 +229,7 @@ async def test_case_249_what_was_seen_forges_no_line(recorder: Recorder, caplog:
     assert len(line) < 1000
 
 
-async def test_case_249_behind_a_proxy_that_rewrites_host_a_setting_helps(recorder: Recorder) -> None:
+async def test_case_249_behind_a_proxy_that_rewrites_host_a_setting_helps(recorder: FakeUpstream) -> None:
     """A browser that tells no site: its pages are at the public name, and the gateway sees the inner one."""
     headers = {"cookie": "session=x", "origin": "https://public.test", "host": "10.0.0.7:8000"}
 
@@ -256,7 +256,7 @@ async def test_case_249_behind_a_proxy_that_rewrites_host_a_setting_helps(record
     ],
 )
 async def test_the_hosts_own_origin_is_the_one_of_the_request(
-    host: str, origin: str, scheme: str, served: bool, recorder: Recorder
+    host: str, origin: str, scheme: str, served: bool, recorder: FakeUpstream
 ) -> None:
     headers = {"cookie": "a=b", "host": host, "origin": origin}
     answer = await ask(
@@ -282,19 +282,19 @@ def doubled(*pairs: tuple[str, str]) -> list[tuple[bytes, bytes]]:
     ],
 )
 async def test_a_header_that_stands_twice_or_empty_admits_nobody(
-    headers: list[tuple[bytes, bytes]], recorder: Recorder
+    headers: list[tuple[bytes, bytes]], recorder: FakeUpstream
 ) -> None:
     for pairs in (headers, [headers[0], *reversed(headers[1:])]):
         assert (await ask(make(recorder), "GET", "/models", headers=pairs)).status == 403
 
 
-async def test_case_250_an_unrelated_cookie_beside_a_token_is_served_from_any_origin(recorder: Recorder) -> None:
+async def test_case_250_an_unrelated_cookie_beside_a_token_is_served_from_any_origin(recorder: FakeUpstream) -> None:
     headers = {"cookie": "_ga=GA1.2.3", "authorization": "Bearer t", **page("cross-site", FOREIGN)}
 
     assert (await call(starlette(make(recorder)), "POST", "/chat/completions", headers)).status == 200
 
 
-async def test_case_250_the_hosts_own_header_counts_once_it_is_named(recorder: Recorder) -> None:
+async def test_case_250_the_hosts_own_header_counts_once_it_is_named(recorder: FakeUpstream) -> None:
     headers = {"cookie": "_ga=GA1.2.3", "x-token": "t", **page("cross-site", FOREIGN)}
 
     assert (await call(starlette(make(recorder)), "POST", "/chat/completions", headers)).status == 403
@@ -305,7 +305,7 @@ async def test_case_250_the_hosts_own_header_counts_once_it_is_named(recorder: R
 
 @pytest.mark.parametrize(("scheme", "served"), [("Token", True), ("ApiKey", True), ("Basic", False), ("Negotiate", False), ("Digest", False), ("NTLM", False)])  # fmt: skip
 async def test_case_250_authorization_may_be_named_for_schemes_that_no_browser_sends(
-    scheme: str, served: bool, recorder: Recorder
+    scheme: str, served: bool, recorder: FakeUpstream
 ) -> None:
     app = starlette(make(recorder, credential_headers={"authorization"}))
     headers = {"cookie": "_ga=1", "authorization": f"{scheme} x", **page("cross-site", FOREIGN)}
@@ -325,7 +325,7 @@ def test_case_250_what_any_page_can_send_is_no_credential(name: str) -> None:
     assert "x-token" in raised.value.problem
 
 
-async def test_case_250_a_route_that_has_checked_the_origin_says_so(recorder: Recorder) -> None:
+async def test_case_250_a_route_that_has_checked_the_origin_says_so(recorder: FakeUpstream) -> None:
     gateway = make(recorder)
 
     async def ai(request: Request) -> StarletteResponse:
@@ -352,27 +352,29 @@ AMBIENT_BEARER = [
 
 @pytest.mark.parametrize(("headers", "served"), AMBIENT_BEARER)
 async def test_case_270_a_token_that_a_proxy_adds_tells_no_pages_apart(
-    headers: dict[str, str], served: bool, recorder: Recorder
+    headers: dict[str, str], served: bool, recorder: FakeUpstream
 ) -> None:
     app = starlette(make(recorder, ambient_bearer=True))
 
     assert (await call(app, "POST", "/chat/completions", headers)).status == (200 if served else 403)
 
 
-async def test_case_270_nor_does_it_beside_an_authorization_that_is_named(recorder: Recorder) -> None:
+async def test_case_270_nor_does_it_beside_an_authorization_that_is_named(recorder: FakeUpstream) -> None:
     app = starlette(make(recorder, ambient_bearer=True, credential_headers={"authorization"}))
     headers = {"authorization": "Bearer t", **page("cross-site", FOREIGN)}
 
     assert (await call(app, "POST", "/chat/completions", headers)).status == 403
 
 
-async def test_case_270_several_authorizations_are_told_by_the_one_that_no_browser_sends(recorder: Recorder) -> None:
+async def test_case_270_several_authorizations_are_told_by_the_one_that_no_browser_sends(
+    recorder: FakeUpstream,
+) -> None:
     pairs = [(b"authorization", b"Basic dTpw"), (b"authorization", b"Bearer t"), (b"sec-fetch-site", b"cross-site")]
     for headers in (pairs, [pairs[1], pairs[0], pairs[2]]):
         assert (await ask(make(recorder), "GET", "/models", headers=headers)).status == 200
 
 
-async def test_case_270_a_refused_request_asks_nobody_who_it_is_and_reads_no_body(recorder: Recorder) -> None:
+async def test_case_270_a_refused_request_asks_nobody_who_it_is_and_reads_no_body(recorder: FakeUpstream) -> None:
     asked: list[Request] = []
 
     def resolve_user(request: Request) -> User:

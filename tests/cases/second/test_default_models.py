@@ -8,8 +8,8 @@ import pytest
 
 from openai_gateway_asgi import Grant, Grants, MemoryStore, Settings, Upstream
 from openai_gateway_asgi.api.default_models import DEFAULT_MODELS, IMAGE_TOOL
+from openai_gateway_asgi.testing import error_answer, json_answer
 from tests.cases.gateways import EAGER, upstream_a, upstream_b, world
-from tests.support.recorder import error_answer, json_answer
 from tests.surface.world import FILE, FORM, field, form, parts_of
 
 ANSWER = json_answer({"ok": True})

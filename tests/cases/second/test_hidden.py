@@ -29,12 +29,12 @@ from openai_gateway_asgi import (
 )
 from openai_gateway_asgi.config import from_wire, verify_target
 from openai_gateway_asgi.errors import ConfigError, InvalidRequest, ResponseAborted
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.wire import answer, close_before_headers, hang, raw, sse, truncated_chunk
 from tests.reliability.gateways import SHORT, trust
 from tests.support import token_endpoint as token_endpoint_module
 from tests.support.asgi import Conversation, ask
 from tests.support.frames import Shown, every_raise
-from tests.support.recorder import Recorder
-from tests.support.scripted import ScriptedUpstream, answer, close_before_headers, hang, raw, sse, truncated_chunk
 from tests.support.token_endpoint import token_endpoint
 
 CANARY = "c4n4ry"
@@ -142,7 +142,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("given", ANSWERS)
 async def test_case_278_wherever_a_call_fails_no_local_variable_shows_one(given: str, shown: Shown) -> None:
-    async with ScriptedUpstream(ANSWERS[given]) as upstream:
+    async with FakeUpstream(wire=[ANSWERS[given]]) as upstream:
         gateway = make_gateway(shown, MemoryStore(upstreams(upstream.url)))
         with every_raise(shown):
             for number, model in enumerate([*MODELS, "nobody's"]):
@@ -183,7 +183,7 @@ REFUSED: list[dict[str, Any]] = [
 @pytest.mark.parametrize("request_", REFUSED, ids=range(len(REFUSED)))
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/audio/transcriptions", "/v1/audio/speech"])
 async def test_case_278_wherever_a_call_is_refused(path: str, request_: dict[str, Any], shown: Shown) -> None:
-    async with ScriptedUpstream(answer()) as upstream:
+    async with FakeUpstream(wire=[answer()]) as upstream:
         gateway = make_gateway(shown, MemoryStore(upstreams(upstream.url)))
         headers = {"content-type": "application/json", **CALLER, **request_.get("headers", {})}
         options = {name: value for name, value in request_.items() if name != "headers"}
@@ -193,7 +193,7 @@ async def test_case_278_wherever_a_call_is_refused(path: str, request_: dict[str
 
 
 async def test_case_278_while_an_upstream_is_waited_for(shown: Shown) -> None:
-    async with ScriptedUpstream(hang) as upstream:
+    async with FakeUpstream(wire=[hang]) as upstream:
         gateway = make_gateway(shown, MemoryStore(upstreams(upstream.url)))
         for number, model in enumerate(("bearer", "azure", "oauth", "own", "proxied", "tunnelled", "basic"), 1):
             body = {"model": model, "messages": []}
@@ -211,7 +211,7 @@ async def test_case_278_whatever_a_host_raises_and_its_server_gets(shown: Shown)
         raise RuntimeError("the host's own")
 
     for name in ("resolve_user", "authorize_model", "oauth_token", "context"):
-        async with ScriptedUpstream(answer()) as upstream:
+        async with FakeUpstream(wire=[answer()]) as upstream:
             gateway = make_gateway(shown, MemoryStore(upstreams(upstream.url)), **{name: failing})
             with every_raise(shown):
                 await ask(
@@ -224,7 +224,7 @@ async def test_case_278_what_a_cut_answer_raises_to_the_server(shown: Shown) -> 
     cut = raw(
         b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 100\r\n\r\nabc", close=True
     )
-    async with ScriptedUpstream(cut) as upstream:
+    async with FakeUpstream(wire=[cut]) as upstream:
         gateway = make_gateway(shown, MemoryStore(upstreams(upstream.url)))
         for path in ("/v1/files/f/content", "/v1/containers/c/files/f/content"):
             with pytest.raises(ResponseAborted) as raised:
@@ -234,7 +234,7 @@ async def test_case_278_what_a_cut_answer_raises_to_the_server(shown: Shown) -> 
 
 
 async def test_case_278_in_a_route_of_the_hosts_own(shown: Shown) -> None:
-    recorder = Recorder()
+    recorder = FakeUpstream()
     gateway = make_gateway(shown, MemoryStore(upstreams(NOWHERE)), transport=recorder.transport())
     app = FastAPI()
 
@@ -258,7 +258,7 @@ async def test_case_278_a_token_of_entra_id(shown: Shown, monkeypatch: pytest.Mo
     monkeypatch.setattr(token_endpoint_module, "TOKEN_STEM", f"{CANARY}.{'t' * 30}.")
     with token_endpoint(monkeypatch):
         given = [Upstream("https://azure.test/openai/v1", auth_type="microsoft_entra_id", model_ids=["m"])]
-        upstream = Recorder()
+        upstream = FakeUpstream()
         gateway = make_gateway(shown, given, transport=upstream.transport())
         with every_raise(shown):
             got = await ask(

@@ -18,12 +18,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from openai_gateway_asgi import Gateway, GatewayConfig, MemoryStore, Settings, Upstream, User, everyone
 from openai_gateway_asgi.http import background
 from openai_gateway_asgi.layers import forward
+from openai_gateway_asgi.testing import FakeUpstream
 from tests.reliability.clients import Client, request
 from tests.reliability.gateways import assert_error
 from tests.reliability.leaving import bare, behind_base_http_middleware
 from tests.support.asgi import Conversation, ask
 from tests.support.leaks import stall_watch
-from tests.support.recorder import Recorder
 from tests.support.servers import Http, serve
 
 AT_ONCE = 0.15
@@ -156,7 +156,7 @@ BEHIND_THE_BODY = [
 ]  # fmt: skip
 
 
-def make_gateway(place: Place, hang: Any, upstream: Recorder | None = None, **options: Any) -> Gateway:
+def make_gateway(place: Place, hang: Any, upstream: FakeUpstream | None = None, **options: Any) -> Gateway:
     upstreams = [
         Upstream("http://a/v1", name="plain", model_ids=["m"]),
         Upstream("http://b/v1", name="own", auth_type="system_oauth", model_ids=["own"]),
@@ -176,7 +176,7 @@ def make_gateway(place: Place, hang: Any, upstream: Recorder | None = None, **op
     else:
         store = HangingStore(upstreams, hang, place.hangs)
     settings = Settings(forward_user_info=True, retries=0, **options)
-    return Gateway(store, settings=settings, transport=(upstream or Recorder()).transport(), **callables)
+    return Gateway(store, settings=settings, transport=(upstream or FakeUpstream()).transport(), **callables)
 
 
 @dataclass
@@ -259,7 +259,7 @@ async def test_case_284_a_client_that_sent_half_a_megabyte_is_seen_to_leave_behi
 # What came meanwhile is not lost
 
 
-def gated(place: Place, upstream: Recorder) -> tuple[Gateway, asyncio.Event]:
+def gated(place: Place, upstream: FakeUpstream) -> tuple[Gateway, asyncio.Event]:
     """A gateway whose callable comes back when the event is set."""
     gate = asyncio.Event()
     answers = {"resolve_user": place.user, "authorize_group": True}
@@ -274,7 +274,7 @@ def gated(place: Place, upstream: Recorder) -> tuple[Gateway, asyncio.Event]:
 @pytest.mark.parametrize("place", OF_USERS, ids=lambda place: place.id)
 @pytest.mark.parametrize("size", [1, 1_000, 1_000_000])
 async def test_case_284_a_body_that_came_while_the_callable_took_its_time_is_whole(place: Place, size: int) -> None:
-    upstream = Recorder()
+    upstream = FakeUpstream()
     gateway, gate = gated(place, upstream)
     headers = {"content-type": place.content_type.decode()}
     content = place.content

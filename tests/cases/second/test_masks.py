@@ -8,11 +8,11 @@ import pytest
 
 from openai_gateway_asgi import MemoryStore, Settings, Upstream
 from openai_gateway_asgi.config.masks import MASK, mask
+from openai_gateway_asgi.testing import Answer, FakeUpstream
+from openai_gateway_asgi.testing.wire import answer
 from tests.cases.conftest import MakeWorld
 from tests.cases.world import World
 from tests.reliability.gateways import trust
-from tests.support.recorder import Answer
-from tests.support.scripted import ScriptedUpstream, answer
 
 KEY = "sk-aaaaaaaaaaaa1111"
 HEADER = "header-secret-3333"
@@ -163,8 +163,8 @@ async def test_case_279_a_key_does_not_follow_a_redirect(world: World, status: i
 
 
 async def test_case_279_nor_does_it_over_sockets(make_world: MakeWorld) -> None:
-    async with ScriptedUpstream(answer()) as evil:
-        async with ScriptedUpstream(answer(302, ((b"Location", evil.url.encode()),))) as upstream:
+    async with FakeUpstream(wire=[answer()]) as evil:
+        async with FakeUpstream(wire=[answer(302, ((b"Location", evil.url.encode()),))]) as upstream:
             given = [Upstream(f"{upstream.url}/v1", api_key=KEY)]
             world = make_world(MemoryStore(given), transport=None, settings=Settings(verify_tls=trust()))
             config = (await world.get("/config")).json()

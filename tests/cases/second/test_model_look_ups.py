@@ -14,9 +14,9 @@ from starlette.routing import Mount, Route
 
 from openai_gateway_asgi import Gateway, Grant, Grants, Upstream, User, everyone
 from openai_gateway_asgi.http.paths import SAFE
+from openai_gateway_asgi.testing import FakeUpstream, json_answer
 from tests.cases.gateways import EAGER, resolve_user, upstream_a, world
 from tests.support.asgi import ask
-from tests.support.recorder import Recorder, json_answer
 from tests.support.servers import serve
 
 IDS = [
@@ -51,7 +51,7 @@ IDS = [
 
 @pytest.mark.parametrize("version", ["", "/v1"])
 async def test_case_245_the_real_client_retrieves_every_model_that_is_listed(version: str) -> None:
-    upstream = Recorder(list(IDS))
+    upstream = FakeUpstream(list(IDS))
     async with serve(upstream) as up:
         gateway = Gateway(
             [Upstream(f"{up.url}/v1")], resolve_user=resolve_user, authorize_model=everyone, settings=EAGER

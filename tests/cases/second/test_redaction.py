@@ -11,8 +11,9 @@ from urllib.parse import quote
 import pytest
 
 from openai_gateway_asgi import Settings, Upstream, User
+from openai_gateway_asgi.testing import Answer, FakeRequest, error_answer, json_answer, stream_answer
+from openai_gateway_asgi.testing.answers import bytes_answer, sse
 from tests.cases.gateways import EAGER, chat, error_of, upstream_a, world
-from tests.support.recorder import Answer, Recorded, bytes_answer, error_answer, json_answer, sse, stream_answer
 
 CHAT = "/chat/completions"
 KEY = "sk-proj-4bCdEfGhIjKlMnOpQrStUvWx/+=="
@@ -211,7 +212,7 @@ async def test_case_281_administrators_see_masks_alone_where_a_trial_fails() -> 
 
 
 async def test_case_281_a_fallback_answer_is_cleaned_of_the_credential_that_it_was_asked_with() -> None:
-    def echo(request: Recorded) -> Answer:
+    def echo(request: FakeRequest) -> Answer:
         return error_answer(400, f"{request.header('authorization')} {KEY[:20]}")
 
     first = upstream_a("m1", name="first", api_key=KEY)

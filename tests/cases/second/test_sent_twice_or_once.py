@@ -12,10 +12,18 @@ import pytest
 from openai_gateway_asgi import Gateway, Timeouts, Upstream
 from openai_gateway_asgi.bodies.multipart import Shares
 from openai_gateway_asgi.testing import FakeUpstream
-from openai_gateway_asgi.testing.wire import Call, WireScript, answer, close_before_headers, hang, reset, sse
+from openai_gateway_asgi.testing.wire import (
+    Call,
+    WireScript,
+    answer,
+    close_before_headers,
+    hang,
+    refusing_url,
+    reset,
+    sse,
+)
 from tests.cases.second.callers import ROOT, at, gateway_to, get
 from tests.support.asgi import Conversation, Response, ask
-from tests.support.scripted import refusing_url
 
 OK = answer(200, body=b'{"id": "1", "choices": [{}], "text": "heard"}')
 SHORT = b"x" * 100

@@ -18,13 +18,12 @@ import openai
 import pytest
 
 from openai_gateway_asgi import Outcome, Timeouts
-from openai_gateway_asgi.testing.answers import Says
+from openai_gateway_asgi.testing.answers import DONE, Says, chat_events, responses_events
+from openai_gateway_asgi.testing.wire import EVENTS, JSON, Call, WireScript, answer, chunked, hang, head, reset
+from openai_gateway_asgi.testing.wire import sse as stream
 from openai_gateway_asgi.upstream import breaker, failures
 from tests.reliability.gateways import ANN, MODEL
-from tests.support.answers import DONE, chat_events, responses_events
 from tests.support.asgi import ask
-from tests.support.scripted import EVENTS, JSON, Call, Script, answer, chunked, hang, head, reset
-from tests.support.scripted import sse as stream
 
 from .streams import CHAT, RESPONSES, Api, Told, told_by
 
@@ -49,7 +48,7 @@ def answering(api: Api, model: str, word: str) -> list[bytes]:
     return chat_events({"model": model, "stream_options": {"include_usage": True}}, says)
 
 
-def refusing(status: int, code: str, message: str = "No.", **headers: str) -> Script:
+def refusing(status: int, code: str, message: str = "No.", **headers: str) -> WireScript:
     error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
     fields = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
     return answer(status, (*JSON, *fields), json.dumps({"error": error}).encode())
@@ -70,7 +69,7 @@ class Primary:
     def told(self, words: int) -> list[bytes]:
         return self.events[: self.api.words + words]
 
-    def late(self, seconds: float) -> Script:
+    def late(self, seconds: float) -> WireScript:
         async def send(call: Call) -> None:
             await call.read_body()
             await call.send(head(200, (*EVENTS, (b"Transfer-Encoding", b"chunked"))))
@@ -81,7 +80,7 @@ class Primary:
 
         return send
 
-    def down(self, seconds: float) -> Script:
+    def down(self, seconds: float) -> WireScript:
         healthy = stream(*self.events)
 
         async def send(call: Call) -> None:
@@ -96,7 +95,7 @@ class Primary:
 class Fault:
     """How the first upstream fails, and who gives the whole answer then: nobody where it can only be an error."""
 
-    script: Callable[[Primary], Script]
+    script: Callable[[Primary], WireScript]
     by_default: str | None
     held: str | None
     status: int = 200
@@ -184,7 +183,7 @@ def asked_of(api: Api) -> dict[str, Any]:
     return {"stream_options": {"include_usage": True}} if api is CHAT else {}
 
 
-def spare(api: Api) -> Script:
+def spare(api: Api) -> WireScript:
     """The fallback. A conversation that ends with an answer that was begun is none for it."""
     whole, no = stream(*answering(api, "spare", "b")), refusing(400, "invalid_messages")
 

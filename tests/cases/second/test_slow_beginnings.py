@@ -13,6 +13,8 @@ from openai_gateway_asgi import GatewayConfig, Timeouts, Upstream, config_from_d
 from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.config.timeouts import Unchosen
 from openai_gateway_asgi.rewrites.thinking import thinks_first
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.wire import EVENTS, Call, WireScript, answer, hang, head
 from tests.reliability.gateways import (
     ANN,
     at,
@@ -24,7 +26,6 @@ from tests.reliability.gateways import (
     CHAT as CHAT_PATH,
 )
 from tests.support.asgi import Response, ask
-from tests.support.scripted import EVENTS, Call, Script, ScriptedUpstream, answer, hang, head
 
 from .streams import BOTH, CHAT, PING, RESPONSES, Api, error_event_of, stream, told_by
 
@@ -40,7 +41,7 @@ async def head_alone(call: Call) -> None:
     await call.until_peer_closes()
 
 
-def after(seconds: float, then: Script) -> Script:
+def after(seconds: float, then: WireScript) -> WireScript:
     async def wait(call: Call) -> None:
         await call.read_body()
         await asyncio.sleep(seconds)
@@ -52,7 +53,7 @@ def after(seconds: float, then: Script) -> Script:
 @both
 @pytest.mark.parametrize("fallback", [False, True], ids=["candidate", "fallback"])
 @pytest.mark.parametrize("slow", [hang, head_alone], ids=["silent", "head alone"])
-async def test_case_237_the_next_one_is_asked(slow: Script, fallback: bool, api: Api) -> None:
+async def test_case_237_the_next_one_is_asked(slow: WireScript, fallback: bool, api: Api) -> None:
     async with told_by(slow, stream(*api.events), timeouts=EAGER, fallback=fallback) as told:
         began = asyncio.get_running_loop().time()
         assert (await told.ask(api)).body == api.whole
@@ -103,7 +104,7 @@ WAITED_FOR = Timeouts(failover_after=0.1, first_event=0.6, answer=0.6)
 """Whoever is waited for answers in half a second."""
 
 
-def late(api: Api = CHAT) -> Script:
+def late(api: Api = CHAT) -> WireScript:
     return after(0.4, stream(*api.events))
 
 
@@ -173,7 +174,7 @@ def test_case_237_an_upstream_may_name_its_own() -> None:
 
 @pytest.mark.parametrize("model", ["deepseek-r1", "gemini-2.5-pro", "o3"])
 async def test_case_237_not_for_models_that_think_first(model: str) -> None:
-    async with ScriptedUpstream(late()) as a, ScriptedUpstream(stream(*CHAT.events)) as b:
+    async with FakeUpstream(wire=[late()]) as a, FakeUpstream(wire=[stream(*CHAT.events)]) as b:
         upstreams = [at(each, name=name, models=[model]) for each, name in ((a, "a"), (b, "b"))]
         gateway = make_gateway(upstreams, timeouts=WAITED_FOR)
         body = {"model": model, "messages": [{"role": "user", "content": "x"}], "stream": True}
@@ -183,9 +184,9 @@ async def test_case_237_not_for_models_that_think_first(model: str) -> None:
 
 
 async def local(
-    timeouts: Timeouts | None, own: Timeouts | None, scripts: Sequence[Script]
+    timeouts: Timeouts | None, own: Timeouts | None, scripts: Sequence[WireScript]
 ) -> tuple[Response, list[int]]:
-    async with ScriptedUpstream(scripts[0]) as a, ScriptedUpstream(scripts[1]) as b:
+    async with FakeUpstream(wire=[scripts[0]]) as a, FakeUpstream(wire=[scripts[1]]) as b:
         upstreams = [at(a, name="a", connection_type="local", timeouts=own), at(b, name="b")]
         gateway = make_gateway(upstreams, timeouts=timeouts or Timeouts())
         got = await ask(gateway, "POST", CHAT_PATH, json=chat(stream=True), headers=ANN)

@@ -11,9 +11,9 @@ import pytest
 
 from openai_gateway_asgi import Timeouts
 from openai_gateway_asgi.answers import events as stream_events
+from openai_gateway_asgi.testing.answers import DONE, sse
+from openai_gateway_asgi.testing.wire import EVENTS, WireScript, chunked, head, raw
 from tests.reliability.gateways import assert_error
-from tests.support.answers import DONE, sse
-from tests.support.scripted import EVENTS, Script, chunked, head, raw
 
 from .streams import (
     BOTH,
@@ -135,7 +135,9 @@ async def test_case_202_completions_images_and_sound_end_with_their_own_last_eve
 @pytest.mark.parametrize(
     "script", [stream(*FINISHED, ending="open"), then_pings(*FINISHED)], ids=["silent", "comments"]
 )
-async def test_case_203_a_finished_answer_ends_with_done_when_nothing_more_comes(script: Script, brief: float) -> None:
+async def test_case_203_a_finished_answer_ends_with_done_when_nothing_more_comes(
+    script: WireScript, brief: float
+) -> None:
     async with told_by(script, timeouts=Timeouts(idle=0.2)) as told:
         began = asyncio.get_running_loop().time()
         answer = await told.ask(CHAT)

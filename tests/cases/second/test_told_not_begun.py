@@ -9,10 +9,10 @@ import pytest
 
 from openai_gateway_asgi import Settings, Timeouts
 from openai_gateway_asgi.layers.keep_alive import COMMENT
+from openai_gateway_asgi.testing.answers import sse
+from openai_gateway_asgi.testing.wire import EVENTS, Call, WireScript, answer, chunked, hang, head
 from tests.reliability.gateways import ANN, assert_error
-from tests.support.answers import sse
 from tests.support.asgi import Conversation, ask
-from tests.support.scripted import EVENTS, Call, Script, answer, chunked, hang, head
 
 from .streams import BOTH, CHAT, PING, RESPONSES, Api, error_event_of, read, stream, then_pings, told_by
 
@@ -181,7 +181,7 @@ SLOW = 0.5
 KEEPING = {"keepalive_comments": 0.2}
 
 
-def withheld(then: Script) -> Script:
+def withheld(then: WireScript) -> WireScript:
     async def wait(call: Call) -> None:
         await call.read_body()
         await asyncio.sleep(SLOW)
@@ -209,7 +209,7 @@ async def test_case_213_comments_flow_before_the_upstream_has_answered(api: Api)
 
 @both
 @pytest.mark.parametrize("fault", [answer(500), answer(429), stream(ERROR), stream(ending="reset")])
-async def test_case_213_a_failure_behind_them_still_goes_to_the_next(fault: Script, api: Api) -> None:
+async def test_case_213_a_failure_behind_them_still_goes_to_the_next(fault: WireScript, api: Api) -> None:
     async with told_by(withheld(fault), stream(*api.events), settings={**KEEPING, **NO_RETRY}) as told:
         answered = await told.ask(api)
         assert answered.body.startswith(COMMENT)

@@ -13,12 +13,12 @@ import pytest
 from starlette.requests import Request
 
 from openai_gateway_asgi import Gateway, Settings, Upstream, User, everyone
+from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing.wire import Call, answer
 from tests.reliability.clients import Client, request
 from tests.reliability.gateways import assert_error, trust
 from tests.support.asgi import Conversation, Response, ask
 from tests.support.leaks import Holdings
-from tests.support.recorder import Recorder
-from tests.support.scripted import Call, ScriptedUpstream, answer
 from tests.support.servers import serve
 
 MIB = 1024 * 1024
@@ -62,7 +62,7 @@ def by_token(request: Request) -> User | None:
 
 
 def make_gateway(
-    upstreams: list[Upstream] | None = None, *, recorder: Recorder | None = None, **options: Any
+    upstreams: list[Upstream] | None = None, *, recorder: FakeUpstream | None = None, **options: Any
 ) -> Gateway:
     own = upstreams or [Upstream("http://a/v1", model_ids=["m"])]
     settings = Settings(retries=0, verify_tls=trust(), **options.pop("settings", {}))
@@ -101,7 +101,7 @@ async def test_case_280_nothing_is_written_before_the_host_has_named_the_user(
         await gate.wait()
         return found
 
-    recorder = Recorder()
+    recorder = FakeUpstream()
     gateway = make_gateway(recorder=recorder, resolve_user=resolve_user)
     async with talk(gateway) as conversation:
         for _ in range(64):
@@ -130,7 +130,7 @@ async def test_case_280_nothing_is_written_before_the_host_has_named_the_user(
 async def test_case_280_the_first_mebibyte_stays_in_memory_until_the_model_is_known(
     piece: int, directory: Path
 ) -> None:
-    gateway = make_gateway(recorder=Recorder())
+    gateway = make_gateway(recorder=FakeUpstream())
     async with talk(gateway) as conversation:
         conversation.send_body(FILE)
         sent = len(FILE)
@@ -153,7 +153,7 @@ async def test_case_280_the_first_mebibyte_stays_in_memory_until_the_model_is_kn
 
 async def test_case_280_one_user_fills_no_more_than_the_bound_and_others_are_served(directory: Path) -> None:
     limit = 4 * MIB
-    gateway = make_gateway(recorder=Recorder(), settings={"spool_per_user": limit})
+    gateway = make_gateway(recorder=FakeUpstream(), settings={"spool_per_user": limit})
     flood = [talk(gateway) for _ in range(20)]
     async with contextlib.AsyncExitStack() as stack:
         for conversation in flood:
@@ -190,9 +190,9 @@ class Stubborn:
 
 
 @contextlib.asynccontextmanager
-async def stubborn(limit: int) -> AsyncIterator[tuple[Gateway, Stubborn, ScriptedUpstream]]:
+async def stubborn(limit: int) -> AsyncIterator[tuple[Gateway, Stubborn, FakeUpstream]]:
     play = Stubborn()
-    async with ScriptedUpstream(play) as upstream, ScriptedUpstream(answer()) as healthy:
+    async with FakeUpstream(wire=[play]) as upstream, FakeUpstream(wire=[answer()]) as healthy:
         given = [
             Upstream(f"{upstream.url}/v1", name="slow", model_ids=["m"]),
             Upstream(f"{healthy.url}/v1", name="well", model_ids=["n"]),
@@ -237,7 +237,7 @@ async def test_case_280_behind_an_upstream_that_does_not_read_a_user_is_held_bac
 
 async def test_case_280_nothing_is_left_of_a_user_who_is_gone(directory: Path) -> None:
     before = Holdings.of_process()
-    gateway = make_gateway(recorder=Recorder(), settings={"spool_per_user": 2 * MIB})
+    gateway = make_gateway(recorder=FakeUpstream(), settings={"spool_per_user": 2 * MIB})
     for _ in range(5):
         async with talk(gateway) as conversation:
             conversation.send_body(FILE)

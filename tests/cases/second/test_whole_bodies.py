@@ -12,10 +12,10 @@ import pytest
 
 from openai_gateway_asgi import Timeouts
 from openai_gateway_asgi.errors import ResponseAborted
+from openai_gateway_asgi.testing.wire import JSON, Call, WireScript, answer, chunked, head, raw, sse
 from tests.reliability.gateways import ANN, assert_error, chat
 from tests.reliability.gateways import CHAT as CHAT_PATH
 from tests.support.asgi import ask
-from tests.support.scripted import JSON, Call, Script, answer, chunked, head, raw, sse
 
 from .streams import BOTH, CHAT, Api, read, stream, told_by
 
@@ -28,7 +28,7 @@ NO_RETRY = {"retries": 0}
 
 def in_pieces(
     *pieces: bytes, kind: bytes = b"application/json", every: float = 0.03, end: bytes = b"0\r\n\r\n"
-) -> Script:
+) -> WireScript:
     """A chunked body, each piece read by itself."""
 
     async def send(call: Call) -> None:
@@ -207,7 +207,7 @@ LATE = b'{"id":null,"choices":null,"error":{"message":"x","code":429}}'
 NESTED = b'{"error":{"message":"x","code":429}}'
 
 
-def split(body: bytes, at: int, after: float = 0.03) -> Script:
+def split(body: bytes, at: int, after: float = 0.03) -> WireScript:
     return in_pieces(body[:at], body[at:], every=after)
 
 
@@ -222,7 +222,9 @@ def split(body: bytes, at: int, after: float = 0.03) -> Script:
     ],
 )
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_case_217_an_error_is_one_wherever_it_stands_and_however_it_comes(script: Script, streamed: bool) -> None:
+async def test_case_217_an_error_is_one_wherever_it_stands_and_however_it_comes(
+    script: WireScript, streamed: bool
+) -> None:
     good = sse(*CHAT.events) if streamed else GOOD
     async with told_by(script, good, settings=NO_RETRY) as told:
         answered = await asked(told, stream=streamed)

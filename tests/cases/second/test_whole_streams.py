@@ -11,9 +11,9 @@ import pytest
 from openai_gateway_asgi import ConfigError, Outcome, Settings, Timeouts, Upstream
 from openai_gateway_asgi.answers import events as stream_events
 from openai_gateway_asgi.layers.keep_alive import COMMENT
+from openai_gateway_asgi.testing.answers import DONE, sse
+from openai_gateway_asgi.testing.wire import EVENTS, Call, WireScript, answer, chunked, head
 from tests.reliability.gateways import assert_error
-from tests.support.answers import DONE, sse
-from tests.support.scripted import EVENTS, Call, Script, answer, chunked, head
 
 from .streams import BOTH, CHAT, PING, Api, at_once, error_event_of, read, stream, then_pings, told_by
 
@@ -200,7 +200,7 @@ async def test_case_218_the_time_that_a_stream_took_is_not_counted_against_its_s
             await asyncio.sleep(0.1)
         call.reset()
 
-    scripts: list[Script] = [for_long, stream(*CHAT.events)]
+    scripts: list[WireScript] = [for_long, stream(*CHAT.events)]
     async with told_by(scripts, settings={**HELD, "retry_time": 0.4}) as told:
         assert (await told.ask(CHAT)).body == CHAT.whole
         assert told.asked == [2]
