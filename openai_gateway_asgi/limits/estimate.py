@@ -25,11 +25,6 @@ _SEEN = 512
 """Bytes of a long text by which it is told from base64."""
 
 
-def tokens_expected(payload: Payload, operation: str) -> int:
-    """Input and output together."""
-    return input_tokens(payload) + (answer_tokens(payload) if operation in ANSWERING else 0)
-
-
 def input_tokens(payload: Payload) -> int:
     """What the body's texts and things are taken for."""
     size = sum(payload.size(name) for name in payload.outline)

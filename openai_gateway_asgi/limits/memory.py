@@ -60,10 +60,6 @@ class MemoryLimits:
         self._lock = threading.Lock()  # a process may run several event loops, each in a thread
 
     async def take(self, claims: Sequence[Claim]) -> Decision:
-        return self.take_now(claims)
-
-    def take_now(self, claims: Sequence[Claim]) -> Decision:
-        """The same without a coroutine: nothing here ever waits."""
         now = self._clock()
         with self._lock:
             kept = [self._at(claim, now) for claim in claims]
@@ -87,7 +83,7 @@ class MemoryLimits:
         self.settle_now(changes)
 
     def settle_now(self, changes: Sequence[Change]) -> None:
-        """The same without a coroutine."""
+        """The same without a coroutine: nothing here ever waits."""
         now = self._clock()
         with self._lock:
             for change in changes:
