@@ -116,7 +116,7 @@ class SelectUpstream:
         except GatewayError as error:
             self._attempts.end(exchange, error)
             if self._desk is not None and exchange.reservation is not None and not exchange.told:
-                self._desk.release_places(exchange.reservation)
+                self._desk.release(exchange.reservation)
             places = self._places(exchange)
             memory.failed(places, exchange, error, began, monotonic(), blame=lambda: _blame(exchange), counted=counted)
             if exchange.told:

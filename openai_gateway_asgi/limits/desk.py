@@ -97,11 +97,14 @@ class Desk:
     async def enter(self, reservation: Reservation, served: Model | None, candidate: Candidate) -> GatewayError | None:
         """Takes what an attempt needs beside: limits by upstream, and those of a fallback. Gives what is in the way."""
         asked = reservation.subject
-        fallback = served is not None and served.id not in asked.models
-        models = (*asked.models, served.id) if fallback and served is not None else asked.models
+        models = asked.models
+        fallback = served is not None and served.id not in models
+        limits = [each for each in reservation.limits if each.per_attempt or fallback]
+        if not limits:
+            return None
+        if fallback and served is not None:
+            models = (*models, served.id)
         subject = Subject(asked.user, models, served, candidate.upstream.name)
-        held = {id(limit) for limit, _ in reservation.held}
-        limits = [each for each in reservation.limits if each.per_attempt or (fallback and id(each) not in held)]
         try:
             await self._take(reservation, subject, limits, (candidate,))
         except LimitExceeded as error:
@@ -110,13 +113,13 @@ class Desk:
             return error
         return None
 
-    def release_places(self, reservation: Reservation) -> None:
-        """Gives back the places that a failed attempt took at its upstream: the next attempt takes its own."""
-        mark = [pair for pair in reservation.held if pair[0].per_attempt and pair[1].account is Account.PLACES]
-        for pair in mark:
-            reservation.held.remove(pair)
-        if mark:
-            self._start_settling([Change(claim) for _, claim in mark])
+    def release(self, reservation: Reservation) -> None:
+        """Gives back what a failed attempt took at its upstream: the next attempt takes its own. A request that was
+        sent stays counted."""
+        spent = [pair for pair in reservation.held if pair[0].per_attempt and pair[0].unit != "requests"]
+        if spent:
+            reservation.held = [pair for pair in reservation.held if pair not in spent]
+            self._start_settling([Change(claim, -claim.reserved) for _, claim in spent])
 
     def settle(self, reservation: Reservation, record: UsageRecord) -> None:
         """Corrects what was reserved by what was used; once, and nobody waits for it."""
@@ -126,17 +129,10 @@ class Desk:
         changes = [
             Change(claim, used - claim.reserved)
             for limit, claim in reservation.held
-            if (used := self._used(limit, claim, reservation, record)) != claim.reserved
-            or claim.account is Account.PLACES
+            if (used := self._used(limit, claim, record)) != claim.reserved or claim.account is Account.PLACES
         ]
         if changes:
             self._start_settling(changes)
-
-    def cancel(self, reservation: Reservation) -> None:
-        """Gives everything back: nothing of the call was done."""
-        if not reservation.settled:
-            reservation.settled = True
-            self._start_settling([Change(claim, -claim.reserved) for _, claim in reservation.held])
 
     async def standings(self, user: User, models: Sequence[Model]) -> list[Standing]:
         """What holds for a user, used and left. Nothing is taken; limits by upstream are not the user's to know.
@@ -165,6 +161,7 @@ class Desk:
     ) -> None:
         now = self._clock()
         tokens = reservation.expected.tokens or 0
+        held = {claim.key for _, claim in reservation.held}
         wanted: list[tuple[Limit, Claim]] = []
         for limit in limits:
             amount = 1
@@ -175,7 +172,8 @@ class Desk:
                 if price is None:
                     continue
                 amount = price
-            wanted += [(limit, claim) for claim in limit.claims(subject, amount, now)]
+            claims = limit.claims(subject, amount, now)
+            wanted += [(limit, claim) for claim in claims if limit.per_attempt or claim.key not in held]
         if not wanted:
             return
         try:
@@ -212,22 +210,22 @@ class Desk:
             )
         return None
 
-    def _used(self, limit: Limit, claim: Claim, reservation: Reservation, record: UsageRecord) -> int:
+    def _used(self, limit: Limit, claim: Claim, record: UsageRecord) -> int:
         """What a call used of one claim, in its unit."""
         if limit.unit == "concurrent":
             return 0
         nothing_sent = not record.attempts
         if limit.unit == "requests":
             return 0 if nothing_sent else claim.reserved
-        usage = record.usage
-        if usage is None or usage.tokens is None:
+        if limit.unit == "usd" and record.cost is not None:
+            return int(record.cost * NANO)
+        tokens = None if record.usage is None else record.usage.tokens
+        if tokens is None:
             generated = record.outcome in (Outcome.COMPLETED, Outcome.CLIENT_GONE) or (
                 record.first_byte is not None and record.outcome is not Outcome.REJECTED
             )
             return claim.reserved if generated and not nothing_sent else 0
-        if limit.unit == "tokens":
-            return usage.tokens
-        return claim.reserved if record.cost is None else int(record.cost * NANO)
+        return tokens if limit.unit == "tokens" else claim.reserved
 
     def _start_settling(self, changes: Sequence[Change]) -> None:
         loop = asyncio.get_running_loop()
@@ -273,8 +271,13 @@ class Desk:
         loop.call_later(RENEW, self._renew, loop)
 
     async def _renewed(self, claims: Sequence[Claim]) -> None:
+        loop = asyncio.get_running_loop()
         try:
             await self._store.renew(claims)
+            held = self._places.get(loop, {})
+            over = [Change(claim) for claim in claims if claim.lease not in held]
+            if over:  # given back meanwhile: the renewal may have come behind it
+                await self._store.settle(over)
         except StoreDown as error:
             self._warn_down(error)
 

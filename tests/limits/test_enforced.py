@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -14,9 +15,9 @@ import pytest
 from starlette.requests import Request
 
 from openai_gateway_asgi import ConfigError, Gateway, MemoryStore, Settings, Upstream, User, everyone
-from openai_gateway_asgi.host.prices import Price
-from openai_gateway_asgi.limits import Limit, MemoryLimits, RedisLimits
-from openai_gateway_asgi.testing import FakeUpstream, json_answer
+from openai_gateway_asgi.host.prices import Price, Priced
+from openai_gateway_asgi.limits import Claim, Limit, MemoryLimits, RedisLimits, desk
+from openai_gateway_asgi.testing import FakeUpstream, Script, json_answer
 
 HELLO = [{"role": "user", "content": "hi"}]
 USAGE = {"prompt_tokens": 60, "completion_tokens": 40, "total_tokens": 100}
@@ -172,6 +173,17 @@ async def test_a_budget_is_spent_in_money_and_the_sdk_does_not_try_again() -> No
     assert caught.value.response.headers["x-should-retry"] == "false"
 
 
+async def test_a_cost_that_is_known_without_tokens_is_what_a_budget_is_charged() -> None:
+    def by_the_second(priced: Priced) -> Decimal:
+        return Decimal("0.5") if priced.usage.seconds is None else Decimal(str(priced.usage.seconds)) / 100
+
+    async with limited(Limit(usd=1, per="day", by="user"), prices=by_the_second) as world:
+        world.fake.script(usage={"type": "duration", "seconds": 9})
+        assert (await world.ask()).status_code == 200
+        (entry,) = (await world.get("/v1/limits"))["data"]
+    assert entry["used"] == "0.09"
+
+
 @pytest.mark.parametrize(("unpriced", "status"), [("refuse", 429), ("allow", 200)])
 async def test_a_model_without_a_price_under_a_budget(unpriced: Any, status: int) -> None:
     async with limited(Limit(usd=1, per="day", unpriced=unpriced), prices={"m": Price(input=1, output=1)}) as world:
@@ -214,6 +226,16 @@ async def test_a_limit_by_upstream_passes_over_those_that_are_full() -> None:
     assert int(refused.headers["retry-after"]) > 0
 
 
+async def test_an_upstream_that_failed_is_charged_no_tokens_of_the_one_that_answered() -> None:
+    both = [Upstream(f"http://{name}.test/v1", api_key="k", name=name, model_ids=["m"]) for name in ("first", "second")]
+    limit = Limit(tokens=100, per="hour", by="upstream")
+    async with limited(limit, upstreams=both, settings=Settings(retries=0)) as world:
+        world.fake.host("first.test").script("m", Script(status=500), Script(usage=USAGE))
+        world.fake.host("second.test").script(usage=USAGE)
+        assert [(await world.ask()).status_code for _ in range(2)] == [200, 200]
+        assert [request.host for request in world.fake.requests] == ["first.test", "second.test", "first.test"]
+
+
 async def test_a_fallback_is_asked_only_where_its_own_limit_has_room() -> None:
     upstream = Upstream("http://up.test/v1", api_key="k", model_ids=["m", "other"])
     store = MemoryStore([upstream], fallbacks={"m": ["other"]})
@@ -223,6 +245,17 @@ async def test_a_fallback_is_asked_only_where_its_own_limit_has_room() -> None:
         assert (await world.ask()).status_code == 200
         assert (await world.ask()).status_code >= 429
         assert [request.model for request in world.fake.requests] == ["m", "other", "m"]
+
+
+async def test_a_fallback_draws_on_its_own_account_of_a_limit_by_model() -> None:
+    upstream = Upstream("http://up.test/v1", api_key="k", model_ids=["m", "other"])
+    store = MemoryStore([upstream], fallbacks={"m": ["other"]})
+    limit = Limit(requests=1, per="hour", by="model")
+    async with limited(limit, upstreams=store, settings=Settings(retries=0)) as world:
+        world.fake.script("m", status=500)
+        assert (await world.ask()).status_code == 200
+        assert (await world.ask(model="other")).status_code == 429
+        assert [request.model for request in world.fake.requests] == ["m", "other"]
 
 
 async def test_the_host_may_say_which_limits_hold_for_whom() -> None:
@@ -299,3 +332,26 @@ async def test_a_large_picture_is_not_counted_by_its_bytes() -> None:
         world.fake.script(status=400)
         answer = await world.ask(messages=[{"role": "user", "content": content}])
     assert answer.status_code == 400
+
+
+async def test_a_place_given_back_while_it_is_renewed_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(MemoryLimits):
+        renewing, go_on, renewed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def renew(self, claims: Sequence[Claim]) -> None:
+            self.renewing.set()
+            await self.go_on.wait()
+            await super().renew(claims)
+            self.renewed.set()
+
+    monkeypatch.setattr(desk, "RENEW", 0.001)
+    store = Slow()
+    async with limited(Limit(concurrent=1, by="user"), store=store) as world:
+        world.fake.script("m", silence=True)
+        waiting = asyncio.create_task(world.ask())
+        await store.renewing.wait()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        store.go_on.set()
+        await store.renewed.wait()
+        assert (await world.ask(model="other")).status_code == 200
