@@ -96,12 +96,12 @@ def _cause(said: Said, what: str) -> Cause:
 
 async def _whole(reads: Reads) -> bytes | None:
     """None where it is longer than anybody would read."""
-    body = b""
+    pieces, size = [], 0
     while (chunk := await reads.next()) is not None:
-        body += chunk
-        if len(body) > HELD:
+        pieces.append(chunk)
+        if (size := size + len(chunk)) > HELD:
             return None
-    return body
+    return b"".join(pieces)
 
 
 def _inflated(body: bytes, coding: bytes) -> bytes | None:

@@ -25,7 +25,9 @@ from .upstream_errors import LONGEST, error_in_events, error_in_json
 from .whole_bodies import HELD as JSON_HELD
 from .whole_bodies import WholeBody, empty
 
-_BEGINS_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(?:data|event|id|retry|error)?:")
+_FIELD = re.compile(rb"(?:data|event|id|retry|error)?:")
+_BLANK = b"\xef\xbb\xbf \t\n\v\f\r"
+_LONGEST_FIELD = len(b"event:")
 
 PAGES = frozenset({b"text/html", b"application/xhtml+xml"})
 """No model answers in these: a login page, or a proxy's own."""
@@ -103,7 +105,7 @@ class Relay:
         if not beginning:
             raise empty()
         if exchange.streams:
-            if _BEGINS_EVENTS.match(beginning):
+            if _FIELD.match(beginning.lstrip(_BLANK)):
                 return True
             said, instead = error_in_json(beginning), "The upstream answered with something else than a stream."
         else:
@@ -113,11 +115,14 @@ class Relay:
 
 async def _beginning(reads: Reads) -> bytes:
     """Enough of an answer to know what it is: all of one that is short, for it may be an error."""
-    pieces: list[bytes] = []
-    while sum(map(len, pieces)) < LONGEST and (chunk := await reads.next()) is not None:
+    pieces, size, first = [], 0, b""
+    while size < LONGEST and (chunk := await reads.next()) is not None:
         pieces.append(chunk)
-        if _BEGINS_EVENTS.match(b"".join(pieces)):
-            break
+        size += len(chunk)
+        if len(first) < _LONGEST_FIELD:
+            first = (first + chunk).lstrip(_BLANK)
+            if _FIELD.match(first):
+                break
     reads.put_back(pieces)
     return b"".join(pieces)
 

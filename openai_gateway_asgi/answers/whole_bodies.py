@@ -106,7 +106,7 @@ class WholeBody:
 
     def _look_for_a_beginning(self) -> None:
         """White space keeps a line warm, and tells nothing yet; by what comes first JSON is known under any type."""
-        begins = _BEGINNING.match(b"".join(self._pieces))
+        begins = _BEGINNING.match(self._pieces[-1])  # before it all was white space
         if begins is not None:
             self._blank = False
             self._is_json = is_json(self._kind) or (begins[1] in b"{[" and not self._kind.startswith(_SOUNDS))

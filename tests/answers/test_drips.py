@@ -1,0 +1,52 @@
+"""Answers that come drop by drop: what they cost grows with their length alone, whatever is looked for in them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from openai_gateway_asgi.testing import Answer
+from tests.cases.gateways import chat, world
+
+CHAT = "/chat/completions"
+READS, SIZE = 20_000, 50
+"""Together less than is held at most."""
+A_READ = 35e-6
+"""Seconds. It takes a third of that; copying what came before takes twice as much, looking into it fifty times."""
+
+JSON, SSE = "application/json", "text/event-stream"
+ANSWER = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+
+@pytest.mark.parametrize(
+    ("stream", "status", "kind", "repeated", "end", "told"),
+    [
+        pytest.param(False, 200, JSON, b" ", b'{"id":1}', 200, id="white space before JSON"),
+        pytest.param(True, 200, JSON, b"\n", ANSWER, 200, id="white space before a stream of another type"),
+        pytest.param(True, 200, JSON, b" ", b"{}", 502, id="white space before JSON where a stream was asked for"),
+        pytest.param(True, 200, JSON, b"x", b"", 502, id="anything else where a stream was asked for"),
+        pytest.param(False, 200, SSE, b"x", b"", 502, id="a stream that nobody asked for"),
+        pytest.param(False, 400, "text/plain", b"x", b"", 400, id="an error"),
+    ],
+)
+async def test_what_comes_drop_by_drop_is_not_looked_at_again_and_again(
+    stream: bool, status: int, kind: str, repeated: bytes, end: bytes, told: int
+) -> None:
+    async with world() as w:
+        w.upstream.answer(CHAT, Answer([repeated * SIZE] * READS + [end], status, [("content-type", kind)]))
+        started = time.thread_time()
+        answered = await w.post(CHAT, chat(stream=stream))
+        took = time.thread_time() - started
+    assert answered.status == told
+    assert took < READS * A_READ
+
+
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\xef\xbb\xbf \r\n", b"\n" * 40])
+@pytest.mark.parametrize("events", [b'data: {"choices":[]}\n\n', b": hello\n\n", b"retry: 1\n\n"])
+async def test_a_stream_of_another_type_is_known_however_small_its_reads(before: bytes, events: bytes) -> None:
+    whole = before + events + ANSWER
+    async with world() as w:
+        for reads in ([whole], [whole[at : at + 1] for at in range(len(whole))]):
+            w.upstream.answer(CHAT, Answer(reads, 200, [("content-type", "text/plain")]))
+            assert (await w.post(CHAT, chat(stream=True))).body == whole
