@@ -26,7 +26,9 @@ _BEGINS_AS_ERROR = re.compile(
     re.MULTILINE,
 )
 _LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
-_BLANK = re.compile(rb"(?:\A|\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_COMMENTS = re.compile(rb"(?::[^\r\n]*+|[\r\n]++)*+")  # from the beginning of a line: these, and blank lines
+_COMMENT_EVENTS = re.compile(rb"(?:(?::[^\r\n]*+(?:\r\n|\n|\r))*+(?:\r\n|\n|\r))*+")
 _SEQUENCE_NUMBER = re.compile(rb'"sequence_number":\s*(\d+)')
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -145,6 +147,7 @@ def _any_event(data: bytes, start: int) -> Event | None:
     fields: dict[bytes, bytes] = {}
     if not start and data.startswith(_BYTE_ORDER_MARK):
         start = len(_BYTE_ORDER_MARK)
+    start = _end_of(_COMMENTS, data, start)
     for line in _LINE.finditer(data, start):
         if line[1]:
             name, _, value = line[1].partition(b":")
@@ -158,15 +161,16 @@ def _any_event(data: bytes, start: int) -> Event | None:
 
 
 def without_comments(data: bytes) -> tuple[bytes, bytes]:
-    """Whole events parted into those that hold comments alone, and the others."""
+    """Whole events parted into those that hold comments alone, blank lines between them included, and the others."""
     comments: list[bytes] = []
     others: list[bytes] = []
     start = 0
-    for blank in _BLANK.finditer(data):
-        piece = data[start : blank.end()]
-        (comments if only_comments(piece) else others).append(piece)
-        start = blank.end()
-    others.append(data[start:])
+    while start < len(data):
+        end = _end_of(_COMMENT_EVENTS, data, start)
+        blank = _BLANK.search(data, end)
+        comments.append(data[start:end])
+        start = len(data) if blank is None else blank.end()
+        others.append(data[end:start])
     return b"".join(comments), b"".join(others)
 
 
@@ -178,9 +182,13 @@ def next_sequence_number(pieces: Iterable[bytes]) -> int:
 
 def only_comments(data: bytes) -> bool:
     """Whether whole events hold nothing but comments and blank lines, which tell a client nothing yet."""
-    if data[:1] not in (b":", b"\n", b"\r", b""):
-        return False
-    return all(not line or line.startswith(b":") for line in data.splitlines())
+    return data[:1] in (b":", b"\n", b"\r", b"") and _end_of(_COMMENTS, data) == len(data)
+
+
+def _end_of(pattern: re.Pattern[bytes], data: bytes, start: int = 0) -> int:
+    """Of one that matches anywhere, if only nothing."""
+    found = pattern.match(data, start)
+    return start if found is None else found.end()
 
 
 def first_data(data: bytes) -> bytes:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -124,6 +125,15 @@ def test_comments_are_parted_from_events(end: bytes) -> None:
     assert comments == pieces[0] + pieces[2] + pieces[3]
     assert others == pieces[1] + pieces[4]
     assert without_comments(b"data: cut") == (b"", b"data: cut")
+
+
+@pytest.mark.parametrize("comment", [b":\n\n", b": keep-alive\r\n\r\n", b":\n", b"\n"])
+def test_a_read_full_of_comments_costs_next_to_nothing(comment: bytes) -> None:
+    read = comment * (2**17 // len(comment))
+    started = time.thread_time()
+    assert list(events_in(read + b"\n")) == []
+    assert without_comments(read + b"\n") == (read + b"\n", b"")
+    assert time.thread_time() - started < 0.02
 
 
 @pytest.mark.parametrize(
