@@ -1,0 +1,178 @@
+"""The output items of a Responses stream: what each tells, piece by piece, and what it is when it is whole.
+
+What is told is an event's type with its members; the stream numbers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from .response_objects import (
+    call_item,
+    custom_call_item,
+    message_item,
+    new_id,
+    reasoning_item,
+    refusal_part,
+    text_part,
+)
+from .responses_answer import input_of
+
+Telling = Iterator[tuple[str, dict[str, Any]]]
+
+
+class Item:
+    """One output item: what it tells, and what it is when it is whole."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.index = 0
+        self.opened = False
+        self.closed = False
+        self.whole: dict[str, Any] = {}
+
+    def beginning(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def close(self, status: str) -> Telling:
+        raise NotImplementedError
+
+    def _place(self, **more: int) -> dict[str, Any]:
+        return {"item_id": self.id, "output_index": self.index, **more}
+
+
+class Message(Item):
+    """Its parts: a text, a refusal, or both in the order in which they began."""
+
+    def __init__(self, status: str = "in_progress") -> None:
+        super().__init__(new_id("msg"))
+        self._parts: list[dict[str, Any]] = []
+        self._said: list[str] = []
+
+    def beginning(self) -> dict[str, Any]:
+        return message_item(self.id, [], "in_progress")
+
+    def text(self, text: str, logprobs: list[Any] | None = None) -> Telling:
+        yield from self._part("output_text")
+        self._said.append(text)
+        self._parts[-1]["logprobs"] += logprobs or []
+        yield "response.output_text.delta", {**self._at(), "delta": text, "logprobs": logprobs or []}
+
+    def refuse(self, text: str) -> Telling:
+        yield from self._part("refusal")
+        self._said.append(text)
+        yield "response.refusal.delta", {**self._at(), "delta": text}
+
+    def annotate(self, annotation: dict[str, Any]) -> Telling:
+        if self._parts and self._parts[-1]["type"] == "output_text":
+            found = self._parts[-1]["annotations"]
+            found.append(annotation)
+            place = {**self._at(), "annotation_index": len(found) - 1}
+            yield "response.output_text.annotation.added", {**place, "annotation": annotation}
+
+    def close(self, status: str) -> Telling:
+        self.closed = True
+        yield from self._end_part()
+        self.whole = message_item(self.id, self._parts, status)
+
+    def _part(self, kind: str) -> Telling:
+        if self._parts and self._parts[-1]["type"] == kind:
+            return
+        yield from self._end_part()
+        self._parts.append(text_part("") if kind == "output_text" else refusal_part(""))
+        yield "response.content_part.added", {**self._at(), "part": dict(self._parts[-1])}
+
+    def _end_part(self) -> Telling:
+        if not self._parts:
+            return
+        part, said = self._parts[-1], "".join(self._said)
+        self._said = []
+        if part["type"] == "output_text":
+            part["text"] = said
+            yield "response.output_text.done", {**self._at(), "text": said, "logprobs": part["logprobs"]}
+        else:
+            part["refusal"] = said
+            yield "response.refusal.done", {**self._at(), "refusal": said}
+        yield "response.content_part.done", {**self._at(), "part": part}
+
+    def _at(self) -> dict[str, Any]:
+        return self._place(content_index=len(self._parts) - 1)
+
+
+class Reasoning(Item):
+    def __init__(self) -> None:
+        super().__init__(new_id("rs"))
+        self._said: list[str] = []
+
+    def beginning(self) -> dict[str, Any]:
+        return reasoning_item(self.id, None, "in_progress")
+
+    def text(self, text: str, logprobs: list[Any] | None = None) -> Telling:
+        place = self._place(summary_index=0)
+        if not self._said:
+            part = {"type": "summary_text", "text": ""}
+            yield "response.reasoning_summary_part.added", {**place, "part": part}
+        self._said.append(text)
+        yield "response.reasoning_summary_text.delta", {**place, "delta": text}
+
+    def close(self, status: str) -> Telling:
+        self.closed = True
+        place, said = self._place(summary_index=0), "".join(self._said)
+        yield "response.reasoning_summary_text.done", {**place, "text": said}
+        yield "response.reasoning_summary_part.done", {**place, "part": {"type": "summary_text", "text": said}}
+        self.whole = reasoning_item(self.id, said, status)
+
+
+class Call(Item):
+    def __init__(self) -> None:
+        super().__init__("")
+        self.name = ""
+        self.waiting = ""
+        """Arguments that were not told yet."""
+        self._call_id = ""
+        self._custom = False
+        self._as_function = False
+        self._said: list[str] = []
+
+    def learn(self, delta: Mapping[str, Any], custom_tools: Collection[str]) -> None:
+        """Some servers repeat id and name with every delta; the first ones count."""
+        if not self._call_id:
+            self._call_id = delta.get("id") or ""
+        inner = delta.get("custom") if isinstance(delta.get("custom"), Mapping) else delta.get("function")
+        if not isinstance(inner, Mapping):
+            return
+        if not self.name and inner.get("name"):
+            self.name = inner["name"]
+            self._as_function = self.name in custom_tools and "custom" not in delta
+            self._custom = self._as_function or "custom" in delta
+            self.id = new_id("ctc" if self._custom else "fc")
+            self._call_id = self._call_id or new_id("call")
+        self.waiting += inner.get("arguments") or inner.get("input") or ""
+
+    def beginning(self) -> dict[str, Any]:
+        return self._item("", "in_progress")
+
+    def say(self, text: str) -> Telling:
+        self._said.append(text)
+        if not self._as_function:  # the text of one that was asked as a function stands inside its arguments
+            yield f"{self._events()}.delta", {**self._place(), "delta": text}
+
+    def close(self, status: str) -> Telling:
+        self.closed = True
+        said = "".join(self._said)
+        if self._as_function:
+            said = input_of(said)
+            yield f"{self._events()}.delta", {**self._place(), "delta": said}
+        if self._custom:
+            yield f"{self._events()}.done", {**self._place(), "input": said}
+        else:
+            yield f"{self._events()}.done", {**self._place(), "arguments": said, "name": self.name}
+        self.whole = self._item(said, status)
+
+    def _events(self) -> str:
+        return "response.custom_tool_call_input" if self._custom else "response.function_call_arguments"
+
+    def _item(self, said: str, status: str) -> dict[str, Any]:
+        build = custom_call_item if self._custom else call_item
+        return build(self.id, self._call_id, self.name, said, status)
