@@ -79,7 +79,7 @@ async def assert_bounded(names: Iterable[str], size: int, *, at: str = "/openai"
         assert not faults, "\n".join(faults)
 
 
-async def test_cases_263_and_264_bodies_made_to_hold_the_loop_do_not() -> None:
+async def test_case_263_and_case_264_bodies_made_to_hold_the_loop_do_not() -> None:
     await assert_bounded(MADE_TO_HOLD, 8 * MIB)
 
 

@@ -186,7 +186,7 @@ def back(answer: dict[str, Any], request: dict[str, Any] | None = None, **option
 
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
-def test_cases_363_and_364_an_answer_that_is_not_whole(finish: str, reason: str) -> None:
+def test_case_363_and_case_364_an_answer_that_is_not_whole(finish: str, reason: str) -> None:
     answer = back(completion({"content": "half"}, finish))
     assert (answer["status"], answer["incomplete_details"]) == ("incomplete", {"reason": reason})
     assert answer["output"][0]["status"] == "incomplete"

@@ -43,21 +43,21 @@ CALLED = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": '{
 IMAGE = "data:image/png;base64,AAAA"
 
 MESSAGES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
-    "301 a user's text": ([USER], [said("user", text("hi"))]),
-    "302 system first": (
+    "case_301 a user's text": ([USER], [said("user", text("hi"))]),
+    "case_302 system first": (
         [{"role": "system", "content": "s"}, USER],
         [said("system", text("s")), said("user", text("hi"))],
     ),
-    "303 two system messages": (
+    "case_303 two system messages": (
         [{"role": "system", "content": "a"}, {"role": "system", "content": "b"}, USER],
         [said("system", text("a")), said("system", text("b")), said("user", text("hi"))],
     ),
-    "304 developer": ([{"role": "developer", "content": "d"}], [said("developer", text("d"))]),
-    "305 system in the middle": (
+    "case_304 developer": ([{"role": "developer", "content": "d"}], [said("developer", text("d"))]),
+    "case_305 system in the middle": (
         [USER, {"role": "system", "content": "s"}, USER],
         [said("user", text("hi")), said("system", text("s")), said("user", text("hi"))],
     ),
-    "306 an image with its detail": (
+    "case_306 an image with its detail": (
         [
             {
                 "role": "user",
@@ -69,52 +69,52 @@ MESSAGES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         ],
         [said("user", text("what?"), {"type": "input_image", "image_url": IMAGE, "detail": "low"})],
     ),
-    "307 an image without": (
+    "case_307 an image without": (
         [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": IMAGE}}]}],
         [said("user", {"type": "input_image", "image_url": IMAGE, "detail": "auto"})],
     ),
-    "308 a file by its id": (
+    "case_308 a file by its id": (
         [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}],
         [said("user", {"type": "input_file", "file_id": "file-1"})],
     ),
-    "308 a file by its data": (
+    "case_308 a file by its data": (
         [{"role": "user", "content": [{"type": "file", "file": {"file_data": "AAAA", "filename": "a.pdf"}}]}],
         [said("user", {"type": "input_file", "file_data": "AAAA", "filename": "a.pdf"})],
     ),
-    "310 what the assistant said": (
+    "case_310 what the assistant said": (
         [{"role": "assistant", "content": "yes"}],
         [said("assistant", text("yes", "output_text"))],
     ),
-    "310 what it refused": (
+    "case_310 what it refused": (
         [{"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}],
         [said("assistant", {"type": "refusal", "refusal": "no"})],
     ),
-    "310 a refusal beside the content": (
+    "case_310 a refusal beside the content": (
         [{"role": "assistant", "content": None, "refusal": "no"}],
         [said("assistant", {"type": "refusal", "refusal": "no"})],
     ),
-    "311 two calls and no text": (
+    "case_311 two calls and no text": (
         [{"role": "assistant", "content": None, "tool_calls": [CALL, {**CALL, "id": "c2"}]}],
         [CALLED, {**CALLED, "call_id": "c2"}],
     ),
-    "311 a call and an empty text": ([{"role": "assistant", "content": "", "tool_calls": [CALL]}], [CALLED]),
-    "312 text and a call": (
+    "case_311 a call and an empty text": ([{"role": "assistant", "content": "", "tool_calls": [CALL]}], [CALLED]),
+    "case_312 text and a call": (
         [{"role": "assistant", "content": "let me see", "tool_calls": [CALL]}],
         [said("assistant", text("let me see", "output_text")), CALLED],
     ),
-    "313 what a tool gave": (
+    "case_313 what a tool gave": (
         [{"role": "tool", "tool_call_id": "c1", "content": "42"}],
         [{"type": "function_call_output", "call_id": "c1", "output": "42"}],
     ),
-    "313 in parts": (
+    "case_313 in parts": (
         [{"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "42"}]}],
         [{"type": "function_call_output", "call_id": "c1", "output": [text("42")]}],
     ),
-    "314 nothing": (
+    "case_314 nothing": (
         [{"role": "tool", "tool_call_id": "c1", "content": ""}],
         [{"type": "function_call_output", "call_id": "c1", "output": ""}],
     ),
-    "315 for a call that nobody knows": (
+    "case_315 for a call that nobody knows": (
         [{"role": "tool", "tool_call_id": "unknown", "content": "42"}],
         [{"type": "function_call_output", "call_id": "unknown", "output": "42"}],
     ),
@@ -131,7 +131,7 @@ MESSAGES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
             {"type": "custom_tool_call_output", "call_id": "c1", "output": "1"},
         ],
     ),
-    "330 the old way to call": (
+    "case_330 the old way to call": (
         [
             {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
             {"role": "function", "name": "f", "content": "42"},
@@ -158,11 +158,11 @@ FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object"}}
 FORMAT = {"name": "out", "schema": {"type": "object"}, "strict": True}
 
 FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "316 a function without strict": (
+    "case_316 a function without strict": (
         {"tools": [{"type": "function", "function": FUNCTION}]},
         {"tools": [{"type": "function", **FUNCTION, "strict": False}]},
     ),
-    "317 strict stays": (
+    "case_317 strict stays": (
         {"tools": [{"type": "function", "function": {**FUNCTION, "strict": True}}]},
         {"tools": [{"type": "function", **FUNCTION, "strict": True}]},
     ),
@@ -188,12 +188,12 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             ]
         },
     ),
-    "318 a choice of one function": (
+    "case_318 a choice of one function": (
         {"tool_choice": {"type": "function", "function": {"name": "f"}}},
         {"tool_choice": {"type": "function", "name": "f"}},
     ),
-    "318 in a word": ({"tool_choice": "required"}, {"tool_choice": "required"}),
-    "319 allowed tools": (
+    "case_318 in a word": ({"tool_choice": "required"}, {"tool_choice": "required"}),
+    "case_319 allowed tools": (
         {
             "tool_choice": {
                 "type": "allowed_tools",
@@ -202,21 +202,21 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
         {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}},
     ),
-    "320 a schema, and how much is said": (
+    "case_320 a schema, and how much is said": (
         {"response_format": {"type": "json_schema", "json_schema": FORMAT}, "verbosity": "low"},
         {"text": {"format": {"type": "json_schema", **FORMAT}, "verbosity": "low"}},
     ),
-    "320 any JSON": ({"response_format": {"type": "json_object"}}, {"text": {"format": {"type": "json_object"}}}),
-    "321 the larger of two limits": ({"max_tokens": 5, "max_completion_tokens": 9}, {"max_output_tokens": 9}),
-    "322 the effort": ({"reasoning_effort": "high"}, {"reasoning": {"effort": "high"}}),
-    "324 a stop that is none": ({"stop": None}, {}),
-    "325 logprobs": (
+    "case_320 any JSON": ({"response_format": {"type": "json_object"}}, {"text": {"format": {"type": "json_object"}}}),
+    "case_321 the larger of two limits": ({"max_tokens": 5, "max_completion_tokens": 9}, {"max_output_tokens": 9}),
+    "case_322 the effort": ({"reasoning_effort": "high"}, {"reasoning": {"effort": "high"}}),
+    "case_324 a stop that is none": ({"stop": None}, {}),
+    "case_325 logprobs": (
         {"logprobs": True, "top_logprobs": 3},
         {"include": ["message.output_text.logprobs"], "top_logprobs": 3},
     ),
-    "325 no logprobs": ({"logprobs": False, "top_logprobs": None}, {}),
-    "326 usage is always told": ({"stream": True, "stream_options": {"include_usage": True}}, {"stream": True}),
-    "326 another option of streams": (
+    "case_325 no logprobs": ({"logprobs": False, "top_logprobs": None}, {}),
+    "case_326 usage is always told": ({"stream": True, "stream_options": {"include_usage": True}}, {"stream": True}),
+    "case_326 another option of streams": (
         {"stream": True, "stream_options": {"include_usage": True, "include_obfuscation": False}},
         {"stream": True, "stream_options": {"include_obfuscation": False}},
     ),
@@ -224,8 +224,8 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"n": 1, "seed": None, "logit_bias": {}, "frequency_penalty": 0, "presence_penalty": 0.0, "audio": None},
         {},
     ),
-    "328 a field that nobody knows": ({"my_field": [1]}, {"my_field": [1]}),
-    "330 the old way to offer": (
+    "case_328 a field that nobody knows": ({"my_field": [1]}, {"my_field": [1]}),
+    "case_330 the old way to offer": (
         {"functions": [FUNCTION], "function_call": {"name": "f"}},
         {"tools": [{"type": "function", **FUNCTION, "strict": False}], "tool_choice": {"type": "function", "name": "f"}},
     ),
@@ -253,14 +253,14 @@ def test_case_330_nothing_is_stored_unless_the_client_says_so(given: dict[str, A
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
-    "309 speech": (
+    "case_309 speech": (
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "input_audio", "input_audio": {}}]}]},
         "messages[0].content[1].type",
         "unsupported_parameter",
     ),
-    "323 two answers": ({"n": 2}, "n", "unsupported_parameter"),
-    "324 a stop": ({"stop": "x"}, "stop", "unsupported_parameter"),
-    "327 a seed": ({"seed": 1}, "seed", "unsupported_parameter"),
+    "case_323 two answers": ({"n": 2}, "n", "unsupported_parameter"),
+    "case_324 a stop": ({"stop": "x"}, "stop", "unsupported_parameter"),
+    "case_327 a seed": ({"seed": 1}, "seed", "unsupported_parameter"),
     "a bias": ({"logit_bias": {"1": 2}}, "logit_bias", "unsupported_parameter"),
     "a penalty": ({"presence_penalty": 0.5}, "presence_penalty", "unsupported_parameter"),
     "a prediction": ({"prediction": {"type": "content", "content": "x"}}, "prediction", "unsupported_parameter"),

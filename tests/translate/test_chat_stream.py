@@ -121,7 +121,7 @@ def test_case_392_arguments_that_came_in_no_delta_come_whole_and_once(last: dict
     assert call.function.arguments == '{"a": 1}'
 
 
-def test_cases_393_and_394_messages_are_joined_and_said_once() -> None:
+def test_case_393_and_case_394_messages_are_joined_and_said_once() -> None:
     done = {"type": "response.output_text.done", "output_index": 0, "content_index": 0, "text": "one "}
     item = {"type": "response.output_item.done", "output_index": 0, "item": {"type": "message", "content": []}}
     completed = {
@@ -155,7 +155,7 @@ def test_case_396_an_answer_that_is_not_whole(reason: str, finish: str) -> None:
         {"type": "error", "error": {"code": "server_error", "message": "why"}},
     ],
 )
-def test_cases_397_and_398_a_failure_is_raised_with_its_message(failure: dict[str, Any]) -> None:
+def test_case_397_and_case_398_a_failure_is_raised_with_its_message(failure: dict[str, Any]) -> None:
     stream = ChatStream(include_usage=True)
     list(stream.feed(CREATED))
     with pytest.raises(StreamFailed) as caught:

@@ -53,16 +53,16 @@ REASONING = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_te
 ITEMS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
     "a user's item": ([said("user", "hi")], [HI]),
     "an easy item": ([{"role": "user", "content": "hi"}], [HI]),
-    "333 developer": ([said("developer", "d"), said("user", "hi")], [{"role": "system", "content": "d"}, HI]),
-    "334 one turn": (
+    "case_333 developer": ([said("developer", "d"), said("user", "hi")], [{"role": "system", "content": "d"}, HI]),
+    "case_334 one turn": (
         [REASONING, said("assistant", "let me see"), call(), output(), said("user", "hi")],
         [called("c1", content="let me see", reasoning_content="hm"), gave(), HI],
     ),
-    "335 two calls and their outputs in reverse": (
+    "case_335 two calls and their outputs in reverse": (
         [call("c1"), call("c2"), output("c2"), output("c1")],
         [called("c1", "c2"), gave("c2"), gave("c1")],
     ),
-    "336 a message between a call and its output": (
+    "case_336 a message between a call and its output": (
         [call(), said("assistant", "wait"), output()],
         [called("c1", content="wait"), gave()],
     ),
@@ -74,7 +74,7 @@ ITEMS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         [call("c1"), output("c1"), call("c2"), output("c2"), said("assistant", "done")],
         [called("c1"), gave("c1"), called("c2"), gave("c2"), {"role": "assistant", "content": "done"}],
     ),
-    "338 an output in parts": (
+    "case_338 an output in parts": (
         [call(), output(words=[{"type": "input_text", "text": "4"}, {"type": "input_text", "text": "2"}])],
         [called("c1"), gave()],
     ),
@@ -131,33 +131,33 @@ def test_case_333_an_upstream_that_knows_developer_keeps_it() -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
-    "337 an output without its call": (
+    "case_337 an output without its call": (
         {"input": [said("user", "hi"), call(), {"type": "function_call_output", "output": "x"}]},
         "input[2].call_id",
         "missing_required_parameter",
     ),
     "an output that answers nothing": ({"input": [output("c9")]}, "input[0].call_id", "invalid_value"),
     "two outputs for one call": ({"input": [call(), output(), output()]}, "input[2].call_id", "invalid_value"),
-    "339 an image that a tool gave": (
+    "case_339 an image that a tool gave": (
         {"input": [call(), output(words=[{"type": "input_image", "image_url": "data:x"}])]},
         "input[1].output[0].type",
         "unsupported_parameter",
     ),
-    "340 an item by its id": ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type", "unsupported_parameter"),
+    "case_340 an item by its id": ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type", "unsupported_parameter"),
     "a hosted tool's item": ({"input": [{"type": "file_search_call", "id": "x"}]}, "input[0].type", "unsupported_parameter"),
-    "341 an earlier response": ({"previous_response_id": "resp_x"}, "previous_response_id", "unsupported_parameter"),
+    "case_341 an earlier response": ({"previous_response_id": "resp_x"}, "previous_response_id", "unsupported_parameter"),
     "a conversation": ({"conversation": {"id": "conv_x"}}, "conversation", "unsupported_parameter"),
     "a stored prompt": ({"prompt": {"id": "pmpt_x"}}, "prompt", "unsupported_parameter"),
-    "346 a hosted tool": ({"tools": [{"type": "web_search"}]}, "tools[0].type", "unsupported_parameter"),
+    "case_346 a hosted tool": ({"tools": [{"type": "web_search"}]}, "tools[0].type", "unsupported_parameter"),
     "a choice of one": (
         {"tools": [{"type": "function", "name": "f"}], "tool_choice": {"type": "web_search"}},
         "tool_choice",
         "unsupported_parameter",
     ),
-    "349 truncation": ({"truncation": "auto"}, "truncation", "unsupported_parameter"),
-    "350 in the background": ({"background": True}, "background", "unsupported_parameter"),
+    "case_349 truncation": ({"truncation": "auto"}, "truncation", "unsupported_parameter"),
+    "case_350 in the background": ({"background": True}, "background", "unsupported_parameter"),
     "how it thinks": ({"reasoning": {"mode": "pro"}}, "reasoning.mode", "unsupported_parameter"),
-    "353 nothing": ({"input": []}, "input", "missing_required_parameter"),
+    "case_353 nothing": ({"input": []}, "input", "missing_required_parameter"),
     "an image by its id": (
         {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
         "input[0].content[0].file_id",
@@ -184,17 +184,17 @@ TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}}
 NESTED = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 
 FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "341 no earlier response": ({"previous_response_id": None}, {}),
-    "342 stored": ({"store": True}, {}),
-    "343 a schema": (
+    "case_341 no earlier response": ({"previous_response_id": None}, {}),
+    "case_342 stored": ({"store": True}, {}),
+    "case_343 a schema": (
         {"text": {"format": {"type": "json_schema", **SCHEMA}, "verbosity": "low"}},
         {"response_format": {"type": "json_schema", "json_schema": SCHEMA}, "verbosity": "low"},
     ),
-    "343 any JSON": ({"text": {"format": {"type": "json_object"}}}, {"response_format": {"type": "json_object"}}),
-    "344 no format": ({"text": {}}, {}),
-    "344 text": ({"text": {"format": {"type": "text"}}}, {}),
-    "345 a function": ({"tools": [TOOL], "tool_choice": "auto"}, {"tools": [NESTED], "tool_choice": "auto"}),
-    "345 strict as it was": (
+    "case_343 any JSON": ({"text": {"format": {"type": "json_object"}}}, {"response_format": {"type": "json_object"}}),
+    "case_344 no format": ({"text": {}}, {}),
+    "case_344 text": ({"text": {"format": {"type": "text"}}}, {}),
+    "case_345 a function": ({"tools": [TOOL], "tool_choice": "auto"}, {"tools": [NESTED], "tool_choice": "auto"}),
+    "case_345 strict as it was": (
         {"tools": [{**TOOL, "strict": True}]},
         {"tools": [{"type": "function", "function": {**NESTED["function"], "strict": True}}]},  # type: ignore[dict-item]
     ),
@@ -215,7 +215,7 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             },
         },
     ),
-    "347 a custom tool as a function": (
+    "case_347 a custom tool as a function": (
         {"tools": [{"type": "custom", "name": "sql", "description": "d"}]},
         {
             "tools": [
@@ -238,10 +238,10 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"tools": [{"type": "namespace", "name": "ns", "tools": [TOOL]}]},
         {"tools": [{"type": "function", "function": {**NESTED["function"], "name": "ns__f"}}]},  # type: ignore[dict-item]
     ),
-    "348 encrypted thoughts": ({"include": ["reasoning.encrypted_content"]}, {}),
-    "349 no truncation": ({"truncation": "disabled"}, {}),
-    "351 the limit": ({"max_output_tokens": 20}, {"max_completion_tokens": 20}),
-    "352 the effort": ({"reasoning": {"effort": "low", "summary": "auto"}}, {"reasoning_effort": "low"}),
+    "case_348 encrypted thoughts": ({"include": ["reasoning.encrypted_content"]}, {}),
+    "case_349 no truncation": ({"truncation": "disabled"}, {}),
+    "case_351 the limit": ({"max_output_tokens": 20}, {"max_completion_tokens": 20}),
+    "case_352 the effort": ({"reasoning": {"effort": "low", "summary": "auto"}}, {"reasoning_effort": "low"}),
     "logprobs": (
         {"include": ["message.output_text.logprobs"], "top_logprobs": 2},
         {"logprobs": True, "top_logprobs": 2},

@@ -150,7 +150,7 @@ def test_case_379_a_finish_reason_is_enough() -> None:
     assert events(chunk({"content": "a"}), STOP)[-1]["type"] == "response.completed"
 
 
-def test_cases_380_and_381_an_error_is_nested_and_flat() -> None:
+def test_case_380_and_case_381_an_error_is_nested_and_flat() -> None:
     stream = ResponsesStream(Frame({}, "m"))
     list(stream.feed(chunk({"content": "a"})))
     error = {"message": "cut", "type": "upstream_error", "param": None, "code": "upstream_unavailable"}
@@ -167,7 +167,7 @@ def test_case_382_out_of_tokens() -> None:
     assert told[-1]["response"]["output"][0]["status"] == "incomplete"
 
 
-def test_cases_383_and_384_items_are_the_same_wherever_they_stand() -> None:
+def test_case_383_and_case_384_items_are_the_same_wherever_they_stand() -> None:
     told = events(
         chunk({"reasoning": "hm"}), chunk({"content": "a"}), chunk(tool(id="c1", name="f", arguments="{}")), CALLED
     )
