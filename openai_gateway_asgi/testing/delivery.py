@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable
-from typing import Protocol, Self
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Coroutine
+from typing import Any, Protocol, Self
 
 import httpx
 
@@ -105,3 +105,16 @@ async def _iterated(answer: Answer) -> AsyncGenerator[bytes, None]:
         raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
     elif answer.ending == "reset":
         raise httpx.ReadError("connection reset by peer")
+
+
+async def done_or_left(work: Coroutine[Any, Any, None], leaving: Awaitable[object]) -> None:
+    """Does the work, but no longer than its client stays. Raises what the work raises."""
+    doing, gone = asyncio.ensure_future(work), asyncio.ensure_future(leaving)
+    try:
+        await asyncio.wait([doing, gone], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        doing.cancel()
+        gone.cancel()
+        await asyncio.gather(doing, gone, return_exceptions=True)
+    if not doing.cancelled():
+        doing.result()

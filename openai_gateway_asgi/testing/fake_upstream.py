@@ -23,7 +23,7 @@ from ..config import Upstream
 from ..http.asgi import Receive, Scope, Send
 from . import answers
 from .answers import Answer, fits
-from .delivery import AnswerStream, FakeTransport
+from .delivery import AnswerStream, FakeTransport, done_or_left
 from .requests import FakeRequest, host_of
 from .scripts import Script, scripted_answer
 from .server import Server
@@ -192,17 +192,7 @@ class FakeUpstream:
         if scope["type"] != "http":
             raise RuntimeError(f"This upstream speaks HTTP only, not {scope['type']}.")
         request = _request_of(scope, await _whole_body(receive))
-        fake = self.playing(request.host)
-        serving = asyncio.create_task(fake._serve(request, send))
-        leaving = asyncio.ensure_future(receive())
-        try:
-            await asyncio.wait([serving, leaving], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            serving.cancel()
-            leaving.cancel()
-            await asyncio.gather(serving, leaving, return_exceptions=True)
-        if not serving.cancelled():
-            serving.result()
+        await done_or_left(self.playing(request.host)._serve(request, send), receive())
 
     async def _serve(self, request: FakeRequest, send: Send) -> None:
         self.came(request)

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Sequence
 
 from .answers import Answer
-from .delivery import AnswerStream, Upstreamlike
+from .delivery import AnswerStream, Upstreamlike, done_or_left
 from .requests import parse_head
 from .wire import Call, Connection, OnConnect, WireScript, chunked
 from .wire import head as answer_head
@@ -81,22 +81,9 @@ class Server:
             else:
                 await call.read_body()
                 upstream.came(request)
-                await self._answer(call, upstream)
+                await done_or_left(_send(call, upstream), connection.peer_gone.wait())
             if not connection.writer.is_closing():
                 await call.read_body()
-
-    async def _answer(self, call: Call, upstream: Upstreamlike) -> None:
-        """Answers until the peer leaves."""
-        answering = asyncio.ensure_future(_send(call, upstream))
-        leaving = asyncio.ensure_future(call.connection.peer_gone.wait())
-        try:
-            await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            answering.cancel()
-            leaving.cancel()
-            await asyncio.gather(answering, leaving, return_exceptions=True)
-        if not answering.cancelled():
-            answering.result()
 
 
 async def _send(call: Call, upstream: Upstreamlike) -> None:
