@@ -32,7 +32,7 @@ from openai_gateway_asgi.contrib.opentelemetry.names import server_of
 from openai_gateway_asgi.testing import error_answer, json_answer, stream_answer
 from openai_gateway_asgi.testing.answers import USAGE
 from tests.cases.gateways import World, chat, upstream_a, upstream_b, world
-from tests.cases.test_speech import audio
+from tests.contrib.shared_speech import left_by_the_first_of_two
 
 CHAT = "/chat/completions"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -318,20 +318,10 @@ async def test_a_client_that_leaves_is_no_error_and_all_spans_end() -> None:
 
 
 async def test_the_span_of_an_attempt_that_outlives_its_call_ends_with_it() -> None:
-    """Of a shared answer the first caller leaves, and others go on listening."""
-    gate, body = asyncio.Event(), {"model": "m1", "input": "Hello", "voice": "alloy"}
     async with world() as w:
         seen = Seen(w)
-        w.upstream.answer("/audio/speech", audio(b"ID3", b"rest", gate=gate))
-        async with w.conversation("/audio/speech", body) as first:
-            await first.receive_start()
-            async with w.conversation("/audio/speech", body) as other:
-                await other.receive_start()
-                first.disconnect()
-                await first.ended()
-                assert sorted(span.kind.name for span in seen.spans) == ["CLIENT", "SERVER"]
-                gate.set()
-                assert await other.receive_rest() == b"ID3rest"
+        async with left_by_the_first_of_two(w):
+            assert sorted(span.kind.name for span in seen.spans) == ["CLIENT", "SERVER"]
     assert sorted(span.kind.name for span in seen.spans) == ["CLIENT", "SERVER", "SERVER"]
     assert {span.name for span in seen.spans} == {"speech m1"}
 

@@ -29,7 +29,7 @@ from openai_gateway_asgi.observe.few_values import MOST_VALUES, FewValues
 from openai_gateway_asgi.testing import error_answer, json_answer, stream_answer
 from openai_gateway_asgi.testing.answers import USAGE
 from tests.cases.gateways import World, chat, upstream_a, upstream_b, world
-from tests.cases.test_speech import audio
+from tests.contrib.shared_speech import left_by_the_first_of_two
 from tests.support.asgi import ask
 from tests.support.servers import serve_workers
 
@@ -157,21 +157,11 @@ async def test_requests_under_way_are_counted_until_they_end_even_if_their_clien
 
 
 async def test_an_attempt_that_outlives_its_call_is_under_way_no_longer() -> None:
-    """Of a shared answer the first caller leaves, and others go on listening."""
-    gate, body = asyncio.Event(), {"model": "m1", "input": "Hello", "voice": "alloy"}
     async with world() as w:
         page = metered(w)
-        w.upstream.answer("/audio/speech", audio(b"ID3", b"rest", gate=gate))
-        async with w.conversation("/audio/speech", body) as first:
-            await first.receive_start()
-            async with w.conversation("/audio/speech", body) as other:
-                await other.receive_start()
-                first.disconnect()
-                await first.ended()
-                assert await page.of("attempts_total") == {("unknown", "A"): 1}
-                assert await page.of("calls_in_flight") == {("A",): 0}
-                gate.set()
-                assert await other.receive_rest() == b"ID3rest"
+        async with left_by_the_first_of_two(w):
+            assert await page.of("attempts_total") == {("unknown", "A"): 1}
+            assert await page.of("calls_in_flight") == {("A",): 0}
         assert await page.of("calls_in_flight") == {("A",): 0}
         assert sum((await page.of("calls_total")).values()) == 2
 

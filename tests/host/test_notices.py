@@ -5,15 +5,9 @@ import asyncio
 import pytest
 
 from openai_gateway_asgi.host.notices import EVERY, LONGEST, MOST_KINDS, Notices, shown
+from tests.support.clock import Clock
 
 LOGGER = "openai_gateway_asgi"
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -18,17 +18,10 @@ from openai_gateway_asgi import ConfigError, Gateway, MemoryStore, Settings, Ups
 from openai_gateway_asgi.host.prices import Price, Priced
 from openai_gateway_asgi.limits import Claim, Limit, MemoryLimits, RedisLimits, desk
 from openai_gateway_asgi.testing import FakeUpstream, Script, json_answer
+from tests.support.clock import Clock
 
 HELLO = [{"role": "user", "content": "hi"}]
 USAGE = {"prompt_tokens": 60, "completion_tokens": 40, "total_tokens": 100}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = time.time()  # periods of the calendar are the process's own
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def resolve_user(request: Request) -> User:
@@ -60,7 +53,7 @@ class World:
 
 @asynccontextmanager
 async def limited(*limits: Limit, upstreams: Any = None, **options: Any) -> AsyncIterator[World]:
-    fake, clock = FakeUpstream(), Clock()
+    fake, clock = FakeUpstream(), Clock(time.time())  # periods of the calendar are the process's own
     fake.script(usage=USAGE)
     gateway = Gateway(
         upstreams or [Upstream("http://up.test/v1", api_key="k", model_ids=["m", "other"])],

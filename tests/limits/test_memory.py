@@ -7,19 +7,12 @@ import pytest
 from openai_gateway_asgi.limits import MemoryLimits
 from openai_gateway_asgi.limits.memory import _Kept
 from tests.limits.store_contract import Now, PassTime, StoreContract, bucket, places
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_800_000_000.0)
 
 
 @pytest.fixture

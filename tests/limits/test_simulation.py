@@ -17,6 +17,7 @@ from openai_gateway_asgi.limits.desk import Desk
 from openai_gateway_asgi.limits.limit import Subject
 from openai_gateway_asgi.limits.reservation import Reservation
 from openai_gateway_asgi.limits.told import LimitExceeded
+from tests.support.clock import Clock
 
 USERS = 1000
 STEPS = 20_000
@@ -48,8 +49,8 @@ def record(outcome: Outcome, used: int | None, *, attempts: int) -> Any:
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_never_more_than_the_limit_allows_and_never_less(seed: int) -> None:
     rng = random.Random(seed)
-    now = [1_800_000_000.0]
-    desk = Desk(LIMITS, MemoryLimits(clock=lambda: now[0]), None, Background(), clock=lambda: now[0])
+    clock = Clock(1_800_000_000.0)
+    desk = Desk(LIMITS, MemoryLimits(clock=clock), None, Background(), clock=clock)
     accounts: dict[str, Account] = defaultdict(Account)
     open_calls: list[tuple[str, Reservation, int]] = []
     over, granted, refused = 0, 0, 0
@@ -61,7 +62,7 @@ async def test_never_more_than_the_limit_allows_and_never_less(seed: int) -> Non
         if fate < 0.6:
             used = max(1, int(asked * rng.uniform(0.2, 1.3)))
             over = max(over, used - asked)
-            account.tokens.append((now[0], used))
+            account.tokens.append((clock.now, used))
             desk.settle(reservation, record(Outcome.COMPLETED, used, attempts=1))
         elif fate < 0.8:
             desk.settle(reservation, record(Outcome.UPSTREAM_FAILED, None, attempts=1))
@@ -73,7 +74,7 @@ async def test_never_more_than_the_limit_allows_and_never_less(seed: int) -> Non
         desk.settle(reservation, record(Outcome.COMPLETED, 10**9, attempts=1))  # a second time changes nothing
 
     for _ in range(STEPS):
-        now[0] += rng.expovariate(20.0)
+        clock.now += rng.expovariate(20.0)
         while open_calls and rng.random() < 0.5:
             end(*open_calls.pop(rng.randrange(len(open_calls))))
         user = f"user-{min(int(rng.expovariate(0.02)), USERS - 1)}"
@@ -84,13 +85,13 @@ async def test_never_more_than_the_limit_allows_and_never_less(seed: int) -> Non
             reservation = await desk.reserve(LIMITS, subject, Usage(input=asked, output=0), ())
         except LimitExceeded:
             refused += 1
-            recent = [at for at in account.requests if at > now[0] - 60]
-            used = sum(count for at, count in account.tokens if at > now[0] - 120)
+            recent = [at for at in account.requests if at > clock.now - 60]
+            used = sum(count for at, count in account.tokens if at > clock.now - 120)
             if not recent and not used and account.open == 0:
                 account.refused_with_room += 1
         else:
             granted += 1
-            account.requests.append(now[0])
+            account.requests.append(clock.now)
             account.open += 1
             assert account.open <= PLACES
             open_calls.append((user, reservation, asked))
@@ -103,14 +104,14 @@ async def test_never_more_than_the_limit_allows_and_never_less(seed: int) -> Non
             assert within <= 2 * REQUESTS, user  # a bucket that is full, and what flows in while it is emptied
         assert account.refused_with_room == 0, user
         assert account.open == 0
-    span = now[0] - 1_800_000_000.0
+    span = clock.now - 1_800_000_000.0
     for user, account in accounts.items():
         used = sum(count for _, count in account.tokens)
         # The error of the estimates: a call is let in when its estimate fits, and may use more.
         assert used <= TOKENS * (1 + span / 60) + PLACES * (over + 5000), user
-    now[0] += 3600.0
+    clock.now += 3600.0
     left = await desk.store.balances(
-        [claim for limit in LIMITS for claim in limit.claims(Subject(User("user-0"), ("m",)), 0, now[0])]
+        [claim for limit in LIMITS for claim in limit.claims(Subject(User("user-0"), ("m",)), 0, clock.now)]
     )
     assert [balance.remaining for balance in left] == [REQUESTS, TOKENS, PLACES]
     assert (granted > 1000, refused > 1000) == (True, True), (granted, refused)
