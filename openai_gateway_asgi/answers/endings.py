@@ -107,13 +107,22 @@ class Course:
         rfind = events.rfind  # which is twice as fast as ``find`` on events
         return rfind(self._sign) >= 0 or rfind(b"error") >= 0 or rfind(DONE, -_LAST) >= 0
 
-    def next_notable(self, events: bytes, start: int) -> int:
-        """Where the first event behind ``start`` begins of which that is so; -1 where there is none."""
+    def next_notable(self, events: bytes, start: int, ahead: dict[bytes, int]) -> int:
+        """Where the first event behind ``start`` begins of which that is so; -1 where there is none.
+
+        ``ahead`` is the caller's, empty at first and kept for the same ``events``: where each sign stands next, so that
+        however many events there are none is looked through twice.
+        """
         if not self._sign:
             return start
-        find = events.find
-        found = [at for at in (find(self._sign, start), find(b"error", start), find(DONE, start)) if at >= 0]
-        return start + last_boundary(events[start : min(found)]) if found else -1
+        first = len(events)
+        for sign in (self._sign, b"error", DONE):
+            at = ahead.get(sign, -1)
+            if at < start:
+                at = events.find(sign, start)
+                ahead[sign] = at = len(events) if at < 0 else at
+            first = min(first, at)
+        return start + last_boundary(events[start:first]) if first < len(events) else -1
 
     def take(self, event: Event, value: Any) -> State:
         """One event further; ``value`` is its data, decoded (None: no JSON)."""

@@ -189,13 +189,16 @@ class Events:
     def _look(self, events: bytes) -> tuple[bool, int]:
         """Whether one of them tells, where that is not known yet, and where the last one ends that was looked into."""
         course, start, end = self._course, 0, 0
+        ahead: dict[bytes, int] = {}
         telling, looks = False, monotonic() >= self._clocks.look_at
         if events and not self._exchange.at_boundary:
             event = next_event(events)
             end = start = len(events) if event is None else event.end
             course.take_long(self._long, events[:end])
         looks_on = looks and self._whole
-        while (start := start if looks_on or (looks and not telling) else course.next_notable(events, start)) >= 0:
+        while (
+            start := start if looks_on or (looks and not telling) else course.next_notable(events, start, ahead)
+        ) >= 0:
             event = next_event(events, start)
             if event is None:
                 break
@@ -206,7 +209,7 @@ class Events:
                 break
             if (looks_on or (looks and not telling)) and tells(self._operation, event, value):
                 telling = True
-                course.learn(events)
+                course.learn(events[:end])
                 self._writes = self._writes or (looks_on and answers(self._operation, value))
             if state is State.WHOLE:
                 break

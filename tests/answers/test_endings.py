@@ -7,7 +7,7 @@ import pytest
 
 from openai_gateway_asgi.answers.endings import FINAL_EVENTS, Course, State, choices_asked, decoded
 from openai_gateway_asgi.bodies.payload import Payload
-from openai_gateway_asgi.http.sse import events_in
+from openai_gateway_asgi.http.sse import events_in, next_event
 from openai_gateway_asgi.testing.answers import DONE, chat_events, responses_events, sse
 
 CHAT = "createChatCompletion"
@@ -209,8 +209,10 @@ def test_a_search_finds_all_that_changes_anything(operation: str, events: list[b
     for number in range(0, len(events), at_once):
         read = b"".join(events[number : number + at_once])
         if number:  # the first events are looked at one by one
-            start = 0
-            while (start := searched.next_notable(read, start)) >= 0 and (found := list(events_in(read[start:]))):
+            start, ahead = 0, dict[bytes, int]()
+            while (start := searched.next_notable(read, start, ahead)) >= 0 and (
+                found := list(events_in(read[start:]))
+            ):
                 assert searched.notable(read)
                 searched.take(found[0], decoded(found[0].data))
                 start += found[0].end
@@ -219,6 +221,25 @@ def test_a_search_finds_all_that_changes_anything(operation: str, events: list[b
             searched.learn(read)
         shown.take_all(read)
         assert searched.state is shown.state
+
+
+@pytest.mark.parametrize("text", ["plain", "[DONE] or error", "error"])
+def test_however_many_events_a_read_holds_none_is_looked_through_twice(text: str) -> None:
+    looked = 0
+
+    class Counting(bytes):
+        def find(self, sign: Any, start: Any = 0, end: Any = None) -> int:  # type: ignore[override]
+            nonlocal looked
+            at = super().find(sign, start)
+            looked += (len(self) if at < 0 else at + len(sign)) - start
+            return at
+
+    course = Course(CHAT)
+    read = Counting(b"".join(delta(text) for _ in range(300)))
+    start, ahead = 0, dict[bytes, int]()
+    while (start := course.next_notable(read, start, ahead)) >= 0 and (event := next_event(read, start)) is not None:
+        start = event.end
+    assert looked <= 5 * len(read)  # each of three signs once, and each event
 
 
 def test_most_events_of_a_chat_are_told_by_how_they_end() -> None:
