@@ -29,7 +29,7 @@ from .answer_clocks import SLOW, Clocks
 from .client_stream import ClientStream
 from .endings import CHAT, Course, State, choices_asked, decoded, is_done
 from .redaction import events_without_secrets
-from .refusal import refused_inside
+from .refusal import detail_of, refused_inside
 from .told import answers, any_tells, tells
 from .upstream_errors import error_in_events
 
@@ -296,10 +296,9 @@ class Events:
         if not self._open and not client.begun:
             raise self._error()
         exchange.failed_in_band = True
-        events = self._clean(events)
         if not self._course.shown:
-            events += error_event(self._error(), next_sequence_number((*exchange.tail, events)))
-        await client.pass_on(events, at_boundary=True, more=False)
+            events += error_event(detail_of(self._error()), next_sequence_number((*exchange.tail, events)))
+        await client.pass_on(self._clean(events), at_boundary=True, more=False)
         return True
 
     def _error(self) -> UpstreamError:

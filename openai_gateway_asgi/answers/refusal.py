@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ..causes import Cause, Failure, one_line
 from ..config import Upstream
-from ..errors import UpstreamAccountError, UpstreamCredentialError, UpstreamError, UpstreamRefused
+from ..errors import GatewayError, UpstreamAccountError, UpstreamCredentialError, UpstreamError, UpstreamRefused
 from ..http.asgi import JSON, NamedHeaders, RawHeaders
 from ..http.headers import EVENT_STREAM, media_type
 from ..upstream.inflate import inflater
@@ -48,6 +48,14 @@ async def refusal(
 def refused_inside(said: Said, upstream: Upstream) -> UpstreamError:
     """What an error is that an upstream put into an answer of status 200: what it would have been with its own."""
     return _ours(said, upstream, "in_band") or _refused(said, "in_band", (), said.shaped, JSON)
+
+
+def detail_of(error: GatewayError) -> dict[str, str | None]:
+    """What an event tells of an error; of an upstream's own what its body says, however that is spelt."""
+    if not isinstance(error, UpstreamRefused):
+        return error.detail()
+    said = error_in_body(error.status, error.body())
+    return {"message": said.message, "type": said.type or error.type, "param": said.param, "code": said.code}
 
 
 def redirected(status: int, headers: NamedHeaders) -> UpstreamError:

@@ -6,12 +6,10 @@ An event ends at a blank line; lines end with LF, CRLF or CR (WHATWG HTML, 9.2.6
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
-
-from ..errors import GatewayError
 
 BOUNDARIES = (b"\n\n", b"\n\r\n", b"\r\r")
 _SHORT = 1024
@@ -228,12 +226,11 @@ def _start_of_last(data: bytes, most: int) -> int:
     return start + len(mark)
 
 
-def error_event(error: GatewayError, sequence_number: int = 0) -> bytes:
+def error_event(detail: Mapping[str, str | None], sequence_number: int = 0) -> bytes:
     """One event that the SDKs raise on, for Chat Completions and Responses streams alike.
 
     Chat clients look for ``error`` in the data; Responses clients for ``type: error`` and its flat fields.
     """
-    detail = error.detail()
     flat = {key: detail[key] for key in ("code", "message", "param")}
     data = {"type": "error", "sequence_number": sequence_number, **flat, "error": detail}
     return b"event: error\ndata: " + msgspec.json.encode(data) + b"\n\n"

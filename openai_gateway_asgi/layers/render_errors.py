@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Iterable
 from time import monotonic
 from urllib.parse import quote
 
+from ..answers.refusal import detail_of
 from ..errors import ClientDisconnected, GatewayError, ResponseAborted
 from ..exchange import Exchange
 from ..host.notices import Notices, shown
@@ -109,7 +110,7 @@ async def _render(
     elif exchange.finished:
         return
     elif exchange.sse and exchange.at_boundary:
-        event = error_event(error, next_sequence_number(exchange.tail))
+        event = error_event(detail_of(error), next_sequence_number(exchange.tail))
         await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     else:

@@ -165,7 +165,7 @@ def test_the_data_of_the_first_event_that_has_any(data: bytes, expected: bytes) 
 
 
 def test_an_error_event_speaks_to_both_kinds_of_clients() -> None:
-    event = error_event(UpstreamTimeout("Too\nlate."), 7)
+    event = error_event(UpstreamTimeout("Too\nlate.").detail(), 7)
     name, data, *rest = event.split(b"\n")
     assert (name, rest) == (b"event: error", [b"", b""])
     detail = {"message": "Too\nlate.", "type": "upstream_error", "param": None, "code": "upstream_timeout"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from .streams import BOTH, CHAT, PING, RESPONSES, Api, error_event_of, read, str
 both = pytest.mark.parametrize("api", BOTH, ids=lambda api: api.name)
 AZURE = sse({"id": "", "choices": [], "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {}}]})
 ERROR = sse({"error": {"message": "No.", "type": "server_error", "code": 500}})
+KEY = "sk-provider-key"
 HASTY = Timeouts(first_event=0.3, answer=0.3)
 NO_RETRY = {"retries": 0}
 OPENROUTER = b": OPENROUTER PROCESSING\n\n"
@@ -221,14 +223,44 @@ async def test_case_213_a_failure_behind_them_still_goes_to_the_next(fault: Wire
 @both
 @pytest.mark.parametrize("status", [400, 404, 429, 500])
 async def test_case_213_an_error_status_that_comes_later_is_an_error_event(status: int, api: Api) -> None:
-    body = b'{"error":{"message":"Not so.","type":"t","param":null,"code":"c"}}'
-    refusing = withheld(answer(status, body=body))
+    """It says what the upstream said."""
+    error = {"message": "Not so.", "type": "t", "param": "messages", "code": "c"}
+    refusing = withheld(answer(status, body=json.dumps({"error": error}).encode()))
     async with told_by(refusing, settings={**KEEPING, **NO_RETRY}) as told, told.sdk() as client:
         answered = await told.ask(api)
         assert answered.status == 200
-        assert error_event_of(answered.body)["error"]["message"]
-        with pytest.raises(Exception, match=r"upstream answered|Not so"):
+        assert error_event_of(answered.body)["error"] == error
+        with pytest.raises(Exception, match="Not so"):
             await read(client, api)
+
+
+@both
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        pytest.param(400, b'{"detail": "Not so."}', ("Not so.", "upstream_error", None), id="spelt otherwise"),
+        pytest.param(404, b"<title>Not here</title>", ("Not here", "upstream_error", None), id="a page"),
+        pytest.param(
+            500, b"", ("The upstream answered 500 and said no more.", "upstream_error", None), id="nothing said"
+        ),
+        pytest.param(
+            401, b'{"error": {"message": "Incorrect API key sk-provider-a.", "code": "invalid_api_key"}}',
+            ("The upstream refused the gateway's credential.", "upstream_error", "upstream_credential"),
+            id="the operator's credential",
+        ),
+        pytest.param(
+            400, b'{"error": {"message": "Bearer KEY is not so.", "type": "t", "code": "c"}}',
+            ("Bearer *** is not so.", "t", "c"), id="what it was sent",
+        ),
+    ],
+)  # fmt: skip
+async def test_case_213_that_event_tells_what_the_answer_would_have_told_and_no_more(
+    status: int, body: bytes, told: tuple[str, str, str | None], api: Api
+) -> None:
+    refusing = withheld(answer(status, body=body.replace(b"KEY", KEY.encode())))
+    async with told_by(refusing, settings={**KEEPING, **NO_RETRY}, api_key=KEY) as upstream:
+        error = error_event_of((await upstream.ask(api)).body)["error"]
+        assert (error["message"], error["type"], error["code"]) == told
 
 
 async def test_case_213_comments_flow_while_a_place_is_waited_for_and_between_two_tries() -> None:
