@@ -48,6 +48,9 @@ from .error_shapes import (
 LONGEST = 1024 * 1024
 """Bytes of an error that are read; what is longer is no error that anybody would read."""
 
+MOST_PARTS = 20_000
+"""Brackets and braces of an error that is read: reading what has more would keep all other calls waiting."""
+
 LONGEST_MESSAGE = 16 * 1024
 """Characters; models repeat what they were asked."""
 
@@ -100,7 +103,7 @@ def error_in_data(data: Any, *, named_error: bool = False) -> Said | None:
 
 def error_in_json(body: bytes) -> Said | None:
     """The same for what is still encoded. A plain answer is told by a search, without being decoded."""
-    if _is_plainly_none(body):
+    if len(body) > LONGEST or _is_plainly_none(body):
         return None
     return error_in_data(decoded(body))
 
@@ -148,8 +151,8 @@ def _first_in_events(body: bytes) -> Any:
 
 
 def decoded(data: bytes) -> Any:
-    """JSON as plain values; None where it is none, or longer than an error is."""
-    if len(data) > LONGEST:
+    """JSON as plain values; None where it is none, or more than an error is."""
+    if len(data) > LONGEST or data.count(b"[") + data.count(b"{") > MOST_PARTS:
         return None
     try:
         return msgspec.json.decode(data)

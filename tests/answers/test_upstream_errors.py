@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -221,6 +222,23 @@ def test_what_is_made_to_be_heavy_is_cut() -> None:
     for _ in range(200):
         deep = {"x": deep}
     assert error_in_body(400, json.dumps({"error": {"message": "y", "more": deep}}).encode()).message == "y"
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        pytest.param(b'{"vectors": [' + b"[]," * 349_000 + b"0]}", 0.05, id="a hundred thousand lists"),
+        pytest.param(b'{"error": {"more": [' + b"{}," * 349_000 + b"0]}}", 0.05, id="an error of as many objects"),
+        pytest.param(
+            b'{"vectors": [' + b'"",' * 2_700_000 + b"0]}", 0.005, id="eight MiB without any name of an answer's"
+        ),
+        pytest.param(b'{"data": [' + b'{"error": null},' * 500_000 + b"0]}", 0.005, id="eight MiB that mention errors"),
+    ],
+)
+def test_an_answer_that_is_made_to_be_heavy_keeps_nobody_waiting(body: bytes, seconds: float) -> None:
+    started = time.thread_time()
+    assert error_in_json(body) is None
+    assert time.thread_time() - started < seconds
 
 
 KINDS: list[tuple[int, Any, Failure]] = [
