@@ -17,7 +17,10 @@ from openai_gateway_asgi import Exchange, Gateway, Grant, Grants, admins_only, e
 from openai_gateway_asgi.contrib.django import mount
 from tests.cases.conftest import MakeWorld
 from tests.cases.world import A, B, M, World
+from tests.contrib import site
 from tests.support.asgi import Conversation, Lint, ask, make_scope
+
+site.set_up()
 
 HEADERS = {"authorization": "Bearer u1"}
 
