@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from starlette.middleware import Middleware
@@ -16,13 +16,11 @@ from starlette.responses import Response
 
 from .admin.routes import Admin
 from .api.default_models import default_models
-from .config import ConfigStore, Finding, GatewayConfig, Settings, Upstream
-from .config.live import LiveConfig
+from .config import ConfigStore, Finding, Settings, Upstream
 from .config.rules import Setup
-from .config.start import begin
 from .exchange import KEY, Exchange
 from .explaining.asked import Asked, GivenHeaders
-from .explaining.explainer import Explainer, Parts
+from .explaining.explainer import Explainer
 from .explaining.user import user_of
 from .hidden import HiddenBytes, HiddenList
 from .host.access import Access
@@ -31,7 +29,6 @@ from .host.hooks import (
     AuthorizeGroup,
     AuthorizeModel,
     FindUser,
-    Hook,
     OAuthToken,
     RecordUsage,
     RequestContext,
@@ -39,19 +36,13 @@ from .host.hooks import (
     VisibleModels,
 )
 from .host.host_route import HostRoute
-from .host.notices import Notices
 from .host.observers import Observer
-from .host.prices import Price, PriceCallable, Prices, prices_of
-from .host.roles import Roles
+from .host.prices import Price, PriceCallable, Prices
 from .host.users import User
 from .http.asgi import ASGIApp, PrivateScope, Receive, Scope, Send
-from .http.background import Background
 from .http.chain import Layer, compose, numbered
-from .http.cross_site import OriginRule
-from .http.drain import Drain
 from .http.headers import named_headers
 from .http.lifespan import answer_lifespan, refuse_websocket
-from .http.loop_guard import LoopGuard
 from .http.request_ids import RequestIds
 from .http.timers import Clock
 from .layers.adapt_payload import AdaptPayload
@@ -81,28 +72,14 @@ from .layers.serve_speech import ServeSpeech
 from .layers.take_config import TakeConfig
 from .layers.take_refusals import TakeRefusals
 from .layers.take_turns import TakeTurns
-from .limits import Limit, LimitStore, MemoryLimits
-from .limits.desk import Desk, LimitsOfUser, checked_limits
-from .observe.attempt_log import BreakerLog
-from .observe.attempts import Attempts
-from .observe.call_log import shown_user
-from .observe.config_log import log_change
+from .limits import Limit, LimitStore
+from .limits.desk import LimitsOfUser
 from .observe.explanation import Explanation
 from .observe.health import Health
-from .observe.observers import Observers
-from .speech.cache import SpeechCache
-from .upstream.concurrency import AllSlots
-from .upstream.connections import Connections
-from .upstream.credentials import Credentials
-from .upstream.memory import Memory
-from .upstream.model_lists import ModelLists
+from .parts import Parts
 
 if TYPE_CHECKING:
     from aiocache.base import BaseCache  # imports the redis client where that is installed
-
-T = TypeVar("T")
-Hooks = Mapping[str, Any]
-"""The host's callables by the option's name, None where there is none."""
 
 
 class Gateway:
@@ -159,65 +136,23 @@ class Gateway:
             "limits": limits if callable(limits) else None,
             "find_user": find_user,
         }
-        store, self._judge = begin(upstreams, Setup(settings, callables, layers, speech_cache, transport, upstreams))
+        setup = Setup(settings, callables, layers, speech_cache, transport, upstreams)
+        self._parts = parts = Parts(setup, limits=limits, limit_store=limit_store, prices=prices)
         self._ids = RequestIds()
-        self._connections = Connections(settings, transport)
-        self._credentials = Credentials()
-        self._slots = AllSlots()
-        self._drain = Drain()
-        self._loops = LoopGuard()
-        self._notices = Notices()
-        self._memory = Memory(BreakerLog(self._notices))
-        self._observers = Observers(self._notices, settings.log_users)
-        self._attempts = Attempts(settings, self._notices)
-        self._background = Background()
-        self._roles = Roles(self._judge.note)
-        self._lists = ModelLists(settings, self._connections, self._credentials, self._notices)
-        self._live = LiveConfig(store, adopted=self._adopted, changed=self._changed, examine=self._judge.examine)
-        slow, patience = settings.slow_callable, settings.callable_timeout
-        hooks = {
-            name: None if call is None else Hook(name, call, slow=slow, patience=patience)
-            for name, call in callables.items()
-        }
-        self._prices = prices_of(prices)
-        self._desk = None
-        if limits:
-            chosen: Any = hooks["limits"] or checked_limits(limits)
-            self._desk = Desk(
-                chosen, MemoryLimits() if limit_store is None else limit_store, self._prices, self._background
-            )
-        self._parts = Parts(
-            settings=settings,
-            hooks=hooks,
-            rule=_origin_rule(settings),
-            loops=self._loops,
-            live=self._live,
-            drain=self._drain,
-            roles=self._roles,
-            lists=self._lists,
-            desk=self._desk,
-            memory=self._memory,
-            slots=self._slots,
-            layers=len(layers),
-        )
-        self._app = compose(
-            self._chain(hooks, layers=layers, speech=SpeechCache(speech_cache, settings)),
-            Forward(connections=self._connections, loops=self._loops, settings=settings),
-        )
+        self._app = compose(self._chain(), Forward(connections=parts.connections, loops=parts.loops, settings=settings))
 
-    def _chain(self, hooks: Hooks, *, layers: Sequence[Layer], speech: SpeechCache) -> tuple[Layer, ...]:
+    def _chain(self) -> tuple[Layer, ...]:
         """The layers, in the order in which a request meets them. Nothing else decides order."""
-        settings = self.settings
-        resolve_user, oauth_token, context = hooks["resolve_user"], hooks["oauth_token"], hooks["context"]
+        parts, settings, hooks = self._parts, self.settings, self._parts.hooks
         access = Access(hooks["authorize_model"], hooks["visible_models"], bypass=settings.bypass_model_access)
         groups = Groups(settings.open_groups, hooks["authorize_group"])
         admin = Admin(
-            self._live,
-            self._judge,
+            parts.live,
+            parts.judge,
             settings,
-            self._lists.requests,
-            self._credentials,
-            self._memory,
+            parts.lists.requests,
+            parts.credentials,
+            parts.memory,
             self.health,
             self.explain,
         )
@@ -227,63 +162,65 @@ class Gateway:
                 show_routing=settings.show_routing,
                 log_users=settings.log_users,
                 send_timeout=settings.send_timeout,
-                notices=self._notices,
+                notices=parts.notices,
             ),
-            Middleware(RefuseLoops, loops=self._loops),
-            Middleware(TakeConfig, live=self._live),
+            Middleware(RefuseLoops, loops=parts.loops),
+            Middleware(TakeConfig, live=parts.live),
             TakeTurns,
             Middleware(MatchEndpoint, passthrough=settings.passthrough),
-            Middleware(RefuseCrossSite, rule=_origin_rule(settings)),
-            Middleware(Authenticate, resolve_user=resolve_user, oauth_token=oauth_token, roles=self._roles),
+            Middleware(RefuseCrossSite, rule=parts.rule),
+            Middleware(
+                Authenticate, resolve_user=hooks["resolve_user"], oauth_token=hooks["oauth_token"], roles=parts.roles
+            ),
             Middleware(
                 RecordUsageLayer,
                 record_usage=hooks["record_usage"],
                 of_all=settings.record == "all",
-                observers=self._observers,
-                background=self._background,
-                desk=self._desk,
-                prices=self._prices,
+                observers=parts.observers,
+                background=parts.background,
+                desk=parts.desk,
+                prices=parts.prices,
             ),
             Middleware(
                 ServeAdmin,
                 admin=admin,
-                desk=self._desk,
-                lists=self._lists,
+                desk=parts.desk,
+                lists=parts.lists,
                 limit=settings.config_limit,
                 idle=settings.upload_idle,
                 send_timeout=settings.send_timeout,
             ),
-            Middleware(RefuseDisabled, drain=self._drain),
+            Middleware(RefuseDisabled, drain=parts.drain),
             Middleware(
                 ServeLimits,
-                desk=self._desk,
-                lists=self._lists,
+                desk=parts.desk,
+                lists=parts.lists,
                 access=access,
                 send_timeout=settings.send_timeout,
             ),
-            Middleware(ListModels, lists=self._lists, access=access, send_timeout=settings.send_timeout),
+            Middleware(ListModels, lists=parts.lists, access=access, send_timeout=settings.send_timeout),
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
             Middleware(ReadPayload, settings=settings),
-            Middleware(ResolveModel, lists=self._lists, defaults=default_models(settings.default_models)),
+            Middleware(ResolveModel, lists=parts.lists, defaults=default_models(settings.default_models)),
             Middleware(CheckModelAccess, access=access),
             Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
             GuardRoutes,
-            *((Middleware(EnforceLimits, desk=self._desk, unmetered=settings.unmetered),) if self._desk else ()),
-            *((TakeRefusals, *numbered(layers)) if layers else ()),
-            Middleware(ServeSpeech, cache=speech, credentials=self._credentials, settings=settings),
+            *((Middleware(EnforceLimits, desk=parts.desk, unmetered=settings.unmetered),) if parts.desk else ()),
+            *((TakeRefusals, *numbered(parts.layers)) if parts.layers else ()),
+            Middleware(ServeSpeech, cache=parts.speech, credentials=parts.credentials, settings=settings),
             Middleware(KeepAlive, every=settings.keepalive_comments, send_timeout=settings.send_timeout),
             Middleware(
                 SelectUpstream,
-                memory=self._memory,
-                slots=self._slots,
-                credentials=self._credentials,
+                memory=parts.memory,
+                slots=parts.slots,
+                credentials=parts.credentials,
                 settings=settings,
-                attempts=self._attempts,
-                desk=self._desk,
+                attempts=parts.attempts,
+                desk=parts.desk,
             ),
             AdaptPayload,
-            Middleware(AttachCredential, credentials=self._credentials, settings=settings, context=context),
+            Middleware(AttachCredential, credentials=parts.credentials, settings=settings, context=hooks["context"]),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -313,14 +250,14 @@ class Gateway:
     @property
     def warnings(self) -> tuple[Finding, ...]:
         """What is odd about the options and the configuration in force; each was logged once. Errors stop the start."""
-        return self._judge.warnings
+        return self._parts.judge.warnings
 
     async def check(self) -> tuple[Finding, ...]:
         """The warnings for what is stored now, read anew: ``python -m openai_gateway_asgi check`` prints them.
 
         Raises ``ConfigError`` where the configuration cannot be read or has errors; ``others`` are the further ones.
         """
-        return self._judge.of(await self._live.read())
+        return self._parts.judge.of(await self._parts.live.read())
 
     async def explain(
         self, user: User | str, method: str, path: str, headers: GivenHeaders = (), body: bytes = b""
@@ -346,7 +283,7 @@ class Gateway:
 
         Raises ``ConfigError`` for what is no ``Observer``.
         """
-        self._observers.add(observer)
+        self._parts.observers.add(observer)
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -362,7 +299,7 @@ class Gateway:
         Call it on the event loop when the process is told to stop; servers tell the lifespan only after all streams
         have ended. ``drain_on`` does it on a signal.
         """
-        self._drain.begin(within)
+        self._parts.drain.begin(within)
 
     @contextmanager
     def drain_on(self, signum: int = signal.SIGTERM, *, within: float = 30.0) -> Iterator[None]:
@@ -371,34 +308,16 @@ class Gateway:
         To be entered on the main thread while the server runs, as in a lifespan: servers set their handlers before.
         On another thread, as where a test client runs the lifespan, it does nothing and says so in the log.
         """
-        with self._drain.on_signal(signum, within):
+        with self._parts.drain.on_signal(signum, within):
             yield
 
     def health(self) -> Health:
         """What is known without asking anybody: it costs nothing and spends no tokens."""
-        config = self._live.known
-        now = monotonic()
-        lists = {} if config is None else self._lists.states(config)
-        return Health.of(
-            config,
-            draining=self._drain.active,
-            lists=lists,
-            breakers=self._memory.states(now),
-            in_use=self._slots.in_use(),
-            faults={} if config is None else self._lists.faults(config),
-            seen=self._attempts.seen,
-        )
+        return self._parts.health()
 
     async def aclose(self) -> None:
         """Closes every connection of this event loop. A request that comes later opens its own."""
-        await self._background.aclose()
-        await self._live.aclose()
-        await self._lists.aclose()
-        await self._credentials.aclose()
-        await self._connections.aclose()
-        if self._desk is not None:
-            await self._desk.aclose()
-        self._notices.flush()
+        await self._parts.aclose()
 
     def _serve(
         self, scope: PrivateScope, receive: Receive, send: Send, user: User | None = None, checked_origin: bool = False
@@ -432,21 +351,3 @@ class Gateway:
             await app(scope, receive, send)
         finally:
             del scope[KEY]  # the exchange knows its scope: a cycle, which would wait for the next collection
-
-    def _changed(self, before: GatewayConfig, after: GatewayConfig, by: str | None) -> None:
-        log_change(before, after, None if by is None else shown_user(by, self.settings.log_users))
-
-    def _adopted(self, config: GatewayConfig) -> None:
-        self._judge.adopt(config)
-        self._attempts.keep_only(config.upstreams)
-        self._connections.keep_only(config.upstreams)
-        self._credentials.keep_only(config.upstreams)
-        self._memory.keep_only(config.upstreams)
-
-
-def _origin_rule(settings: Settings) -> OriginRule:
-    return OriginRule(
-        trusted_origins=frozenset(origin.lower().encode("ascii") for origin in settings.trusted_origins),
-        credential_headers=frozenset(name.encode("ascii") for name in settings.credential_headers),
-        ambient_bearer=settings.ambient_bearer,
-    )

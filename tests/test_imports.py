@@ -28,7 +28,7 @@ FLOORS = (
     ["upstream"],
     ["exchange", "speech", "limits"],
     ["answers", "observe"],
-    ["admin"],
+    ["admin", "parts"],
     ["layers"],
     ["explaining"],
     ["gateway", "contrib", "testing", "commands"],

@@ -14,8 +14,9 @@ from .store import ConfigStore, GatewayConfig, MemoryStore
 from .upstream import Upstream
 
 
-def begin(upstreams: Iterable[Upstream] | ConfigStore | None, setup: Setup) -> tuple[ConfigStore, Judge]:
+def begin(setup: Setup) -> tuple[ConfigStore, Judge]:
     """Judges all that can be known at once. Raises ``ConfigError`` naming the field."""
+    upstreams: Iterable[Upstream] | ConfigStore | None = setup.store
     judge = Judge(setup, _spelling(upstreams))
     store = upstreams if isinstance(upstreams, ConfigStore) else MemoryStore.of(_config(upstreams, setup))
     peek = getattr(store, "peek", None)

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from starlette.middleware import Middleware
 
 from ..admin.routes import require_admin
 from ..api.default_models import default_models
 from ..api.endpoints import Kind
-from ..config import Settings
-from ..config.live import LiveConfig
 from ..errors import GatewayError
 from ..exchange import Exchange
-from ..host.roles import Roles
 from ..host.users import User
 from ..http.asgi import ASGIApp, Message, PrivateScope, Receive, Scope, Send
 from ..http.chain import Layer, compose
-from ..http.cross_site import OriginRule
-from ..http.drain import Drain
-from ..http.loop_guard import LoopGuard
 from ..layers.adapt_payload import AdaptPayload
 from ..layers.attach_credential import AttachCredential
 from ..layers.authenticate import Authenticate
@@ -41,11 +34,8 @@ from ..layers.route_stored import RouteStored
 from ..layers.serve_limits import ServeLimits
 from ..layers.serve_speech import SPEECH
 from ..layers.take_config import TakeConfig
-from ..limits.desk import Desk
 from ..observe.explanation import Explanation
-from ..upstream.concurrency import AllSlots
-from ..upstream.memory import Memory
-from ..upstream.model_lists import ModelLists
+from ..parts import Parts
 from .asked import Asked
 from .candidates import Candidates
 from .deciders import decider_of, reason_of
@@ -54,25 +44,6 @@ from .stand_ins import KnownLists, NotedAccess, NotedDesk, NotedGroups, Notes, S
 
 Run = Callable[[ASGIApp, PrivateScope, Receive, Send, User], Awaitable[None]]
 """Gives an app a request of this user's, as the gateway gives its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a gateway's own layers are made of."""
-
-    settings: Settings
-    hooks: Mapping[str, Any]
-    rule: OriginRule
-    loops: LoopGuard
-    live: LiveConfig
-    drain: Drain
-    roles: Roles
-    lists: ModelLists
-    desk: Desk | None
-    memory: Memory
-    slots: AllSlots
-    layers: int
-    """How many layers the host has of its own."""
 
 
 class Explainer:
@@ -178,7 +149,7 @@ class Explainer:
     def _name_the_rest(self, exchange: Exchange) -> None:
         parts, ask = self._parts, self._notes.ask
         if parts.layers:
-            ask(f"go through {parts.layers} of the host's own layers")
+            ask(f"go through {len(parts.layers)} of the host's own layers")
         if exchange.match.endpoint.operation == SPEECH:
             ask("look into the cache of spoken text")
         if parts.hooks["record_usage"] is not None and (exchange.resolved or parts.settings.record == "all"):

@@ -149,7 +149,7 @@ async def test_a_probe_is_not_taken() -> None:
             gateway, "POST", CHAT, headers={"x-test-user": "ann", "content-type": "application/json"}, body=body()
         )
     await gateway.explain(ANN, "POST", CHAT, body=body())
-    assert [each.probe for each in gateway._memory._breakers.values()] == [None]
+    assert [each.probe for each in gateway._parts.memory._breakers.values()] == [None]
 
 
 async def test_no_list_is_loaded_and_the_one_that_could_tell_is_named() -> None:

@@ -101,7 +101,7 @@ async def test_an_explanation_says_what_the_call_then_does(
     assert upstream.requests == []
     assert records == []
     answer = await ask(gateway, method, path, headers=sent, body=body)
-    gateway._memory.forget([each.name for each in UPSTREAMS if each.name != "rests"])
+    gateway._parts.memory.forget([each.name for each in UPSTREAMS if each.name != "rests"])
     match told.outcome:
         case "refused":
             assert upstream.requests == []

@@ -157,7 +157,7 @@ async def test_a_flood_of_equal_warnings_is_folded(
 ) -> None:
     now = 0.0
     async with world() as w:
-        monkeypatch.setattr(w.gateway._notices, "_clock", lambda: now)
+        monkeypatch.setattr(w.gateway._parts.notices, "_clock", lambda: now)
         w.upstream.answer(CHAT, error_answer(503))
         for number in range(60):
             await w.chat(user=str(number))

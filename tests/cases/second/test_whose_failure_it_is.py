@@ -396,7 +396,7 @@ async def test_however_many_callers_fail_little_is_kept() -> None:
         a.answer(CHAT, LATER)
         for number in range(200):
             await call(gateway, f"user-{number}", model=f"model-{number}", metadata={"x": "x" * 1000})
-        kept = json.dumps(list(gateway._memory._breakers))
+        kept = json.dumps(list(gateway._parts.memory._breakers))
         assert len(kept) < 200 * 100
 
 

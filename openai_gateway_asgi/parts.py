@@ -1,0 +1,125 @@
+"""What a gateway is made of: the things that its layers share, each of which lives as long as it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+from .config import GatewayConfig, Settings
+from .config.live import LiveConfig
+from .config.rules import Setup
+from .config.start import begin
+from .host.hooks import Hook
+from .host.notices import Notices
+from .host.prices import Price, PriceCallable, Prices, prices_of
+from .host.roles import Roles
+from .http.background import Background
+from .http.cross_site import OriginRule
+from .http.drain import Drain
+from .http.loop_guard import LoopGuard
+from .limits import Limit, LimitStore, MemoryLimits
+from .limits.desk import Desk, LimitsOfUser, checked_limits
+from .observe.attempt_log import BreakerLog
+from .observe.attempts import Attempts
+from .observe.call_log import shown_user
+from .observe.config_log import log_change
+from .observe.health import Health
+from .observe.observers import Observers
+from .speech.cache import SpeechCache
+from .upstream.concurrency import AllSlots
+from .upstream.connections import Connections
+from .upstream.credentials import Credentials
+from .upstream.memory import Memory
+from .upstream.model_lists import ModelLists
+
+
+class Parts:
+    """Those that follow the configuration are told of each that comes into force."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        *,
+        limits: Sequence[Limit] | LimitsOfUser,
+        limit_store: LimitStore | None,
+        prices: Mapping[str, Price] | PriceCallable | Prices | None,
+    ) -> None:
+        """Raises ``ConfigError``, naming the field or variable and what to write instead."""
+        self.settings = settings = setup.settings
+        store, self.judge = begin(setup)
+        self.layers = setup.layers
+        """The host's own."""
+        self.rule = _origin_rule(settings)
+        self.connections = Connections(settings, setup.transport)
+        self.credentials = Credentials()
+        self.slots = AllSlots()
+        self.drain = Drain()
+        self.loops = LoopGuard()
+        self.notices = Notices()
+        self.memory = Memory(BreakerLog(self.notices))
+        self.observers = Observers(self.notices, settings.log_users)
+        self.attempts = Attempts(settings, self.notices)
+        self.background = Background()
+        self.roles = Roles(self.judge.note)
+        self.lists = ModelLists(settings, self.connections, self.credentials, self.notices)
+        self.live = LiveConfig(store, adopted=self._adopted, changed=self._changed, examine=self.judge.examine)
+        self.hooks = _hooks(setup.callables, settings)
+        """The host's callables by the option's name, None where there is none."""
+        self.prices = prices_of(prices)
+        self.desk: Desk | None = None
+        """None where nothing is limited."""
+        if limits:
+            chosen: Any = self.hooks["limits"] or checked_limits(limits)
+            counted_in = MemoryLimits() if limit_store is None else limit_store
+            self.desk = Desk(chosen, counted_in, self.prices, self.background)
+        self.speech = SpeechCache(setup.speech_cache, settings)
+
+    def health(self) -> Health:
+        config = self.live.known
+        return Health.of(
+            config,
+            draining=self.drain.active,
+            lists={} if config is None else self.lists.states(config),
+            breakers=self.memory.states(monotonic()),
+            in_use=self.slots.in_use(),
+            faults={} if config is None else self.lists.faults(config),
+            seen=self.attempts.seen,
+        )
+
+    async def aclose(self) -> None:
+        """Closes what is open on this event loop."""
+        await self.background.aclose()
+        await self.live.aclose()
+        await self.lists.aclose()
+        await self.credentials.aclose()
+        await self.connections.aclose()
+        if self.desk is not None:
+            await self.desk.aclose()
+        self.notices.flush()
+
+    def _adopted(self, config: GatewayConfig) -> None:
+        self.judge.adopt(config)
+        self.attempts.keep_only(config.upstreams)
+        self.connections.keep_only(config.upstreams)
+        self.credentials.keep_only(config.upstreams)
+        self.memory.keep_only(config.upstreams)
+
+    def _changed(self, before: GatewayConfig, after: GatewayConfig, by: str | None) -> None:
+        log_change(before, after, None if by is None else shown_user(by, self.settings.log_users))
+
+
+def _hooks(callables: Mapping[str, Any], settings: Settings) -> Mapping[str, Any]:
+    slow, patience = settings.slow_callable, settings.callable_timeout
+    return {
+        name: None if call is None else Hook(name, call, slow=slow, patience=patience)
+        for name, call in callables.items()
+    }
+
+
+def _origin_rule(settings: Settings) -> OriginRule:
+    return OriginRule(
+        trusted_origins=frozenset(origin.lower().encode("ascii") for origin in settings.trusted_origins),
+        credential_headers=frozenset(name.encode("ascii") for name in settings.credential_headers),
+        ambient_bearer=settings.ambient_bearer,
+    )
