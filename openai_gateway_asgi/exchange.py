@@ -182,16 +182,18 @@ class Exchange:
 
         Raises ``InvalidRequest`` for a route that no upstream takes.
         """
-        at = ".".join(self.model_at)
-        self.others = tuple(
-            [id for id, place in found.models.items() if id != self.model or id in found.repeated or str(place) != at]
-        )
-        self.references = found.references
+        self.others = self._others(found) if found.models else ()
+        self.references = found.references if found.groups else ()
         self.unnamed = tuple(found.defaults)
         for name, place in found.routes.items():
             if not self.config.takes_route(name):
                 raise refused_route(name, str(place))
             self.routes += (name,)
+
+    def _others(self, found: Findings) -> tuple[str, ...]:
+        at = ".".join(self.model_at)
+        named = found.models.items()
+        return tuple([id for id, place in named if id != self.model or id in found.repeated or str(place) != at])
 
     def take_session(self, model_at: str) -> None:
         """The model of a realtime session, which the payload has."""
@@ -206,8 +208,7 @@ class Exchange:
     def tell_type(self, kind: bytes) -> None:
         """From here on the body is of this type, which was checked, to whoever reads it next."""
         sent = self.named[b"content-type"]
-        told = as_checked(sent, kind)
-        if told != sent:
+        if sent != kind and (told := as_checked(sent, kind)) != sent:
             self.headers = [(name, told if name == b"content-type" else value) for name, value in self.headers]
 
     def lacking_model(self) -> GatewayError:

@@ -90,7 +90,7 @@ class Clocks:
     def told(self, now: float) -> None:
         """Something of the answer came."""
         idle = self._timeouts.idle
-        slack = min(SLACK, idle / 20)
+        slack = SLACK if idle > 20 * SLACK else idle / 20
         self._stage = Stage.TOLD
         self.look_at = now + slack
         self._silent_at = now + idle + slack

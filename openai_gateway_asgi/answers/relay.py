@@ -73,7 +73,7 @@ class Relay:
             if await self._is_stream(kind, reads):
                 await Events(*of_attempt, reads, whole=whole).relay()
             else:
-                await WholeBody(*of_attempt, named, reads, most=WHOLE if whole else JSON_HELD).relay(status)
+                await WholeBody(*of_attempt, named, kind, reads, most=WHOLE if whole else JSON_HELD).relay(status)
         except UpstreamError as refused:
             if refused.cause is None:
                 raise

@@ -17,7 +17,6 @@ from ..config import Settings
 from ..errors import UpstreamUnavailable
 from ..exchange import Exchange
 from ..http.asgi import JSON, NamedHeaders, RawHeaders, Send
-from ..http.headers import media_type
 from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
 from .refusal import refused_inside
@@ -47,12 +46,13 @@ class WholeBody:
         settings: Settings,
         start: RawHeaders,
         named: NamedHeaders,
+        kind: bytes,
         reads: Reads,
         *,
         most: int = HELD,
     ) -> None:
-        """``start`` are those headers of the upstream that its client may see, ``named`` all of them; of JSON ``most``
-        bytes are held."""
+        """``start`` are those headers of the upstream that its client may see, ``named`` all of them, ``kind`` is the
+        media type; of JSON ``most`` bytes are held."""
         self._exchange = exchange
         self._send = send
         self._clocks = clocks
@@ -62,11 +62,12 @@ class WholeBody:
         self._reads = reads
         self._most = most
         self._length = _length(named)
-        self._kind = media_type(named.get(b"content-type", b""))
+        self._kind = kind
+        self._is_named_json, self._is_json = is_json(kind), False
         self._pieces: list[bytes] = []
         self._came = 0
-        self._whole = self._begun = False
-        self._blank, self._is_json, self._waits = True, False, False
+        self._blank = True
+        self._whole = self._begun = self._waits = False
         self._showing: asyncio.Task[None] | None = None
 
     async def relay(self, status: int) -> None:
@@ -80,36 +81,32 @@ class WholeBody:
         try:
             if exchange.model and status == 200 and exchange.method != "HEAD":
                 self._clocks.bound()  # what is stored may be long, and is watched for silence only
-                await self._gather()
+                while not self._whole and self._take(await self._reads.next()):
+                    if self._blank:
+                        self._look_for_a_beginning()
+                    if not (self._blank or self._is_json) or self._came > self._most:
+                        break
+                else:
+                    self._judge(b"".join(self._pieces))
             else:
-                await self._read()
+                self._take(await self._reads.next())
             if self._showing is not None:
                 self._clocks.sent_at = monotonic()
                 await self._showing
             await self._flush()
             while not self._whole:
-                await self._read()
+                self._take(await self._reads.next())
                 await self._flush()
         finally:
             if self._waits:
                 await self._forget()
-
-    async def _gather(self) -> None:
-        """Holds what is to be held until it is whole, and judges it then."""
-        while not self._whole and await self._read():
-            if self._blank:
-                self._look_for_a_beginning()
-            if not (self._blank or self._is_json) or self._came > self._most:
-                return
-        if self._whole:
-            self._judge(b"".join(self._pieces))
 
     def _look_for_a_beginning(self) -> None:
         """White space keeps a line warm, and tells nothing yet; by what comes first JSON is known under any type."""
         begins = _BEGINNING.match(self._pieces[-1])  # before it all was white space
         if begins is not None:
             self._blank = False
-            self._is_json = is_json(self._kind) or (begins[1] in b"{[" and not self._kind.startswith(_SOUNDS))
+            self._is_json = self._is_named_json or (begins[1] in b"{[" and not self._kind.startswith(_SOUNDS))
         elif not self._waits:
             self._waits = True
             self._clocks.remind(self._exchange.answered_since + self._settings.comment_hold, self._show)
@@ -122,7 +119,7 @@ class WholeBody:
             return
         if (said := error_in_json(body)) is not None:
             raise refused_inside(said, self._exchange.upstream)
-        if is_json(self._kind) and _stops_early(body):
+        if self._is_named_json and _stops_early(body):
             raise cut_short()
 
     def _show(self) -> None:
@@ -137,9 +134,8 @@ class WholeBody:
             await asyncio.gather(self._showing, return_exceptions=True)
             self._showing = None
 
-    async def _read(self) -> bool:
-        """One piece further; whether there was one."""
-        chunk = await self._reads.next()
+    def _take(self, chunk: bytes | None) -> bool:
+        """One piece further, or None at the end; whether there was one."""
         if chunk is None:
             self._whole = True
             if self._length not in (None, self._came) and self._exchange.method != "HEAD" and self._status not in EMPTY:

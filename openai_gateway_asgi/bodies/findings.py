@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
+
+import msgspec
 
 from ..config.model_ids import MAX_ID
 from ..errors import InvalidRequest
@@ -82,19 +83,18 @@ class Reference(NamedTuple):
         return str(self.place)
 
 
-@dataclass(slots=True)
-class Findings:
+class Findings(msgspec.Struct):
     """Each model, group and field of a route once, with the place where it was found first.
 
     Faults are told at the end: what is found in a schema is none.
     """
 
-    models: dict[str, Place] = field(default_factory=dict)
-    groups: dict[str, Place] = field(default_factory=dict)
-    routes: dict[str, Place] = field(default_factory=dict)
-    defaults: dict[str, Place] = field(default_factory=dict)
+    models: dict[str, Place] = {}
+    groups: dict[str, Place] = {}
+    routes: dict[str, Place] = {}
+    defaults: dict[str, Place] = {}
     """What is named without its model, by the key of its default (``api/default_models.py``)."""
-    repeated: set[str] = field(default_factory=set)
+    repeated: set[str] = set()
     """Models that are named more than once."""
     fault: Callable[[], InvalidRequest] | None = None
 

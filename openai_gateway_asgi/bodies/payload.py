@@ -7,8 +7,8 @@ is written anew, so duplicate keys have collapsed and what was checked is what i
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator, Hashable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,9 +25,11 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
-@functools.cache
-def _decoder(kind: Hashable) -> Any:
-    return msgspec.json.Decoder(cast(Any, kind) | None)
+def _new_decoder(kind: Any) -> Any:
+    return msgspec.json.Decoder(kind | None)
+
+
+_decoder: Callable[[Any], Any] = functools.cache(_new_decoder)
 
 
 PLAIN_FIELDS = frozenset(
@@ -109,8 +111,10 @@ class Payload:
     def read(self, name: str, kind: type[T]) -> T | None:
         """The field as ``kind``, or None where it is missing or null. A wrong type is a 400 that names ``$.name``, and
         what is too large to be decoded a 413."""
-        raw = self.raw(name)
-        return None if raw is None else decode_field(name, raw, kind)
+        raw = self.outline.get(name)
+        if raw is None:
+            return None
+        return decode_field(name, raw if self._texts is None else self._texts.restored(raw), kind)
 
     def says(self, name: str, text: str) -> bool:
         """Whether the field is this text, however it is spelt."""
@@ -148,7 +152,7 @@ NOTHING = Payload({})
 def decode_field(name: str, raw: msgspec.Raw, kind: type[T]) -> T | None:
     """One field's value, None for null; errors carry its path as ``$.name...``."""
     try:
-        value: T | None = _decoder(cast(Hashable, kind)).decode(raw)
+        value: T | None = _decoder(kind).decode(raw)
         return value
     except msgspec.ValidationError as error:
         problem, _, path = str(error).replace(" | null", "").partition(" - at `$")

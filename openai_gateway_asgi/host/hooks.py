@@ -100,7 +100,9 @@ class Hook(Generic[P, T]):
         """Calls a ``def``, by the same policy, for those who need not wait: ``is_async`` tells."""
         started = perf_counter()
         try:
-            result = self.settled(self._call(*args, **kwargs))
+            result = self._call(*args, **kwargs)
+            if hasattr(result, "__await__"):
+                result = self.settled(result)
         except Exception as error:
             raise self.translated(error) from error
         if perf_counter() - started > self.slow:

@@ -133,7 +133,8 @@ def normal_usage(raw: Mapping[str, Any] | None) -> Usage | None:
     """The one form of what an upstream sent; None where it sent nothing that is known here."""
     if not raw:
         return None
-    return _usual_usage(raw) or _any_usage(raw)
+    usual = _usual_usage(raw)
+    return _any_usage(raw) if usual is None else usual
 
 
 _USUAL = frozenset(

@@ -21,7 +21,7 @@ SAFE = "!$&'()*+,=:@"
 MAX_LENGTH = 4096
 """Characters of a path, decoded; beyond any id, and decoding costs time before anyone has been authenticated."""
 
-_USUAL = 256
+USUAL = 256
 """Bytes of a path that is worth remembering; longer ones only fill the memory."""
 
 # The usual case, told in one pass: segments that decode and quote to themselves and, without a dot in front, are no
@@ -52,7 +52,7 @@ def route_path(scope: Scope) -> RoutePath:
     if len(path) > MAX_LENGTH:
         raise _invalid(f"it is longer than {MAX_LENGTH} characters")
     raw: bytes | None = scope.get("raw_path")
-    read = _known_path if raw is None or len(raw) <= _USUAL else _route_path
+    read = _known_path if raw is None or len(raw) <= USUAL else _route_path
     return read(path, raw, scope.get("root_path", ""), scope.get("app_root_path", ""))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from functools import lru_cache, partial
 
 from ..api.endpoints import match
 from ..api.model_look_ups import looked_up
@@ -12,7 +13,10 @@ from ..errors import InvalidRequest, NotFound
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..http.headers import refuse_ambiguous
-from ..http.paths import route_path, segments_as_sent
+from ..http.paths import USUAL, route_path, segments_as_sent
+
+MOST_KNOWN = 256
+"""Operations of paths that are kept, with the ids in them."""
 
 
 class MatchEndpoint:
@@ -21,7 +25,8 @@ class MatchEndpoint:
     def __init__(self, app: ASGIApp, *, passthrough: Sequence[str] = ()) -> None:
         """``passthrough``: patterns of paths beyond the API's, as the settings have them."""
         self.app = app
-        self._table = table_with(passthrough)
+        self._match = partial(match, table=table_with(passthrough))
+        self._known = lru_cache(maxsize=MOST_KNOWN)(self._match)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
@@ -29,7 +34,8 @@ class MatchEndpoint:
         if exchange.query:
             refuse_ambiguous_query(exchange.query)
         try:
-            exchange.match = match(exchange.method, route_path(scope).segments, self._table)
+            segments = route_path(scope).segments
+            exchange.match = (self._known if len(scope["path"]) <= USUAL else self._match)(exchange.method, segments)
         except (InvalidRequest, NotFound):
             found = looked_up(exchange.method, segments_as_sent(scope))
             if found is None:

@@ -22,11 +22,12 @@ from ..http.background import Background
 from ..http.cancellation import ClientWatch
 from ..http.sse import last_events
 from ..limits.desk import Desk
+from ..models import Model
 from ..observe.observers import Observers
 
 RecordHook = Hook[[UsageRecord], None]
-MODEL_CALLS = frozenset({Kind.JSON_MODEL, Kind.MULTIPART_MODEL})
-OBSERVED = MODEL_CALLS | {Kind.STORED}
+MODEL_CALLS = (Kind.JSON_MODEL, Kind.MULTIPART_MODEL)
+OBSERVED = (*MODEL_CALLS, Kind.STORED)
 
 logger = logging.getLogger("openai_gateway_asgi")
 
@@ -65,8 +66,8 @@ class RecordUsage:
         if kind in OBSERVED:
             exchange.watch = self._observers.watch(exchange)
             hook = self._hook if kind in self._hooked else None
-            watched = exchange.watch is not None or self._observers.wants_records
-            if hook is not None or watched or self._desk is not None:
+            counted = hook is not None or self._desk is not None
+            if counted or exchange.watch is not None or self._observers.wants_records:
                 exchange.recorded = True
                 return self._recorded(hook, scope, receive, send)
         return self.app(scope, receive, send)
@@ -128,9 +129,10 @@ def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices
     usage = normal_usage(raw)
     cost = None if prices is None or usage is None else prices.cost(_priced(exchange, usage))
     upstream = getattr(exchange, "upstream", None)
-    status = exchange.status
-    if status is None and isinstance(failure, GatewayError):
-        status = failure.status
+    served = getattr(exchange, "served", None)
+    error = failure if isinstance(failure, GatewayError) else None
+    status = error.status if error is not None and exchange.status is None else exchange.status
+    went_well = failure is None and not exchange.failed_in_band
     return UsageRecord(
         request_id=exchange.request_id,
         upstream_request_id=exchange.upstream_request_id,
@@ -140,8 +142,8 @@ def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices
         upstream=upstream.name if upstream else None,
         upstream_model=getattr(exchange, "upstream_model", None) or None,
         status=status,
-        outcome=_outcome(exchange, failure),
-        error=failure.code if isinstance(failure, GatewayError) else None,
+        outcome=Outcome.COMPLETED if went_well else _outcome(exchange, failure),
+        error=None if error is None else error.code,
         attempts=exchange.attempts,
         streamed=exchange.sse,
         first_byte=None if exchange.first_byte is None else exchange.first_byte - exchange.arrived,
@@ -151,10 +153,10 @@ def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices
         cost=None if cost is None else cost.usd,
         cost_source=None if cost is None else cost.source,
         tries=exchange.tries,
-        served_model=served.id if (served := getattr(exchange, "served", None)) else None,
-        model_label=_model_label(exchange),
+        served_model=None if served is None else served.id,
+        model_label=_label(served or getattr(exchange, "resolved", None)),
         commit=exchange.commit,
-        reason=_reason(exchange, failure),
+        reason=None if went_well else _reason(exchange, failure),
         trace_id=exchange.watch.call.trace_id if exchange.watch else trace_id_of(exchange.named),
     )
 
@@ -166,19 +168,16 @@ def _priced(exchange: Exchange, usage: Usage) -> Priced:
     return Priced(upstream.name, upstream.base_url, tuple(dict.fromkeys([id for id in ids if id])), usage)
 
 
-def _model_label(exchange: Exchange) -> str | None:
-    model = getattr(exchange, "served", None) or getattr(exchange, "resolved", None)
+def _label(model: Model | None) -> str | None:
     return None if model is None else model.label or model.id
 
 
-def _reason(exchange: Exchange, failure: BaseException | None) -> str | None:
-    """That of the refusal, else the kind of what failed last, else how the call was left."""
+def _reason(exchange: Exchange, failure: BaseException | None) -> str:
+    """Of a call that did not end well: that of the refusal, else the kind of what failed last, else how it was left."""
     if isinstance(failure, UpstreamError):
         return failure.failure.name.lower()
     if isinstance(failure, GatewayError):
         return failure.reason or failure.code or failure.type
-    if failure is None and not exchange.failed_in_band:
-        return None
     return _outcome(exchange, failure).value
 
 
@@ -187,10 +186,9 @@ def _tail(exchange: Exchange) -> bytes:
 
 
 def _outcome(exchange: Exchange, failure: BaseException | None) -> Outcome:
+    """Of a call that did not end well."""
     if exchange.failed_in_band:
         return Outcome.UPSTREAM_FAILED
-    if failure is None:
-        return Outcome.COMPLETED
     if isinstance(failure, ClientDisconnected):
         return Outcome.CLIENT_GONE_BEFORE_FIRST_BYTE if exchange.first_byte is None else Outcome.CLIENT_GONE
     if isinstance(failure, asyncio.CancelledError):

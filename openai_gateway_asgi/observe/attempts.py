@@ -65,18 +65,20 @@ class Attempts:
 
     def end(self, exchange: Exchange, error: BaseException | None = None) -> None:
         """The attempt at hand is over, where there was one: a place may not have come free for it."""
-        if exchange.attempt_began is None:
+        began = exchange.attempt_began
+        if began is None:
             return
-        seen = self._of(exchange.upstream.name)
-        seen.in_flight -= 1
-        exchange.upstream_seconds += monotonic() - exchange.attempt_began
-        if error is None and not exchange.failed_in_band:
-            seen.succeeded = monotonic()
-            if not exchange.recorded:
-                exchange.attempt_began = None
-                return
-        record = _record(exchange, exchange.attempt_began, self._cause(exchange, error), error)
+        now, seen = monotonic(), self._of(exchange.upstream.name)
         exchange.attempt_began = None
+        exchange.upstream_seconds += now - began
+        seen.in_flight -= 1
+        if error is None and not exchange.failed_in_band:
+            seen.succeeded = now
+            if not exchange.recorded:
+                return
+            record = _record(exchange, began, now)
+        else:
+            record = _record(exchange, began, now, _failure(exchange, error), self._cause(exchange, error))
         exchange.tries += (record,)
         if record.failure is not None and record.cause is not None:
             self._tell(exchange, seen, record, record.failure, record.cause)
@@ -138,17 +140,19 @@ def plain_number(written: bytes) -> int | float | bool | None:
     return value if isinstance(value, int | float) else None
 
 
-def _record(exchange: Exchange, began: float, cause: Cause | None, error: BaseException | None) -> AttemptRecord:
+def _record(
+    exchange: Exchange, began: float, ended: float, failure: Failure | None = None, cause: Cause | None = None
+) -> AttemptRecord:
     return AttemptRecord(
         number=exchange.attempts,
         upstream=exchange.upstream.name,
         model=exchange.upstream_model or None,
         status=cause.status if cause is not None and cause.status is not None else exchange.upstream_status,
-        failure=_failure(exchange, error),
+        failure=failure,
         cause=cause,
         began=began - exchange.arrived,
         answered=None if exchange.answered is None else exchange.answered - exchange.arrived,
-        ended=monotonic() - exchange.arrived,
+        ended=ended - exchange.arrived,
         upstream_request_id=exchange.upstream_request_id,
     )
 

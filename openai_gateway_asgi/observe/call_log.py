@@ -104,28 +104,24 @@ def _mapping(record: UsageRecord, user: str) -> dict[str, Any]:
 
     What nearly every call has is put together at once, the rest looked at one by one: this is paid by each call.
     """
-    fields: dict[str, Any] = {
-        "request_id": record.request_id,
-        "operation": record.operation,
-        "user": user,
-        "outcome": record.outcome.value,
-        "attempts": record.attempts,
-        "streamed": record.streamed,
-        "total": record.total,
-        "tries": [_attempt(each) for each in record.tries],
-    }
-    if record.model is not None:
-        fields["model"] = record.model
-    if record.upstream is not None:
-        fields["upstream"] = record.upstream
-    if record.served_model is not None:
-        fields["served_model"] = record.served_model
-    if record.upstream_model is not None:
-        fields["upstream_model"] = record.upstream_model
-    if record.status is not None:
-        fields["status"] = record.status
-    if record.first_byte is not None:
-        fields["first_byte"] = record.first_byte
+    fields = _known(
+        {
+            "request_id": record.request_id,
+            "operation": record.operation,
+            "user": user,
+            "outcome": f"{record.outcome}",
+            "attempts": record.attempts,
+            "streamed": record.streamed,
+            "total": record.total,
+            "tries": [_attempt(each) for each in record.tries],
+            "model": record.model,
+            "upstream": record.upstream,
+            "served_model": record.served_model,
+            "upstream_model": record.upstream_model,
+            "status": record.status,
+            "first_byte": record.first_byte,
+        }
+    )
     if record.usage is not None:
         fields["usage"] = to_builtins(record.usage)
     if record.cost is not None:
@@ -142,18 +138,17 @@ def _mapping(record: UsageRecord, user: str) -> dict[str, Any]:
 
 
 def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "number": attempt.number,
-        "upstream": attempt.upstream,
-        "began": attempt.began,
-        "ended": attempt.ended,
-    }
-    if attempt.model is not None:
-        fields["model"] = attempt.model
-    if attempt.status is not None:
-        fields["status"] = attempt.status
-    if attempt.answered is not None:
-        fields["answered"] = attempt.answered
+    fields = _known(
+        {
+            "number": attempt.number,
+            "upstream": attempt.upstream,
+            "began": attempt.began,
+            "ended": attempt.ended,
+            "model": attempt.model,
+            "status": attempt.status,
+            "answered": attempt.answered,
+        }
+    )
     if attempt.upstream_request_id is not None:
         fields["upstream_request_id"] = attempt.upstream_request_id
     if attempt.failure is not None:
@@ -162,6 +157,11 @@ def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
         fields["kind"] = cause.what
         fields["cause"] = cause.message or cause.error or cause.what
     return fields
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    """Without what is None."""
+    return {name: each for name, each in fields.items() if each is not None} if None in fields.values() else fields
 
 
 def _line(text: str, name: str, fields: Mapping[str, Any]) -> logging.LogRecord:

@@ -40,9 +40,9 @@ _NO_CREDENTIAL = "The gateway has no credential for the upstream of this model."
 logger = logging.getLogger("openai_gateway_asgi")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each call makes one, and that would triple what it costs
 class Caller:
-    """What of the one who asks can become an upstream's credential."""
+    """What of the one who asks can become an upstream's credential. Not to be written to."""
 
     user: User
     authorization: str | None = field(default=None, repr=False)

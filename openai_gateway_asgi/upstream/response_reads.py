@@ -47,7 +47,8 @@ class Reads:
     async def next(self) -> bytes | None:
         """The next read, None at the end."""
         try:
-            return await self.pulling()()
+            plain = self._pieces is None and self._inflate is None
+            return await (self._stream.__anext__() if plain else self._piece())
         except StopAsyncIteration:
             return None
         except (GatewayError, ClientDisconnected):

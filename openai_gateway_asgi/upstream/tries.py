@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from typing import NamedTuple
+
+import msgspec
 
 from ..causes import Failure
 from ..config import Settings
@@ -47,8 +48,7 @@ class Try(NamedTuple):
     """Whether the same one may be."""
 
 
-@dataclass(slots=True)
-class Tries:
+class Tries(msgspec.Struct, eq=False):
     """Iterating gives the next try for as long as nobody has answered; each is to be told of before the next.
 
     ``repeatable``: whether the body can be sent again. ``once``: whether it must not be executed
