@@ -24,6 +24,7 @@ class Place(Enum):
     PLUGINS = "OpenRouter's plugins"
     SOURCE = "where an eval takes its data from"
     METADATA = "notes of the caller's own: upstreams keep them and act on none"
+    VARIABLES = "what is filled into a stored prompt, by names of the caller's own"
     NOWHERE = "where names are only names: schemas, descriptions of functions, annotations"
 
 
@@ -103,7 +104,7 @@ INSIDE: tuple[tuple[str, frozenset[Place], Place], ...] = (
     ("data_source_config", frozenset({P.TOP, P.BELOW}), P.SOURCE),
     ("metadata", frozenset({P.TOP, P.EXTRA}), P.METADATA),
     *(
-        (name, frozenset(Place), P.NOWHERE)
+        (name, frozenset(Place) - {P.VARIABLES}, P.NOWHERE)
         for name in (
             # Notes, and where a text came from.
             "metadata annotations"
@@ -113,7 +114,14 @@ INSIDE: tuple[tuple[str, frozenset[Place], Place], ...] = (
             " arguments"
         ).split()
     ),
-    ("functions", frozenset({P.TOP, P.EXTRA}), P.NOWHERE),
+    *(
+        (name, frozenset({P.TOP, P.EXTRA}), P.NOWHERE)
+        for name in (
+            "functions response_format"
+            # Schemas, as Ollama and Text Generation Inference name them.
+            " format grammar"
+        ).split()
+    ),
     ("function", frozenset({P.TOOLS}), P.NOWHERE),
     # Rows of data, which templates take their texts from.
     ("item", frozenset({P.SOURCE}), P.NOWHERE),
@@ -121,11 +129,15 @@ INSIDE: tuple[tuple[str, frozenset[Place], Place], ...] = (
 )
 """What begins another place: the name, the places where it does, and which it begins. The first that fits counts."""
 
-COUNTING = frozenset(Place) - {P.NOWHERE, P.METADATA}
+VARIABLES = "variables"
+"""Of a stored object, where it begins ``Place.VARIABLES``. Source: OpenAI's ResponsePromptVariables: texts, and objects
+such as InputFileContent."""
+
+COUNTING = frozenset(Place) - {P.NOWHERE, P.METADATA, P.VARIABLES}
 """The places in which most names count."""
 
 BELOW = MappingProxyType(
-    {P.TOP: P.BELOW, P.EXTRA: P.BELOW, P.ITEM: P.IN_ITEM, P.METADATA: P.NOWHERE},
+    {P.TOP: P.BELOW, P.EXTRA: P.BELOW, P.ITEM: P.IN_ITEM, P.METADATA: P.NOWHERE, P.VARIABLES: P.BELOW},
 )
 """The places inside of which it is another."""
 

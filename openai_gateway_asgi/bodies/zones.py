@@ -7,7 +7,20 @@ from functools import lru_cache, partial
 
 from ..api.route_fields import KNOWN
 from .frames import judge_holder, judge_item, judge_responses_tool, judge_tool
-from .named_fields import BELOW, COUNTING, FIELDS, INSIDE, ITEMS_AT, PANELS, SAYING, SOURCES, Field, Place, What
+from .named_fields import (
+    BELOW,
+    COUNTING,
+    FIELDS,
+    INSIDE,
+    ITEMS_AT,
+    PANELS,
+    SAYING,
+    SOURCES,
+    VARIABLES,
+    Field,
+    Place,
+    What,
+)
 from .walk import LIST, NULL, OBJECT, OTHER, TEXT, Frame, Walk
 
 Action = Callable[[Walk, int], "Zone | None"]
@@ -44,6 +57,13 @@ class Zone:
             (self._ends if key.startswith(b"*") else self._starts)[key.strip(b"*")] = action
         else:
             self.names[key] = _both(self.names[key], action) if key in self.names else action
+
+    def add_all(self, other: Zone) -> None:
+        """The names that count in another zone, those that it has by now."""
+        self.names.update(other.names)
+        self._starts.update(other._starts)
+        self._ends.update(other._ends)
+        self.tails = self.tails or other.tails
 
     def by_tail(self, key: bytes) -> Action | None:
         for end, action in self._ends.items():
@@ -82,9 +102,24 @@ def zone_of(operation: str, more_routes: frozenset[str] = frozenset()) -> Zone:
             if (name, place) not in begun:
                 begun.add((name, place))
                 zones[place].add(name, _enter(zones[other]) if other in COUNTING else _quiet(zones[other]))
+    _add_holders(zones)
     _add_items(zones, ITEMS_AT.get(operation))
     _add_settings(zones[Place.TOOLS])
     return zones[Place.TOP]
+
+
+def _add_holders(zones: dict[Place, Zone]) -> None:
+    """Inside of what is stored the same names count as below, its own fields besides."""
+    below, rows = zones[Place.BELOW], [row for row in FIELDS if row.what in (What.HOLDER, What.EITHER)]
+    held = {row.group: Zone(below) for row in rows}
+    for row in rows:
+        for place in row.places:
+            zones[place].add(row.name, _holder(held[row.group]))
+    for group, zone in held.items():
+        zone.add_all(below)
+        zone.add("id", _id_of(group))
+        zone.add(VARIABLES, _quiet(zones[Place.VARIABLES]))
+        zone.judge = judge_holder
 
 
 def _add_items(zones: dict[Place, Zone], field: str | None) -> None:
@@ -107,7 +142,7 @@ def _add_settings(tools: Zone) -> None:
 
 def _action(row: Field, place: Place, below: Zone) -> Action:
     match row.what:
-        case What.CALLED:
+        case What.CALLED | What.HOLDER:
             return _nothing
         case What.MODEL:
             return _model
@@ -115,12 +150,8 @@ def _action(row: Field, place: Place, below: Zone) -> Action:
             return _models
         case What.MODELS_INSIDE:
             return _models_inside
-        case What.OBJECT:
+        case What.OBJECT | What.EITHER:
             return _object(row.group, below)
-        case What.HOLDER:
-            return _holder(row.group, below)
-        case What.EITHER:
-            return _both(_object(row.group, below), _holder(row.group, below))
         case What.ROUTE:
             return _route
         case What.TYPE:
@@ -226,16 +257,13 @@ def _object(group: str, below: Zone) -> Action:
     return action
 
 
-def _holder(group: str, below: Zone) -> Action:
-    holding = Zone(below, like=below)
-    holding.default, holding.judge = _id_of(group), judge_holder
+def _holder(holding: Zone) -> Action:
     return lambda walk, at: holding if walk.kind_at(at) == OBJECT else None
 
 
 def _id_of(group: str) -> Action:
     def action(walk: Walk, at: int) -> Zone | None:
-        named = walk.key == b"id" and walk.kind_at(at) != NULL and not walk.is_empty(at)
-        if named and walk.frame is not None:
+        if walk.kind_at(at) != NULL and not walk.is_empty(at) and walk.frame is not None:
             walk.found.object(group, walk.place(walk.frame.at))
         return None
 

@@ -26,7 +26,7 @@ NAMES = sorted(
     | {"id"}
 )
 OPERATIONS = (CHAT, RESPONSE, "createEvalRun")
-TOP_FIELDS = ("messages", "input", "tools", "plugins", "extra_body", "metadata", "anything", "response_format")
+TOP_FIELDS = ("messages", "input", "tools", "plugins", "extra_body", "metadata", "anything", "text")
 
 
 def spellings(name: str) -> Iterator[str]:

@@ -39,8 +39,10 @@ def text(characters: bytes) -> Callable[[int], bytes]:
 
 
 def numbered(element: bytes) -> Callable[[int], bytes]:
-    """``element`` with another number in each place."""
-    return lambda size: b",".join([element % number for number in range(size // (len(element) + 5))])
+    """``element`` with another number in each place, all of as many digits."""
+    first = 1_000_000
+    length = len(element % first) + 1
+    return lambda size: b",".join([element % number for number in range(first, first + size // length)])
 
 
 def deep(element: bytes, depth: int = 100) -> Callable[[int], bytes]:

@@ -125,6 +125,9 @@ FUNCTION = {"name": "f", "description": "d", "parameters": SCHEMA, "strict": Fal
         ("/chat/completions", {"tools": [{"type": "custom", "name": "x", "input_schema": SCHEMA}]}),
         ("/chat/completions", {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}}),
         ("/chat/completions", {"response_format": {"type": "json_object", "schema": SCHEMA}}),
+        ("/chat/completions", {"response_format": {"type": "json_object", "value": SCHEMA}}),
+        ("/chat/completions", {"format": SCHEMA}),
+        ("/chat/completions", {"grammar": {"type": "json", "value": SCHEMA}}),
         ("/chat/completions", {"guided_json": SCHEMA}),
         ("/chat/completions", {"structured_outputs": {"json": SCHEMA}}),
         ("/chat/completions", {"metadata": {"file_id": "f", "model": "secret", "api_base": "x", "models": "a,b"}}),
@@ -166,6 +169,32 @@ async def test_case_248_the_settings_of_a_tool_that_runs_upstream_are_no_schema(
             answer = await w.chat(tools=[tool], headers=ORDINARY)
             assert answer.status in (400, 404)
             assert w.upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "status"),
+    [
+        ({"variables": {"model": "secret", "file_id": "f", "draft_model": 7, "prompt": "x", "tools": "x"}}, 200),
+        ({"variables": {"schema": {"type": "input_text", "text": "x"}}}, 200),
+        ({"variables": {"schema": {"type": "input_file", "file_id": "f"}}}, 400),
+        ({"variables": {"metadata": [{"type": "input_image", "file_id": "f"}]}}, 400),
+        ({"variables": {"a": {"model": "secret"}}}, 404),
+        ({"Variables": {"model": "secret"}}, 404),
+        ({"model": "secret", "variables": {}}, 404),
+        ({"draft_model": "secret"}, 404),
+        ({"Model": "secret"}, 400),
+    ],
+)
+async def test_case_248_the_variables_of_a_stored_prompt_have_names_of_the_callers_own(
+    prompt: Any, status: int
+) -> None:
+    """But a file among them is a file, whatever it is called."""
+    opened = Settings(retries=0, open_groups={"prompts"})
+    async with world(upstream_a("m1", "secret"), authorize_model=MINE, settings=opened) as w:
+        body = {"model": "m1", "input": "x", "prompt": {"id": "pmpt_1", **prompt}}
+        answer = await w.post("/responses", body, headers=ORDINARY)
+        assert answer.status == status, answer.text
+        assert [json.loads(got.body) for got in w.upstream.requests] == ([body] if status == 200 else [])
 
 
 async def test_case_248_of_two_types_of_a_tool_either_may_count() -> None:
