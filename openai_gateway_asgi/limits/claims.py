@@ -94,6 +94,9 @@ class Change:
 
     claim: Claim
     amount: int = 0
+    mark: str = ""
+    """Of all changes of one settlement the same. It is tried again after ``StoreDown``, when it may have been made
+    without an answer: a store that can fail so makes what bears a mark only once."""
 
 
 class LimitStore(Protocol):

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from ..errors import ConfigError, GatewayBusy, GatewayError
@@ -20,7 +23,7 @@ from ..host.usage import Usage
 from ..host.users import User
 from ..http.background import Background
 from ..models import Candidate, Model
-from .claims import Account, Change, Claim, LimitStore, StoreDown
+from .claims import Account, Change, Claim, Decision, LimitStore, StoreDown
 from .limit import LEASE, NANO, Limit, Subject
 from .memory import MemoryLimits
 from .reservation import Reservation
@@ -33,7 +36,9 @@ RENEW = LEASE / 3
 SHOWN = 1000
 """Models that are looked at for what holds for a user."""
 SETTLED_WITHIN = 5
-"""Times that settling is tried while the store is away, with a second between them."""
+"""Times that settling is tried while the store is away."""
+SETTLED_AGAIN = 1.0
+"""Seconds between them."""
 
 LimitsOfUser = Callable[[User, Model | None], "Sequence[Limit] | Awaitable[Sequence[Limit]]"]
 LimitsOf = Hook[[User, Model | None], Sequence[Limit]]
@@ -177,7 +182,7 @@ class Desk:
         if not wanted:
             return
         try:
-            decision = await self._store.take([claim for _, claim in wanted])
+            decision = await self._decision([claim for _, claim in wanted])
         except StoreDown as error:
             self._warn_down(error)
             if any(limit.when_down == "closed" for limit, _ in wanted):
@@ -191,6 +196,22 @@ class Desk:
         reservation.held += wanted
         reservation.standings += standings
         self._keep_places(claim for _, claim in wanted if claim.account is Account.PLACES)
+
+    async def _decision(self, claims: Sequence[Claim]) -> Decision:
+        """The store's. Who leaves while it is on its way gets back what it granted."""
+        if isinstance(self._store, MemoryLimits):
+            return await self._store.take(claims)  # it never waits, so nobody can leave meanwhile
+        taking = asyncio.ensure_future(self._store.take(claims))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            _ = self._background.start(self._taken_back(taking, claims))
+            raise
+
+    async def _taken_back(self, taking: Awaitable[Decision], claims: Sequence[Claim]) -> None:
+        with suppress(StoreDown):
+            if (await taking).granted:
+                await self._settle(_marked([Change(claim, -claim.reserved) for claim in claims]))
 
     def _expected_usd(
         self, limit: Limit, subject: Subject, expected: Usage, candidates: Sequence[Candidate]
@@ -235,7 +256,7 @@ class Desk:
         if isinstance(self._store, MemoryLimits):
             self._store.settle_now(changes)
         else:
-            _ = self._background.start(self._settle(changes))
+            _ = self._background.start(self._settle(_marked(changes)))
 
     async def _settle(self, changes: Sequence[Change]) -> None:
         for number in range(SETTLED_WITHIN):
@@ -245,7 +266,7 @@ class Desk:
             except StoreDown as error:
                 self._warn_down(error)
                 if number + 1 < SETTLED_WITHIN:
-                    await asyncio.sleep(1.0)
+                    await asyncio.sleep(SETTLED_AGAIN)
 
     def _keep_places(self, claims: Iterable[Claim]) -> None:
         """Renews places while their calls last: one task for all of an event loop."""
@@ -285,3 +306,9 @@ class Desk:
         if not self._warned:
             self._warned = True
             logger.warning("the store of limits is away (%s); limits are held as `when_down` says", error)
+
+
+def _marked(changes: Sequence[Change]) -> Sequence[Change]:
+    """As those of one settlement, which is tried again where nobody knows whether it was made."""
+    mark = secrets.token_hex(8)
+    return [replace(change, mark=mark) for change in changes]

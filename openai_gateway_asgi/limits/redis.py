@@ -63,7 +63,9 @@ class RedisLimits:
         return Decision(granted, _balances(claims, found, wanted))
 
     async def settle(self, changes: Sequence[Change]) -> None:
-        await self._run(scripts.SETTLE, [change.claim for change in changes], [change.amount for change in changes])
+        marks = dict.fromkeys(f"settled/{change.mark}" for change in changes if change.mark)
+        claims, amounts = [change.claim for change in changes], [change.amount for change in changes]
+        await self._run(scripts.SETTLE, claims, amounts, *marks)
 
     async def renew(self, claims: Sequence[Claim]) -> None:
         await self._run(scripts.RENEW, claims, [claim.amount for claim in claims])
@@ -92,10 +94,10 @@ class RedisLimits:
         if client is not None:
             await client.aclose()
 
-    async def _run(self, script: str, claims: Sequence[Claim], amounts: Sequence[int]) -> list[Any]:
+    async def _run(self, script: str, claims: Sequence[Claim], amounts: Sequence[int], *more: str) -> list[Any]:
         if not claims:
             return [1, b"0"]
-        keys = [self._tag + claim.key for claim in claims]
+        keys = [self._tag + key for key in (*(claim.key for claim in claims), *more)]
         words = [word for claim, amount in zip(claims, amounts, strict=True) for word in _words(claim, amount)]
 
         async def evaluated(client: Redis) -> list[Any]:

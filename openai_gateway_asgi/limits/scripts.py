@@ -2,7 +2,8 @@
 
 Accounts: a bucket is a hash of ``used`` and ``at``, a period a number, places a sorted set of leases by their end. All
 keys expire once they say nothing any more. The words of a claim, in ARGV: account, capacity, amount, rate, ends, lease,
-lease seconds. Each script answers with the time and, for each key, what is used and when the last lease ends.
+lease seconds. TAKE and LOOK answer with the time and, for each key, what is used and when the last lease ends. The key
+behind those of the claims, where SETTLE has one, is the mark of a settlement, which is made once.
 """
 
 WORDS = 7
@@ -99,8 +100,12 @@ return answer
 SETTLE = (
     _SHARED
     + """
-for i, key in ipairs(KEYS) do
-  local c = claim(i)
+local count = #ARGV / WORDS
+for i = count + 1, #KEYS do
+  if not redis.call('SET', KEYS[i], '1', 'NX', 'EX', 60) then return 0 end
+end
+for i = 1, count do
+  local key, c = KEYS[i], claim(i)
   if c.account == 'places' then
     redis.call('ZREM', key, c.lease)
   else

@@ -8,11 +8,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from openai_gateway_asgi import ConfigError
-from openai_gateway_asgi.limits import RedisLimits, StoreDown
+from openai_gateway_asgi import ConfigError, User
+from openai_gateway_asgi.host.records import Outcome, UsageRecord
+from openai_gateway_asgi.host.usage import Usage
+from openai_gateway_asgi.http.background import Background
+from openai_gateway_asgi.limits import Claim, Limit, RedisLimits, StoreDown
+from openai_gateway_asgi.limits import desk as desk_module
+from openai_gateway_asgi.limits.desk import Desk
+from openai_gateway_asgi.limits.limit import Subject
 from openai_gateway_asgi.testing import FakeUpstream
 from openai_gateway_asgi.testing.wire import answer
-from tests.limits.redis_server import PROGRAM, RedisServer
+from tests.limits.redis_server import PROGRAM, Lossy, RedisServer
 from tests.limits.store_contract import Now, PassTime, StoreContract, bucket, places
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="redis-server is not installed")
@@ -39,6 +45,26 @@ def now() -> Now:
 @pytest.fixture
 def pass_time() -> PassTime:
     return asyncio.sleep
+
+
+def answered(*, tokens: int) -> UsageRecord:
+    return UsageRecord(
+        request_id="r",
+        upstream_request_id=None,
+        operation="createChatCompletion",
+        user=User("ann"),
+        model="m",
+        upstream="up",
+        upstream_model="m",
+        status=200,
+        outcome=Outcome.COMPLETED,
+        error=None,
+        attempts=1,
+        streamed=False,
+        first_byte=0.1,
+        total=0.2,
+        usage=Usage(input=tokens, output=0),
+    )
 
 
 class TestRedisLimits(StoreContract):
@@ -81,6 +107,52 @@ async def test_a_server_that_is_away_is_told_and_then_left_alone_and_then_used_a
             except StoreDown:
                 await asyncio.sleep(0.05)
     await store.aclose()
+
+
+async def test_what_was_settled_without_an_answer_is_not_settled_twice(
+    server: RedisServer, store: RedisLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "SETTLED_AGAIN", 0.01)
+    limit = Limit(tokens=1000, per="day", by="user")
+    background, ann = Background(), User("ann")
+    async with Lossy(server) as lossy:
+        desk = Desk([limit], RedisLimits(lossy.url, timeout=0.5), None, background)
+
+        async def call() -> tuple[Claim, ...]:
+            reservation = await desk.reserve([limit], Subject(ann, ("m",)), Usage(input=400, output=0), ())
+            desk.settle(reservation, answered(tokens=100))
+            return tuple(claim for _, claim in reservation.held)
+
+        claims = await call()
+        await background.aclose()
+        lossy.lose_after_next_take()
+        await call()
+        await lossy.lost.wait()
+        lossy.losing = False
+        await background.aclose()
+        await desk.aclose()
+    (balance,) = await store.balances(claims)
+    assert balance.remaining == 800
+
+
+async def test_who_leaves_before_the_answer_came_gets_back_what_was_granted(
+    server: RedisServer, store: RedisLimits
+) -> None:
+    limits = [Limit(tokens=1000, per="day", by="user"), Limit(concurrent=2, by="user")]
+    background, subject = Background(), Subject(User("ann"), ("m",))
+    async with Lossy(server) as lossy:
+        desk = Desk(limits, RedisLimits(lossy.url, timeout=2.0), None, background)
+        first = await desk.reserve(limits, subject, Usage(input=400, output=0), ())
+        lossy.held = asyncio.Event()
+        leaving = asyncio.create_task(desk.reserve(limits, subject, Usage(input=400, output=0), ()))
+        await lossy.answered.wait()
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        lossy.held.set()
+        await background.aclose()
+        await desk.aclose()
+    balances = await store.balances([claim for _, claim in first.held])
+    assert [balance.remaining for balance in balances] == [600, 1]
 
 
 async def test_one_that_hangs_costs_a_call_no_more_than_its_time() -> None:
