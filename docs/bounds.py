@@ -162,9 +162,9 @@ def _modules() -> Iterator[tuple[str, str]]:
 
 
 def settings() -> Iterator[Bound]:
-    """Those that bound something, with what the README says of them."""
-    readme = (ROOT / "README.md").read_text()
-    said = dict(re.findall(r"^\| `(\w+)` \| [^|]* \| [^|]* \| (.*) \|$", readme, re.MULTILINE))
+    """Those that bound something, with what their table says of them."""
+    table = (PAGE.parent / "settings.md").read_text()
+    said = dict(re.findall(r"^\| `(\w+)` \| [^|]* \| [^|]* \| (.*) \|$", table, re.MULTILINE))
     given = Settings()
     for spec in fields(Settings):
         value = getattr(given, spec.name)

@@ -21,7 +21,7 @@ from tests.surface.world import FILE, FORM, form
 from tests.surface.world import field as part
 
 PACKAGE = Path(openai_gateway_asgi.__file__).parent
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ERRORS = (Path(__file__).parent.parent / "docs" / "errors.md").read_text()
 JSON = {"content-type": "application/json"}
 ADMIN = {"x-who": "ada"}
 CHAT = "/v1/chat/completions"
@@ -235,8 +235,8 @@ def test_every_code_of_a_clients_mistake_is_in_the_table(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_every_code_is_in_the_readme(code: str) -> None:
-    assert f"`{code}`" in README
+def test_every_code_is_in_the_table_of_errors(code: str) -> None:
+    assert f"`{code}`" in ERRORS, "Add it to docs/errors.md."
 
 
 def test_no_code_is_called_somebody_elses_that_is_not_there() -> None:

@@ -1,4 +1,4 @@
-"""What is done about each kind of failure, before anything was told. The README's short table is this one."""
+"""What is done about each kind of failure, before anything was told. The table in ``docs/failures.md`` is this one."""
 
 from __future__ import annotations
 
