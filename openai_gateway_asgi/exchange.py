@@ -25,6 +25,7 @@ from .host.records import AttemptRecord
 from .host.users import User
 from .http.asgi import NamedHeaders, RawHeaders, Scope
 from .http.headers import as_checked
+from .http.stages import Stage
 from .http.timers import Clock
 from .limits.reservation import Reservation
 from .models import Candidate, Catalogue, Model, Route
@@ -83,6 +84,9 @@ class Exchange:
     served: Model | None = field(init=False)  # SelectUpstream, per attempt: the asked one, or a fallback
     upstream: Upstream = field(init=False)  # SelectUpstream, per attempt
     upstream_model: str = field(init=False)  # SelectUpstream, per attempt
+    upstream_match: Match = field(init=False)  # SelectUpstream, per attempt: the client's, unless it is translated
+    attempt_payload: Payload = field(init=False)  # SelectUpstream, per attempt: the client's, unless it is changed
+    stages: tuple[Stage, ...] = field(init=False)  # SelectUpstream, per attempt: none; then whoever changes answers
     upstream_path: str = field(init=False)  # AdaptPayload, per attempt
     upstream_query: bytes = field(init=False)  # AdaptPayload, per attempt
     upstream_body: Body | AsyncIterable[bytes] = field(init=False)  # AdaptPayload, per attempt
@@ -135,7 +139,7 @@ class Exchange:
     at_boundary: bool = True
     """Whether what was sent of an event stream ends with a whole event."""
     tail: deque[bytes] = field(default_factory=partial(deque, maxlen=TAIL))
-    """The last pieces of the answer, where its usage and its proper end stand."""
+    """The last pieces of the answer as they came, where its usage and its proper end stand."""
     failed_in_band: bool = False
     """Whether the answer ended with an error of the upstream's own, after something had been told."""
     upstream_request_id: str | None = None

@@ -10,6 +10,7 @@ from ..exchange import Exchange
 from ..http.asgi import Message, RawHeaders, Send
 from ..http.headers import EVENT_STREAM
 from ..http.sse import only_comments, without_comments
+from ..http.stages import ended, staged
 from ..upstream.request_body import NO_BODY
 from .answer_clocks import SLOW, Clocks
 
@@ -83,12 +84,29 @@ class ClientStream:
         if self._pieces:
             events = self.unsent + events
             self._pieces, self.held = [], 0
-        if not self.begun:
-            await self._begin()
         if not (exchange.at_boundary and at_boundary and only_comments(events)):
             exchange.keep(events, part=not exchange.at_boundary)  # comments may go on long after the last event
+        if exchange.stages:
+            events = await (staged if more else ended)(exchange.stages, events)
+            if more and not events:
+                return
+        if not self.begun:
+            await self.begin()
         exchange.at_boundary = at_boundary
         await self._give(events, more=more)
+
+    async def fail(self, events: bytes, error: bytes) -> None:
+        """Ends the answer with ``events``, the last of which is an error, and with ``error``, which no stage sees."""
+        exchange = self._exchange
+        if self._pieces:
+            events = self.unsent + events
+            self._pieces, self.held = [], 0
+        exchange.keep(events, part=not exchange.at_boundary)
+        events = await staged(exchange.stages, events)
+        if not self.begun:
+            await self.begin()
+        exchange.at_boundary = True
+        await self._give(events + error, more=False)
 
     async def aclose(self) -> None:
         """What was held is forgotten."""
@@ -98,14 +116,15 @@ class ClientStream:
             await asyncio.gather(self._showing, return_exceptions=True)
             self._showing = None
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
+        """Sends the head, where it is not out already: from here on nobody else is asked."""
         self.begun = True
         exchange = self._exchange
         self._clocks.forget()
         await self.shown()
         exchange.told = True
         # Nobody else will be asked. A stream may be long, and the body large.
-        exchange.upstream_body, exchange.payload = NO_BODY, NOTHING
+        exchange.upstream_body, exchange.payload, exchange.attempt_payload = NO_BODY, NOTHING, NOTHING
         if exchange.upload is not None:
             exchange.upload.settle()
         if not exchange.head_sent:

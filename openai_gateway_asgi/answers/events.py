@@ -23,6 +23,7 @@ from ..http.sse import (
     next_sequence_number,
     only_comments,
 )
+from ..http.stages import too_long
 from ..upstream.response_reads import Reads, upstream_failure
 from ..upstream.sent_secrets import Secrets
 from .answer_clocks import SLOW, Clocks
@@ -65,11 +66,15 @@ class Events:
         self._clocks = clocks
         self._settings = settings
         self._reads = reads
-        self._operation = exchange.match.endpoint.operation
-        self._course = Course(self._operation, choices_asked(self._operation, exchange.payload))
+        self._operation = exchange.upstream_match.endpoint.operation
+        self._course = Course(self._operation, choices_asked(self._operation, exchange.attempt_payload))
         self._whole = whole
         self._most = WHOLE if whole else HELD
-        self._splitter = EventSplitter(self._most if whole or exchange.may_switch else settings.hold_limit)
+        self._longest = settings.event_limit if exchange.stages else settings.hold_limit
+        """Bytes of an event that is held until it is whole, once the answer is passed on."""
+        self._splitter = EventSplitter(
+            self._longest if exchange.stages else self._most if whole or exchange.may_switch else self._longest
+        )
         self._client = ClientStream(exchange, send, clocks, start)
         self._told = False
         """Whether something came that tells."""
@@ -111,7 +116,7 @@ class Events:
         """What each read gave, in one piece. This is where streams spend their time."""
         exchange, clocks, splitter, course = self._exchange, self._clocks, self._splitter, self._course
         pull, feed, notable, usual = self._reads.pulling(), splitter.feed, course.notable, course.usual
-        keep, send = exchange.tail.append, self._send
+        keep, send, stages = exchange.tail.append, self._send, exchange.stages
         while True:
             try:
                 chunk = await pull()
@@ -136,6 +141,16 @@ class Events:
             if now >= clocks.look_at and any_tells(self._operation, events):
                 clocks.told(now)
             keep(events)
+            if stages:
+                for stage in stages:
+                    passed = stage.events(events)
+                    if not (events := passed if isinstance(passed, bytes) else await passed):
+                        break
+                if not events:
+                    clocks.sent_at = 0.0
+                    continue
+                if not self._client.begun:
+                    await self._client.begin()
             await send({"type": "http.response.body", "body": events, "more_body": True})
             if (then := monotonic()) - now > SLOW:
                 clocks.resume(then)
@@ -167,6 +182,8 @@ class Events:
     async def _consider(self, events: bytes) -> bool:
         """One read, with a look at its events; whether it has ended the answer."""
         course, splitter = self._course, self._splitter
+        if self._exchange.stages and not splitter.at_boundary:
+            raise too_long(self._settings.event_limit, "an event")
         whole = events if splitter.at_boundary else events[: last_boundary(events)]
         telling, end = self._look(whole)
         self._long = splitter.long
@@ -232,7 +249,7 @@ class Events:
         if not self._open:
             self._open, self._whole = True, False
             self._exchange.first_byte, self._exchange.commit = now, "told"
-            self._splitter.limit = self._settings.hold_limit
+            self._splitter.limit = self._longest
 
     async def _hold(self, events: bytes) -> bool:
         """Whether events that are not told yet are kept back, which they are then."""
@@ -296,10 +313,13 @@ class Events:
         if not self._open and not client.begun:
             raise self._error()
         exchange.failed_in_band = True
-        if not self._course.shown:
-            events += error_event(detail_of(self._error()), next_sequence_number((*exchange.tail, events)))
-        await client.pass_on(self._clean(events), at_boundary=True, more=False)
+        await client.fail(self._clean(events), b"" if self._course.shown else self._told_error(events))
         return True
+
+    def _told_error(self, events: bytes) -> bytes:
+        """Behind ``events``, in which official clients see none."""
+        number = next_sequence_number((*self._exchange.tail, events))
+        return self._clean(error_event(detail_of(self._error()), number))
 
     def _error(self) -> UpstreamError:
         said = self._course.said

@@ -29,6 +29,8 @@ _FIELD = re.compile(rb"(?:data|event|id|retry|error)?:")
 _BLANK = b"\xef\xbb\xbf \t\n\v\f\r"
 _LONGEST_FIELD = len(b"event:")
 
+CODED = (b"content-encoding", b"content-length")
+"""What a body that is decompressed here has no longer."""
 PAGES = frozenset({b"text/html", b"application/xhtml+xml"})
 """No model answers in these: a login page, or a proxy's own."""
 
@@ -60,7 +62,12 @@ class Relay:
         exchange.answered, exchange.upstream_status = monotonic(), status
         exchange.upstream_request_id = _text(named.get(b"x-request-id"))
         exchange.answered_since = exchange.answered_since or exchange.answered
-        coding = _text(named.get(b"content-encoding")) if kind == EVENT_STREAM and status < 400 else None
+        coding = None
+        if (kind == EVENT_STREAM or exchange.stages) and status < 400:
+            coding = _text(named.get(b"content-encoding"))
+        if coding and exchange.stages:
+            headers = [pair for pair in headers if pair[0] not in CODED]
+            named = named_headers(headers)
         reads = Reads(response, inflater(coding) if coding else None)
         start = response_headers(headers, named)
         try:
@@ -99,7 +106,7 @@ class Relay:
         if exchange.method == "HEAD":
             return False
         streams = kind == EVENT_STREAM
-        if streams == exchange.streams or exchange.match.endpoint.operation not in STREAMED:
+        if streams == exchange.streams or exchange.upstream_match.endpoint.operation not in STREAMED:
             return streams
         beginning = await _beginning(reads)
         if not beginning:

@@ -17,6 +17,7 @@ from ..config import Settings
 from ..errors import UpstreamUnavailable
 from ..exchange import Exchange
 from ..http.asgi import JSON, NamedHeaders, RawHeaders, Send
+from ..http.stages import answered, too_long
 from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
 from .refusal import refused_inside
@@ -74,20 +75,24 @@ class WholeBody:
         """All of it, up to its end or the exception that ended it."""
         exchange = self._exchange
         self._status = status
-        if self._length is not None:
+        answers_a_model = bool(exchange.model) and status == 200 and exchange.method != "HEAD"
+        self._stages = exchange.stages if answers_a_model else ()
+        if self._length is not None and not self._stages:
             self._start.append((b"content-length", b"%d" % self._length))
         if status == 201:
             self._start += _location(self._named, exchange)
         try:
-            if exchange.model and status == 200 and exchange.method != "HEAD":
+            if answers_a_model:
                 self._clocks.bound()  # what is stored may be long, and is watched for silence only
                 while not self._whole and self._take(await self._reads.next()):
                     if self._blank:
                         self._look_for_a_beginning()
-                    if not (self._blank or self._is_json) or self._came > self._most:
+                    if self._goes_on():
                         break
                 else:
-                    self._judge(b"".join(self._pieces))
+                    self._judge(body := b"".join(self._pieces))
+                    if self._stages:
+                        await self._change(body)
             else:
                 self._take(await self._reads.next())
             if self._showing is not None:
@@ -100,6 +105,23 @@ class WholeBody:
         finally:
             if self._waits:
                 await self._forget()
+
+    def _goes_on(self) -> bool:
+        """Whether the answer is passed on as it comes. Raises where it is too long to be changed and must be."""
+        if not (self._blank or self._is_json or (self._stages and self._kind.startswith(b"text/"))):
+            return True
+        if self._came <= self._most:
+            return False
+        lets_pass = all(stage.lets_pass() for stage in self._stages)
+        if not lets_pass and self._came > self._settings.event_limit:
+            raise too_long(self._settings.event_limit, "an answer")
+        return lets_pass
+
+    async def _change(self, body: bytes) -> None:
+        self._exchange.keep(body, part=True)  # as it came
+        self._pieces = [await answered(self._stages, body)]
+        if not self._begun:
+            self._start.append((b"content-length", b"%d" % len(self._pieces[0])))
 
     def _look_for_a_beginning(self) -> None:
         """White space keeps a line warm, and tells nothing yet; by what comes first JSON is known under any type."""
@@ -155,7 +177,7 @@ class WholeBody:
             await self._send({"type": "http.response.start", "status": self._status, "headers": self._start})
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
-        if body:
+        if body and not (self._stages and self._whole):
             self._exchange.keep(body, part=True)
         clocks.sent_at = monotonic()
         await self._send({"type": "http.response.body", "body": body, "more_body": not self._whole})

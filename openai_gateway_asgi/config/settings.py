@@ -82,6 +82,10 @@ class Settings:
     hold_limit: int = 64 * KIB
     """An event is a few hundred bytes; a longer one streams through instead of waiting whole in memory."""
 
+    event_limit: int = 16 * MIB
+    """Bytes of an event, or of an answer that is no stream, that is read whole where something changes it on its way.
+    An image is some MiB; what is longer is never passed on unchanged, and fails."""
+
     retries: int = 2
     """More tries on the same upstream before the next one: transient faults are over by then, others are not."""
     max_attempts: int = 6
@@ -220,6 +224,7 @@ _RULES: dict[str, checks.Rule] = {
     "comment_hold": _duration_or_zero,
     "commit": lambda name, value: checks.choice(name, value, COMMITS),
     "hold_limit": _size,
+    "event_limit": _size,
     "keepalive_comments": checks.optional(_duration),
     "retries": _size_or_zero,
     "max_attempts": _size,

@@ -37,11 +37,12 @@ class AdaptPayload:
                 param="model",
                 code="invalid_field",
             )
-        path, query = exchange.match.path, exchange.query
+        match, query = exchange.upstream_match, exchange.query
+        path = match.path
         if exchange.bodiless:
             exchange.upstream_body = NO_BODY
-            if "model" in exchange.match.params:
-                path = upstream_path(exchange.match.endpoint, {"model": model})
+            if "model" in match.params:
+                path = upstream_path(match.endpoint, {"model": model})
         elif exchange.upload is not None:
             exchange.upstream_body = _form(exchange, exchange.upload, model)
         elif exchange.opaque is not None:
@@ -57,7 +58,7 @@ class AdaptPayload:
 
 
 def _json(exchange: Exchange, model: str) -> Body:
-    payload, operation = exchange.payload, exchange.match.endpoint.operation
+    payload, operation = exchange.attempt_payload, exchange.upstream_match.endpoint.operation
     if not exchange.model_at:
         return Body(*adapt(payload, exchange.upstream, operation, model, named=False).pieces())
     if exchange.model_at != TOP:

@@ -82,6 +82,7 @@ class SelectUpstream:
         exchange.served = this.served
         upstream = exchange.upstream = this.candidate.upstream
         exchange.upstream_model = this.candidate.model_id
+        exchange.upstream_match, exchange.attempt_payload, exchange.stages = exchange.match, exchange.payload, ()
         exchange.may_switch = bool(this.others) or this.again
         exchange.fails_over = exchange.streams and self._fails_over(exchange, this, began)
         gently = False

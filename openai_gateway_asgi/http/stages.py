@@ -1,0 +1,66 @@
+"""What stands between an upstream's words and the client's, where they differ: translation, filters, names.
+
+Whoever changes answers is a stage of the attempt at hand (``exchange.stages``), put there by a layer of its own, in the
+order of the chain. Without any, answers pass as bytes. What is known of an answer (its usage, its end, its errors) is
+read from the upstream's own words, before the stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Protocol
+
+from ..errors import UpstreamError
+
+
+class Stage(Protocol):
+    """One step, made anew for each attempt, so that what an attempt said that was given up leaves nothing.
+
+    What it raises ends the attempt: before something was told an ``UpstreamError`` may be mended by another one.
+    """
+
+    def events(self, events: bytes, /) -> bytes | Awaitable[bytes]:
+        """Whole events in, comments included; whole events out, possibly none. An error of the upstream's is the last
+        of a stream, and is not followed by ``end``. To wait costs, so that only who has to gives an awaitable."""
+        ...
+
+    async def end(self) -> bytes:
+        """The stream is whole: the events that are still to be said."""
+        ...
+
+    async def answer(self, body: bytes, /) -> bytes:
+        """An answer that is no stream, whole and not compressed: JSON, or text."""
+        ...
+
+    def lets_pass(self) -> bool:
+        """An answer that is no stream is longer than is usually held: whether it may pass as it is. If not it is held
+        up to ``event_limit``."""
+        ...
+
+
+async def staged(stages: tuple[Stage, ...], events: bytes) -> bytes:
+    """Whole events, as the client sees them."""
+    for stage in stages:
+        if not events:
+            break
+        passed = stage.events(events)
+        events = passed if isinstance(passed, bytes) else await passed
+    return events
+
+
+async def ended(stages: tuple[Stage, ...], events: bytes) -> bytes:
+    """The last events of a whole stream, as the client sees them, and what the stages have to add."""
+    for stage in stages:
+        events = await staged((stage,), events) + await stage.end()
+    return events
+
+
+async def answered(stages: tuple[Stage, ...], body: bytes) -> bytes:
+    """An answer that is no stream, as the client sees it."""
+    for stage in stages:
+        body = await stage.answer(body)
+    return body
+
+
+def too_long(limit: int, what: str) -> UpstreamError:
+    return UpstreamError(f"The upstream sent {what} of more than {limit} bytes, which is the gateway's `event_limit`.")
