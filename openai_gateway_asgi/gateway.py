@@ -77,6 +77,7 @@ from .limits.desk import LimitsOfUser
 from .observe.explanation import Explanation
 from .observe.health import Health
 from .parts import Parts
+from .upstream.given_transport import AsyncTransport
 
 if TYPE_CHECKING:
     from aiocache.base import BaseCache  # imports the redis client where that is installed
@@ -99,7 +100,7 @@ class Gateway:
         layers: Sequence[Layer] = (),
         settings: Settings | None = None,
         speech_cache: BaseCache | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: httpx.AsyncBaseTransport | AsyncTransport | None = None,
         limits: Sequence[Limit] | LimitsOfUser = (),
         limit_store: LimitStore | None = None,
         prices: Mapping[str, Price] | PriceCallable | Prices | None = None,
@@ -114,10 +115,11 @@ class Gateway:
         ``oauth_token`` gives users' own tokens for ``auth_type="system_oauth"``, ``context`` facts for the user-info
         headers; ``record_usage`` takes one record per model call. ``layers`` are your own ASGI layers: they run when
         user, model and payload are known and nothing is rewritten yet, and do not read the body. ``speech_cache`` is
-        any aiocache cache (default: in memory, bounded). ``transport`` replaces the connections; yours is yours to
-        close. ``limits`` are ``Limit`` objects, or a callable ``(user, model) -> Sequence[Limit]`` where plans stand in
-        a database; they are counted in ``limit_store`` (default: in the memory of this process). ``prices`` say what a
-        call costs: ``{pattern: Price(...)}``, a callable, or ``genai_prices()``. ``find_user`` gives the user of an id,
+        any aiocache cache (default: in memory, bounded). ``transport`` replaces the connections: any
+        ``AsyncBaseTransport`` of httpx or httpx2, which stays yours to close. ``limits`` are ``Limit`` objects, or a
+        callable ``(user, model) -> Sequence[Limit]`` where plans stand in a database; they are counted in
+        ``limit_store`` (default: in the memory of this process). ``prices`` say what a call costs:
+        ``{pattern: Price(...)}``, a callable, or ``genai_prices()``. ``find_user`` gives the user of an id,
         for administrators who ask what another's request would meet.
 
         Raises ``ConfigError``, naming the field or variable and what to write instead.

@@ -30,6 +30,7 @@ from .speech.cache import SpeechCache
 from .upstream.concurrency import AllSlots
 from .upstream.connections import Connections
 from .upstream.credentials import Credentials
+from .upstream.given_transport import given_transport
 from .upstream.memory import Memory
 from .upstream.model_lists import ModelLists
 
@@ -51,7 +52,7 @@ class Parts:
         self.layers = setup.layers
         """The host's own."""
         self.rule = _origin_rule(settings)
-        self.connections = Connections(settings, setup.transport)
+        self.connections = Connections(settings, given_transport(setup.transport))
         self.credentials = Credentials()
         self.slots = AllSlots()
         self.drain = Drain()

@@ -139,6 +139,7 @@ def test_there_are_no_circles_between_rooms() -> None:
     [
         ("aiohttp", {"upstream.transport", "upstream.call", "upstream.dns"}),
         ("azure", {"upstream.entra"}),
+        ("httpx2", {"upstream.httpx2_transport"}),
         ("redis", {"limits.redis"}),
         ("opentelemetry", {module for module in MODULES if module.startswith("contrib.opentelemetry")}),
         ("prometheus_client", {module for module in MODULES if module.startswith("contrib.prometheus")}),
@@ -172,6 +173,8 @@ def test_importing_the_package_imports_nothing_optional() -> None:
     assert PACKAGE in roots
     assert not roots & {
         "azure",
+        "httpx2",
+        "pytest",
         "redis",
         "django",
         "prometheus_client",

@@ -15,7 +15,7 @@ ERRORS = {
     "wrong_signature": "a callable does not take what the gateway calls it with",
     "wrong_kind": "a class, a generator or a call's result where the function itself is needed",
     "invalid_layer": "an item of `layers` is no layer",
-    "invalid_transport": "`transport` is no `httpx.AsyncBaseTransport`",
+    "invalid_transport": "`transport` is no `AsyncBaseTransport` of httpx or httpx2",
     "invalid_speech_cache": "`speech_cache` is no aiocache cache",
     "invalid_settings": "`settings` is no `Settings(...)`",
     "invalid_store": "a store lacks a method, or one that must be `async` is not",

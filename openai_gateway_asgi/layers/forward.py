@@ -91,6 +91,7 @@ class Forward:
             assert exchange.upload is not None
             headers = [pair for pair in headers if pair[0] != b"content-type"]
             headers.append((b"content-type", exchange.upload.content_type))
+            headers.append((b"transfer-encoding", b"chunked"))  # a host's own transport would not know
             stream = Streamed(body, relay.wait_anew)
         request = PreparedRequest(exchange.method, url, headers, stream, timeouts.connect)
         if exchange.is_job or _is_large(exchange):

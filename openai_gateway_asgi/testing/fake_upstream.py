@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import ssl
-import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self, TypeVar
@@ -22,15 +21,18 @@ from typing import Any, Self, TypeVar
 from ..config import Upstream
 from ..http.asgi import Receive, Scope, Send
 from . import answers
-from .answers import Answer, fits
+from .answers import Answer, Says, fits
 from .delivery import AnswerStream, FakeTransport, done_or_left
+from .news import News
 from .requests import FakeRequest, host_of
 from .scripts import Script, scripted_answer
 from .server import Server
+from .stored_files import StoredFiles
+from .threads import PATIENCE, ServingThread
 from .wire import Connection, OnConnect, WireScript
 
-PATIENCE = 5.0
-"""Seconds after which waiting for the upstream's side of things is a failure."""
+IN_PROCESS = "https://fake-upstream-in-process.test"
+"""The origin of a fake upstream that does not serve over sockets."""
 
 T = TypeVar("T")
 Respond = Callable[[FakeRequest], Answer | Awaitable[Answer]]
@@ -65,14 +67,17 @@ class FakeUpstream:
         self._answers: dict[str, list[Answer | Respond]] = {}
         self._hosts: dict[str, FakeUpstream] = {}
         self._parent: FakeUpstream | None = None
-        self._news = asyncio.Event()
+        self._news = News()
+        self._files = StoredFiles()
         self._server = Server(self, wire, tls=tls, on_connect=on_connect, port=port)
-        self._thread: _Thread | None = None
+        self._thread: ServingThread | None = None
 
     @property
     def upstream(self) -> Upstream:
-        """The ``Upstream`` to give to a gateway, while this one serves over sockets."""
-        return Upstream(f"{self.url}/v1", api_key="fake-key", name="fake")
+        """The ``Upstream`` to give to a gateway. Where this one does not serve over sockets the gateway needs
+        ``transport=fake.transport()`` as well."""
+        url = self.url if self._server.serves else IN_PROCESS
+        return Upstream(f"{url}/v1", api_key="fake-key", name="fake")
 
     @property
     def url(self) -> str:
@@ -104,7 +109,8 @@ class FakeUpstream:
 
     def script(self, model: str = "*", *scripts: Script, **says: Any) -> None:
         """What a model does from now on: ``script("gpt-4o", cut_after=3)``, or several ``Script``s in turn, the last
-        of them for ever. ``*`` is every model that has none of its own."""
+        of them for ever. ``*`` is every model that has none of its own. A path, ``script("/files", status=503)``, is
+        every request to it, whatever the model."""
         self._scripts[model] = list(scripts) or [Script(**says)]
 
     def answer(self, path: str, *answers: Answer | Respond) -> None:
@@ -129,9 +135,7 @@ class FakeUpstream:
     async def until(self, holds: Callable[[], bool], within: float = PATIENCE) -> None:
         """Waits until ``holds`` does, looking again whenever this upstream has news (a request, a closed answer)."""
         async with asyncio.timeout(within):
-            while not holds():
-                self._news.clear()
-                await self._news.wait()
+            await self._news.until(holds)
 
     async def until_requests(self, count: int, within: float = PATIENCE) -> None:
         """Waits until so many requests have come."""
@@ -152,7 +156,7 @@ class FakeUpstream:
         """Keeps a request."""
         for fake in self._line():
             fake.requests.append(request)
-            fake._news.set()
+            fake._news.tell()
 
     async def reply(self, request: FakeRequest) -> Answer:
         """The answer to a request that came."""
@@ -172,7 +176,7 @@ class FakeUpstream:
             fake.open_answers -= 1
             if early:
                 fake.closed_early.append(request)
-            fake._news.set()
+            fake._news.tell()
 
     def _line(self) -> list[FakeUpstream]:
         return [self] if self._parent is None else [self, *self._parent._line()]
@@ -181,12 +185,20 @@ class FakeUpstream:
         fitting = [path for path in self._answers if fits(path, request.path)]
         if fitting:
             return _next_of(self._answers[max(fitting, key=len)])
+        return scripted_answer(self._script(request), lambda says: self._usual(request, says))
+
+    def _script(self, request: FakeRequest) -> Script:
+        paths = [key for key in self._scripts if key.startswith("/") and fits(key, request.path)]
+        if not paths and fits("/models", request.path):
+            return Script()  # lists come also on the bad days of all models
+        named = max(paths, key=len) if paths else request.model
+        turns = self._scripts.get(named or "") or self._scripts.get("*")
+        return _next_of(turns) if turns else Script()
+
+    def _usual(self, request: FakeRequest, says: Says) -> Answer:
         if fits("/models", request.path):
             return answers.models(self.models)
-        model = request.model
-        scripts = self._scripts.get(model or "") or self._scripts.get("*")
-        script = _next_of(scripts) if scripts else Script()
-        return scripted_answer(script, request.path, request.fields())
+        return self._files.answer(request) or answers.default(request.path, request.fields(), says)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -215,31 +227,12 @@ class FakeUpstream:
         await self._server.aclose(quietly=error is not None)
 
     def __enter__(self) -> Self:
-        self._thread = _Thread(self._server)
+        self._thread = ServingThread(self._server)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         assert self._thread is not None
         self._thread.stop(quietly=error is not None)
-
-
-class _Thread:
-    """An event loop for tests that have none."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fake-upstream", daemon=True)
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(server.open(), self._loop).result(PATIENCE)
-
-    def stop(self, *, quietly: bool) -> None:
-        try:
-            asyncio.run_coroutine_threadsafe(self._server.aclose(quietly=quietly), self._loop).result(PATIENCE)
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
 
 
 def _next_of(turns: list[T]) -> T:

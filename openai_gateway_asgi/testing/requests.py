@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import json as jsonlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class FakeFile:
+    """One part of a multipart body."""
+
+    filename: str | None
+    content_type: str
+    content: bytes
 
 
 @dataclass(slots=True)
@@ -35,6 +47,39 @@ class FakeRequest:
         """The model that the JSON body names."""
         model = self.fields().get("model")
         return model if isinstance(model, str) else None
+
+    @property
+    def stream(self) -> bool:
+        """Whether the JSON body asks for a stream of events."""
+        return self.fields().get("stream") is True
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """Those of a chat; empty where there are none."""
+        messages = self.fields().get("messages")
+        return messages if isinstance(messages, list) else []
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The fields of a multipart body that are no files; of several with one name the last."""
+        return {name: part.content.decode() for name, part in self._parts() if part.filename is None}
+
+    @property
+    def files(self) -> dict[str, FakeFile]:
+        """The files of a multipart body, by field."""
+        return {name: part for name, part in self._parts() if part.filename is not None}
+
+    def _parts(self) -> Iterator[tuple[str, FakeFile]]:
+        content_type = self.header("content-type") or ""
+        if not content_type.lower().startswith("multipart/"):
+            return
+        head = f"content-type: {content_type}\r\n\r\n".encode("latin-1")
+        message = email.message_from_bytes(head + self.body, policy=email.policy.HTTP)
+        for part in message.iter_parts():
+            name = part.get_param("name", "", "content-disposition")
+            content = part.get_payload(decode=True)
+            assert isinstance(content, bytes)
+            yield str(name), FakeFile(part.get_filename(), part.get_content_type(), content)
 
     def header(self, name: str) -> str | None:
         """The value of the header, or None; a header sent twice is a failure."""

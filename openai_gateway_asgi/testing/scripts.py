@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .answers import Answer, Ending, HeaderPairs, Says, default, error_answer, json_answer
+from .answers import Answer, Ending, HeaderPairs, Says, error_answer, json_answer
 
 MALFORMED = b'data: {"choices": [{"delta": {"content": "\n\n'
 
@@ -55,8 +55,8 @@ class Script:
     """Whether a chat stream ends with ``[DONE]``."""
 
 
-def scripted_answer(script: Script, path: str, request: dict[str, Any]) -> Answer:
-    """The answer of the operation at ``path``, as the script has it. Waiting is the answer's own."""
+def scripted_answer(script: Script, usual: Callable[[Says], Answer]) -> Answer:
+    """The ``usual`` answer, as the script has it. Waiting is the answer's own."""
     headers: HeaderPairs = list(script.headers.items())
     if script.retry_after is not None:
         headers.append(("retry-after", f"{script.retry_after:g}"))
@@ -68,7 +68,7 @@ def scripted_answer(script: Script, path: str, request: dict[str, Any]) -> Answe
         return json_answer(script.body, script.status, headers)
     if script.status >= 400:
         return error_answer(script.status, script.message, code=script.code, headers=headers)
-    good = default(path, request, _says(script))
+    good = usual(_says(script))
     stop, ending = _stop(script)
     chunks = list(good.chunks)  # type: ignore[arg-type]
     good_headers = [*good.headers, *headers]

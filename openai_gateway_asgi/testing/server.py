@@ -35,6 +35,10 @@ class Server:
         self._server: asyncio.Server | None = None
 
     @property
+    def serves(self) -> bool:
+        return self._server is not None
+
+    @property
     def url(self) -> str:
         if self._server is None:
             raise RuntimeError("this fake upstream does not serve yet: enter it with `async with` or `with`")

@@ -41,8 +41,8 @@ def test_the_page_has_tests_of_both_kinds() -> None:
 
 
 @pytest.mark.parametrize("test", SYNCHRONOUS.values(), ids=SYNCHRONOUS)
-def test_case_251_what_the_page_says_works(test: Callable[[], None]) -> None:
-    test()
+def test_case_251_what_the_page_says_works(test: Callable[..., None], request: pytest.FixtureRequest) -> None:
+    test(**{name: request.getfixturevalue(name) for name in inspect.signature(test).parameters})
 
 
 @pytest.mark.parametrize("name", sorted(TESTS.keys() - SYNCHRONOUS.keys()))

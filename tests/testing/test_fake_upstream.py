@@ -159,3 +159,62 @@ def test_a_test_without_an_event_loop_enters_it_with_with() -> None:
             answer = client.chat.completions.create(model="a-model", messages=HELLO)
     assert answer.choices[0].message.content == "from a thread"
     assert upstream.last.header("authorization") == "Bearer k"
+
+
+async def test_a_path_may_have_its_own_script_whatever_the_model(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("/embeddings", status=503, message="full")
+
+    with pytest.raises(openai.InternalServerError, match="full"):
+        await client.embeddings.create(model="m", input="hi")
+    assert await streamed(client) == "Hello from upstream."
+
+
+async def test_embeddings_are_as_many_as_the_inputs(fake: Fake) -> None:
+    _, client = fake
+    answer = await client.embeddings.create(model="m", input=["a", "b"])
+    assert [item.embedding for item in answer.data] == [[0.25, -0.5, 0.125]] * 2
+
+
+async def test_files_are_kept_listed_read_and_deleted(fake: Fake) -> None:
+    upstream, client = fake
+
+    kept = await client.files.create(file=("notes.txt", b"to be or not"), purpose="user_data")
+    assert (kept.filename, kept.bytes, kept.purpose) == ("notes.txt", 12, "user_data")
+    assert upstream.last.form == {"purpose": "user_data"}
+    assert upstream.last.files["file"].content == b"to be or not"
+    assert [file.id async for file in await client.files.list()] == [kept.id]
+    assert (await client.files.retrieve(kept.id)).filename == "notes.txt"
+    assert (await client.files.content(kept.id)).content == b"to be or not"
+    assert (await client.files.delete(kept.id)).deleted
+    with pytest.raises(openai.NotFoundError, match=kept.id):
+        await client.files.retrieve(kept.id)
+
+
+async def test_a_first_event_may_be_slow(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", first_event_after=0.05)
+    began = asyncio.get_running_loop().time()
+    assert await streamed(client) == "Hello from upstream."
+    assert asyncio.get_running_loop().time() - began >= 0.05
+
+
+async def test_usage_is_as_the_script_says(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3})
+    answer = await client.chat.completions.create(model="m", messages=HELLO)
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == 3
+
+
+async def test_a_request_is_told_in_typed_values(fake: Fake) -> None:
+    upstream, client = fake
+    await streamed(client, "wise")
+    last = upstream.last
+    assert (last.method, last.path, last.model, last.stream, last.messages) == (
+        "POST",
+        "/v1/chat/completions",
+        "wise",
+        True,
+        HELLO,
+    )

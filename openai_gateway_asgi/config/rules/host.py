@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -69,12 +70,18 @@ def _layer(field: str, layer: Any, count: int, options: Mapping[str, Any]) -> It
 
 def transport(setup: Setup) -> Iterator[Finding]:
     given = setup.transport
-    if given is None or isinstance(given, httpx.AsyncBaseTransport):
+    if given is None or isinstance(given, _transports()):
         return
     yield Finding(
         "invalid_transport", "transport", _what(given),
         "give an httpx.AsyncBaseTransport, such as httpx.AsyncHTTPTransport() or httpx.MockTransport(handler)",
     )  # fmt: skip
+
+
+def _transports() -> tuple[type, ...]:
+    """The classes of transports. Whoever has a transport of httpx2 has imported it."""
+    successor = sys.modules.get("httpx2")
+    return (httpx.AsyncBaseTransport, *((successor.AsyncBaseTransport,) if successor else ()))
 
 
 def speech_cache(setup: Setup) -> Iterator[Finding]:
