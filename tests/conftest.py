@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
@@ -22,6 +23,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     item.stash[_failed] = item.stash.get(_failed, False) or report.failed
     return report
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Processes that share the tests must call them the same, and each makes temporary files of its own."""
+    if isinstance(val, str) and val.startswith(tempfile.gettempdir()):
+        return "file" + os.path.splitext(val)[1]
+    return None
 
 
 @pytest.fixture(autouse=True)
