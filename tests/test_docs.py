@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,14 @@ def test_the_code_is_python_and_the_links_lead_somewhere(page: Path) -> None:
 def test_every_page_is_in_the_list(page: Path) -> None:
     listed = (DOCS / "README.md").read_text()
     assert page.stem == "README" or f"]({page.name})" in listed, "Add a row to the table in docs/README.md."
+
+
+def test_the_site_has_the_pages_of_the_list_in_its_order() -> None:
+    (front, *groups) = tomllib.loads((DOCS.parent / "zensical.toml").read_text())["project"]["nav"]
+    listed = re.findall(r"^\| (?:\*\*(.+)\*\*|\[.*?\]\((.+?)\)) \|", page("README"), re.MULTILINE)
+    shown = [name for group in groups for title, pages in group.items() for name in (title, *pages)]
+    assert front == {"Documentation": "README.md"}
+    assert shown == [title or name for title, name in listed], "Give zensical.toml the rows of docs/README.md."
 
 
 def rows(name: str, title: str) -> list[list[str]]:
