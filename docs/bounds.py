@@ -40,6 +40,7 @@ ROOMS = {
     "models": "Models",
     "upstream": "Upstreams and their lists",
     "answers": "Answers",
+    "extensions": "The host's own code",
     "speech": "Speech",
     "limits": "Limits",
     "config": "Configuration",

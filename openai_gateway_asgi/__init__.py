@@ -40,6 +40,9 @@ from .errors import (
     Unauthenticated,
 )
 from .exchange import Exchange
+from .extensions.host_model import HostModel
+from .extensions.model_call import ModelCall
+from .extensions.pieces import Reasoning, ToolCall
 from .gateway import Gateway
 from .host.genai_prices import genai_prices
 from .host.hooks import in_thread
@@ -79,12 +82,14 @@ __all__ = [
     "Grants",
     "HeaderExplained",
     "Health",
+    "HostModel",
     "InvalidRequest",
     "Limit",
     "LimitStore",
     "MemoryLimits",
     "MemoryStore",
     "Model",
+    "ModelCall",
     "NotFound",
     "Observer",
     "Outcome",
@@ -94,10 +99,12 @@ __all__ = [
     "Priced",
     "Prices",
     "RateLimited",
+    "Reasoning",
     "RedisLimits",
     "Secret",
     "Settings",
     "Timeouts",
+    "ToolCall",
     "Unauthenticated",
     "Upstream",
     "UpstreamFailure",

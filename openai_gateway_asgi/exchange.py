@@ -67,6 +67,8 @@ class Exchange:
     """Whom the host's own route has already let in (``gateway.response(user)``)."""
     checked_origin: bool
     """Whether that route has made sure that no other site's page asks."""
+    outer: Exchange | None = None
+    """The call of a model of the host's own that this one is a part of."""
 
     config: GatewayConfig = field(init=False)  # TakeConfig: one snapshot for the whole request
     match: Match = field(init=False)  # MatchEndpoint

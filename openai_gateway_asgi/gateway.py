@@ -22,6 +22,8 @@ from .exchange import KEY, Exchange
 from .explaining.asked import Asked, GivenHeaders
 from .explaining.explainer import Explainer
 from .explaining.user import user_of
+from .extensions.host_model import HostModel
+from .extensions.in_process import Within, openai_client
 from .hidden import HiddenBytes, HiddenList
 from .host.access import Access
 from .host.groups import Groups
@@ -81,6 +83,7 @@ from .upstream.given_transport import AsyncTransport
 
 if TYPE_CHECKING:
     from aiocache.base import BaseCache  # imports the redis client where that is installed
+    from openai import AsyncOpenAI
 
 
 class Gateway:
@@ -105,6 +108,7 @@ class Gateway:
         limit_store: LimitStore | None = None,
         prices: Mapping[str, Price] | PriceCallable | Prices | None = None,
         find_user: FindUser | None = None,
+        host_models: Sequence[HostModel] = (),
     ) -> None:
         """
         ``upstreams``: where calls go: ``Upstream`` objects, a ``ConfigStore``, or None for the ``OPENAI_API_BASE_URLS``
@@ -120,7 +124,8 @@ class Gateway:
         callable ``(user, model) -> Sequence[Limit]`` where plans stand in a database; they are counted in
         ``limit_store`` (default: in the memory of this process). ``prices`` say what a call costs:
         ``{pattern: Price(...)}``, a callable, or ``genai_prices()``. ``find_user`` gives the user of an id,
-        for administrators who ask what another's request would meet.
+        for administrators who ask what another's request would meet. ``host_models`` are models that functions of
+        yours answer.
 
         Raises ``ConfigError``, naming the field or variable and what to write instead.
         """
@@ -139,7 +144,14 @@ class Gateway:
             "find_user": find_user,
         }
         setup = Setup(settings, callables, layers, speech_cache, transport, upstreams)
-        self._parts = parts = Parts(setup, limits=limits, limit_store=limit_store, prices=prices)
+        self._parts = parts = Parts(
+            setup,
+            limits=limits,
+            limit_store=limit_store,
+            prices=prices,
+            host_models=host_models,
+            ask=self._client_within,
+        )
         self._ids = RequestIds()
         self._app = compose(self._chain(), Forward(connections=parts.connections, loops=parts.loops, settings=settings))
 
@@ -249,6 +261,25 @@ class Gateway:
         """
         return HostRoute(self._serve, user, prefix, request, checked_origin)
 
+    def openai(self, user: User, *, request: Request | None = None) -> AsyncOpenAI:
+        """The OpenAI SDK's client for calls as this user, without a socket; the extra ``openai`` installs it.
+
+        The same access, limits, filters and records hold as for the user's own requests. ``request`` is the one that
+        is being answered, where there is one: its session, cookies and bearer token are the user's for these calls
+        as well, as upstreams with ``auth_type="session"`` need it.
+        """
+        if not isinstance(user, User):
+            raise TypeError(f"gateway.openai() takes a User, got {type(user).__name__}; write User(id=...)")
+        return openai_client(self._serve_inside, Within(user, {} if request is None else request.scope))
+
+    def _client_within(self, outer: Exchange) -> AsyncOpenAI:
+        return openai_client(self._serve_inside, Within(outer.user, outer.scope, outer))
+
+    def _serve_inside(
+        self, scope: PrivateScope, receive: Receive, send: Send, user: User, outer: Exchange | None
+    ) -> Awaitable[None]:
+        return self._run(self._app, scope, receive, send, user, True, outer)
+
     @property
     def warnings(self) -> tuple[Finding, ...]:
         """What is odd about the options and the configuration in force; each was logged once. Errors stop the start."""
@@ -334,6 +365,7 @@ class Gateway:
         send: Send,
         user: User | None,
         checked_origin: bool = False,
+        outer: Exchange | None = None,
     ) -> None:
         """``scope`` is ours to write to."""
         scope["headers"] = headers = HiddenList(scope["headers"])
@@ -348,6 +380,7 @@ class Gateway:
             scope=scope,
             given_user=user,
             checked_origin=checked_origin,
+            outer=outer,
         )
         try:
             await app(scope, receive, send)

@@ -10,6 +10,8 @@ from .config import GatewayConfig, Settings
 from .config.live import LiveConfig
 from .config.rules import Setup
 from .config.start import begin
+from .extensions.host_model import HostModel, checked_host_models
+from .extensions.transport import Ask, transports_of
 from .host.hooks import Hook
 from .host.notices import Notices
 from .host.prices import Price, PriceCallable, Prices, prices_of
@@ -45,6 +47,8 @@ class Parts:
         limits: Sequence[Limit] | LimitsOfUser,
         limit_store: LimitStore | None,
         prices: Mapping[str, Price] | PriceCallable | Prices | None,
+        host_models: Sequence[HostModel] = (),
+        ask: Ask,
     ) -> None:
         """Raises ``ConfigError``, naming the field or variable and what to write instead."""
         self.settings = settings = setup.settings
@@ -52,7 +56,10 @@ class Parts:
         self.layers = setup.layers
         """The host's own."""
         self.rule = _origin_rule(settings)
-        self.connections = Connections(settings, given_transport(setup.transport))
+        models = checked_host_models(host_models)
+        self._stand_ins = tuple(model.upstream for model in models)
+        inside = transports_of(models, ask, most=settings.event_limit)
+        self.connections = Connections(settings, given_transport(setup.transport), inside)
         self.credentials = Credentials()
         self.slots = AllSlots()
         self.drain = Drain()
@@ -63,7 +70,8 @@ class Parts:
         self.attempts = Attempts(settings, self.notices)
         self.background = Background()
         self.roles = Roles(self.judge.note)
-        self.lists = ModelLists(settings, self.connections, self.credentials, self.notices)
+        own = [model.listing(index - len(models)) for index, model in enumerate(models)]
+        self.lists = ModelLists(settings, self.connections, self.credentials, self.notices, own)
         self.live = LiveConfig(store, adopted=self._adopted, changed=self._changed, examine=self.judge.examine)
         self.hooks = _hooks(setup.callables, settings)
         """The host's callables by the option's name, None where there is none."""
@@ -101,10 +109,11 @@ class Parts:
 
     def _adopted(self, config: GatewayConfig) -> None:
         self.judge.adopt(config)
-        self.attempts.keep_only(config.upstreams)
-        self.connections.keep_only(config.upstreams)
-        self.credentials.keep_only(config.upstreams)
-        self.memory.keep_only(config.upstreams)
+        upstreams = (*self._stand_ins, *config.upstreams)
+        self.attempts.keep_only(upstreams)
+        self.connections.keep_only(upstreams)
+        self.credentials.keep_only(upstreams)
+        self.memory.keep_only(upstreams)
 
     def _changed(self, before: GatewayConfig, after: GatewayConfig, by: str | None) -> None:
         log_change(before, after, None if by is None else shown_user(by, self.settings.log_users))

@@ -27,7 +27,7 @@ FLOORS = (
     ["rewrites", "translate", "host"],
     ["upstream"],
     ["exchange", "speech", "limits"],
-    ["answers", "observe"],
+    ["answers", "observe", "extensions"],
     ["admin", "parts"],
     ["layers"],
     ["explaining"],

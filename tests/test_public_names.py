@@ -27,12 +27,14 @@ Grant
 Grants
 HeaderExplained
 Health
+HostModel
 InvalidRequest
 Limit
 LimitStore
 MemoryLimits
 MemoryStore
 Model
+ModelCall
 NotFound
 Observer
 Outcome
@@ -42,10 +44,12 @@ Price
 Priced
 Prices
 RateLimited
+Reasoning
 RedisLimits
 Secret
 Settings
 Timeouts
+ToolCall
 Unauthenticated
 Upstream
 UpstreamFailure

@@ -160,7 +160,12 @@ class NotedDesk(Desk):
         return await self._desk.limits_for(user, model)
 
     async def reserve(
-        self, limits: Sequence[Limit], subject: Subject, expected: Usage, candidates: Sequence[Candidate]
+        self,
+        limits: Sequence[Limit],
+        subject: Subject,
+        expected: Usage,
+        candidates: Sequence[Candidate],
+        outer: Reservation | None = None,
     ) -> Reservation:
         for limit in limits:
             if limit.concerns(subject.models):

@@ -50,8 +50,16 @@ class EnforceLimits:
         operation = exchange.match.endpoint.operation
         answer = answer_tokens(exchange.payload) if operation in ANSWERING else 0
         expected = Usage(input=input_tokens(exchange.payload), output=answer)
-        exchange.reservation = await self._desk.reserve(limits, subject, expected, exchange.candidates[:1])
+        outer = None if exchange.outer is None else _around(exchange.outer)
+        exchange.reservation = await self._desk.reserve(limits, subject, expected, exchange.candidates[:1], outer)
         await self.app(scope, receive, _telling(exchange.reservation, send))
+
+
+def _around(outer: Exchange | None) -> Reservation | None:
+    """What the nearest of the calls around this one has taken."""
+    while outer is not None and outer.reservation is None:
+        outer = outer.outer
+    return None if outer is None else outer.reservation
 
 
 def _refuse_unmetered(family: str, limits: Sequence[Limit]) -> None:

@@ -15,7 +15,7 @@ from ..exchange import Exchange
 from ..http.asgi import Receive, Scope, Send
 from ..http.cancellation import Deadline
 from ..http.loop_guard import LoopGuard
-from ..upstream.connections import Connections, Pool
+from ..upstream.connections import INSIDE, Connections, Pool
 from ..upstream.request_body import NO_BODY, Body, Streamed
 from ..upstream.requests import PreparedRequest
 from ..upstream.response_reads import upstream_failure
@@ -94,6 +94,8 @@ class Forward:
             headers.append((b"transfer-encoding", b"chunked"))  # a host's own transport would not know
             stream = Streamed(body, relay.wait_anew)
         request = PreparedRequest(exchange.method, url, headers, stream, timeouts.connect)
+        if pool.inside:
+            request.extensions[INSIDE] = exchange
         if exchange.is_job or _is_large(exchange):
             request.extensions["fresh"] = True
         if query or not fixed:

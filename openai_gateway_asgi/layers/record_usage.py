@@ -157,6 +157,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices
         model_label=_label(served or getattr(exchange, "resolved", None)),
         commit=exchange.commit,
         reason=None if went_well else _reason(exchange, failure),
+        within=None if exchange.outer is None else exchange.outer.request_id,
         trace_id=exchange.watch.call.trace_id if exchange.watch else trace_id_of(exchange.named),
     )
 

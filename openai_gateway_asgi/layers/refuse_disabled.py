@@ -12,7 +12,8 @@ from ..http.drain import Drain
 class RefuseDisabled:
     """While the configuration says ``enabled=False``, or this process drains, every route behind this layer is a 503.
 
-    Calls that were let in before it began to drain may go on to its deadline, whatever they are waiting for.
+    Calls that were let in before it began to drain may go on to its deadline, whatever they are waiting for, and
+    whatever they ask themselves.
     """
 
     def __init__(self, app: ASGIApp, *, drain: Drain) -> None:
@@ -23,7 +24,7 @@ class RefuseDisabled:
         exchange = Exchange.of(scope)
         if not exchange.config.enabled:
             raise GatewayDisabled("OpenAI API is disabled.")
-        if self._drain.active:
+        if self._drain.active and exchange.outer is None:
             raise GatewayDraining("The gateway is about to restart; try again.")
         deadline = Deadline(exchange.clock)
         self._drain.enter(deadline)

@@ -26,7 +26,7 @@ from ..models import Candidate, Model
 from .claims import Account, Change, Claim, Decision, LimitStore, StoreDown
 from .limit import LEASE, NANO, Limit, Subject
 from .memory import MemoryLimits
-from .reservation import Reservation
+from .reservation import WHOLE_CALL, Reservation
 from .told import LimitExceeded, Standing, UpstreamLimited, refusal
 
 logger = logging.getLogger("openai_gateway_asgi")
@@ -89,13 +89,20 @@ class Desk:
         return self._limits
 
     async def reserve(
-        self, limits: Sequence[Limit], subject: Subject, expected: Usage, candidates: Sequence[Candidate]
+        self,
+        limits: Sequence[Limit],
+        subject: Subject,
+        expected: Usage,
+        candidates: Sequence[Candidate],
+        outer: Reservation | None = None,
     ) -> Reservation:
         """Takes what the call needs before an upstream is chosen; ``candidates`` say by whose prices.
 
+        A part of an ``outer`` call takes no place and no request where that has taken it.
+
         Raises ``LimitExceeded``, or ``GatewayBusy`` where the store is away and a limit is closed then.
         """
-        reservation = Reservation(subject, expected, limits)
+        reservation = Reservation(subject, expected, limits, outer=outer)
         await self._take(reservation, subject, [each for each in limits if not each.per_attempt], candidates)
         return reservation
 
@@ -131,10 +138,15 @@ class Desk:
         if reservation.settled:
             return
         reservation.settled = True
+        used = {claim.key: self._used(limit, claim, record) for limit, claim in reservation.held}
+        if reservation.asks:
+            self._take_off_asked(reservation, used, record)
+        if reservation.outer is not None:
+            reservation.add_to_outer({key: amount + reservation.asked.get(key, 0) for key, amount in used.items()})
         changes = [
-            Change(claim, used - claim.reserved)
-            for limit, claim in reservation.held
-            if (used := self._used(limit, claim, record)) != claim.reserved or claim.account is Account.PLACES
+            Change(claim, used[claim.key] - claim.reserved)
+            for _, claim in reservation.held
+            if used[claim.key] != claim.reserved or claim.account is Account.PLACES
         ]
         if changes:
             self._start_settling(changes)
@@ -167,6 +179,8 @@ class Desk:
         now = self._clock()
         tokens = reservation.expected.tokens or 0
         held = {claim.key for _, claim in reservation.held}
+        if reservation.outer is not None:
+            held |= reservation.of_outer()
         wanted: list[tuple[Limit, Claim]] = []
         for limit in limits:
             amount = 1
@@ -247,6 +261,14 @@ class Desk:
             )
             return claim.reserved if generated and not nothing_sent else 0
         return tokens if limit.unit == "tokens" else claim.reserved
+
+    def _take_off_asked(self, reservation: Reservation, used: dict[str, int], record: UsageRecord) -> None:
+        """A call is charged beyond what its parts were charged; one that says nothing of itself used nothing else."""
+        silent = record.usage is None or record.usage.tokens is None
+        for limit, claim in reservation.held:
+            if limit.unit not in WHOLE_CALL:
+                asked = reservation.asked.get(claim.key, 0)
+                used[claim.key] = 0 if silent else max(0, used[claim.key] - asked)
 
     def _start_settling(self, changes: Sequence[Change]) -> None:
         loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
 """The models users may ask for: what upstreams list, under which ids, and who serves them."""
 
 from .catalogue import Catalogue, Gap
-from .listing import Listing, read_listing, static_listing
+from .listing import Listing, host_listing, read_listing, static_listing
 from .merged import Candidate, MergedModels, Route, Unlisted
 from .model import Model
 
@@ -14,6 +14,7 @@ __all__ = [
     "Model",
     "Route",
     "Unlisted",
+    "host_listing",
     "read_listing",
     "static_listing",
 ]

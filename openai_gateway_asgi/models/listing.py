@@ -71,6 +71,12 @@ def static_listing(upstream: Upstream, index: int) -> Listing:
     return Listing(upstream, index, models)
 
 
+def host_listing(upstream: Upstream, index: int, id: str, name: str) -> Listing:
+    """The one model of an upstream that is the host's own code."""
+    model = _public_model(upstream, index, id, {"id": id, "name": name}, listed=True)
+    return Listing(upstream, index, {id: model})
+
+
 def digest_of(body: bytes) -> bytes:
     """What tells one answer from another."""
     return hashlib.blake2b(body, digest_size=32).digest()

@@ -128,6 +128,8 @@ def _mapping(record: UsageRecord, user: str) -> dict[str, Any]:
         fields["cost"] = str(record.cost)
     if record.upstream_request_id is not None:
         fields["upstream_request_id"] = record.upstream_request_id
+    if record.within is not None:
+        fields["within"] = record.within
     if record.trace_id is not None:
         fields["trace_id"] = record.trace_id
     if record.error is not None:

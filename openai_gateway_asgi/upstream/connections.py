@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,22 +18,33 @@ if TYPE_CHECKING:
 MOST_QUERY = 60_000
 """Bytes; some more are what the longest URL has that ``httpx`` takes."""
 
+INSIDE = "openai_gateway_asgi.exchange"
+"""The extension of requests that go to the host's own code: the exchange that they are of."""
+
 PoolKey = tuple[str, str, str | None, float, bool | str | None]
 
 
 class Pool:
     """A transport to one upstream, and how many requests hold it."""
 
-    __slots__ = ("_base", "_closing", "_leases", "_ours", "_urls", "host", "path", "retired", "transport")
+    __slots__ = ("_base", "_closing", "_leases", "_ours", "_urls", "host", "inside", "path", "retired", "transport")
 
-    def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport, ours: AiohttpTransport | None) -> None:
-        """``ours`` is the transport itself where the pool is to close it."""
+    def __init__(
+        self,
+        base_url: str,
+        transport: httpx.AsyncBaseTransport,
+        ours: AiohttpTransport | None,
+        *,
+        inside: bool = False,
+    ) -> None:
+        """``ours`` is the transport itself where the pool is to close it; ``inside``: it leads to the host's code."""
         url = httpx.URL(base_url)
         self.transport = transport
         self.host = url.netloc
         self.path = url.raw_path.rstrip(b"/")
         self._base = base_url
         self._ours = ours
+        self.inside = inside
         self.retired = False
         self._leases = 0
         self._closing: asyncio.Task[None] | None = None
@@ -93,8 +104,15 @@ class Pool:
 class Connections:
     """All pools of one gateway. A host's own ``transport`` serves every upstream and stays the host's to close."""
 
-    def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        transport: httpx.AsyncBaseTransport | None = None,
+        inside: Mapping[str, httpx.AsyncBaseTransport] = {},
+    ) -> None:
+        """``inside`` are the ways to the host's own code, by base URL."""
         self._given = transport
+        self._inside = inside
         self._new = _maker() if transport is None else None
         self._trust = Trust(settings.verify_tls) if transport is None else None
         self._loops: dict[asyncio.AbstractEventLoop, dict[PoolKey, Pool]] = {}
@@ -141,6 +159,8 @@ class Connections:
                 pool.abandon()
 
     def _open(self, upstream: Upstream) -> Pool:
+        if (own := self._inside.get(upstream.base_url)) is not None:
+            return Pool(upstream.base_url, own, None, inside=True)
         if self._given is not None:
             return Pool(upstream.base_url, self._given, None)
         assert self._new is not None and self._trust is not None  # noqa: PT018 - they come together

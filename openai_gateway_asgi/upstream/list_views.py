@@ -106,8 +106,12 @@ class Roster:
         settings: Settings,
         credentials: Credentials,
         before: Roster | None,
+        own: Sequence[Listing] = (),
     ) -> None:
-        """Shared lists of upstreams that are as they were are carried over from ``before``, once it is ``outdated``."""
+        """Shared lists of upstreams that are as they were are carried over from ``before``, once it is ``outdated``.
+
+        ``own`` are the host's own models: they stand before all others, and are the same in every configuration.
+        """
         self._settings = settings
         self._credentials = credentials
         self._merged: WeakValueDictionary[tuple[Listing, ...], MergedModels] = WeakValueDictionary()
@@ -119,6 +123,8 @@ class Roster:
         self._named: dict[int, Listing] = {}
         self._shared: dict[int, Source] = {}
         self._carried: list[Source] = []
+        for listing in own:
+            self._shared[listing.index] = Source(listing, settings)
         for index, upstream in enabled:
             if index in self._own:
                 self._named[index] = static_listing(upstream, index)

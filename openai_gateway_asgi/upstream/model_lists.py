@@ -61,7 +61,10 @@ class ModelLists:
         connections: Connections,
         credentials: Credentials,
         notices: Notices | None = None,
+        own: Sequence[Listing] = (),
     ) -> None:
+        """``own`` are the host's own models, which no upstream lists."""
+        self._own = own
         self._settings = settings
         self._credentials = credentials
         self._notices = notices or Notices()
@@ -173,7 +176,7 @@ class ModelLists:
         return self._in_force(config, await in_own_thread("model-lists", partial(self._new_roster, config)))
 
     def _new_roster(self, config: GatewayConfig) -> Roster:
-        return Roster(config, self._settings, self._credentials, self._newest)
+        return Roster(config, self._settings, self._credentials, self._newest, self._own)
 
     def _in_force(self, config: GatewayConfig, roster: Roster) -> Roster:
         if (before := self._newest) is not None:

@@ -1,0 +1,1 @@
+"""What the host's own code serves, calls and filters."""

@@ -1,0 +1,239 @@
+"""A chat completion made of what a handler gives: as a stream of events, or whole."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from ..errors import GatewayError
+from ..host.usage import Usage
+from .pieces import Chunk, Reasoning, ToolCall, arguments_of, chat_usage, chunk_of, plain
+
+DONE = b"data: [DONE]\n\n"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class TooLong(GatewayError):
+    """An answer that is gathered whole has a bound."""
+
+
+class Answer(Protocol):
+    """What is made of the pieces."""
+
+    def add(self, piece: object) -> bytes:
+        """What is to be sent now. Raises ``NotAPiece``."""
+
+    def end(self) -> bytes:
+        """What is to be sent at the end."""
+
+
+class Frame:
+    """What all chunks of one answer have in common, and how far its choices have come."""
+
+    def __init__(self, id: str, model: str) -> None:
+        self.head = {"id": f"chatcmpl-{id}", "created": int(time.time()), "model": model}
+        self.usage: Mapping[str, Any] | None = None
+        self._calls = 0
+        self._called: set[int] = set()
+        self._finished: set[int] = set()
+        self.seen: set[int] = set()
+        """The choices that something came of."""
+
+    def chunks(self, piece: object) -> Iterator[Chunk]:
+        """A piece as the chunk that it is; of usage nothing, for that comes last."""
+        if isinstance(piece, str):
+            yield self._delta({"content": piece})
+        elif isinstance(piece, Reasoning):
+            yield self._delta({"reasoning_content": piece.text})
+        elif isinstance(piece, ToolCall):
+            yield self._delta({"tool_calls": [self._call(piece)]})
+        elif isinstance(piece, Usage):
+            self.usage = chat_usage(piece)
+        else:
+            yield from self._given(plain(piece))
+
+    def ending(self) -> list[Chunk]:
+        """The chunk that finishes whatever has not been finished."""
+        open = (self.seen or {0}) - self._finished
+        choices: list[Chunk] = [
+            {"index": index, "delta": {}, "finish_reason": "tool_calls" if index in self._called else "stop"}
+            for index in sorted(open)
+        ]
+        return [{"choices": choices}] if choices else []
+
+    def _given(self, value: Mapping[str, Any]) -> Iterator[Chunk]:
+        if "choices" not in value and ("prompt_tokens" in value or "completion_tokens" in value):
+            self.usage = value
+            return
+        chunk = chunk_of(value)
+        if isinstance(usage := chunk.get("usage"), Mapping):
+            self.usage = usage
+        for choice in chunk["choices"]:
+            index = choice["index"]
+            self.seen.add(index)
+            if choice.get("finish_reason"):
+                self._finished.add(index)
+            if choice["delta"].get("tool_calls"):
+                self._called.add(index)
+        if chunk["choices"]:
+            yield {"choices": chunk["choices"]}
+
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        index, self._calls = self._calls, self._calls + 1
+        self._called.add(0)
+        function = {"name": call.name, "arguments": arguments_of(call)}
+        return {
+            "index": index,
+            "id": call.id or f"call_{secrets.token_hex(12)}",
+            "type": "function",
+            "function": function,
+        }
+
+    def _delta(self, delta: Mapping[str, Any]) -> Chunk:
+        self.seen.add(0)
+        return {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+
+
+class Streamed:
+    """As events."""
+
+    def __init__(self, id: str, model: str) -> None:
+        self.usage_event = b""
+        """The event that tells the usage, once it has been said."""
+        self._frame = Frame(id, model)
+        self._begun = False
+        head = {**self._frame.head, "object": "chat.completion.chunk"}
+        self._prefix = b"data: " + _encode(head)[:-1] + b","
+        self._text = self._prefix + b'"choices":[{"index":0,"delta":{"content":'
+
+    def add(self, piece: object) -> bytes:
+        if self._begun and type(piece) is str:  # as nearly always
+            self._frame.seen.add(0)
+            return self._text + _encode(piece) + b'},"finish_reason":null}]}\n\n'
+        return self._first() + b"".join([self._event(each) for each in self._frame.chunks(piece)])
+
+    def end(self) -> bytes:
+        events = [self._first(), *map(self._event, self._frame.ending())]
+        if self._frame.usage is not None:
+            self.usage_event = self._event({"choices": [], "usage": self._frame.usage})
+            events.append(self.usage_event)
+        return b"".join((*events, DONE))
+
+    def _first(self) -> bytes:
+        if self._begun:
+            return b""
+        self._begun = True
+        delta = {"role": "assistant", "content": ""}
+        return self._event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+
+    def _event(self, chunk: Chunk) -> bytes:
+        return self._prefix + _encode(chunk)[1:] + b"\n\n"
+
+
+class Whole:
+    """As one JSON object, of up to ``most`` bytes."""
+
+    def __init__(self, id: str, model: str, *, most: int) -> None:
+        self._frame = Frame(id, model)
+        self._choices: dict[int, Gathered] = {}
+        self._room = most
+
+    def add(self, piece: object) -> bytes:
+        for chunk in self._frame.chunks(piece):
+            self._room -= len(_encode(chunk))
+            if self._room < 0:
+                raise TooLong("The model's answer is too long to be given whole; ask for a stream.")
+            for choice in chunk["choices"]:
+                self._choices.setdefault(choice["index"], Gathered()).add(choice)
+        return b""
+
+    def end(self) -> bytes:
+        for chunk in self._frame.ending():
+            for choice in chunk["choices"]:
+                self._choices.setdefault(choice["index"], Gathered()).add(choice)
+        answer: dict[str, Any] = {**self._frame.head, "object": "chat.completion"}
+        answer["choices"] = [{"index": index, **self._choices[index].choice()} for index in sorted(self._choices)]
+        if self._frame.usage is not None:
+            answer["usage"] = self._frame.usage
+        return _encode(answer)
+
+
+class Gathered:
+    """One choice, put together from its deltas."""
+
+    def __init__(self) -> None:
+        self.finish_reason: Any = None
+        self._texts: dict[str, list[str]] = {}
+        self._rest: dict[str, Any] = {}
+        self._calls: dict[Any, dict[str, Any]] = {}
+        self._logprobs: list[Any] | None = None
+
+    def add(self, choice: Mapping[str, Any]) -> None:
+        for name, value in choice["delta"].items():
+            if name == "tool_calls":
+                self._add_calls(value)
+            elif isinstance(value, str) and name != "role":
+                self._texts.setdefault(name, []).append(value)
+            elif value is not None and name != "role":
+                self._rest[name] = value
+        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        logprobs = choice.get("logprobs")
+        if isinstance(logprobs, Mapping) and isinstance(logprobs.get("content"), list):
+            if self._logprobs is None:
+                self._logprobs = []
+            self._logprobs += logprobs["content"]
+
+    def choice(self) -> dict[str, Any]:
+        texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
+        message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, **texts, **self._rest}
+        if self._calls:
+            message["tool_calls"] = self.tool_calls()
+            message["content"] = message["content"] or None
+        logprobs = None if self._logprobs is None else {"content": self._logprobs, "refusal": None}
+        return {"message": message, "logprobs": logprobs, "finish_reason": self.finish_reason}
+
+    def tool_calls(self) -> list[dict[str, Any]]:
+        return [
+            {**call, call["type"]: {name: "".join(texts) for name, texts in call[call["type"]].items()}}
+            for call in self._calls.values()
+        ]
+
+    def _add_calls(self, calls: Any) -> None:
+        for delta in calls if isinstance(calls, list) else ():
+            if not isinstance(delta, Mapping):
+                continue
+            call = self._calls.setdefault(delta.get("index", len(self._calls)), {"id": None, "type": "function"})
+            if delta.get("id"):
+                call["id"] = delta["id"]
+            kind = call["type"] = delta.get("type") or call["type"]
+            told = call.setdefault(kind, {})
+            for name, text in (delta.get(kind) or {}).items():
+                if isinstance(text, str):
+                    told.setdefault(name, []).append(text)
+
+
+class UsageUntold:
+    """A stage for a client that asked for no usage: the gateway has learned it before."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: Streamed) -> None:
+        self._answer = answer
+
+    def events(self, events: bytes) -> bytes:
+        told = self._answer.usage_event
+        return events.replace(told, b"") if told else events
+
+    async def end(self) -> bytes:
+        return b""
+
+    async def answer(self, body: bytes) -> bytes:
+        return body
+
+    def lets_pass(self) -> bool:
+        return True
