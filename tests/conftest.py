@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from pytest_asyncio import is_async_test
 
+from tests.support.certificates import trust_a_stranger_alone
 from tests.support.leaks import Holdings, leaks_of_process, settled_leaks
+
+trust_a_stranger_alone()
 
 _PREFIXES = ("OPENAI_", "AZURE_", "IDENTITY_", "MSI_", "AIOHTTP_", "ENABLE_OPENAI_", "MODELS_CACHE_")
 _failed = pytest.StashKey[bool]()

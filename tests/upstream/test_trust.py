@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,6 +15,14 @@ A = "https://a.example/v1"
 
 def authorities(context: ssl.SSLContext) -> int:
     return context.cert_store_stats()["x509_ca"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _as_the_system_is() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="module")
