@@ -38,6 +38,7 @@ ROOMS = {
     "bodies": "Bodies",
     "rewrites": "Rewrites",
     "models": "Models",
+    "presets": "Presets",
     "upstream": "Upstreams and their lists",
     "answers": "Answers",
     "extensions": "The host's own code",

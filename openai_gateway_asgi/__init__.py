@@ -16,10 +16,12 @@ app.mount("/openai", gateway)
 from .causes import Cause, Failure
 from .config import (
     ConfigStore,
+    Defaults,
     FileStore,
     Finding,
     GatewayConfig,
     MemoryStore,
+    Preset,
     Secret,
     Settings,
     Timeouts,
@@ -70,6 +72,7 @@ __all__ = [
     "ConfigError",
     "ConfigStore",
     "Decision",
+    "Defaults",
     "Exchange",
     "Explanation",
     "Failure",
@@ -95,6 +98,7 @@ __all__ = [
     "Outcome",
     "PayloadTooLarge",
     "PermissionDenied",
+    "Preset",
     "Price",
     "Priced",
     "Prices",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import itemgetter
 from typing import ClassVar, Literal
@@ -28,7 +28,7 @@ from .http.headers import as_checked
 from .http.stages import Stage
 from .http.timers import Clock
 from .limits.reservation import Reservation
-from .models import Candidate, Catalogue, Model, Route
+from .models import Candidate, Catalogue, Model, Route, Via
 from .upstream.credentials import Caller
 from .upstream.request_body import Body
 
@@ -81,6 +81,7 @@ class Exchange:
     streams: bool = field(init=False)  # ReadPayload: whether the client asked for events
     catalogue: Catalogue = field(init=False)  # ResolveModel
     resolved: Model | None = field(init=False)  # ResolveModel: None where no model is named
+    bases: tuple[Route, ...] | None = field(init=False)  # ResolveModel, then those allowed: the models behind a preset
     candidates: tuple[Candidate, ...] = field(init=False)  # ResolveModel: who serves it, in order
     fallbacks: tuple[Route, ...] = field(init=False)  # ResolveModel, then those allowed: CheckModelAccess
     served: Model | None = field(init=False)  # SelectUpstream, per attempt: the asked one, or a fallback
@@ -94,6 +95,8 @@ class Exchange:
     upstream_body: Body | AsyncIterable[bytes] = field(init=False)  # AdaptPayload, per attempt
     upstream_headers: RawHeaders = field(init=False)  # AttachCredential, per attempt
 
+    via: Via | None = None
+    """SelectUpstream, per attempt: the presets and defaults on the way to the model that is asked."""
     context: Mapping[str, str] | None = None
     """The host's facts about this call, once they have been asked for."""
     model_at: tuple[str, ...] = ("model",)
@@ -183,6 +186,40 @@ class Exchange:
         background = self.payload.raw("background")
         return self.match.endpoint.makes or (background is not None and bytes(background) == b"true")
 
+    @property
+    def hops(self) -> tuple[str, ...]:
+        """The ids on the way from what was asked for to the model that is asked first, for patterns of ids."""
+        via = self.candidates[0].via if self.candidates else None
+        return via.hops if via is not None else (self.model,) if self.model else ()
+
+    @property
+    def first_asked(self) -> Model | None:
+        """The model whose candidates are asked first: the one asked for, or the first behind the preset."""
+        return self.bases[0].model if self.bases else self.resolved
+
+    @property
+    def all_candidates(self) -> Sequence[Candidate]:
+        """Those of the model, or of all models behind the preset, that is asked for."""
+        return self.candidates if self.bases is None else [each for base in self.bases for each in base.candidates]
+
+    def narrow(self, wanted: Callable[[Candidate], bool]) -> bool:
+        """Leaves out the candidates that are not wanted, those of all models behind a preset; whether any is left."""
+        if self.bases is None:
+            self.candidates = tuple([each for each in self.candidates if wanted(each)])
+        else:
+            kept = [
+                replace(base, candidates=left)
+                for base in self.bases
+                if (left := tuple([each for each in base.candidates if wanted(each)]))
+            ]
+            self.take_bases(kept)
+        return bool(self.candidates)
+
+    def take_bases(self, bases: Iterable[Route]) -> None:
+        """The models behind the preset that was asked for, in the order in which they are asked."""
+        self.bases = tuple(bases)
+        self.candidates = self.bases[0].candidates if self.bases else ()
+
     def take(self, found: Findings) -> None:
         """What the body was found to name, beside ``model``, which is known by now and is written anew where it stands.
 
@@ -229,6 +266,19 @@ class Exchange:
         error = self.catalogue.missing(self.model, self.default)
         guessed = self.default is not None and not self.default.stated
         return self.lacking_model() if guessed and isinstance(error, ModelNotFound) else error
+
+    def turn_to(self, served: Model | None, candidate: Candidate) -> None:
+        """An attempt at a candidate begins: what the one before made of the request is forgotten."""
+        self.served, self.upstream, self.upstream_model = served, candidate.upstream, candidate.model_id
+        self.via, self.upstream_match, self.attempt_payload, self.stages = candidate.via, self.match, self.payload, ()
+
+    def missing_base(self) -> GatewayError:
+        """What the caller is told of a preset that they may call, and of which no base is there: nothing of these."""
+        leaves = self.config.preset_book.leaves(self.model)
+        told = [error for id in leaves if not isinstance(error := self.catalogue.missing(id), ModelNotFound)]
+        error = told[0] if told else self.missing_model()
+        error.host_advice = f"no upstream serves a base of preset {self.model!r}: {', '.join(leaves)}"
+        return error
 
     def keep(self, piece: bytes, *, part: bool) -> None:
         """Keeps what was sent of the answer, until more has come; ``part`` if it goes on with what came before it."""

@@ -16,13 +16,13 @@ from starlette.responses import Response
 
 from .admin.routes import Admin
 from .api.default_models import default_models
-from .config import ConfigStore, Finding, Settings, Upstream
+from .config import ConfigStore, Defaults, Finding, Preset, Settings, Upstream
 from .config.rules import Setup
 from .exchange import KEY, Exchange
 from .explaining.asked import Asked, GivenHeaders
 from .explaining.explainer import Explainer
 from .explaining.user import user_of
-from .extensions.host_model import HostModel
+from .extensions.host_model import HostModel, checked_host_models
 from .extensions.in_process import Within, openai_client
 from .hidden import HiddenBytes, HiddenList
 from .host.access import Access
@@ -109,6 +109,7 @@ class Gateway:
         prices: Mapping[str, Price] | PriceCallable | Prices | None = None,
         find_user: FindUser | None = None,
         host_models: Sequence[HostModel] = (),
+        presets: Iterable[Preset | Defaults] = (),
     ) -> None:
         """
         ``upstreams``: where calls go: ``Upstream`` objects, a ``ConfigStore``, or None for the ``OPENAI_API_BASE_URLS``
@@ -125,7 +126,8 @@ class Gateway:
         ``limit_store`` (default: in the memory of this process). ``prices`` say what a call costs:
         ``{pattern: Price(...)}``, a callable, or ``genai_prices()``. ``find_user`` gives the user of an id,
         for administrators who ask what another's request would meet. ``host_models`` are models that functions of
-        yours answer.
+        yours answer; ``presets`` are models of your own over others, beside those of the environment; a store has its
+        own.
 
         Raises ``ConfigError``, naming the field or variable and what to write instead.
         """
@@ -143,7 +145,8 @@ class Gateway:
             "limits": limits if callable(limits) else None,
             "find_user": find_user,
         }
-        setup = Setup(settings, callables, layers, speech_cache, transport, upstreams)
+        own = frozenset(model.id for model in checked_host_models(host_models))
+        setup = Setup(settings, callables, layers, speech_cache, transport, upstreams, presets, own)
         self._parts = parts = Parts(
             setup,
             limits=limits,

@@ -94,6 +94,7 @@ class Parts:
             in_use=self.slots.in_use(),
             faults={} if config is None else self.lists.faults(config),
             seen=self.attempts.seen,
+            presets={} if config is None else self.lists.missing_bases(config),
         )
 
     async def aclose(self) -> None:

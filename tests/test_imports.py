@@ -24,7 +24,7 @@ FLOORS = (
     ["api"],
     ["config"],
     ["bodies", "models"],
-    ["rewrites", "translate", "host"],
+    ["rewrites", "translate", "host", "presets"],
     ["upstream"],
     ["exchange", "speech", "limits"],
     ["answers", "observe", "extensions"],

@@ -15,6 +15,7 @@ Cause
 ConfigError
 ConfigStore
 Decision
+Defaults
 Exchange
 Explanation
 Failure
@@ -40,6 +41,7 @@ Observer
 Outcome
 PayloadTooLarge
 PermissionDenied
+Preset
 Price
 Priced
 Prices

@@ -6,6 +6,7 @@ from .data import config_from_data, config_to_data
 from .environment import upstreams_from_env
 from .file_store import FileStore
 from .findings import Finding
+from .presets import Defaults, Preset
 from .secret import Secret
 from .settings import Settings
 from .store import ConfigStore, GatewayConfig, MemoryStore, VersionConflict
@@ -15,10 +16,12 @@ from .wire import from_wire, to_wire, verify_target
 
 __all__ = [
     "ConfigStore",
+    "Defaults",
     "FileStore",
     "Finding",
     "GatewayConfig",
     "MemoryStore",
+    "Preset",
     "Secret",
     "Settings",
     "Timeouts",

@@ -13,6 +13,8 @@ from ..errors import ConfigError
 from ..hidden import HiddenBytes, HiddenDict, hidden, shown
 from .entries import KEYS, read_entry, typed, write_entry
 from .findings import Finding
+from .preset_entries import read_entries as read_presets
+from .preset_entries import write_entry as write_preset
 from .store import GatewayConfig
 from .upstream import Upstream
 from .upstream_names import derived_names, unique_names
@@ -22,6 +24,7 @@ BASE_URLS = "OPENAI_API_BASE_URLS"
 API_KEYS = "OPENAI_API_KEYS"
 CONFIGS = "OPENAI_API_CONFIGS"
 FALLBACKS = "MODEL_FALLBACKS"
+PRESETS = "MODEL_PRESETS"
 
 Document = Mapping[str, Any]
 
@@ -96,6 +99,8 @@ def write_document(config: GatewayConfig) -> dict[str, Any]:
     )
     if config.fallbacks:
         document[FALLBACKS] = {model: list(others) for model, others in config.fallbacks.items()}
+    if config.presets:
+        document[PRESETS] = [write_preset(entry) for entry in config.presets]
     return document
 
 
@@ -141,17 +146,19 @@ def assemble(document: Document, reading: Reading, absent: GatewayConfig) -> Gat
     """The configuration of these rows; what the document leaves open, and the version, are those of ``absent``."""
     upstreams = unique_names((row.upstream() for row in reading.rows), CONFIGS + ".{}.name")
     enabled = document.get(ENABLED)
-    fallbacks = shown(document.get(FALLBACKS))
+    fallbacks, written = shown(document.get(FALLBACKS)), shown(document.get(PRESETS))
+    presets, left_out = (absent.presets, []) if written is None else read_presets(PRESETS, written)
     try:
         return GatewayConfig(
             absent.enabled if enabled is None else typed(ENABLED, enabled, bool),
             upstreams,
             absent.fallbacks if fallbacks is None else typed(FALLBACKS, fallbacks, dict[str, list[str]]),
             absent.version,
-            reading.notes,
+            (*reading.notes, *left_out),
+            presets,
         )
     except ConfigError as error:
-        raise ConfigError(error.field.replace("fallbacks", FALLBACKS, 1), error.problem) from None
+        raise ConfigError(wire_field(error.field), error.problem) from None
 
 
 def wire_field(field: str, url_name: str = BASE_URLS, key_name: str = API_KEYS) -> str:
@@ -160,11 +167,11 @@ def wire_field(field: str, url_name: str = BASE_URLS, key_name: str = API_KEYS) 
     if of_upstream:
         return Place.at(of_upstream[1], url_name, key_name).of(of_upstream[2])
     name, dot, rest = field.partition(".")
-    return {"upstreams": url_name, "fallbacks": FALLBACKS}.get(name, name) + dot + rest
+    return {"upstreams": url_name, "fallbacks": FALLBACKS, "presets": PRESETS}.get(name, name) + dot + rest
 
 
 def refuse_unknown(document: Document, known: Iterable[str]) -> None:
-    known = (ENABLED, BASE_URLS, API_KEYS, CONFIGS, FALLBACKS, *known)
+    known = (ENABLED, BASE_URLS, API_KEYS, CONFIGS, FALLBACKS, PRESETS, *known)
     for name in document:
         if name not in known:
             raise ConfigError(name, f"is unknown; known are {', '.join(known)}")

@@ -7,10 +7,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from ..errors import ConfigError
 from ..hidden import HiddenText, hidden
-from .document import API_KEYS, BASE_URLS, CONFIGS, decode_document, join
+from .document import API_KEYS, BASE_URLS, CONFIGS, PRESETS, decode_document, join
 from .findings import Finding
+from .preset_entries import Entry, read_entries
 from .upstream import Upstream
 from .upstream_names import unique_names
 
@@ -44,6 +47,18 @@ def read_env(environ: Mapping[str, str]) -> tuple[tuple[Upstream, ...], tuple[Fi
     keys = _parts(environ.get(key_name, ""))
     reading = join(urls, keys, _configs(environ.get(CONFIGS)), url_name=url_name, key_name=key_name)
     return unique_names((row.upstream() for row in reading.rows), CONFIGS + ".{}.name"), reading.notes
+
+
+def presets_from_env(environ: Mapping[str, str] = os.environ) -> tuple[list[Entry], list[Finding]]:
+    """Those of ``MODEL_PRESETS``, a JSON list, and what was left out of it. Raises ``ConfigError`` naming the key."""
+    text = environ.get(PRESETS, "").strip()
+    if not text:
+        return [], []
+    try:
+        return read_entries(PRESETS, msgspec.json.decode(text))
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    raise ConfigError(PRESETS, 'must be a JSON list, such as [{"id": "fast", "base": "gpt-4o-mini"}]')
 
 
 def variable_names(environ: Mapping[str, str]) -> tuple[str, str]:

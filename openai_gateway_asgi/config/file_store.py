@@ -20,7 +20,7 @@ from ..errors import ConfigError, GatewayBusy
 from ..hidden import HiddenBytes
 from ..http.threads import in_own_thread
 from .document import assemble, decode_document, read_rows, refuse_unknown, write_document
-from .store import GatewayConfig, VersionConflict
+from .store import GatewayConfig, Presets, VersionConflict
 from .upstream import Upstream
 from .whole_file import Locked, replace_file, tidy, writing
 
@@ -41,10 +41,10 @@ LOOK_AGAIN = 0.05
 class FileStore:
     """Keeps the configuration, its secrets in clear, in a file that only its owner may read.
 
-    Until the file exists, ``upstreams``, ``enabled`` and ``fallbacks`` are in force; a file that was there and is gone
-    is a fault, as one that cannot be read is. Saving replaces it in one step, under a lock in a file beside it
-    (``flock``, so POSIX systems and local file systems). It may be edited by hand: it has the form of ``/config``, and
-    a fault in it raises ``ConfigError`` from ``load``.
+    Until the file exists, ``upstreams``, ``enabled``, ``fallbacks`` and ``presets`` are in force; a file that was there
+    and is gone is a fault, as one that cannot be read is. Saving replaces it in one step, under a lock in a file beside
+    it (``flock``, so POSIX systems and local file systems). It may be edited by hand: it has the form of ``/config``,
+    and a fault in it raises ``ConfigError`` from ``load``.
     """
 
     shared: bool = True
@@ -55,9 +55,10 @@ class FileStore:
         upstreams: Iterable[Upstream] = (),
         enabled: bool = True,
         fallbacks: Mapping[str, Iterable[str]] = {},
+        presets: Presets = (),
     ) -> None:
         self._path = Path(os.path.realpath(_checked(path)))
-        self._initial = GatewayConfig(enabled, upstreams, fallbacks, version=NO_FILE)
+        self._initial = GatewayConfig(enabled, upstreams, fallbacks, version=NO_FILE, presets=presets)
         self._was_there = False
         # Held by the one thread that saves: one that hangs is joined by no other.
         self._saving = threading.Lock()

@@ -32,6 +32,7 @@ ERRORS = {
     "azure_identity_missing": "Entra ID is asked for and azure-identity is not installed",
     "private_cookie": "a cookie that may cross is the host's own session",
     "unknown_stored_upstream": "`stored_upstream` names no upstream",
+    "preset_base_unserved": "a preset's base is a model that no upstream can ever serve",
 }
 """By code: what each error means."""
 

@@ -40,7 +40,7 @@ class Judge:
 
     def examine(self, config: GatewayConfig) -> tuple[Finding, ...]:
         """The configuration's warnings. Raises ``ConfigError`` for the first error, which tells of the others too."""
-        content = (config.upstreams, config.fallbacks, config.notes)
+        content = (config.upstreams, config.fallbacks, config.notes, config.presets)
         last, warnings = self._last
         if last != content:
             warnings = refuse(judge_config(config, self._setup), self._spelled)

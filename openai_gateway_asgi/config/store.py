@@ -14,11 +14,17 @@ from ..errors import ConfigError
 from . import checks
 from .converted import Converted
 from .findings import Finding
+from .preset_book import PresetBook
+from .preset_book import checked as checked_presets
+from .presets import Defaults, Preset
 from .upstream import Upstream
 from .upstream_names import unique_names
 
 _NO_UPSTREAMS: Any = ()
 _NO_FALLBACKS: Any = MappingProxyType({})
+_NO_PRESETS: Any = ()
+
+Presets = Iterable[Preset | Defaults]
 
 
 class _Remembering:
@@ -43,11 +49,23 @@ class GatewayConfig(_Remembering):
     """Opaque; differs whenever the content does. Empty until a store has it."""
     notes: tuple[Finding, ...] = field(default=(), compare=False, repr=False)
     """What was left out when it was read, told among the warnings."""
+    presets: Converted[tuple[Preset | Defaults, ...], Presets] = _NO_PRESETS
+    """Models of the host's own over others, and parameters for all models of a pattern."""
 
     def __post_init__(self) -> None:
         checks.flag("enabled", self.enabled)
         object.__setattr__(self, "upstreams", unique_names(_upstreams("upstreams", self.upstreams)))
         object.__setattr__(self, "fallbacks", _fallbacks("fallbacks", self.fallbacks))
+        object.__setattr__(self, "presets", checked_presets("presets", self.presets))
+
+    @cached_property
+    def checks_bases(self) -> bool:
+        """Whether some preset wants its user to be allowed to use its base as well."""
+        return any(preset.base_access == "checked" for preset in self.preset_book.by_id.values())
+
+    @cached_property
+    def preset_book(self) -> PresetBook:
+        return PresetBook(self.presets)
 
     @cached_property
     def more_routes(self) -> frozenset[str]:
@@ -94,9 +112,13 @@ class MemoryStore:
     shared: bool = False
 
     def __init__(
-        self, upstreams: Iterable[Upstream] = (), enabled: bool = True, fallbacks: Mapping[str, Iterable[str]] = {}
+        self,
+        upstreams: Iterable[Upstream] = (),
+        enabled: bool = True,
+        fallbacks: Mapping[str, Iterable[str]] = {},
+        presets: Presets = (),
     ) -> None:
-        self._config = GatewayConfig(enabled, upstreams, fallbacks, version=_new_version())
+        self._config = GatewayConfig(enabled, upstreams, fallbacks, version=_new_version(), presets=presets)
         # One gateway may serve event loops on several threads.
         self._lock = threading.Lock()
 

@@ -30,9 +30,9 @@ def to_wire(config: GatewayConfig) -> dict[str, Any]:
 def from_wire(body: Any, current: GatewayConfig) -> GatewayConfig:
     """The configuration that a posted body asks for, checked as a whole; its version is still the current one.
 
-    The body is what ``to_wire`` gives, edited. Masks stand for the secrets in ``current``; a switch or fallbacks that
-    are left out stay as they are. Raises ``InvalidRequest`` naming the field in ``param``, and ``PreconditionFailed``
-    for the ``version`` of another configuration.
+    The body is what ``to_wire`` gives, edited. Masks stand for the secrets in ``current``; a switch, fallbacks or
+    presets that are left out stay as they are. Raises ``InvalidRequest`` naming the field in ``param``, and
+    ``PreconditionFailed`` for the ``version`` of another configuration.
     """
     body = hidden(body)
     with refused_as_request():

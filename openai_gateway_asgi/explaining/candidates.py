@@ -13,7 +13,7 @@ from ..errors import GatewayError
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
 from ..layers.select_upstream import places_of, routes_of
-from ..models import Candidate, Model
+from ..models import Candidate
 from ..observe.body_changes import NAMED, changes
 from ..observe.explanation import BodyChange, CandidateExplained, HeaderExplained
 from ..upstream.memory import Memory, Places, Rest
@@ -65,7 +65,7 @@ class Candidates:
         for served, candidates in routes:
             share = dict(zip(map(id, candidates), shares(candidates), strict=True))
             for candidate in likeliest_first(candidates):
-                _take(exchange, served, candidate)
+                exchange.turn_to(served, candidate)
                 explained = self._explained(exchange, share[id(candidate)])
                 self.found.append(await self._judged(explained, candidate, alone, scope, receive, send))
         self._walk(exchange)
@@ -167,10 +167,6 @@ def _changes(exchange: Exchange) -> tuple[BodyChange, ...]:
     if exchange.bodiless or exchange.opaque is not None or not isinstance(body, Body):
         return ()
     return changes(b"".join(exchange.payload.pieces()), b"".join(body))
-
-
-def _take(exchange: Exchange, served: Model | None, candidate: Candidate) -> None:
-    exchange.served, exchange.upstream, exchange.upstream_model = served, candidate.upstream, candidate.model_id
 
 
 def _masked(headers: RawHeaders, fixed: frozenset[bytes], told: frozenset[bytes]) -> tuple[HeaderExplained, ...]:

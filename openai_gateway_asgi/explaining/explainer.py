@@ -36,6 +36,7 @@ from ..layers.serve_speech import SPEECH
 from ..layers.take_config import TakeConfig
 from ..observe.explanation import Explanation
 from ..parts import Parts
+from ..presets.resolution import likeliest
 from .asked import Asked
 from .candidates import Candidates
 from .deciders import decider_of, reason_of
@@ -91,7 +92,7 @@ class Explainer:
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
             Middleware(ReadPayload, settings=settings),
-            Middleware(ResolveModel, lists=lists, defaults=default_models(settings.default_models)),
+            Middleware(ResolveModel, lists=lists, defaults=default_models(settings.default_models), draw=likeliest),
             Middleware(CheckModelAccess, access=access),
             Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
             GuardRoutes,

@@ -106,5 +106,8 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     within: str | None = None
     """The ``request_id`` of the call that this one was a part of: a handler of the host's asked it, by ``call.ask``.
     What that call's record says was used has this one's usage in it."""
+    preset: str | None = None
+    """The preset that was asked for, or that stood in for what was; None where none did. ``served_model`` is the model
+    behind it."""
     trace_id: str | None = None
     """Of the trace that the call belongs to, 32 hexadecimal digits."""

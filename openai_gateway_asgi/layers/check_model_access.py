@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import replace
 from time import monotonic
 
 from ..errors import InvalidRequest
@@ -12,6 +13,7 @@ from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..models import Model, Route
 
 Allows = Callable[[Model], bool]
+Key = tuple[str, bool]
 
 
 class CheckModelAccess:
@@ -35,18 +37,28 @@ class CheckModelAccess:
     async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         operation = exchange.match.endpoint.operation
-        verdicts: dict[str, bool] = {}
+        verdicts: dict[Key, bool] = {}
         began = monotonic()
+
+        async def asked(model: Model) -> bool:
+            if (key := _key(model)) not in verdicts:
+                verdicts[key] = await self._access.allows(exchange.user, model, operation)
+            return verdicts[key]
+
         for model in _needed(exchange):
-            verdicts[model.id] = await self._access.allows(exchange.user, model, operation)
-            if not verdicts[model.id]:
+            if not await asked(model):
                 break  # a further answer could only tell the caller that this model exists
         else:
-            for route in exchange.fallbacks:
-                verdicts[route.model.id] = await self._access.allows(exchange.user, route.model, operation)
+            for model in _wanted(exchange):
+                _ = await asked(model)
         exchange.admitting += monotonic() - began
-        _check(exchange, lambda model: verdicts.get(model.id, False))
+        _check(exchange, lambda model: verdicts.get(_key(model), False))
         await self.app(scope, receive, send)
+
+
+def _key(model: Model) -> Key:
+    """A preset may have the id of the model that is its base."""
+    return model.id, model.is_preset
 
 
 def _needed(exchange: Exchange) -> Iterator[Model]:
@@ -60,6 +72,16 @@ def _needed(exchange: Exchange) -> Iterator[Model]:
             yield route.model
 
 
+def _wanted(exchange: Exchange) -> Iterator[Model]:
+    """Those without which the call may have somebody else to ask."""
+    for base in exchange.bases or ():
+        yield from base.checks
+    for route in exchange.fallbacks:
+        yield route.model
+        for way in route.ways:
+            yield from way.checks
+
+
 def _others(exchange: Exchange) -> Iterable[str]:
     """What is named beside ``model``, which may be named there again."""
     return dict.fromkeys(exchange.others + exchange.implied)
@@ -69,24 +91,54 @@ def _check(exchange: Exchange, allows: Allows) -> None:
     model = exchange.resolved
     if model is not None and not allows(model):
         raise exchange.missing_model().noted("denied")
+    if exchange.bases is not None:
+        _check_bases(exchange, exchange.bases, allows)
     for id in _others(exchange):
         route = exchange.catalogue.find(id)
         if route is None:
             raise exchange.catalogue.missing(id)
         if id != exchange.model and not allows(route.model):
             raise exchange.catalogue.missing(id).noted("denied")
+        if route.bases is not None:
+            raise _only_in_model(id)
         if model is not None:
             _keep_to(exchange, route)
     if exchange.fallbacks:
-        exchange.fallbacks = tuple([route for route in exchange.fallbacks if allows(route.model)])
+        allowed = [_allowed(route, allows) for route in exchange.fallbacks]
+        exchange.fallbacks = tuple([route for route in allowed if route is not None])
+
+
+def _check_bases(exchange: Exchange, bases: tuple[Route, ...], allows: Allows) -> None:
+    """A preset vouches for its base, unless it says that the user must be allowed to use that as well."""
+    if not bases:
+        raise exchange.missing_base()
+    if any(base.checks for base in bases):
+        exchange.take_bases([base for base in bases if all(map(allows, base.checks))])
+        if not exchange.bases:
+            raise exchange.missing_model().noted("denied")
+
+
+def _allowed(route: Route, allows: Allows) -> Route | None:
+    """A fallback as far as the user may call it."""
+    if not allows(route.model):
+        return None
+    if route.bases is None or not any(base.checks for base in route.bases):
+        return route
+    bases = tuple([base for base in route.bases if all(map(allows, base.checks))])
+    return replace(route, bases=bases) if bases else None
+
+
+def _only_in_model(id: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"`{id}` can be named in `model` only: to its upstream it is unknown.", param="model", code="invalid_field"
+    )
 
 
 def _keep_to(exchange: Exchange, other: Route) -> None:
     """Upstreams that do not serve the other model as well would understand something else by its id."""
     serving = {candidate.upstream.name for candidate in other.candidates}
-    exchange.candidates = tuple([each for each in exchange.candidates if each.upstream.name in serving])
     exchange.fallbacks = ()
-    if not exchange.candidates:
+    if not exchange.narrow(lambda candidate: candidate.upstream.name in serving):
         raise InvalidRequest(
             "No upstream serves all the models that the body names; name models of one upstream.",
             param="model",

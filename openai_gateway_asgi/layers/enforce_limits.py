@@ -40,10 +40,11 @@ class EnforceLimits:
     async def _limited(self, model: Model | None, family: str, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         limits = await self._desk.limits_for(exchange.user, model)
-        subject = Subject(exchange.user, () if model is None else (model.id,), model)
+        subject = Subject(exchange.user, () if model is None else exchange.hops, model)
         if family and family not in self._unmetered:
             _refuse_unmetered(family, [limit for limit in limits if model is None or limit.concerns(subject.models)])
-        may_serve = (*subject.models, *(route.model.id for route in exchange.fallbacks))
+        ways = (way for route in exchange.fallbacks for way in route.ways)
+        may_serve = (*subject.models, *(id for way in (*(exchange.bases or ()), *ways) for id in way.hops))
         if model is None or not any(limit.concerns(may_serve) for limit in limits):
             await self.app(scope, receive, send)
             return

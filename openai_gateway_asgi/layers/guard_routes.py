@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import partial
 
 from ..bodies.body_rules import refused_route
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..models import Candidate
 
 
 class GuardRoutes:
@@ -24,10 +26,16 @@ class GuardRoutes:
 
 def _keep_to_takers(exchange: Exchange) -> None:
     for name in exchange.routes:
-        left = tuple([each for each in exchange.candidates if not each.upstream.refuses_route(name)])
-        if exchange.candidates and not left:
+        if exchange.candidates and not exchange.narrow(partial(_takes, name)):
             raise refused_route(name, name)
-        exchange.candidates = left
         exchange.fallbacks = tuple(
-            [route for route in exchange.fallbacks if not any(c.upstream.refuses_route(name) for c in route.candidates)]
+            [
+                route
+                for route in exchange.fallbacks
+                if all(_takes(name, each) for way in route.ways for each in way.candidates)
+            ]
         )
+
+
+def _takes(name: str, candidate: Candidate) -> bool:
+    return not candidate.upstream.refuses_route(name)

@@ -10,6 +10,8 @@ from ..host.access import LISTING, Access
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
 from ..http.whole_answers import Pieces, respond
+from ..models import Route
+from ..presets.resolution import likeliest
 from ..upstream.model_lists import ModelLists
 
 
@@ -37,7 +39,10 @@ class ListModels:
 
     async def _all(self, exchange: Exchange) -> Pieces:
         catalogue = await self._lists.for_listing(exchange.config, exchange.caller)
-        return catalogue.encoded(await self._access.visible(exchange.user, catalogue.models))
+        models = await self._access.visible(exchange.user, catalogue.models)
+        if exchange.config.checks_bases:
+            models = [m for m in models if not m.is_preset or await self._reaches(exchange, catalogue.find(m.id))]
+        return catalogue.encoded(models)
 
     async def _one(self, exchange: Exchange) -> bytes:
         id = exchange.match.params["model"]
@@ -45,4 +50,15 @@ class ListModels:
         route = catalogue.find(id)
         if route is None or not await self._access.allows(exchange.user, route.model, LISTING):
             raise catalogue.missing(id)
+        if not await self._reaches(exchange, route):
+            raise catalogue.missing(id)
         return route.model.listing
+
+    async def _reaches(self, exchange: Exchange, route: Route | None) -> bool:
+        """Whether it is a model, or a preset with a base that is there and may be used."""
+        if route is None or route.bases is None:
+            return route is not None
+        for way in likeliest(route).ways:
+            if all([await self._access.allows(exchange.user, model, LISTING) for model in way.checks]):
+                return True
+        return False

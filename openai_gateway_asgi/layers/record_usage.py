@@ -158,14 +158,23 @@ def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices
         commit=exchange.commit,
         reason=None if went_well else _reason(exchange, failure),
         within=None if exchange.outer is None else exchange.outer.request_id,
+        preset=_preset(exchange),
         trace_id=exchange.watch.call.trace_id if exchange.watch else trace_id_of(exchange.named),
     )
+
+
+def _preset(exchange: Exchange) -> str | None:
+    if exchange.via is not None:
+        return exchange.via.preset
+    resolved = getattr(exchange, "resolved", None)
+    return resolved.id if resolved is not None and resolved.is_preset else None
 
 
 def _priced(exchange: Exchange, usage: Usage) -> Priced:
     """By the ids of the model that answered, the upstream's own first."""
     upstream, served = exchange.upstream, exchange.served
-    ids = (exchange.upstream_model, served.id if served is not None else "", exchange.model)
+    hops = () if exchange.via is None else reversed(exchange.via.hops)
+    ids = (exchange.upstream_model, served.id if served is not None else "", *hops, exchange.model)
     return Priced(upstream.name, upstream.base_url, tuple(dict.fromkeys([id for id in ids if id])), usage)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from ..api.default_models import DefaultModel
 from ..errors import InvalidRequest
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Receive, Scope, Send
-from ..models import Catalogue
+from ..models import Catalogue, Route
+from ..presets.resolution import drawn
 from ..upstream.model_lists import ModelLists
 
 
@@ -18,8 +19,17 @@ class ResolveModel:
     A request that names no model means the operation's default, unless a stored object brings one.
     """
 
-    def __init__(self, app: ASGIApp, *, lists: ModelLists, defaults: Mapping[str, DefaultModel]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        lists: ModelLists,
+        defaults: Mapping[str, DefaultModel],
+        draw: Callable[[Route], Route] = drawn,
+    ) -> None:
+        """``draw`` puts the models behind a preset in the order of one call."""
         self.app = app
+        self._draw = draw
         self._lists = lists
         self._defaults = defaults
 
@@ -33,7 +43,7 @@ class ResolveModel:
             catalogue = self._lists.at_hand(exchange.config, exchange.caller, _named(exchange))
             if catalogue is None:
                 return self._wait(scope, receive, send)
-            _resolve(exchange, catalogue)
+            self._resolve(exchange, catalogue)
         else:
             _take_none(exchange)
         return self.app(scope, receive, send)
@@ -57,23 +67,25 @@ class ResolveModel:
 
     async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        _resolve(exchange, await self._lists.for_call(exchange.config, exchange.caller, _named(exchange)))
+        self._resolve(exchange, await self._lists.for_call(exchange.config, exchange.caller, _named(exchange)))
         await self.app(scope, receive, send)
 
-
-def _resolve(exchange: Exchange, catalogue: Catalogue) -> None:
-    exchange.catalogue = catalogue
-    if not exchange.model:
-        _take_none(exchange)
-        return
-    route = catalogue.find(exchange.model)
-    if route is None:
-        raise exchange.missing_model()
-    exchange.resolved = route.model
-    exchange.candidates = route.candidates
-    named = exchange.config.fallbacks and exchange.default is None  # a fallback has to be named, and the body stays
-    chain = exchange.config.fallbacks.get(exchange.model, ()) if named else ()
-    exchange.fallbacks = tuple([found for id in chain if (found := catalogue.find(id)) is not None]) if chain else ()
+    def _resolve(self, exchange: Exchange, catalogue: Catalogue) -> None:
+        exchange.catalogue = catalogue
+        if not exchange.model:
+            _take_none(exchange)
+            return
+        route = catalogue.find(exchange.model)
+        if route is None:
+            raise exchange.missing_model()
+        exchange.resolved = route.model
+        exchange.candidates, exchange.bases = route.candidates, None
+        if route.bases is not None:
+            exchange.take_bases(self._draw(route).bases or ())
+        named = exchange.config.fallbacks and exchange.default is None  # a fallback has to be named, and the body stays
+        chain = exchange.config.fallbacks.get(exchange.model, ()) if named else ()
+        found = [found for id in chain if (found := catalogue.find(id)) is not None] if chain else ()
+        exchange.fallbacks = tuple([self._draw(each) for each in found]) if found else ()
 
 
 def _named(exchange: Exchange) -> tuple[str, ...]:
@@ -84,7 +96,7 @@ def _named(exchange: Exchange) -> tuple[str, ...]:
 
 def _take_none(exchange: Exchange) -> None:
     """Whoever keeps the stored objects serves it; models that the body names further down are still checked."""
-    exchange.resolved, exchange.candidates, exchange.fallbacks = None, (), ()
+    exchange.resolved, exchange.candidates, exchange.bases, exchange.fallbacks = None, (), None, ()
 
 
 def _is_brought(exchange: Exchange) -> bool:

@@ -55,18 +55,20 @@ class RouteStored:
             exchange.candidates = (Candidate(self._keeper(exchange, choice), ""),)
             return
         if choice is None and exchange.bodiless:
-            exchange.candidates = exchange.candidates[:1]  # the path names a model, and so who has it
+            first = exchange.candidates[0]  # the path names a model, and so who has it
+            _ = exchange.narrow(lambda candidate: candidate is first)
             return
         keeper = self._keeper(exchange, choice)
-        kept = tuple([each for each in exchange.candidates if each.upstream.name == keeper.name])
-        if not kept and (choice is not None or exchange.match.endpoint.group):
+        serves = any(each.upstream.name == keeper.name for each in exchange.all_candidates)
+        if not serves and (choice is not None or exchange.match.endpoint.group):
             raise InvalidRequest(
                 "The upstream that keeps stored objects does not serve this model; name one of its models, or leave "
                 "the stored objects out.",
                 param="model",
                 code="invalid_value",
             )
-        exchange.candidates = kept or exchange.candidates
+        if serves:
+            _ = exchange.narrow(lambda candidate: candidate.upstream.name == keeper.name)
 
     def _keeper(self, exchange: Exchange, choice: str | None) -> Upstream:
         name = choice or self._upstream

@@ -79,10 +79,8 @@ class SelectUpstream:
         self, this: Try, tries: Tries, counted: set[Place], scope: Scope, receive: Receive, send: Send
     ) -> bool:
         exchange, memory, began = Exchange.of(scope), self._memory, monotonic()
-        exchange.served = this.served
-        upstream = exchange.upstream = this.candidate.upstream
-        exchange.upstream_model = this.candidate.model_id
-        exchange.upstream_match, exchange.attempt_payload, exchange.stages = exchange.match, exchange.payload, ()
+        exchange.turn_to(this.served, this.candidate)
+        upstream = exchange.upstream
         exchange.may_switch = bool(this.others) or this.again
         exchange.fails_over = exchange.streams and self._fails_over(exchange, this, began)
         gently = False
@@ -186,10 +184,13 @@ class SelectUpstream:
 
 def routes_of(exchange: Exchange) -> Sequence[Route]:
     """Who may be asked: the candidates of the model, then those of its fallbacks."""
-    asked = (exchange.resolved, exchange.candidates)
+    if exchange.bases is None:
+        asked: Sequence[Route] = ((exchange.resolved, exchange.candidates),)
+    else:
+        asked = [(base.model, base.candidates) for base in exchange.bases]
     if not exchange.fallbacks:
-        return (asked,)
-    return (asked, *[(route.model, route.candidates) for route in exchange.fallbacks])
+        return asked
+    return (*asked, *[(way.model, way.candidates) for route in exchange.fallbacks for way in route.ways])
 
 
 def places_of(

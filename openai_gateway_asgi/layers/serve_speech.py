@@ -95,7 +95,7 @@ class ServeSpeech:
                 await shared_send(message)
 
             await self.app(scope, receive, noting)
-            if own.served is own.resolved:
+            if own.served is own.first_asked:
                 await self._store(key, answer)
 
         answer.run(call, ended)
@@ -127,10 +127,11 @@ class ServeSpeech:
         return [
             [
                 route.model.id,
-                served_by(route.candidates, exchange.query),
-                self._scope(exchange, route.candidates),
+                served_by(way.candidates, exchange.query),
+                self._scope(exchange, way.candidates),
             ]
-            for route in exchange.fallbacks
+            for route in (*(exchange.bases or ())[1:], *exchange.fallbacks)
+            for way in route.ways
         ]
 
     def _scope(self, exchange: Exchange, candidates: Sequence[Candidate]) -> str:

@@ -110,13 +110,12 @@ class Desk:
         """Takes what an attempt needs beside: limits by upstream, and those of a fallback. Gives what is in the way."""
         asked = reservation.subject
         models = asked.models
-        fallback = served is not None and served.id not in models
-        limits = [each for each in reservation.limits if each.per_attempt or fallback]
+        hops = () if served is None else (served.id,) if candidate.via is None else candidate.via.hops
+        more = tuple([id for id in hops if id not in models])
+        limits = [each for each in reservation.limits if each.per_attempt or more]
         if not limits:
             return None
-        if fallback and served is not None:
-            models = (*models, served.id)
-        subject = Subject(asked.user, models, served, candidate.upstream.name)
+        subject = Subject(asked.user, (*models, *more), served, candidate.upstream.name)
         try:
             await self._take(reservation, subject, limits, (candidate,))
         except LimitExceeded as error:

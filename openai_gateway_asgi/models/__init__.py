@@ -2,8 +2,9 @@
 
 from .catalogue import Catalogue, Gap
 from .listing import Listing, host_listing, read_listing, static_listing
-from .merged import Candidate, MergedModels, Route, Unlisted
+from .merged import Candidate, MergedModels, Overlay, Route, Unlisted
 from .model import Model
+from .via import Via
 
 __all__ = [
     "Candidate",
@@ -12,8 +13,10 @@ __all__ = [
     "Listing",
     "MergedModels",
     "Model",
+    "Overlay",
     "Route",
     "Unlisted",
+    "Via",
     "host_listing",
     "read_listing",
     "static_listing",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..config import Upstream
 from ..http.whole_answers import Pieces
 from .listing import Listing, unlisted_model
 from .model import Model
 from .prefix import upstream_id
+from .via import Via
 
 MOST_FOUND = 256
 """How many routes are kept ready for each set of lists."""
@@ -31,12 +33,47 @@ class Candidate:
 
     upstream: Upstream
     model_id: str
+    via: Via | None = None
+    """The presets and defaults that lead there, where there are some."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
+    """Who serves an id."""
+
     model: Model
+    """As policies and lists see it."""
     candidates: tuple[Candidate, ...]
+    bases: tuple[Route, ...] | None = None
+    """Of a preset: the models behind it, in the order in which they are asked; none where nobody serves any. None: it
+    is a model itself."""
+    weights: tuple[int, ...] | None = None
+    """By which the order of ``bases`` is drawn; then they may be presets themselves."""
+    checks: tuple[Model, ...] = ()
+    """Of a base: what the user must be allowed to use as well."""
+
+    @property
+    def ways(self) -> tuple[Route, ...]:
+        """The models that are asked, in their order: those behind a preset, or the model itself."""
+        return (self,) if self.bases is None else self.bases
+
+    @property
+    def hops(self) -> tuple[str, ...]:
+        """Of a model: the ids on the way to it, for patterns of ids."""
+        via = self.candidates[0].via if self.candidates else None
+        return (self.model.id,) if via is None else via.hops
+
+
+class Overlay(Protocol):
+    """What the host puts over the models that upstreams serve."""
+
+    def route(self, id: str, beneath: Callable[[str], Route | None]) -> Route | None:
+        """Who serves an id; ``beneath`` finds upstreams' own models."""
+        ...
+
+    def listed(self, models: Sequence[Model], find: Callable[[str], Route | None]) -> Sequence[Model]:
+        """What lists show, ``models`` being those of the upstreams, and ``find`` giving what ``route`` does."""
+        ...
 
 
 class Unlisted:
@@ -63,15 +100,21 @@ class MergedModels:
     each upstream is a candidate.
     """
 
-    __slots__ = ("__weakref__", "_all", "_found", "_many_see_it", "_unlisted", "_whole", "listings")
+    __slots__ = ("__weakref__", "_all", "_found", "_many_see_it", "_overlay", "_unlisted", "_whole", "listings")
 
     def __init__(
-        self, listings: tuple[Listing, ...], unlisted: Unlisted | None = None, *, many_see_it: bool = True
+        self,
+        listings: tuple[Listing, ...],
+        unlisted: Unlisted | None = None,
+        *,
+        many_see_it: bool = True,
+        overlay: Overlay | None = None,
     ) -> None:
         """Where not ``many_see_it``, nothing that is long is kept of what can be put together again."""
         self.listings = listings
         self._many_see_it = many_see_it
         self._unlisted = unlisted or Unlisted()
+        self._overlay = overlay
         self._found: dict[str, Route] = {}
         self._all: tuple[Model, ...] | None = None
         self._whole: Pieces | None = None
@@ -107,7 +150,8 @@ class MergedModels:
         for listing in self.listings:
             for id, model in listing.models.items():
                 merged.setdefault(id, model)
-        all = tuple([model for model in merged.values() if model.listed])
+        shown: Sequence[Model] = [model for model in merged.values() if model.listed]
+        all = tuple(shown if self._overlay is None else self._overlay.listed(shown, self.find))
         if self._many_see_it or len(all) < WORTH_KEEPING:
             self._all = all
         return all
@@ -122,6 +166,10 @@ class MergedModels:
         return self._whole
 
     def _search(self, id: str) -> Route | None:
+        return self.beneath(id) if self._overlay is None else self._overlay.route(id, self.beneath)
+
+    def beneath(self, id: str) -> Route | None:
+        """The upstreams' own model of this id."""
         listed = [listing for listing in self.listings if id in listing.models]
         matching = [listing for listing in self.listings if listing.patterns and listing.only_matches(id)]
         candidates = tuple([_candidate(listing.upstream, id) for listing in (*listed, *matching)])

@@ -23,6 +23,8 @@ class Model:
     listed: bool = True
     """Whether ``GET /models`` shows it; what is not shown can still be asked for by its id."""
     listing: bytes = field(default=b"", repr=False, compare=False)
+    is_preset: bool = field(default=False, compare=False)
+    """Whether it is the host's own, over others."""
     label: str = field(default="", repr=False, compare=False)
     """What stands for it where values must be few, as in metrics, if not its id: the pattern of ``model_ids`` that
     routes it, or ``other`` for one that only its caller's own list has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic, time
 from types import MappingProxyType
@@ -67,6 +67,8 @@ class Health:
     ready: bool
     draining: bool
     upstreams: Mapping[str, UpstreamHealth]
+    presets: Mapping[str, str] = field(default_factory=dict)
+    """By id, what is missing behind those presets behind which something is."""
 
     @classmethod
     def of(
@@ -79,6 +81,7 @@ class Health:
         in_use: Mapping[str, int],
         faults: Mapping[str, str] = MappingProxyType({}),
         seen: Callable[[str], Seen] = lambda name: Seen(),
+        presets: Mapping[str, str] = MappingProxyType({}),
     ) -> Health:
         opened: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for (name, model), state in breakers.items():
@@ -96,7 +99,7 @@ class Health:
             )
             for upstream in (config.upstreams if config else ())
         }
-        return cls(live=True, ready=not draining, draining=draining, upstreams=upstreams)
+        return cls(live=True, ready=not draining, draining=draining, upstreams=upstreams, presets=presets)
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self)

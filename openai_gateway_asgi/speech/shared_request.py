@@ -13,12 +13,12 @@ from dataclasses import fields
 from typing import Any
 
 from ..bodies.payload import Payload
-from ..config import Upstream
+from ..config import Defaults, Preset, Upstream
 from ..config.header_rules import CREDENTIALS
 from ..errors import InvalidRequest
 from ..http.asgi import JSON, RawHeaders
 from ..http.headers import AllowList
-from ..models import Candidate
+from ..models import Candidate, Via
 from ..rewrites.query import upstream_query
 
 VERSION = "2"
@@ -71,9 +71,26 @@ def speech_key(
 def served_by(candidates: Sequence[Candidate], query: bytes) -> list[Any]:
     """Who is asked, and for what, in the order in which they are."""
     return [
-        [_address(each.upstream), each.model_id, upstream_query(each.upstream, query).decode("latin-1")]
+        [
+            _address(each.upstream),
+            each.model_id,
+            _text_of(upstream_query(each.upstream, query)),
+            *_set(each.via),
+        ]
         for each in candidates
     ]
+
+
+def _set(via: Via | None) -> list[Any]:
+    """What presets and defaults set."""
+    if via is None:
+        return []
+    entries: list[Preset | Defaults] = [*via.presets, *via.defaults]
+    return [[dict(each.params), each.locked] for each in entries]
+
+
+def _text_of(query: bytes) -> str:
+    return query.decode("latin-1")
 
 
 def digest(parts: Sequence[Any]) -> str:

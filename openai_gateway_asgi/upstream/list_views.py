@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from ..config import GatewayConfig, Settings, Upstream
 from ..models import Catalogue, Gap, Listing, MergedModels, Unlisted, static_listing
 from ..models.listing import asks_upstream
+from ..presets.resolution import PresetModels
 from .credentials import Caller, Credentials, OwnKind
 from .list_sources import Source
 from .own_lists import KeptListings
@@ -91,7 +92,7 @@ class View:
         if not pending:
             return []
         unheard = {source.upstream.name for source in pending}
-        find = (catalogue or self.catalogue).find
+        find = (catalogue or self.catalogue).merged.beneath
         routes = [(id, find(id)) for id in ids]
         open = [id for id, route in routes if route is None or route.model.upstream in unheard]
         return [source for source in pending if any(source.may_serve(id) for id in open)]
@@ -116,6 +117,8 @@ class Roster:
         self._credentials = credentials
         self._merged: WeakValueDictionary[tuple[Listing, ...], MergedModels] = WeakValueDictionary()
         self._unlisted = Unlisted()
+        self.presets = PresetModels(config.preset_book) if config.preset_book else None
+        """What the configuration puts over the upstreams' models; None where that is nothing."""
         enabled = [(index, upstream) for index, upstream in enumerate(config.upstreams) if upstream.enabled]
         kinds = {index: credentials.own_kind(upstream) for index, upstream in enabled if asks_upstream(upstream)}
         self._own = {index: kind for index, kind in kinds.items() if kind is not None}
@@ -151,6 +154,11 @@ class Roster:
             self._users.popitem(last=False)
         return view
 
+    def wanted(self, ids: Iterable[str]) -> Iterable[str]:
+        """The ids of the upstreams' models that it takes to serve these."""
+        presets = self.presets
+        return ids if presets is None else {leaf for id in ids for leaf in presets.leaves(id)}
+
     def take_over(self) -> None:
         """From now on this is the roster in force: what it has from the one before is to be asked for anew."""
         for source in self._carried:
@@ -175,6 +183,12 @@ class Roster:
         """Why lists that all share failed when they were asked for last, by the upstream's name."""
         return {source.upstream.name: source.fault for source in self._shared.values() if source.fault is not None}
 
+    def missing_bases(self) -> dict[str, str]:
+        """By preset, the bases of it that none of the lists that all share has, and no list of a caller's own may."""
+        if self.presets is None or self._own:
+            return {}
+        return self.presets.missing(self._everyones.as_known().merged.beneath)
+
     def _new_view(self, scopes: Mapping[OwnKind, str | None]) -> View:
         own = {
             index: Source(self._named[index], self._settings, self._kept[index])
@@ -190,7 +204,9 @@ class Roster:
         merged = self._merged.get(listings)
         if merged is None:
             everyones = all(not each.digest or each.index in self._shared for each in listings)
-            merged = self._merged[listings] = MergedModels(listings, self._unlisted, many_see_it=everyones)
+            merged = self._merged[listings] = MergedModels(
+                listings, self._unlisted, many_see_it=everyones, overlay=self.presets
+            )
         return merged
 
     def _source(self, before: Roster | None, index: int, upstream: Upstream) -> Source:

@@ -81,13 +81,14 @@ class ModelLists:
         if roster is None:
             return None
         view = roster.view(caller)
-        if monotonic() >= view.until or view.undecided(ids, view.first):
+        if monotonic() >= view.until or view.undecided(roster.wanted(ids), view.first):
             return None
         return view.catalogue
 
     async def for_call(self, config: GatewayConfig, caller: Caller | None, ids: Iterable[str]) -> Catalogue:
         """The catalogue to route these models by: at once, unless a list that was never loaded could tell of one."""
-        roster, ids = await self._roster(config), set(ids)
+        roster = await self._roster(config)
+        ids = set(roster.wanted(ids))
         view = roster.view(caller)
         running = self._refresh_due(view, caller)
         if running:
@@ -129,10 +130,11 @@ class ModelLists:
 
     async def known(self, config: GatewayConfig, caller: Caller | None, ids: Iterable[str] | None) -> Known:
         """What ``for_call``, or without ``ids`` ``for_listing``, would begin with; no list is asked for."""
-        view = (await self._roster(config)).view(caller)
+        roster = await self._roster(config)
+        view = roster.view(caller)
         catalogue, now = view.as_known(), monotonic()
         first = [source for source in view.sources if source.is_first]
-        awaited = first if ids is None else view.undecided(ids, first, catalogue)
+        awaited = first if ids is None else view.undecided(roster.wanted(ids), first, catalogue)
         due = [source.upstream.name for source in view.sources if source.due <= now]
         if ids is None:
             catalogue = await self._merged(catalogue)
@@ -150,6 +152,12 @@ class ModelLists:
         """Why upstreams' shared lists failed when they were asked for last, in words, by name."""
         roster = self._rosters.get(config.version)
         return {} if roster is None else roster.faults()
+
+    def missing_bases(self, config: GatewayConfig) -> Mapping[str, str]:
+        """By preset, the bases of it that no upstream serves as far as is known; nothing before any list was asked
+        for."""
+        roster = self._rosters.get(config.version)
+        return {} if roster is None else roster.missing_bases()
 
     async def aclose(self) -> None:
         loop = asyncio.get_running_loop()

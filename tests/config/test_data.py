@@ -9,6 +9,7 @@ import pytest
 from openai_gateway_asgi import (
     ConfigError,
     GatewayConfig,
+    Preset,
     Timeouts,
     Upstream,
     config_from_data,
@@ -102,7 +103,10 @@ def test_every_field_of_a_configuration_is_in_its_data() -> None:
         "enabled": {"ENABLE_OPENAI_API"},
         "upstreams": {"OPENAI_API_BASE_URLS", "OPENAI_API_KEYS", "OPENAI_API_CONFIGS"},
         "fallbacks": {"MODEL_FALLBACKS"},
+        "presets": {"MODEL_PRESETS"},
         "version": {"version"},
     }
     assert set(keys) == {field.name for field in dataclasses.fields(GatewayConfig) if field.compare}
-    assert set().union(*keys.values()) == set(config_to_data(GatewayConfig(True, [Upstream(A)], {"a": ["b"]})))
+    assert set().union(*keys.values()) == set(
+        config_to_data(GatewayConfig(True, [Upstream(A)], {"a": ["b"]}, presets=[Preset("c", base="a")]))
+    )

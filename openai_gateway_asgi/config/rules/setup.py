@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,9 @@ class Setup:
     transport: Any = None
     store: Any = None
     """What was given as ``upstreams``."""
+    presets: Any = ()
+    host_ids: Collection[str] = ()
+    """The models that the host's own code answers."""
 
     @property
     def has_oauth_token(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from ..findings import Finding
 from ..model_ids import is_pattern
+from ..presets import Preset
 from ..store import GatewayConfig
 from ..upstream import Upstream
 from .setup import Setup
@@ -54,13 +55,31 @@ def fallbacks(config: GatewayConfig, _setup: Setup) -> Iterator[Finding]:
     enabled = [upstream for upstream in config.upstreams if upstream.enabled]
     if not config.fallbacks or any(not _is_static(upstream) for upstream in enabled):
         return
-    served = {public for upstream in enabled for public in _public_ids(upstream)}
+    served = {public for upstream in enabled for public in _public_ids(upstream)} | set(config.preset_book.by_id)
     for model, others in config.fallbacks.items():
         for name, field in [(model, f"fallbacks.{model}"), *((each, f"fallbacks.{model}") for each in others)]:
             if name not in served:
                 yield Finding(
                     "fallback_unserved", field, f"names {name!r}, which no upstream serves",
                     "write ids as users see them, with their prefix",
+                )  # fmt: skip
+
+
+def preset_bases(config: GatewayConfig, setup: Setup) -> Iterator[Finding]:
+    """Only where every model is known without asking anybody: elsewhere a base may still come."""
+    enabled = [upstream for upstream in config.upstreams if upstream.enabled]
+    if not config.presets or not enabled or any(not _is_static(upstream) for upstream in enabled):
+        return
+    served = {public for upstream in enabled for public in _public_ids(upstream)} | set(setup.host_ids)
+    book = config.preset_book
+    for index, preset in enumerate(config.presets):
+        if not isinstance(preset, Preset) or not preset.enabled:
+            continue
+        for id, inner in book.bases(preset):
+            if inner is None and id not in served:
+                yield Finding(
+                    "preset_base_unserved", f"presets.{index}.base", f"names {id!r}, which no upstream serves",
+                    "write the id of a model as users see it, with its prefix, or that of another preset",
                 )  # fmt: skip
 
 
@@ -73,4 +92,4 @@ def _public_ids(upstream: Upstream) -> Iterator[str]:
         yield f"{upstream.prefix_id}.{id}" if upstream.prefix_id else id
 
 
-WHOLE_RULES: tuple[WholeRule, ...] = (notes, upstreams, stored_upstream, fallbacks)
+WHOLE_RULES: tuple[WholeRule, ...] = (notes, upstreams, stored_upstream, fallbacks, preset_bases)

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from openai_gateway_asgi import ConfigError, User
-from openai_gateway_asgi.host.templates import Facts, Template, from_origin
+from openai_gateway_asgi.config.templates import Template, from_origin
+from openai_gateway_asgi.host.variables import Facts
 
 ADA = User("42", role="admin", name="Ada Lovelace", email="ada@example.com", groups={"staff", "research"})
 FACTS = Facts(ADA, "gpt-4o", "createChatCompletion", {"chat_id": "c7"}, b"secret")

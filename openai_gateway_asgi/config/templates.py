@@ -11,15 +11,11 @@ the text is configured. Values are put in once: what a user is called is never r
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from typing import Protocol
 
 from ..errors import ConfigError
-from .users import User
 
 _VARIABLE = re.compile(r"\{((?:user|context|date|model|operation)(?:[.:][^{}\s]*)?)\}")
 _CONTEXT = re.compile(r"context\.([A-Za-z0-9_][A-Za-z0-9_.-]*)")
@@ -33,6 +29,8 @@ _ORIGINS = {
     "USER_NAME": "{user.name}",
     "USER_EMAIL": "{user.email}",
     "USER_ROLE": "{user.role}",
+    "USER_GROUPS": "{user.groups}",
+    "MODEL_ID": "{model}",
     "CHAT_ID": "{context.chat_id}",
     "MESSAGE_ID": "{context.message_id}",
     "CURRENT_DATE": "{date}",
@@ -40,16 +38,15 @@ _ORIGINS = {
 _ORIGIN = re.compile(r"\{\{\s*(" + "|".join(_ORIGINS) + r")\s*\}\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Values(Protocol):
     """What variables stand for in one call."""
 
-    user: User
-    model: str
-    operation: str
-    context: Mapping[str, str]
-    secret: bytes | None = None
-    """``Settings(identity_secret)``, by which user ids are hidden."""
+    @property
+    def context(self) -> Mapping[str, str]: ...
+
+    def value_of(self, name: str) -> str | None:
+        """None for a ``context`` key that is missing."""
+        ...
 
 
 class Template:
@@ -76,51 +73,18 @@ class Template:
         """Whether it has no variable at all."""
         return len(self._parts) == 1
 
-    def render(self, facts: Facts) -> str:
+    def render(self, values: Values) -> str:
         """The text with its values; a ``context`` key that is missing is empty."""
         if self.plain:
             return self.text
-        values = [value_of(part, facts) or "" if number % 2 else part for number, part in enumerate(self._parts)]
-        return "".join(values)
+        value_of = values.value_of
+        return "".join([value_of(part) or "" if number % 2 else part for number, part in enumerate(self._parts)])
 
-    def render_or_none(self, facts: Facts) -> str | None:
+    def render_or_none(self, values: Values) -> str | None:
         """The same, or None where a ``context`` key that it names is missing: for headers, which are then left out."""
-        if any(key not in facts.context for key in self.context_keys):
+        if any(key not in values.context for key in self.context_keys):
             return None
-        return self.render(facts)
-
-
-def value_of(name: str, facts: Facts) -> str | None:
-    """What a variable stands for; None for a ``context`` key that is missing."""
-    user = facts.user
-    match name:
-        case "user.id":
-            return user.id
-        case "user.name":
-            return user.name
-        case "user.email":
-            return user.email
-        case "user.role":
-            return user.role
-        case "user.groups":
-            return ",".join(sorted(user.groups))
-        case "user.id:hmac":
-            return hidden_id(user.id, facts.secret)
-        case "model":
-            return facts.model
-        case "operation":
-            return facts.operation
-        case "date":
-            return datetime.now(UTC).date().isoformat()
-        case _:
-            value = facts.context.get(name.removeprefix("context."))
-            return None if value is None else str(value)
-
-
-def hidden_id(id: str, secret: bytes | None) -> str:
-    """HMAC-SHA256 of a user id, in hex: always the same for one user, and nobody can tell whose it is."""
-    assert secret is not None, "start-up refuses {user.id:hmac} without Settings(identity_secret)"
-    return hmac.new(secret, id.encode(), hashlib.sha256).hexdigest()
+        return self.render(values)
 
 
 def from_origin(text: str) -> str:
