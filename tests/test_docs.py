@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import json
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import openai_gateway_asgi
-from openai_gateway_asgi import Settings, Timeouts, Upstream, errors, testing
-from openai_gateway_asgi.config import variables
+from openai_gateway_asgi import GatewayConfig, Settings, Timeouts, Upstream, errors, testing
+from openai_gateway_asgi.config import to_wire, variables
 from openai_gateway_asgi.contrib import django, opentelemetry, prometheus
 from openai_gateway_asgi.upstream.failures import ACTIONS, Action
 
@@ -120,6 +122,17 @@ def test_every_public_name_is_in_the_reference(module: Any) -> None:
 )
 def test_every_error_code_is_documented(error: type[errors.GatewayError]) -> None:
     assert error.code is None or names(error.code, page("errors")), "Add the code to the table in docs/errors.md."
+
+
+def test_the_json_of_a_configuration_is_the_one_that_is_sent() -> None:
+    printed = re.search(r"```json\n(.*?)```", page("stores"), re.DOTALL)
+    assert printed is not None
+    openai = Upstream(
+        "https://api.openai.com/v1", api_key="sk-1234567890", model_ids=["gpt-4o", "gpt-4o-mini"], priority=1
+    )
+    ollama = Upstream("http://localhost:11434/v1", name="ollama", auth_type="none", prefix_id="local")
+    config = GatewayConfig(True, [openai, ollama], {"gpt-4o": ["gpt-4o-mini"]}, version="0")
+    assert json.loads(printed[1]) == json.loads(msgspec.json.encode(to_wire(config)))
 
 
 TESTS = frozenset(

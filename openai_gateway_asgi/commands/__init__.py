@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from . import check, explain
+from . import check, explain, fake_upstream
 
-COMMANDS = (check, explain)
+COMMANDS = (check, explain, fake_upstream)
 
 
 def main(arguments: Sequence[str]) -> int:
