@@ -48,6 +48,7 @@ from .http.lifespan import answer_lifespan, refuse_websocket
 from .http.request_ids import RequestIds
 from .http.timers import Clock
 from .layers.adapt_payload import AdaptPayload
+from .layers.ask_usage import AskUsage
 from .layers.attach_credential import AttachCredential
 from .layers.authenticate import Authenticate
 from .layers.check_model_access import CheckModelAccess
@@ -236,6 +237,7 @@ class Gateway:
                 attempts=parts.attempts,
                 desk=parts.desk,
             ),
+            Middleware(AskUsage, refusals=parts.usage_refusals, notices=parts.notices),
             AdaptPayload,
             Middleware(AttachCredential, credentials=parts.credentials, settings=settings, context=hooks["context"]),
         )

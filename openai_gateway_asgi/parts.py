@@ -35,6 +35,7 @@ from .upstream.credentials import Credentials
 from .upstream.given_transport import given_transport
 from .upstream.memory import Memory
 from .upstream.model_lists import ModelLists
+from .upstream.usage_refusals import UsageRefusals
 
 
 class Parts:
@@ -66,6 +67,7 @@ class Parts:
         self.loops = LoopGuard()
         self.notices = Notices()
         self.memory = Memory(BreakerLog(self.notices))
+        self.usage_refusals = UsageRefusals()
         self.observers = Observers(self.notices, settings.log_users)
         self.attempts = Attempts(settings, self.notices)
         self.background = Background()

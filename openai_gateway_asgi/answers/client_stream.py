@@ -9,7 +9,7 @@ from ..bodies.payload import NOTHING
 from ..exchange import Exchange
 from ..http.asgi import Message, RawHeaders, Send
 from ..http.headers import EVENT_STREAM
-from ..http.sse import only_comments, without_comments
+from ..http.sse import last_boundary, next_event, only_comments, without_comments
 from ..http.stages import ended, staged
 from ..upstream.request_body import NO_BODY
 from .answer_clocks import SLOW, Clocks
@@ -87,13 +87,20 @@ class ClientStream:
         if not (exchange.at_boundary and at_boundary and only_comments(events)):
             exchange.keep(events, part=not exchange.at_boundary)  # comments may go on long after the last event
         if exchange.stages:
-            events = await (staged if more else ended)(exchange.stages, events)
+            events = await self._changed(events, at_boundary=at_boundary, more=more)
             if more and not events:
                 return
         if not self.begun:
             await self.begin()
         exchange.at_boundary = at_boundary
         await self._give(events, more=more)
+
+    async def _changed(self, events: bytes, *, at_boundary: bool, more: bool) -> bytes:
+        """As the stages give it; an event that is too long to be held passes as it is, where they let it."""
+        start = 0 if self._exchange.at_boundary else _end_of_long(events)
+        end = len(events) if at_boundary else max(start, last_boundary(events))
+        changed = await (staged if more else ended)(self._exchange.stages, events[start:end])
+        return changed if end - start == len(events) else b"".join((events[:start], changed, events[end:]))
 
     async def fail(self, events: bytes, error: bytes) -> None:
         """Ends the answer with ``events``, the last of which is an error, and with ``error``, which no stage sees."""
@@ -155,3 +162,12 @@ class ClientStream:
             clocks.sent_at = 0.0
             if not events:
                 return
+
+
+def _end_of_long(events: bytes) -> int:
+    """Where the event ends that goes on in ``events``; its blank line may be all that was missing."""
+    blank = len(events) - len(events.lstrip(b"\r\n"))
+    if blank:
+        return blank
+    event = next_event(events)
+    return len(events) if event is None else event.end

@@ -23,7 +23,7 @@ from ..http.sse import (
     next_sequence_number,
     only_comments,
 )
-from ..http.stages import too_long
+from ..http.stages import joined, too_long
 from ..upstream.response_reads import Reads, upstream_failure
 from ..upstream.sent_secrets import Secrets
 from .answer_clocks import SLOW, Clocks
@@ -70,10 +70,12 @@ class Events:
         self._course = Course(self._operation, choices_asked(self._operation, exchange.attempt_payload))
         self._whole = whole
         self._most = WHOLE if whole else HELD
-        self._longest = settings.event_limit if exchange.stages else settings.hold_limit
+        self._wholly = bool(exchange.stages) and not all(stage.lets_pass() for stage in exchange.stages)
+        """Whether each event has to be changed, however long it is."""
+        self._longest = settings.event_limit if self._wholly else settings.hold_limit
         """Bytes of an event that is held until it is whole, once the answer is passed on."""
         self._splitter = EventSplitter(
-            self._longest if exchange.stages else self._most if whole or exchange.may_switch else self._longest
+            self._longest if self._wholly else self._most if whole or exchange.may_switch else self._longest
         )
         self._client = ClientStream(exchange, send, clocks, start)
         self._told = False
@@ -116,7 +118,7 @@ class Events:
         """What each read gave, in one piece. This is where streams spend their time."""
         exchange, clocks, splitter, course = self._exchange, self._clocks, self._splitter, self._course
         pull, feed, notable, usual = self._reads.pulling(), splitter.feed, course.notable, course.usual
-        keep, send, stages = exchange.tail.append, self._send, exchange.stages
+        keep, send, change, begun = exchange.tail.append, self._send, joined(exchange.stages), self._client.begun
         while True:
             try:
                 chunk = await pull()
@@ -141,16 +143,15 @@ class Events:
             if now >= clocks.look_at and any_tells(self._operation, events):
                 clocks.told(now)
             keep(events)
-            if stages:
-                for stage in stages:
-                    passed = stage.events(events)
-                    if not (events := passed if isinstance(passed, bytes) else await passed):
-                        break
+            if change is not None:
+                passed = change(events)
+                events = passed if isinstance(passed, bytes) else await passed
                 if not events:
                     clocks.sent_at = 0.0
                     continue
-                if not self._client.begun:
+                if not begun:
                     await self._client.begin()
+                    begun = True
             await send({"type": "http.response.body", "body": events, "more_body": True})
             if (then := monotonic()) - now > SLOW:
                 clocks.resume(then)
@@ -182,7 +183,7 @@ class Events:
     async def _consider(self, events: bytes) -> bool:
         """One read, with a look at its events; whether it has ended the answer."""
         course, splitter = self._course, self._splitter
-        if self._exchange.stages and not splitter.at_boundary:
+        if self._wholly and not splitter.at_boundary:
             raise too_long(self._settings.event_limit, "an event")
         whole = events if splitter.at_boundary else events[: last_boundary(events)]
         telling, end = self._look(whole)

@@ -44,6 +44,7 @@ KEYS = {
     "rewrites": Key("rewrites", str),
     "max_concurrency": Key("max_concurrency", int),
     "commit": Key("commit", str),
+    "stream_usage": Key("stream_usage", str),
     "reasoning_models": Key("reasoning_models", list[str]),
     "developer_role": Key("developer_role", bool),
     "route_fields": Key("route_fields", list[str]),

@@ -112,6 +112,9 @@ class Upstream(_Remembering):
     commit: Literal["told", "whole"] | None = None
     """When a stream of its is the client's: as soon as it tells something, or when it is whole. None: as the settings
     say."""
+    stream_usage: Literal["auto", "always", "never"] = "auto"
+    """Whether streams of chat and completions are asked for their usage where the client does not, who sees nothing of
+    it. ``auto``: but at Mistral, OpenRouter and Azure before 2024-09-01-preview, and with ``rewrites="off"``."""
     reasoning_models: Converted[tuple[str, ...] | None, Iterable[str] | None] = _UNSET
     """Ids of reasoning models, ``*`` for any run of characters; None: decided by name."""
     developer_role: bool | None = None
@@ -306,6 +309,7 @@ _RULES: dict[str, checks.Rule] = {
     "rewrites": lambda name, value: checks.choice(name, value, ("auto", "off")),
     "max_concurrency": checks.optional(_count),
     "commit": checks.optional(lambda name, value: checks.choice(name, value, COMMITS)),
+    "stream_usage": lambda name, value: checks.choice(name, value, ("auto", "always", "never")),
     "reasoning_models": checks.optional(checks.lines),
     "developer_role": checks.optional(checks.flag),
     "route_fields": _route_fields,

@@ -16,6 +16,7 @@ from ..host.users import User
 from ..http.asgi import ASGIApp, Message, PrivateScope, Receive, Scope, Send
 from ..http.chain import Layer, compose
 from ..layers.adapt_payload import AdaptPayload
+from ..layers.ask_usage import AskUsage
 from ..layers.attach_credential import AttachCredential
 from ..layers.authenticate import Authenticate
 from ..layers.check_model_access import CheckModelAccess
@@ -57,6 +58,7 @@ class Explainer:
         self._exchange: Exchange | None = None
         credentials, context = ShownCredentials(notes), parts.hooks["context"]
         attempt: tuple[Layer, ...] = (
+            Middleware(AskUsage, refusals=parts.usage_refusals, notices=parts.notices),
             AdaptPayload,
             Middleware(AttachCredential, credentials=credentials, settings=parts.settings, context=context),
         )

@@ -7,7 +7,8 @@ read from the upstream's own words, before the stages.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 from ..errors import UpstreamError
@@ -33,9 +34,16 @@ class Stage(Protocol):
         ...
 
     def lets_pass(self) -> bool:
-        """An answer that is no stream is longer than is usually held: whether it may pass as it is. If not it is held
-        up to ``event_limit``."""
+        """Of an answer that is no stream, or an event, longer than is usually held: whether it may pass as it is. If
+        not it is held up to ``event_limit``."""
         ...
+
+
+def joined(stages: tuple[Stage, ...]) -> Callable[[bytes], bytes | Awaitable[bytes]] | None:
+    """What all of them do to whole events, as one; None where there are none."""
+    if len(stages) > 1:
+        return partial(staged, stages)
+    return stages[0].events if stages else None
 
 
 async def staged(stages: tuple[Stage, ...], events: bytes) -> bytes:

@@ -17,6 +17,7 @@ MOST = 100
 """Changes of a body that an explanation tells."""
 
 NAMED = "Upstream.prefix_id, GatewayConfig.fallbacks"
+COUNTED = "Upstream.stream_usage"
 REWRITTEN = "Upstream.provider, Upstream.rewrites"
 
 _NOTHING = object()
@@ -38,7 +39,13 @@ def _between(at: str, before: Any, after: Any) -> Iterator[BodyChange]:
         for index, pair in enumerate(zip(before, after, strict=True)):
             yield from _between(f"{at}[{index}]", *pair)
     elif type(before) is not type(after) or before != after:
-        yield BodyChange(at, _told(at, before), _told(at, after), NAMED if at == "$.model" else REWRITTEN)
+        yield BodyChange(at, _told(at, before), _told(at, after), _decider(at, after))
+
+
+def _decider(at: str, after: Any) -> str:
+    if at == "$.model":
+        return NAMED
+    return COUNTED if at.startswith("$.stream_options") and after is not _NOTHING else REWRITTEN
 
 
 def _told(at: str, value: Any) -> str | None:

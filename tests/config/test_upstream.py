@@ -137,6 +137,8 @@ def test_values_are_brought_to_one_form(field: str, given: Any, kept: Any) -> No
         ("rewrites", "on", "rewrites"),
         ("rewrites", None, "rewrites"),
         ("max_concurrency", 0, "max_concurrency"),
+        ("stream_usage", "sometimes", "stream_usage"),
+        ("stream_usage", None, "stream_usage"),
         ("reasoning_models", "o3", "reasoning_models"),
         ("reasoning_models", [""], "reasoning_models.0"),
         ("route_fields", "azure", "route_fields"),

@@ -129,6 +129,7 @@ FULL = Upstream(
     rewrites="off",
     max_concurrency=3,
     commit="whole",
+    stream_usage="never",
     reasoning_models=(),
     route_fields=["-azure", "mine*"],
     drop_fields=["store"],

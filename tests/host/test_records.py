@@ -58,7 +58,8 @@ async def test_a_record_tells_who_asked_for_what_and_what_it_cost() -> None:
     ("path", "fields", "usage"),
     [
         (CHAT, {"stream": True, "stream_options": {"include_usage": True}}, USAGE),
-        (CHAT, {"stream": True}, None),
+        (CHAT, {"stream": True}, USAGE),
+        (CHAT, {"stream": True, "stream_options": {"include_usage": False}}, USAGE),
         ("/responses", {"stream": True}, RESPONSES_USAGE),
         ("/responses", {}, RESPONSES_USAGE),
         ("/embeddings", {}, {"prompt_tokens": 7, "total_tokens": 7}),

@@ -152,7 +152,8 @@ async def test_case_203_the_usage_is_waited_for(brief: float) -> None:
     script = stream(*FINISHED, usage_chunk(), gates={len(FINISHED): gate}, ending="open")
     async with told_by(script) as told:
         asyncio.get_running_loop().call_later(brief / 2, gate.set)
-        assert (await told.ask(CHAT)).body == b"".join(FINISHED) + usage_chunk() + DONE
+        asked = await told.ask(CHAT, stream_options={"include_usage": True})
+        assert asked.body == b"".join(FINISHED) + usage_chunk() + DONE
         (record,) = told.records
         assert record.usage_raw == {"total_tokens": 3}
 
