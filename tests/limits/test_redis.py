@@ -93,11 +93,8 @@ async def test_a_server_that_is_away_is_told_and_then_left_alone_and_then_used_a
     for _ in range(4):
         with pytest.raises(StoreDown):
             await store.take([bucket(1)])
-    begin = time.monotonic()
-    for _ in range(100):
-        with pytest.raises(StoreDown, match="left alone"):
-            await store.take([bucket(1)])
-    assert time.monotonic() - begin < 0.5
+    with pytest.raises(StoreDown, match="left alone"):
+        store.take([bucket(1)]).send(None)  # it is said at once: nothing is waited for
     await server.start()
     async with asyncio.timeout(5):
         while True:
@@ -158,10 +155,10 @@ async def test_who_leaves_before_the_answer_came_gets_back_what_was_granted(
 async def test_one_that_hangs_costs_a_call_no_more_than_its_time() -> None:
     async with FakeUpstream(wire=[answer()], on_connect=lambda connection: connection.peer_gone.wait()) as silent:  # type: ignore[arg-type,return-value]
         store = RedisLimits(f"redis://127.0.0.1:{silent.port}/0")
-        begin = time.monotonic()
-        with pytest.raises(StoreDown):
-            await store.take([bucket(1)])
-        assert time.monotonic() - begin < 0.5
+        async with asyncio.timeout(5):
+            with pytest.raises(StoreDown):
+                await store.take([bucket(1)])
+        assert len(silent.connections) == 1
         await store.aclose()
 
 

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+PATIENCE = 10.0
 SECRET = "identity-header-secret"
 
 TOKEN_STEM = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJodHRwczovL2FpLmF6dXJlLmNvbSJ9."
@@ -28,7 +29,8 @@ class TokenEndpoint:
     """Issues ``TOKEN_STEM + "1"``, ``"2"``, ...; its attributes may be changed at any time.
 
     ``lifetime`` is in seconds, ``delay`` is how long an answer takes. ``broken`` is the body of the answer instead of a
-    token, with status ``status``, and ``Retry-After: 600`` from 500 on. While ``gate`` is clear, requests hang.
+    token, with status ``status``, and ``Retry-After: 600`` from 500 on. While ``gate`` is clear, requests hang: for
+    ``PATIENCE``, so that a test whose event loop waits for the answer has an end.
     """
 
     def __init__(self) -> None:
@@ -57,14 +59,14 @@ class TokenEndpoint:
     def wait_for(self, requests: int) -> None:
         """Blocks until so many requests have arrived."""
         with self.arrived:
-            assert self.arrived.wait_for(lambda: self.requests >= requests, timeout=10), self.resources
+            assert self.arrived.wait_for(lambda: self.requests >= requests, PATIENCE), self.resources
 
     def answer(self, resource: str) -> tuple[int, bytes]:
         with self.arrived:
             self.resources.append(resource)
             self.arrived.notify_all()
         self.closing.wait(self.delay)
-        self.gate.wait()
+        self.gate.wait(PATIENCE)
         if self.broken is not None:
             return self.status, self.broken
         with self.arrived:

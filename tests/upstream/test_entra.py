@@ -24,34 +24,28 @@ from tests.support.token_endpoint import TOKEN_STEM, TokenEndpoint, token_endpoi
 
 FIRST, SECOND, THIRD = (TOKEN_STEM + number for number in "123")
 
-LONGEST_STALL = 0.05
-"""Seconds that the event loop may stand still, with a token endpoint that takes 0.3."""
-
 COLD_START = f"""
-import asyncio, sys, time
+import asyncio, sys
 from openai_gateway_asgi.upstream.entra import EntraTokens
 
 assert "azure.identity" not in sys.modules
-longest = 0.0
+packages = set()
 
-async def tick():
-    global longest
-    before = time.perf_counter()
-    while True:
-        await asyncio.sleep(0.001)
-        longest = max(longest, time.perf_counter() - before)
-        before = time.perf_counter()
+def note(frame, event, argument):
+    packages.add(frame.f_globals.get("__name__", "").partition(".")[0])
 
 async def main():
-    ticking = asyncio.create_task(tick())
     tokens = EntraTokens()
     await asyncio.gather(*(tokens.token({CLASSIC_SCOPE!r}) for _ in range(100)))
-    ticking.cancel()
     await tokens.aclose()
 
+sys.setprofile(note)  # of this thread alone
 asyncio.run(main())
-print(longest)
+sys.setprofile(None)
+assert "azure.identity" in sys.modules
+print(*packages)
 """
+"""Prints the packages of which the event loop's thread has run anything."""
 
 
 class World:
@@ -123,19 +117,13 @@ async def test_each_scope_has_its_own_token(endpoint: TokenEndpoint) -> None:
     assert endpoint.resources == ["https://cognitiveservices.azure.com", "https://ai.azure.com"]
 
 
-def stall_of_a_cold_start() -> float:
+def test_a_cold_start_is_one_token_request_and_import_credential_and_waiting_are_another_threads(
+    endpoint: TokenEndpoint,
+) -> None:
     child = subprocess.run([sys.executable, "-c", COLD_START], capture_output=True, text=True, check=True)
-    return float(child.stdout)
-
-
-def test_the_event_loop_never_stalls_though_import_credential_and_token_take_long(endpoint: TokenEndpoint) -> None:
-    endpoint.delay = 0.3
-    # The best of three, because other work on the machine stalls a loop too; blocking would stall all three.
-    assert any(stall_of_a_cold_start() < LONGEST_STALL for _ in range(3))
-
-
-def test_a_cold_start_costs_one_token_request(endpoint: TokenEndpoint) -> None:
-    stall_of_a_cold_start()
+    packages = set(child.stdout.split())
+    assert packages >= {"asyncio", "openai_gateway_asgi"}
+    assert not packages & {"azure", "msal", "requests", "urllib3", "http"}
     assert endpoint.requests == 1
 
 
@@ -340,9 +328,8 @@ async def test_an_endpoint_that_refuses_connections_is_a_failure(
 async def test_a_hanging_endpoint_costs_the_deadline_and_then_recovers(endpoint: TokenEndpoint, world: World) -> None:
     endpoint.gate.clear()
     tokens = world.tokens(deadline=0.2)
-    started = time.monotonic()
-    await asyncio.gather(*(refused(tokens) for _ in range(20)))
-    assert time.monotonic() - started < 2
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(refused(tokens) for _ in range(20)))
     await fetches_ended()
     asked = endpoint.requests
     await refused(tokens)
