@@ -37,6 +37,7 @@ ROOMS = {
     "http": "Requests and the event loop",
     "bodies": "Bodies",
     "rewrites": "Rewrites",
+    "translate": "Translation",
     "models": "Models",
     "presets": "Presets",
     "upstream": "Upstreams and their lists",

@@ -22,6 +22,7 @@
     │   ├── UpstreamUnavailable         502  upstream_unavailable: could not be reached, or cut the line
     │   ├── UpstreamCredentialError     502  upstream_credential: it refused ours, or we have none
     │   ├── UpstreamAccountError        502  upstream_account: it refused our account: unpaid, forbidden, used up
+    │   ├── UpstreamLacksApi            502  upstream_error: it has neither API for conversations
     │   ├── UpstreamTimeout             504  upstream_timeout
     │   └── UpstreamRefused                  its own status and body, passed on
     ├── ModelListUnavailable            503  unknown only because an upstream's list never loaded
@@ -306,6 +307,13 @@ class UpstreamAccountError(UpstreamError):
     code = "upstream_account"
     headers = DO_NOT_RETRY
     failure = Failure.ACCOUNT
+
+
+class UpstreamLacksApi(UpstreamError):
+    """A 404 for the API that a call was translated to. To a client a 404 would say that there is no such model."""
+
+    reason = "api_missing"
+    failure = Failure.UNABLE
 
 
 class UpstreamTimeout(UpstreamError):

@@ -29,6 +29,7 @@ from .http.stages import Stage
 from .http.timers import Clock
 from .limits.reservation import Reservation
 from .models import Candidate, Catalogue, Model, Route, Via
+from .translate.translation import Translation
 from .upstream.credentials import Caller
 from .upstream.request_body import Body
 
@@ -90,6 +91,7 @@ class Exchange:
     upstream_match: Match = field(init=False)  # SelectUpstream, per attempt: the client's, unless it is translated
     attempt_payload: Payload = field(init=False)  # SelectUpstream, per attempt: the client's, unless it is changed
     stages: tuple[Stage, ...] = field(init=False)  # SelectUpstream, per attempt: none; then whoever changes answers
+    translation: Translation | None = field(init=False)  # SelectUpstream, per attempt: None where it goes as it is
     upstream_path: str = field(init=False)  # AdaptPayload, per attempt
     upstream_query: bytes = field(init=False)  # AdaptPayload, per attempt
     upstream_body: Body | AsyncIterable[bytes] = field(init=False)  # AdaptPayload, per attempt
@@ -271,6 +273,7 @@ class Exchange:
         """An attempt at a candidate begins: what the one before made of the request is forgotten."""
         self.served, self.upstream, self.upstream_model = served, candidate.upstream, candidate.model_id
         self.via, self.upstream_match, self.attempt_payload, self.stages = candidate.via, self.match, self.payload, ()
+        self.translation = None
 
     def missing_base(self) -> GatewayError:
         """What the caller is told of a preset that they may call, and of which no base is there: nothing of these."""

@@ -75,6 +75,7 @@ from .layers.serve_speech import ServeSpeech
 from .layers.take_config import TakeConfig
 from .layers.take_refusals import TakeRefusals
 from .layers.take_turns import TakeTurns
+from .layers.translate import Translate
 from .limits import Limit, LimitStore
 from .limits.desk import LimitsOfUser
 from .observe.explanation import Explanation
@@ -235,8 +236,10 @@ class Gateway:
                 credentials=parts.credentials,
                 settings=settings,
                 attempts=parts.attempts,
+                apis=parts.apis,
                 desk=parts.desk,
             ),
+            Middleware(Translate, apis=parts.apis, event_limit=settings.event_limit),
             Middleware(AskUsage, refusals=parts.usage_refusals, notices=parts.notices),
             AdaptPayload,
             Middleware(AttachCredential, credentials=parts.credentials, settings=settings, context=hooks["context"]),

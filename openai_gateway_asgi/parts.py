@@ -29,6 +29,7 @@ from .observe.config_log import log_change
 from .observe.health import Health
 from .observe.observers import Observers
 from .speech.cache import SpeechCache
+from .upstream.apis import Apis
 from .upstream.concurrency import AllSlots
 from .upstream.connections import Connections
 from .upstream.credentials import Credentials
@@ -66,6 +67,7 @@ class Parts:
         self.drain = Drain()
         self.loops = LoopGuard()
         self.notices = Notices()
+        self.apis = Apis()
         self.memory = Memory(BreakerLog(self.notices))
         self.usage_refusals = UsageRefusals()
         self.observers = Observers(self.notices, settings.log_users)
@@ -117,6 +119,7 @@ class Parts:
         self.connections.keep_only(upstreams)
         self.credentials.keep_only(upstreams)
         self.memory.keep_only(upstreams)
+        self.apis.keep_only(upstreams)
 
     def _changed(self, before: GatewayConfig, after: GatewayConfig, by: str | None) -> None:
         log_change(before, after, None if by is None else shown_user(by, self.settings.log_users))

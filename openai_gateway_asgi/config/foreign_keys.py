@@ -26,16 +26,16 @@ def translated(where: str, entry: Mapping[str, Any]) -> tuple[dict[str, Any], li
         raise ConfigError(f"{where}.{COOKIES}", 'must be the list of the cookies that may cross, such as ["theme"]')
     if own.get(COOKIES) is False:
         del own[COOKIES]
-    _refuse_other_apis(f"{where}.{API_TYPE}", own.pop(API_TYPE, None))
+    _take_api(f"{where}.{API_TYPE}", own)
     return own, notes
 
 
-def _refuse_other_apis(field: str, api_type: Any) -> None:
-    if api_type == "responses":
-        raise ConfigError(
-            field,
-            "cannot be responses: chat calls are not translated for upstreams that have the Responses API alone; leave "
-            "it out, and let clients call /responses",
-        )
-    if api_type not in (None, ""):
-        raise ConfigError(field, "must be empty; leave it out")
+def _take_api(field: str, own: dict[str, Any]) -> None:
+    """Empty is that page's default, which says no more than that nothing was chosen."""
+    api_type = own.pop(API_TYPE, None)
+    if api_type in (None, ""):
+        return
+    if api_type not in ("chat", "responses"):
+        raise ConfigError(field, "must be chat, responses or empty; `api` takes more than these")
+    if own.setdefault("api", api_type) != api_type:
+        raise ConfigError(field, "contradicts api; write one of them")

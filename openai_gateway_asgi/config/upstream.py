@@ -15,6 +15,7 @@ from ..api.route_fields import ROUTE_FIELDS, route_rules
 from ..errors import ConfigError
 from ..hidden import HIDDEN, HiddenBytes, HiddenText, hidden
 from . import addresses, checks, header_rules, query_rules
+from .apis import AUTO, Api, api_rule, spoken_by
 from .converted import Converted
 from .hidden_values import HiddenValues
 from .secret import Secret
@@ -90,6 +91,9 @@ class Upstream(_Remembering):
     """Parameters of every request's query, in the place of a client's own of the same name."""
     provider: str = ""
     """``azure`` for Azure OpenAI; others are shown on its models."""
+    api: Api = AUTO
+    """The API it has for conversations: ``chat``, ``responses`` or ``both``; ``auto``: as is known of its host, else
+    asked. Or a mapping of these by model ids. Calls of the other API are translated."""
     api_version: str = ""
     """Of Azure: classic addresses always get one (``effective_api_version``), v1 what stands here and is no date."""
     timeouts: Timeouts | None = None
@@ -127,6 +131,9 @@ class Upstream(_Remembering):
     drop_fields: Names = _NONE
     """Top-level fields never sent to it."""
     drop_nulls: bool = False
+    drop_hosted_tools: bool = False
+    """Of calls that are translated to chat, leave out the tools that only OpenAI's Responses API runs; else they are
+    refused."""
     flatten_tool_content: bool = False
     """Send the text of tool messages as one string."""
     forward_cookies: Names = _NONE
@@ -157,6 +164,14 @@ class Upstream(_Remembering):
             object.__setattr__(self, "api_version", version)
         object.__setattr__(self, "query", HiddenValues(rest))
 
+    def spoken_for(self, model: str) -> frozenset[str] | None:
+        """The APIs for conversations that it has for a model; None: that is not known."""
+        return self._spoken if isinstance(self.api, str) else spoken_by(self.api, self.host, model)
+
+    @cached_property
+    def _spoken(self) -> frozenset[str] | None:
+        return spoken_by(self.api, self.host, "")
+
     def refuses_route(self, name: str) -> bool:
         """Whether a request with this field must not reach it."""
         return route_rules(self.route_fields).refuses(name)
@@ -173,6 +188,11 @@ class Upstream(_Remembering):
     @cached_property
     def is_azure(self) -> bool:
         return self.provider == "azure"
+
+    @property
+    def knows_developer(self) -> bool:
+        """Whether it knows messages of the role ``developer``, as far as that does not depend on the model."""
+        return self.is_openai or self.is_azure if self.developer_role is None else self.developer_role
 
     @cached_property
     def is_azure_v1(self) -> bool:
@@ -299,6 +319,7 @@ _RULES: dict[str, checks.Rule] = {
     "headers": header_rules.custom_headers,
     "query": query_rules.fixed_query,
     "provider": lambda name, value: _text(name, value).lower(),
+    "api": api_rule,
     "api_version": _api_version,
     "timeouts": checks.optional(timeout_rule),
     "weight": checks.optional(_count),
@@ -315,6 +336,7 @@ _RULES: dict[str, checks.Rule] = {
     "route_fields": _route_fields,
     "drop_fields": _drop_fields,
     "drop_nulls": checks.flag,
+    "drop_hosted_tools": checks.flag,
     "flatten_tool_content": checks.flag,
     "forward_cookies": checks.tokens,
     "token_scope": lambda name, value: addresses.scope(name, value) if value != "" else "",

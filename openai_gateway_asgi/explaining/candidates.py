@@ -12,13 +12,14 @@ from ..config.query_rules import PLAIN_NAMES
 from ..errors import GatewayError
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
-from ..layers.select_upstream import places_of, routes_of
+from ..layers.select_upstream import places_of, routes_of, translates, translation_of
 from ..models import Candidate
 from ..observe.body_changes import NAMED, changes
 from ..observe.explanation import BodyChange, CandidateExplained, HeaderExplained
+from ..upstream.apis import Apis
 from ..upstream.memory import Memory, Places, Rest
 from ..upstream.request_body import Body
-from ..upstream.selection import likeliest_first, shares
+from ..upstream.selection import Translated, likeliest_first, shares
 from ..upstream.tries import Tries
 from .stand_ins import ShownCredentials
 
@@ -47,6 +48,7 @@ class Candidates:
         in_use: Callable[[], Counter[str]],
         credentials: ShownCredentials,
         settings: Settings,
+        apis: Apis,
     ) -> None:
         """``attempt`` makes the request ready for the upstream at hand, and sends nothing."""
         self.found: list[CandidateExplained] = []
@@ -55,16 +57,19 @@ class Candidates:
         self._in_use = in_use
         self._credentials = credentials
         self._settings = settings
+        self._apis = apis
         self._refused: dict[int, GatewayError | Rest] = {}
+        self._unable: set[int] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises what a call would be told where nobody can be asked."""
         exchange = Exchange.of(scope)
         routes = routes_of(exchange)
+        translated: Translated = lambda candidate: translates(exchange, candidate, self._apis)  # noqa: E731
         alone = len(routes) == 1 and len(routes[0][1]) == 1
         for served, candidates in routes:
-            share = dict(zip(map(id, candidates), shares(candidates), strict=True))
-            for candidate in likeliest_first(candidates):
+            share = dict(zip(map(id, candidates), shares(candidates, translated), strict=True))
+            for candidate in likeliest_first(candidates, translated):
                 exchange.turn_to(served, candidate)
                 explained = self._explained(exchange, share[id(candidate)])
                 self.found.append(await self._judged(explained, candidate, alone, scope, receive, send))
@@ -72,7 +77,13 @@ class Candidates:
 
     def _walk(self, exchange: Exchange) -> None:
         """What is refused here fails at once in a call as well; whoever is left would be asked."""
-        tries = Tries(routes_of(exchange), self._settings, repeatable=lambda: exchange.repeatable, once=lambda: False)
+        tries = Tries(
+            routes_of(exchange),
+            self._settings,
+            repeatable=lambda: exchange.repeatable,
+            once=lambda: False,
+            translated=lambda candidate: translates(exchange, candidate, self._apis),
+        )
         try:
             for this in tries:
                 refused = self._refused.get(id(this.candidate))
@@ -80,6 +91,8 @@ class Candidates:
                     return
                 if isinstance(refused, Rest):
                     tries.passed_over(refused)
+                elif id(this.candidate) in self._unable:
+                    tries.unable(refused)
                 else:
                     tries.failed(refused)
             raise tries.outcome()
@@ -96,6 +109,12 @@ class Candidates:
         send: Send,
     ) -> CandidateExplained:
         exchange, now = Exchange.of(scope), monotonic()
+        try:
+            exchange.translation = translation_of(exchange, self._apis)
+        except GatewayError as error:
+            self._refused[id(candidate)] = error
+            self._unable.add(id(candidate))
+            return replace(explained, asked=False, why=f"not asked: {error.message}", by="Upstream.api")
         places = places_of(exchange, self._credentials, self._settings)
         rest = self._memory.rest_of(places, now, alone=alone)
         if rest is not None:
@@ -144,6 +163,8 @@ class Candidates:
         return replace(
             explained,
             url=path + _masked_query(exchange.upstream_query),
+            translated_to=None if (translation := exchange.translation) is None else translation.api,
+            dropped=() if translation is None else translation.dropped,
             headers=_masked(exchange.upstream_headers, fixed, self._told(exchange)),
             body=_changes(exchange),
             clocks={**asdict(timeouts), "failover_after": timeouts.failover_for(upstream.connection_type)},

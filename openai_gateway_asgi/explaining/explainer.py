@@ -35,6 +35,7 @@ from ..layers.route_stored import RouteStored
 from ..layers.serve_limits import ServeLimits
 from ..layers.serve_speech import SPEECH
 from ..layers.take_config import TakeConfig
+from ..layers.translate import Translate
 from ..observe.explanation import Explanation
 from ..parts import Parts
 from ..presets.resolution import likeliest
@@ -58,6 +59,7 @@ class Explainer:
         self._exchange: Exchange | None = None
         credentials, context = ShownCredentials(notes), parts.hooks["context"]
         attempt: tuple[Layer, ...] = (
+            Middleware(Translate, apis=parts.apis, event_limit=parts.settings.event_limit),
             Middleware(AskUsage, refusals=parts.usage_refusals, notices=parts.notices),
             AdaptPayload,
             Middleware(AttachCredential, credentials=credentials, settings=parts.settings, context=context),
@@ -68,6 +70,7 @@ class Explainer:
             in_use=parts.slots.in_use,
             credentials=credentials,
             settings=parts.settings,
+            apis=parts.apis,
         )
         self._app = compose(self._chain(), self._candidates)
 

@@ -92,6 +92,7 @@ def _stand_in(model: HostModel) -> Upstream:
         auth_type="none",
         connection_type="local",
         rewrites="off",
+        api="chat",
         tags=model.tags,
         timeouts=model.timeouts,
     )

@@ -109,5 +109,9 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     preset: str | None = None
     """The preset that was asked for, or that stood in for what was; None where none did. ``served_model`` is the model
     behind it."""
+    upstream_operation: str | None = None
+    """What the upstream was asked for, where the call was translated: ``createResponse`` of a chat, or the reverse."""
+    dropped: tuple[str, ...] = ()
+    """What its translation left out, because the upstream is set so, as ``tools[0] (web_search)``."""
     trace_id: str | None = None
     """Of the trace that the call belongs to, 32 hexadecimal digits."""

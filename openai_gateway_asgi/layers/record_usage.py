@@ -129,6 +129,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices
     usage = normal_usage(raw)
     cost = None if prices is None or usage is None else prices.cost(_priced(exchange, usage))
     upstream = getattr(exchange, "upstream", None)
+    translation = getattr(exchange, "translation", None)
     served = getattr(exchange, "served", None)
     error = failure if isinstance(failure, GatewayError) else None
     status = error.status if error is not None and exchange.status is None else exchange.status
@@ -159,6 +160,8 @@ def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices
         reason=None if went_well else _reason(exchange, failure),
         within=None if exchange.outer is None else exchange.outer.request_id,
         preset=_preset(exchange),
+        upstream_operation=None if translation is None else translation.match.endpoint.operation,
+        dropped=() if translation is None else translation.dropped,
         trace_id=exchange.watch.call.trace_id if exchange.watch else trace_id_of(exchange.named),
     )
 

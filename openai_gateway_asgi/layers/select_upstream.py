@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from time import monotonic
 
 from ..answers.endings import STREAMED
+from ..answers.lacking import Lacking, lacks_api
+from ..api.conversations import API_OF, CONVERSING
 from ..config import Settings
 from ..errors import GatewayError
 from ..exchange import Exchange
@@ -17,6 +19,8 @@ from ..limits.desk import Desk
 from ..models import Candidate
 from ..observe.attempts import Attempts
 from ..rewrites.thinking import thinks_first
+from ..translate.translation import Translation
+from ..upstream.apis import Apis
 from ..upstream.concurrency import AllSlots
 from ..upstream.credentials import Credentials
 from ..upstream.memory import Blame, Memory, Place, Places
@@ -43,9 +47,11 @@ class SelectUpstream:
         credentials: Credentials,
         settings: Settings,
         attempts: Attempts,
+        apis: Apis,
         desk: Desk | None = None,
     ) -> None:
         self.app = app
+        self._apis = apis
         self._desk = desk
         self._memory = memory
         self._slots = slots
@@ -62,6 +68,7 @@ class SelectUpstream:
             repeatable=lambda: exchange.repeatable,
             once=lambda: self._is_for_once(exchange),
             held=lambda: exchange.held,
+            translated=lambda candidate: translates(exchange, candidate, self._apis),
         )
         counted: set[Place] = set()
         try:
@@ -79,7 +86,8 @@ class SelectUpstream:
         self, this: Try, tries: Tries, counted: set[Place], scope: Scope, receive: Receive, send: Send
     ) -> bool:
         exchange, memory, began = Exchange.of(scope), self._memory, monotonic()
-        exchange.turn_to(this.served, this.candidate)
+        if not self._can_be_asked(exchange, this, tries):
+            return False
         upstream = exchange.upstream
         exchange.may_switch = bool(this.others) or this.again
         exchange.fails_over = exchange.streams and self._fails_over(exchange, this, began)
@@ -103,33 +111,67 @@ class SelectUpstream:
                 self._leave(exchange)
                 tries.failed(full)
                 return False
-        try:
-            if upstream.max_concurrency is None:
-                self._attempts.begin(exchange, tries.sending(gently=gently))
-                await self.app(scope, receive, send)
-            else:
-                async with self._slots.of(upstream, this.patience):
-                    exchange.queued += monotonic() - began
-                    self._attempts.begin(exchange, tries.sending(gently=gently))
+        while True:
+            try:
+                if upstream.max_concurrency is None:
+                    if exchange.attempt_began is None:
+                        self._attempts.begin(exchange, tries.sending(gently=gently))
                     await self.app(scope, receive, send)
-        except GatewayError as error:
-            self._attempts.end(exchange, error)
-            if self._desk is not None and exchange.reservation is not None and not exchange.told:
-                self._desk.release(exchange.reservation)
-            places = self._places(exchange)
-            memory.failed(places, exchange, error, began, monotonic(), blame=lambda: _blame(exchange), counted=counted)
-            if exchange.told:
+                else:
+                    async with self._slots.of(upstream, this.patience):
+                        if exchange.attempt_began is None:
+                            exchange.queued += monotonic() - began
+                            self._attempts.begin(exchange, tries.sending(gently=gently))
+                        await self.app(scope, receive, send)
+                break
+            except GatewayError as error:
+                learned = self._learns(exchange, this, error)
+                if learned and self._can_be_asked(exchange, this, tries):
+                    tries.failed(error)
+                    continue  # the same attempt: nobody has seen the call yet
+                self._attempts.end(exchange, error)
+                if self._desk is not None and exchange.reservation is not None and not exchange.told:
+                    self._desk.release(exchange.reservation)
+                places, now = self._places(exchange), monotonic()
+                memory.failed(places, exchange, error, began, now, blame=lambda: _blame(exchange), counted=counted)
+                if exchange.told:
+                    raise
+                if not learned:
+                    tries.failed(error)
+                return False
+            except BaseException as error:
+                self._attempts.end(exchange, error)
+                self._leave(exchange)
                 raise
-            tries.failed(error)
-            return False
-        except BaseException as error:
-            self._attempts.end(exchange, error)
-            self._leave(exchange)
-            raise
         self._attempts.end(exchange)
         if memory:
             self._note_end(exchange, began)
         return True
+
+    def _can_be_asked(self, exchange: Exchange, this: Try, tries: Tries) -> bool:
+        """Turns to the next candidate: whether it can be asked, be it in its own API's words."""
+        exchange.turn_to(this.served, this.candidate)
+        if exchange.match.endpoint.operation not in CONVERSING:
+            return True
+        try:
+            exchange.translation = translation_of(exchange, self._apis)
+        except GatewayError as unable:
+            tries.unable(unable)
+            return False
+        return True
+
+    def _learns(self, exchange: Exchange, this: Try, error: GatewayError) -> bool:
+        """Whether this was a 404 of the API itself, so that the other one is to be tried here: nobody else has the
+        client's own."""
+        api = API_OF.get(exchange.match.endpoint.operation)
+        if api is None or exchange.translation is not None or exchange.told or exchange.references:
+            return False
+        lacks = lacks_api(error)
+        if lacks is None:
+            return False
+        upstream, model = exchange.upstream, exchange.upstream_model
+        learned = self._apis.learn(upstream, model, api, of_model=lacks is Lacking.FOR_MODEL)
+        return learned and all(translates(exchange, peer, self._apis) for peer in this.peers)
 
     def _fails_over(self, exchange: Exchange, this: Try, now: float) -> bool:
         """Whether another upstream is asked where this one is merely slow to begin: one that is not resting itself."""
@@ -191,6 +233,24 @@ def routes_of(exchange: Exchange) -> Sequence[Route]:
     if not exchange.fallbacks:
         return asked
     return (*asked, *[(way.model, way.candidates) for route in exchange.fallbacks for way in route.ways])
+
+
+def translates(exchange: Exchange, candidate: Candidate, apis: Apis) -> bool:
+    """Whether the call has to be translated for a candidate."""
+    api = API_OF.get(exchange.match.endpoint.operation)
+    return api is not None and apis.other(candidate.upstream, candidate.model_id, api, exchange.payload) is not None
+
+
+def translation_of(exchange: Exchange, apis: Apis) -> Translation | None:
+    """Of the call, for the upstream at hand. Raises for what it cannot be asked."""
+    served = exchange.served
+    return apis.translation(
+        exchange.upstream,
+        exchange.upstream_model,
+        exchange.match.endpoint.operation,
+        exchange.payload,
+        public_id=exchange.upstream_model if served is None else served.id,
+    )
 
 
 def places_of(

@@ -102,7 +102,7 @@ class Attempts:
             del self._seen[name]
 
     def _tell(self, exchange: Exchange, seen: Seen, record: AttemptRecord, failure: Failure, cause: Cause) -> None:
-        words = in_words(cause, exchange.upstream, exchange.match.path)
+        words = in_words(cause, exchange.upstream, exchange.upstream_match.path)
         seen.failed = LastFailure(monotonic(), record.model, failure, words)
         log_attempt(self._notices, exchange.request_id, record, words)
 

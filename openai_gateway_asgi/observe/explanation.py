@@ -80,6 +80,10 @@ class CandidateExplained:
     """Where the request would go; values of the query are masked."""
     headers: tuple[HeaderExplained, ...] = ()
     """That would be sent."""
+    translated_to: str | None = None
+    """The API that the call would be said in, where it is not the client's: ``chat`` or ``responses``."""
+    dropped: tuple[str, ...] = ()
+    """What its translation would leave out, because the upstream is set so, as ``tools[0] (web_search)``."""
     body: tuple[BodyChange, ...] = ()
     """What the upstream would get otherwise than the client sent it."""
     clocks: Mapping[str, float | None] | None = None
@@ -92,6 +96,9 @@ class CandidateExplained:
         if not self.asked:
             return
         yield f"  {self.url}"
+        if self.translated_to is not None:
+            yield f"  translated to the API {self.translated_to} (Upstream.api)"
+        yield from (f"  left out: {each} (Upstream.drop_hosted_tools)" for each in self.dropped)
         yield from (f"  {each.name}: {each.value} ({each.by})" for each in self.headers)
         yield from (f"  {change}" for change in self.body)
         if not self.body and any(each.name == "content-type" for each in self.headers):

@@ -58,7 +58,7 @@ def instruction_roles(payload: Payload, upstream: Upstream, model: str) -> Paylo
                 "A list is missing - at `$.messages`", param="messages", code="missing_required_parameter"
             )
         new = _new_roles(upstream, model)
-    elif raw is None or _knows_developer(upstream) or not _names_developer(raw):
+    elif raw is None or upstream.knows_developer or not _names_developer(raw):
         return payload
     else:
         new = TO_SYSTEM
@@ -78,12 +78,6 @@ def _names_developer(raw: msgspec.Raw) -> bool:
     if len(view) <= _WINDOW:
         return _DEVELOPER in bytes(view)
     return any(_DEVELOPER in bytes(view[at : at + _WINDOW + len(_DEVELOPER)]) for at in range(0, len(view), _WINDOW))
-
-
-def _knows_developer(upstream: Upstream) -> bool:
-    if upstream.developer_role is not None:
-        return upstream.developer_role
-    return upstream.is_openai or upstream.is_azure
 
 
 def _new_roles(upstream: Upstream, model: str) -> NewRoles:

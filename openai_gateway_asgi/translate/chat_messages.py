@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..bodies.outline import Fields
-from .fields import Raw, encode, given, missing, raw, read, unsupported
+from .fields import NULL, Raw, encode, given, is_text, missing, raw, read, unsupported
 
 INSTRUCTING = ("system", "developer")
 
 
-def items_of(fields: Fields) -> Iterator[Fields]:
+class Item(NamedTuple):
+    """An input item, and where in the client's body stands what it says."""
+
+    fields: Fields
+    at: str
+
+
+def items_of(fields: Fields) -> Iterator[Item]:
     """One item or more for each message. Raises ``InvalidRequest`` for what no item can say."""
     messages: list[Fields] | None = read(fields, "messages", list[Fields])
     if messages is None:
@@ -23,11 +30,11 @@ def items_of(fields: Fields) -> Iterator[Fields]:
         role = read(message, "role", str, f"{at}.")
         if role in ("user", *INSTRUCTING):
             content = message.get("content")
-            yield _message(role, _parts(content, f"{at}.content", "input_text"))
+            yield Item(_message(role, _parts(content, f"{at}.content", "input_text")), at)
         elif role == "assistant":
             for item in _assistant(message, at):
-                last_call = _text(item.get("call_id")) or last_call
-                if _text(item.get("type")) == "custom_tool_call":
+                last_call = _text(item.fields.get("call_id")) or last_call
+                if _text(item.fields.get("type")) == "custom_tool_call":
                     custom_calls.add(last_call)
                 yield item
         elif role == "tool":
@@ -35,10 +42,11 @@ def items_of(fields: Fields) -> Iterator[Fields]:
             if id is None:
                 raise missing(f"{at}.tool_call_id")
             kind = "custom_tool_call_output" if id in custom_calls else "function_call_output"
-            yield {"type": raw(kind), "call_id": raw(id), "output": _output(message.get("content"), f"{at}.content")}
+            output = _output(message.get("content"), f"{at}.content")
+            yield Item({"type": raw(kind), "call_id": raw(id), "output": output}, at)
         elif role == "function":
             output = _output(message.get("content"), f"{at}.content")
-            yield {"type": raw("function_call_output"), "call_id": raw(last_call), "output": output}
+            yield Item({"type": raw("function_call_output"), "call_id": raw(last_call), "output": output}, at)
         else:
             raise unsupported(f"{at}.role", "Responses knows no such role")
 
@@ -47,7 +55,7 @@ def _message(role: str, parts: Raw) -> Fields:
     return {"type": raw("message"), "role": raw(role), "content": parts}
 
 
-def _assistant(message: Fields, at: str) -> Iterator[Fields]:
+def _assistant(message: Fields, at: str) -> Iterator[Item]:
     if given(message, "audio") is not None:
         raise unsupported(f"{at}.audio", "Responses cannot go on from a spoken answer")
     content = message.get("content")
@@ -58,12 +66,14 @@ def _assistant(message: Fields, at: str) -> Iterator[Fields]:
     if refusal is not None:
         parts.append({"type": "refusal", "refusal": refusal})
     if [part for part in parts if part.get("text") != Raw(b'""')]:
-        yield _message("assistant", raw(parts))
+        yield Item(_message("assistant", raw(parts)), at)
     for number, call in enumerate(read(message, "tool_calls", list[Fields], f"{at}.") or ()):
-        yield _call(call, f"{at}.tool_calls[{number}]")
+        place = f"{at}.tool_calls[{number}]"
+        yield Item(_call(call, place), place)
     old: Fields | None = read(message, "function_call", Fields, f"{at}.")
     if old is not None:
-        yield {"type": raw("function_call"), "call_id": raw(f"call_{at[9:-1]}"), **old}
+        call = {"type": raw("function_call"), "call_id": raw(f"call_{at[9:-1]}"), **old}
+        yield Item(call, f"{at}.function_call")
 
 
 def _call(call: Fields, at: str) -> Fields:
@@ -83,9 +93,9 @@ def _parts(content: Raw | None, at: str, text: str) -> Raw:
 
 def _decoded_parts(content: Raw | None, at: str, text: str) -> list[dict[str, Any]]:
     """A text is one part; texts keep their bytes."""
-    if content is None or bytes(content) == b"null":
+    if content is None or content == NULL:
         raise missing(at)
-    if bytes(content)[:1] == b'"':
+    if is_text(content):
         return [{"type": text, "text": content}]
     parts: list[Fields] = read({"": content}, "", list[Fields], at)
     return [_part(part, f"{at}[{index}]", text) for index, part in enumerate(parts)]
@@ -114,9 +124,9 @@ def _part(part: Fields, at: str, text: str) -> dict[str, Any]:
 
 def _output(content: Raw | None, at: str) -> Raw:
     """What a tool gave back; it is required, even when it is nothing."""
-    if content is None or bytes(content) == b"null":
+    if content is None or content == NULL:
         return raw("")
-    return content if bytes(content)[:1] == b'"' else Raw(encode(_decoded_parts(content, at, "input_text")))
+    return content if is_text(content) else Raw(encode(_decoded_parts(content, at, "input_text")))
 
 
 def _text(value: Raw | None) -> str:

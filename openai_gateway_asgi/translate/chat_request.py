@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
 
 from ..bodies.outline import Fields
 from .chat_messages import items_of
@@ -28,18 +28,30 @@ READ = NO_WORD.keys() | frozenset(
 )
 
 
-def responses_body(fields: Fields, *, dropped: frozenset[str] = frozenset()) -> Fields:
+class ResponsesCall(NamedTuple):
+    body: Fields
+    places: tuple[str, ...]
+    """Where in the client's body stands what each input item says."""
+
+
+def responses_body(fields: Fields, *, dropped: Collection[str] = ()) -> Fields:
     """The Responses body of a chat body. ``dropped`` are fields that the upstream's setting drops.
 
     Raises ``InvalidRequest`` naming the client's field.
     """
+    return responses_call(fields, dropped=dropped).body
+
+
+def responses_call(fields: Fields, *, dropped: Collection[str] = ()) -> ResponsesCall:
+    """The same, and where it comes from."""
     fields = {name: value for name, value in fields.items() if name not in dropped}
     for name, nothing in NO_WORD.items():
         value = given(fields, name)
         if value is not None and read(fields, name, Any) not in nothing:
             raise unsupported(name, "Responses has no such parameter")
     body = {name: value for name, value in fields.items() if name in SAME}
-    body["input"] = raw(list(items_of(fields)))
+    items = list(items_of(fields))
+    body["input"] = raw([item.fields for item in items])
     body.update(_limits(fields))
     body.update(_text(fields))
     tools = list(_tools(fields))
@@ -51,7 +63,7 @@ def responses_body(fields: Fields, *, dropped: frozenset[str] = frozenset()) -> 
     _check_modalities(fields)
     body["store"] = Raw(b"true" if read(fields, "store", bool) else b"false")
     body.update({name: value for name, value in fields.items() if name not in SAME and name not in READ})
-    return body
+    return ResponsesCall(body, tuple([item.at for item in items]))
 
 
 def _limits(fields: Fields) -> Iterator[tuple[str, Raw]]:

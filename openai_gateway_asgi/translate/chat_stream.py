@@ -18,11 +18,15 @@ Event = Mapping[str, Any]
 
 
 class StreamFailed(Exception):
-    """The upstream says that its stream failed; ``error`` is in OpenAI's shape."""
+    """The upstream says that its stream failed; ``error`` is in OpenAI's shape.
 
-    def __init__(self, error: Mapping[str, Any]) -> None:
+    ``shown``: whether official clients raise on what said so; where they do not, it is said once more in their shape.
+    """
+
+    def __init__(self, error: Mapping[str, Any], *, shown: bool) -> None:
         super().__init__(error.get("message"))
         self.error = error
+        self.shown = shown
 
 
 class ChatStream:
@@ -31,8 +35,11 @@ class ChatStream:
     ``over`` once the final event came: then ``[DONE]`` is due. It keeps one entry per call and what the citations say.
     """
 
-    def __init__(self, *, include_usage: bool) -> None:
+    def __init__(self, *, include_usage: bool, structured: bool = False) -> None:
+        """``structured``: JSON was asked for, so that comments of the model's on what it does are no part of it."""
         self.over = False
+        self._structured = structured
+        self._asides: set[Any] = set()
         self._include_usage = include_usage
         self._frame: Chunk = {}
         self._calls: dict[Any, _Call] = {}
@@ -43,11 +50,11 @@ class ChatStream:
         """The chunks that an event becomes. Raises ``StreamFailed``."""
         kind = event.get("type")
         if kind in ("error", "response.failed"):
-            raise StreamFailed(_failure(event))
+            raise StreamFailed(_failure(event), shown=kind != "error" or bool(event.get("error")))
         handle = _HANDLERS.get(str(kind))
         if handle is not None:
             yield from handle(self, event)
-        elif kind in TERMINAL:
+        elif kind in TERMINAL and not self.over:
             yield from self._end(_object(event.get("response")))
 
     def _begin(self, event: Event) -> Iterator[Chunk]:
@@ -62,6 +69,8 @@ class ChatStream:
             yield self._chunk({"role": "assistant", "content": ""})
 
     def _text(self, event: Event) -> Iterator[Chunk]:
+        if self._asides and event.get("output_index") in self._asides:
+            return
         chunk = self._chunk({"content": event.get("delta") or ""})
         logprobs = event.get("logprobs")
         if logprobs:
@@ -81,6 +90,8 @@ class ChatStream:
 
     def _item_begins(self, event: Event) -> Iterator[Chunk]:
         item = _object(event.get("item"))
+        if self._structured and item.get("phase") == "commentary":
+            self._asides.add(event.get("output_index"))
         if item.get("type") in CALLS:
             call = self._calls[event.get("output_index")] = _Call(len(self._calls), item)
             yield self._called(call, "", first=True)

@@ -13,7 +13,7 @@ from ..errors import InvalidRequest
 
 T = TypeVar("T")
 Raw = msgspec.Raw
-NULL = b"null"
+NULL = Raw(b"null")
 
 encode = msgspec.json.Encoder().encode
 
@@ -26,7 +26,12 @@ def raw(value: Any) -> Raw:
 def given(fields: Fields, name: str) -> Raw | None:
     """The field, None where it is missing or null."""
     value = fields.get(name)
-    return None if value is None or bytes(value) == NULL else value
+    return None if value is None or value == NULL else value
+
+
+def is_text(value: Raw) -> bool:
+    """Whether it is a JSON string; a large one is not copied for that."""
+    return bytes(memoryview(value)[:1]) == b'"'
 
 
 def read(fields: Fields, name: str, kind: type[T] | Hashable, at: str = "") -> Any:

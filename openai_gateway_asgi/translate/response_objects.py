@@ -90,19 +90,14 @@ def reasoning_item(id: str, text: str | None, status: str = "completed") -> dict
     return {"id": id, "type": "reasoning", "summary": summary, "encrypted_content": None, "status": status}
 
 
-def call_item(id: str, call_id: str, name: str, arguments: str, status: str = "completed") -> dict[str, Any]:
-    return {
-        "id": id,
-        "type": "function_call",
-        "call_id": call_id,
-        "name": name,
-        "arguments": arguments,
-        "status": status,
-    }
-
-
-def custom_call_item(id: str, call_id: str, name: str, text: str, status: str = "completed") -> dict[str, Any]:
-    return {"id": id, "type": "custom_tool_call", "call_id": call_id, "name": name, "input": text, "status": status}
+def call_item(
+    id: str, call_id: str, name: str, said: str, status: str = "completed", *, custom: bool = False, space: str = ""
+) -> dict[str, Any]:
+    """A tool that is called; ``said`` are its arguments, or the input of a custom one."""
+    item = {"id": id, "type": "custom_tool_call" if custom else "function_call", "call_id": call_id, "name": name}
+    if space:
+        item["namespace"] = space
+    return item | {"input" if custom else "arguments": said, "status": status}
 
 
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}

@@ -10,7 +10,6 @@ from ..errors import UpstreamError
 from .response_objects import (
     Frame,
     call_item,
-    custom_call_item,
     ending,
     message_item,
     new_id,
@@ -22,8 +21,13 @@ from .response_objects import (
 )
 from .usage import responses_usage
 
+Spaces = Mapping[str, tuple[str, str]]
+"""Of tools in a namespace, by the name that they have in the chat: the namespace, and their own name."""
 
-def response_of(completion: Mapping[str, Any], frame: Frame, *, custom_tools: Collection[str] = ()) -> dict[str, Any]:
+
+def response_of(
+    completion: Mapping[str, Any], frame: Frame, *, custom_tools: Collection[str] = (), spaces: Spaces = {}
+) -> dict[str, Any]:
     """The response of a chat completion. ``custom_tools`` are the custom tools that went to the upstream as functions.
 
     Raises ``UpstreamError`` where there is no choice.
@@ -34,7 +38,7 @@ def response_of(completion: Mapping[str, Any], frame: Frame, *, custom_tools: Co
     choice = choices[0]
     message = choice.get("message")
     status, incomplete = ending(choice.get("finish_reason"))
-    output = list(_items(message if isinstance(message, Mapping) else {}, choice, status, custom_tools))
+    output = list(_items(message if isinstance(message, Mapping) else {}, choice, status, custom_tools, spaces))
     usage = completion.get("usage")
     frame.created = _integer(completion.get("created"))
     tier = completion.get("service_tier")
@@ -44,34 +48,35 @@ def response_of(completion: Mapping[str, Any], frame: Frame, *, custom_tools: Co
 
 
 def _items(
-    message: Mapping[str, Any], choice: Mapping[str, Any], status: str, custom_tools: Collection[str]
+    message: Mapping[str, Any], choice: Mapping[str, Any], status: str, custom_tools: Collection[str], spaces: Spaces
 ) -> Iterator[dict[str, Any]]:
     thought = thought_of(message)
     if thought is not None:
         yield reasoning_item(new_id("rs"), thought)
-    calls = message.get("tool_calls") or ()
+    given = message.get("tool_calls")
+    calls = [call for call in given if isinstance(call, Mapping)] if isinstance(given, list) else []
+    if isinstance(old := message.get("function_call"), Mapping):
+        calls.append({"type": "function", "function": old})
     content = list(_content(message, choice))
     if content or not calls:
         yield message_item(new_id("msg"), content or [text_part("")], status)
     for call in calls:
-        yield called(call, custom_tools, status)
-    old = message.get("function_call")
-    if isinstance(old, Mapping):
-        yield called({"type": "function", "function": old}, custom_tools, status)
+        yield _called(call, custom_tools, spaces, status)
 
 
-def called(call: Mapping[str, Any], custom_tools: Collection[str], status: str = "completed") -> dict[str, Any]:
-    """The item of one tool call."""
+def _called(call: Mapping[str, Any], custom_tools: Collection[str], spaces: Spaces, status: str) -> dict[str, Any]:
     id = call.get("id") or new_id("call")
-    custom = call.get("custom")
-    if isinstance(custom, Mapping):
-        return custom_call_item(new_id("ctc"), id, custom.get("name") or "", custom.get("input") or "", status)
-    function = call.get("function")
-    inner = function if isinstance(function, Mapping) else {}
-    name, arguments = inner.get("name") or "", inner.get("arguments") or ""
+    inner = call.get("custom") or call.get("function")
+    inner = inner if isinstance(inner, Mapping) else {}
+    name = inner.get("name") or ""
+    space, own = spaces.get(name, ("", name))
+    if call.get("custom"):
+        return call_item(new_id("ctc"), id, own, inner.get("input") or "", status, custom=True, space=space)
+    said = inner.get("arguments") or ""
+    said = said if isinstance(said, str) else json.dumps(said)  # some servers send an object
     if name in custom_tools:
-        return custom_call_item(new_id("ctc"), id, name, input_of(arguments), status)
-    return call_item(new_id("fc"), id, name, arguments, status)
+        return call_item(new_id("ctc"), id, own, input_of(said), status, custom=True, space=space)
+    return call_item(new_id("fc"), id, own, said, status, space=space)
 
 
 def input_of(arguments: str) -> str:

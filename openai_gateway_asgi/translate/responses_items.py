@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..bodies.outline import Fields
-from .fields import given, invalid, missing, raw, read, unsupported
+from .fields import given, invalid, is_text, missing, raw, read, unsupported
 
 OUTPUTS = ("function_call_output", "custom_tool_call_output")
 WITHOUT_A_PLACE = ("web_search_call",)
@@ -43,6 +43,10 @@ class Assembly:
 
     def __init__(self, instructing: str | None, *, custom_tools: bool, images_in_tools: bool) -> None:
         self.messages: list[dict[str, Any]] = []
+        self.places: list[str] = []
+        """Where in the client's body stands what each message begins with."""
+        self.at = ""
+        """The item at hand."""
         self.custom_tools = custom_tools
         self.images_in_tools = images_in_tools
         self._instructing = instructing
@@ -54,14 +58,14 @@ class Assembly:
     def say(self, role: str, content: Any) -> None:
         self._close()
         role = (self._instructing or role) if role in INSTRUCTING else role
-        self.messages.append({"role": role, "content": content})
+        self._append({"role": role, "content": content})
 
     def turn(self) -> Turn:
         """The assistant's turn that goes on, or a new one."""
         if self._turn_at < 0:
             self._turn = Turn()
             self._turn_at = len(self.messages)
-            self.messages.append({})
+            self._append({})
         return self._turn
 
     def call(self, id: str, call: dict[str, Any]) -> None:
@@ -77,7 +81,7 @@ class Assembly:
         if id not in self._open:
             raise invalid(at, "answers a call that has its output already")
         self._open.discard(id)
-        self.messages.append({"role": "tool", "tool_call_id": id, "content": content})
+        self._append({"role": "tool", "tool_call_id": id, "content": content})
 
     def spoken(self) -> Turn:
         """The turn that an assistant's text belongs to: after its calls were all answered it is a new one."""
@@ -85,35 +89,41 @@ class Assembly:
             self._close()
         return self.turn()
 
-    def finish(self) -> list[dict[str, Any]]:
+    def finish(self) -> None:
         self._close()
-        return self.messages
+
+    def _append(self, message: dict[str, Any]) -> None:
+        self.messages.append(message)
+        self.places.append(self.at)
 
     def _close(self) -> None:
         if self._turn_at >= 0:
             if self._turn:
                 self.messages[self._turn_at] = self._turn.message()
             else:
-                del self.messages[self._turn_at]
+                del self.messages[self._turn_at], self.places[self._turn_at]
             self._turn_at = -1
 
 
-def messages_of(fields: Fields, developer: bool, custom_tools: bool, images_in_tools: bool) -> list[dict[str, Any]]:
-    """All messages. Raises ``InvalidRequest`` for what no message can say."""
+def messages_of(fields: Fields, developer: bool, custom_tools: bool, images_in_tools: bool) -> Assembly:
+    """All messages, and where they come from. Raises ``InvalidRequest`` for what no message can say."""
     assembly = Assembly(None if developer else "system", custom_tools=custom_tools, images_in_tools=images_in_tools)
     instructions = given(fields, "instructions")
     if instructions is not None:
+        assembly.at = "instructions"
         assembly.say("system", read(fields, "instructions", str))
     given_input = given(fields, "input")
-    if given_input is not None and bytes(given_input)[:1] == b'"':
+    if given_input is not None and is_text(given_input):
+        assembly.at = "input"
         assembly.say("user", given_input)
     else:
         for index, item in enumerate(read(fields, "input", list[Fields]) or ()):
-            _take(assembly, item, f"input[{index}]")
-    messages = assembly.finish()
-    if not messages:
+            assembly.at = f"input[{index}]"
+            _take(assembly, item, assembly.at)
+    assembly.finish()
+    if not assembly.messages:
         raise missing("input")
-    return messages
+    return assembly
 
 
 def _take(assembly: Assembly, item: Fields, at: str) -> None:
@@ -153,7 +163,7 @@ def _take_message(assembly: Assembly, item: Fields, at: str) -> None:
                 turn.texts.append(part["text"])
     elif role in ("user", *INSTRUCTING):
         content = item["content"]
-        plain = bytes(content)[:1] == b'"'
+        plain = is_text(content)
         assembly.say(role, content if plain else _simplest(_parts(item, f"{at}.content")))
     else:
         raise unsupported(f"{at}.role", "a chat knows no such role")
@@ -161,7 +171,7 @@ def _take_message(assembly: Assembly, item: Fields, at: str) -> None:
 
 def _parts(item: Fields, at: str) -> list[dict[str, Any]]:
     content = item["content"]
-    if bytes(content)[:1] == b'"':
+    if is_text(content):
         return [{"type": "text", "text": read(item, "content", str, at)}]
     parts: list[Fields] = read({"": content}, "", list[Fields], at) or []
     return [_part(part, f"{at}[{index}]") for index, part in enumerate(parts)]
@@ -221,7 +231,7 @@ def _output(item: Fields, at: str, *, images: bool) -> Any:
     output = given(item, "output")
     if output is None:
         raise missing(at)
-    if bytes(output)[:1] == b'"':
+    if is_text(output):
         return output
     parts = _parts({"content": output}, at)
     for index, part in enumerate(parts):

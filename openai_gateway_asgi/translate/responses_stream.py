@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from .response_objects import Frame, ending, thought_of, url_citation
+from .responses_answer import Spaces
 from .streamed_items import Call, Item, Message, Reasoning, Telling
 from .usage import responses_usage
 
@@ -23,11 +24,12 @@ class ResponsesStream:
     What it keeps is what was said, for the final event; ``kept`` is its size in characters.
     """
 
-    def __init__(self, frame: Frame, *, custom_tools: Collection[str] = ()) -> None:
+    def __init__(self, frame: Frame, *, custom_tools: Collection[str] = (), spaces: Spaces = {}) -> None:
         self.finish: str | None = None
         self.kept = 0
         self._frame = frame
         self._custom = custom_tools
+        self._spaces = spaces
         self._sequence = 0
         self._begun = False
         self._items: list[Item] = []
@@ -124,7 +126,7 @@ class ResponsesStream:
         call = self._calls.get(number)
         if call is None:
             call = self._calls[number] = Call()
-        call.learn(delta, self._custom)
+        call.learn(delta, self._custom, self._spaces)
         if not call.opened and call.name:
             yield from self._stop_speaking()
             yield from self._open(call)

@@ -5,19 +5,19 @@ What is told is an event's type with its members; the stream numbers it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from .response_objects import (
     call_item,
-    custom_call_item,
     message_item,
     new_id,
     reasoning_item,
     refusal_part,
     text_part,
 )
-from .responses_answer import input_of
+from .responses_answer import Spaces, input_of
 
 Telling = Iterator[tuple[str, dict[str, Any]]]
 
@@ -131,11 +131,12 @@ class Call(Item):
         self.waiting = ""
         """Arguments that were not told yet."""
         self._call_id = ""
+        self._space = ""
         self._custom = False
         self._as_function = False
         self._said: list[str] = []
 
-    def learn(self, delta: Mapping[str, Any], custom_tools: Collection[str]) -> None:
+    def learn(self, delta: Mapping[str, Any], custom_tools: Collection[str], spaces: Spaces) -> None:
         """Some servers repeat id and name with every delta; the first ones count."""
         if not self._call_id:
             self._call_id = delta.get("id") or ""
@@ -143,12 +144,14 @@ class Call(Item):
         if not isinstance(inner, Mapping):
             return
         if not self.name and inner.get("name"):
-            self.name = inner["name"]
-            self._as_function = self.name in custom_tools and "custom" not in delta
+            name = inner["name"]
+            self._space, self.name = spaces.get(name, ("", name))
+            self._as_function = name in custom_tools and "custom" not in delta
             self._custom = self._as_function or "custom" in delta
             self.id = new_id("ctc" if self._custom else "fc")
             self._call_id = self._call_id or new_id("call")
-        self.waiting += inner.get("arguments") or inner.get("input") or ""
+        said = inner.get("arguments") or inner.get("input") or ""
+        self.waiting += said if isinstance(said, str) else json.dumps(said)  # some servers send an object
 
     def beginning(self) -> dict[str, Any]:
         return self._item("", "in_progress")
@@ -174,5 +177,4 @@ class Call(Item):
         return "response.custom_tool_call_input" if self._custom else "response.function_call_arguments"
 
     def _item(self, said: str, status: str) -> dict[str, Any]:
-        build = custom_call_item if self._custom else call_item
-        return build(self.id, self._call_id, self.name, said, status)
+        return call_item(self.id, self._call_id, self.name, said, status, custom=self._custom, space=self._space)

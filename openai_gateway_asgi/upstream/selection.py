@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..models import Candidate
 
+Translated = Callable[[Candidate], bool]
+"""Whether a call would have to be translated for a candidate: those of its priority that need not are asked before."""
 
-def ordered(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+
+def as_it_is(_candidate: Candidate) -> bool:
+    return False
+
+
+def ordered(candidates: Sequence[Candidate], translated: Translated = as_it_is) -> Sequence[Candidate]:
     """By priority, a smaller number first; within one in their own order, or drawn by weight where one has a weight.
 
     Drawing needs no memory and no agreement between workers.
@@ -17,9 +24,9 @@ def ordered(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
         return candidates
     drawn = {each.upstream.priority for each in candidates if each.upstream.weight is not None}
 
-    def place(candidate: Candidate) -> tuple[int, float]:
+    def place(candidate: Candidate) -> tuple[int, bool, float]:
         priority = candidate.upstream.priority
-        return (priority, _draw(candidate) if priority in drawn else 0.0)
+        return (priority, translated(candidate), _draw(candidate) if priority in drawn else 0.0)
 
     return sorted(candidates, key=place)
 
@@ -30,13 +37,17 @@ def _draw(candidate: Candidate) -> float:
     return -draw
 
 
-def shares(candidates: Sequence[Candidate]) -> Sequence[float]:
+def shares(candidates: Sequence[Candidate], translated: Translated = as_it_is) -> Sequence[float]:
     """Of each, how often it is the first to be asked among those of its priority, from 0 to 1."""
     drawn = {each.upstream.priority for each in candidates if each.upstream.weight is not None}
     found = []
     for index, candidate in enumerate(candidates):
         priority = candidate.upstream.priority
-        peers = [each for each in candidates if each.upstream.priority == priority]
+        peers = [
+            each
+            for each in candidates
+            if each.upstream.priority == priority and translated(each) == translated(candidate)
+        ]
         if priority in drawn:
             found.append((candidate.upstream.weight or 1) / sum(each.upstream.weight or 1 for each in peers))
         else:
@@ -44,12 +55,12 @@ def shares(candidates: Sequence[Candidate]) -> Sequence[float]:
     return found
 
 
-def likeliest_first(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+def likeliest_first(candidates: Sequence[Candidate], translated: Translated = as_it_is) -> Sequence[Candidate]:
     """The order of ``ordered``, without the draw: of those that are drawn, a greater weight first."""
     drawn = {each.upstream.priority for each in candidates if each.upstream.weight is not None}
 
-    def place(candidate: Candidate) -> tuple[int, int]:
+    def place(candidate: Candidate) -> tuple[int, bool, int]:
         priority = candidate.upstream.priority
-        return (priority, -(candidate.upstream.weight or 1) if priority in drawn else 0)
+        return (priority, translated(candidate), -(candidate.upstream.weight or 1) if priority in drawn else 0)
 
     return sorted(candidates, key=place)

@@ -11,7 +11,7 @@ import msgspec
 
 from ..causes import Failure
 from ..config import Settings
-from ..errors import DO_NOT_RETRY, GatewayBusy, GatewayError, RateLimited, UpstreamFull
+from ..errors import DO_NOT_RETRY, GatewayBusy, GatewayError, RateLimited, UpstreamFull, UpstreamLacksApi
 from ..http.retry_after import retry_after
 from ..models import Candidate, Model
 from .failures import (
@@ -25,7 +25,7 @@ from .failures import (
     wait_before_retry,
 )
 from .memory import Rest
-from .selection import ordered
+from .selection import Translated, as_it_is, ordered
 
 _NOTHING = Action()
 
@@ -46,13 +46,16 @@ class Try(NamedTuple):
     """Other upstreams, and those of fallbacks, that may be asked after it."""
     again: bool
     """Whether the same one may be."""
+    peers: Sequence[Candidate]
+    """Those of the others that serve the same model."""
 
 
 class Tries(msgspec.Struct, eq=False):
     """Iterating gives the next try for as long as nobody has answered; each is to be told of before the next.
 
     ``repeatable``: whether the body can be sent again. ``once``: whether it must not be executed
-    twice. ``held``: seconds that are not counted, for they went into streams that were held.
+    twice. ``held``: seconds that are not counted, for they went into streams that were held. ``translated``: whether
+    the call has to be translated for a candidate.
     """
 
     routes: Sequence[Route]
@@ -61,14 +64,17 @@ class Tries(msgspec.Struct, eq=False):
     repeatable: Callable[[], bool]
     once: Callable[[], bool]
     held: Callable[[], float] = float
+    translated: Translated = as_it_is
 
     made: int = 0
     """Requests that were sent."""
     error: GatewayError | None = None
-    """What failed last; that an upstream is left alone, or full, does not hide what really failed before it."""
+    """What failed last; that an upstream is left alone, or full, or has no such API, does not hide what really failed
+    before it."""
     action: Action = _NOTHING
     _last: GatewayError | None = None
     _rests: tuple[Rest, ...] = ()
+    _unable: GatewayError | None = None
     _gentle: bool = False
     """Whether the upstream at hand is asked although it is to be left alone: then once."""
     _executed: bool = False
@@ -76,7 +82,7 @@ class Tries(msgspec.Struct, eq=False):
     def __iter__(self) -> Iterator[Try]:
         for number, (served, candidates) in enumerate(self.routes, 1):
             fallbacks = [each for _, candidates in self.routes[number:] for each in candidates]
-            yield from self._among(served, ordered(candidates), fallbacks)
+            yield from self._among(served, ordered(candidates, self.translated), fallbacks)
             if not self._may_go_on() or not self.action.fallback:
                 break
 
@@ -109,7 +115,7 @@ class Tries(msgspec.Struct, eq=False):
         self._gentle = False
         room, retries = self.made < most, self.settings.retries
         behind = (*others, *fallbacks) if room else ()
-        this = Try(served, candidate, 0.0, patience, self._is_alone, behind, room and retries > 0)
+        this = Try(served, candidate, 0.0, patience, self._is_alone, behind, room and retries > 0, others)
         yield this
         tries = 1
         while (wait := self._wait(tries, monotonic() - self.held() - began, last=not others)) is not None:
@@ -146,7 +152,7 @@ class Tries(msgspec.Struct, eq=False):
         self._last, self.action = error, ACTIONS[failure]
         if failure in MAY_HAVE_ACTED:
             self._executed = self.once()
-        if self.error is None or not isinstance(error, GatewayBusy):
+        if self.error is None or not isinstance(error, GatewayBusy | UpstreamLacksApi):
             self.error = error
 
     def passed_over(self, rest: Rest) -> None:
@@ -154,9 +160,14 @@ class Tries(msgspec.Struct, eq=False):
         self._last, self.action = None, ACTIONS[Failure.BUSY]
         self._rests += (rest,)
 
+    def unable(self, error: GatewayError) -> None:
+        """The upstream was not asked: this is what it cannot be asked. The client is told where nobody else could."""
+        self._last, self.action = None, ACTIONS[Failure.UNABLE]
+        self._unable = self._unable or error
+
     def outcome(self) -> GatewayError:
         """What the client is told when nobody answered."""
-        error = self.error or _resting(self._rests)
+        error = self.error or (self._unable if not self._rests else None) or _resting(self._rests)
         if self._is_exhausted(error):
             kept = [pair for pair in error.headers if pair[0] != b"x-should-retry"]
             error.headers = (*kept, *DO_NOT_RETRY)
@@ -175,7 +186,7 @@ class Tries(msgspec.Struct, eq=False):
 
     def forget(self) -> None:
         """Lets go of the errors: they know the frames that they came through."""
-        self.error = self._last = None
+        self.error = self._last = self._unable = None
 
 
 def _resting(rests: Sequence[Rest]) -> GatewayError:

@@ -19,6 +19,7 @@ NOT_GONE_THROUGH = {
     "ServeSpeech": "the cache is named",
     "KeepAlive": "nothing is streamed",
     "SelectUpstream": "Candidates goes through the same candidates",
+    "Translate": "per candidate",
     "AskUsage": "per candidate",
     "AdaptPayload": "per candidate",
     "AttachCredential": "per candidate",

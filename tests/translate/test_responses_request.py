@@ -10,7 +10,8 @@ import pytest
 
 from openai_gateway_asgi.bodies.outline import Fields
 from openai_gateway_asgi.errors import InvalidRequest
-from openai_gateway_asgi.translate.responses_request import Dialect, chat_body
+from openai_gateway_asgi.translate.dialect import Dialect
+from openai_gateway_asgi.translate.responses_request import chat_body
 
 HI = {"role": "user", "content": "hi"}
 

@@ -84,18 +84,20 @@ def page(*entries: Any) -> dict[str, Any]:
 
 async def test_case_257_what_open_webui_saves_is_accepted_by_the_admin_routes(make_world: MakeWorld) -> None:
     world = make_world()
-    answer = await world.post("/config/update", page(PAGE, PAGE_OF_AZURE, {**PAGE, "api_type": "", "provider": ""}))
+    answer = await world.post("/config/update", page(PAGE, PAGE_OF_AZURE, {**PAGE_OF_RESPONSES, "provider": ""}))
     assert answer.status_code == 200, answer.text
     assert answer.json()["OPENAI_API_CONFIGS"] == {
         "0": {"model_ids": ["m"], "tags": [{"name": "team"}]},
         "1": {"model_ids": ["d"], "tags": [{"name": "team"}], "provider": "azure", "api_version": "2025-01-01-preview"},
-        "2": {"model_ids": ["m"], "tags": [{"name": "team"}]},
+        "2": {"model_ids": ["m"], "tags": [{"name": "team"}], "api": "responses"},
     }
     assert [(each["code"], each["field"]) for each in answer.json()["warnings"]] == [
         ("no_effect", f"OPENAI_API_CONFIGS.{index}.passthrough_params") for index in range(3)
     ]
     assert (await world.get("/config")).json()["warnings"] == []
-    verified = await world.post("/verify", {"url": "http://a/v1", "key": "ka", "config": {**PAGE, "api_version": ""}})
+    verified = await world.post(
+        "/verify", {"url": "http://a/v1", "key": "ka", "config": {**PAGE, "api_version": "", "api_type": ""}}
+    )
     assert verified.status_code == 200
 
 
@@ -129,8 +131,11 @@ async def test_case_257_what_open_webui_saves_is_accepted_from_the_environment(
     [
         ({"forward_cookies": True}, "forward_cookies", 'the list of the cookies that may cross, such as ["theme"]'),
         ({"forward_cookies": "theme"}, "forward_cookies", "expected `array`"),
-        ({"api_type": "responses"}, "api_type", "let clients call /responses"),
-        ({"api_type": "messages"}, "api_type", "leave it out"),
+        ({"api_type": "messages"}, "api_type", "must be chat, responses or empty"),
+        ({"api_type": "responses", "api": "both"}, "api_type", "contradicts api"),
+        ({"api": "messages"}, "api", "must be one of auto, chat, responses, both"),
+        ({"api": {"gpt-*": "all"}}, "api.gpt-*", "must be one of auto, chat, responses, both"),
+        ({"api": {}}, "api", "must name a model"),
         ({"azure": True, "provider": "litellm"}, "azure", "contradicts provider"),
     ],
 )

@@ -1,0 +1,31 @@
+"""What the chat API of an upstream takes, beside what everybody's does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    developer: bool = False
+    """Whether it knows the role ``developer``."""
+    custom_tools: bool = False
+    """Whether it knows tools of the type ``custom``; elsewhere they become functions with one text, ``input``."""
+    allowed_tools: bool = True
+    """Whether it knows a ``tool_choice`` of some tools out of many."""
+    obfuscation: bool = False
+    drop_hosted_tools: bool = False
+    images_in_tools: bool = False
+
+    @classmethod
+    def of(cls, upstream: Upstream) -> Dialect:
+        official = upstream.is_openai or upstream.is_azure
+        return cls(
+            developer=upstream.rewrites == "auto" or upstream.knows_developer,  # a rewrite knows the model as well
+            custom_tools=official,
+            allowed_tools=official,
+            obfuscation=upstream.is_openai,
+            drop_hosted_tools=upstream.drop_hosted_tools,
+        )

@@ -1,0 +1,118 @@
+"""The tools of a Responses call as those of a chat call, and which of them the model may choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..bodies.outline import Fields
+from .dialect import Dialect
+from .fields import NULL, given, invalid, raw, read, unsupported
+
+HOSTED = "it is run by OpenAI's Responses API alone"
+NAMED = ("function", "custom")
+
+
+@dataclass(slots=True)
+class ChatTools:
+    """What becomes of the tools of one call."""
+
+    dialect: Dialect
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    choice: Any = None
+    customs: set[str] = field(default_factory=set)
+    """Custom tools that went as functions."""
+    spaces: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Of tools in a namespace, by the name that they have in the chat: the namespace, and their own name."""
+    dropped: list[str] = field(default_factory=list)
+    """What was left out, as ``tools[0] (web_search)``."""
+
+    @classmethod
+    def of(cls, fields: Fields, dialect: Dialect) -> ChatTools:
+        """Raises ``InvalidRequest`` for what a chat cannot have, naming the client's field."""
+        found = cls(dialect)
+        for index, tool in enumerate(read(fields, "tools", list[Fields]) or ()):
+            found._take(tool, f"tools[{index}]", "")
+        if found.tools:
+            found._choose(read(fields, "tool_choice", Any))
+        return found
+
+    def _take(self, tool: Fields, at: str, space: str) -> None:
+        kind = read(tool, "type", str, f"{at}.")
+        if kind == "namespace":
+            name = read(tool, "name", str, f"{at}.") or ""
+            for number, inner in enumerate(read(tool, "tools", list[Fields], f"{at}.") or ()):
+                self._take(inner, f"{at}.tools[{number}]", name)
+        elif kind in NAMED:
+            self._take_named(kind, tool, at, space)
+        elif self.dialect.drop_hosted_tools:
+            self.dropped.append(f"{at} ({kind})")
+        else:
+            raise unsupported(f"{at}.type", HOSTED)
+
+    def _take_named(self, kind: str, tool: Fields, at: str, space: str) -> None:
+        rest = {name: value for name, value in tool.items() if name != "type"}
+        name = read(tool, "name", str, f"{at}.") or ""
+        if space:
+            self.spaces[f"{space}__{name}"] = (space, name)
+            name = f"{space}__{name}"
+            rest["name"] = raw(name)
+        if kind == "function":
+            said = {field: value for field, value in rest.items() if value != NULL}
+            self.tools.append({"type": "function", "function": said})
+        elif self.dialect.custom_tools:
+            self.tools.append({"type": "custom", "custom": _custom(rest, at)})
+        else:
+            self.customs.add(name)
+            self.tools.append({"type": "function", "function": _as_function(rest)})
+
+    def _choose(self, choice: Any) -> None:
+        if isinstance(choice, str) or choice is None:
+            self.choice = choice
+        elif not isinstance(choice, dict):
+            raise invalid("tool_choice", "must be a text or an object")
+        elif choice.get("type") == "allowed_tools":
+            self._allow(choice.get("mode") or "auto", choice.get("tools"))
+        elif choice.get("type") in NAMED:
+            self.choice = self._nested(choice)
+        elif self.dialect.drop_hosted_tools:
+            self.dropped.append(f"tool_choice ({choice.get('type')})")
+        else:
+            raise unsupported("tool_choice", HOSTED)
+
+    def _allow(self, mode: str, given_tools: Any) -> None:
+        """Where nobody knows ``allowed_tools``, the others are not shown to the model."""
+        tools = given_tools if isinstance(given_tools, list) else []
+        named = [tool for tool in tools if isinstance(tool, dict) and tool.get("type") in NAMED]
+        if len(named) < len(tools) and not self.dialect.drop_hosted_tools:
+            raise unsupported("tool_choice", HOSTED)
+        if self.dialect.allowed_tools:
+            allowed = {"mode": mode, "tools": [self._nested(tool) for tool in named]}
+            self.choice = {"type": "allowed_tools", "allowed_tools": allowed}
+            return
+        names = {tool.get("name") for tool in named}
+        self.tools = [tool for tool in self.tools if _name_of(tool) in names]
+        self.choice = mode
+
+    def _nested(self, choice: dict[str, Any]) -> dict[str, Any]:
+        kind = choice["type"] if self.dialect.custom_tools else "function"
+        return {"type": kind, kind: {"name": choice.get("name")}}
+
+
+def _name_of(tool: dict[str, Any]) -> str:
+    inner: Fields = tool[tool["type"]]
+    return read(inner, "name", str) or ""
+
+
+def _custom(tool: Fields, at: str) -> Fields:
+    form: Fields | None = read(tool, "format", Fields, f"{at}.")
+    if form is None or read(form, "type", str, f"{at}.format.") != "grammar":
+        return tool
+    grammar = {name: value for name, value in form.items() if name != "type"}
+    return {**tool, "format": raw({"type": "grammar", "grammar": grammar})}
+
+
+def _as_function(tool: Fields) -> dict[str, Any]:
+    kept = {name: tool[name] for name in ("name", "description") if given(tool, name) is not None}
+    schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+    return {**kept, "parameters": raw(schema)}

@@ -1,0 +1,106 @@
+"""One attempt's call in the words of the API that its upstream speaks, and who tells its answer in the client's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..api.conversations import CHAT, MATCHES
+from ..api.endpoints import Match
+from ..bodies.outline import Fields
+from ..bodies.payload import Payload
+from ..config import Upstream
+from ..errors import PayloadTooLarge
+from ..http.stages import Stage
+from .chat_request import READ as READ_OF_CHAT
+from .chat_request import responses_call
+from .dialect import Dialect
+from .fields import given, read
+from .params import chat_param, responses_param
+from .response_objects import ECHOED, Frame
+from .responses_request import READ as READ_OF_RESPONSES
+from .responses_request import chat_call
+from .to_chat import ToChat
+from .to_responses import ToResponses
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    api: str
+    """The one that the upstream speaks."""
+    match: Match
+    """What it is asked for."""
+    payload: Payload
+    dropped: tuple[str, ...]
+    """What was left out, because the upstream is set so, as ``tools[0] (web_search)``."""
+    stage: Callable[[int], Stage]
+    """Makes the one that tells the answer; to be told how many bytes of an answer it may keep."""
+    param: Callable[[str], str | None]
+    """The client's own name of a field that the upstream complains about."""
+
+
+def translation(api: str, payload: Payload, upstream: Upstream, *, public_id: str) -> Translation:
+    """Of a call that is to be said in ``api``. ``public_id`` is what the model is called here.
+
+    Raises ``InvalidRequest`` for what cannot be said there, naming the client's field.
+    """
+    return _to_chat(payload, upstream, public_id) if api == CHAT else _to_responses(payload, upstream)
+
+
+def _to_responses(payload: Payload, upstream: Upstream) -> Translation:
+    fields = _readable(payload, READ_OF_CHAT)
+    call = responses_call(fields, dropped=upstream.drop_fields)
+    options: Fields = read(fields, "stream_options", Fields) or {}
+    form: Fields = read(fields, "response_format", Fields) or {}
+    include_usage = bool(read(options, "include_usage", bool, "stream_options."))
+    structured = read(form, "type", str, "response_format.") in ("json_schema", "json_object")
+    names, places = frozenset(fields), call.places
+    return Translation(
+        "responses",
+        MATCHES["responses"],
+        Payload(call.body, payload.texts),
+        (),
+        lambda limit: ToChat(include_usage=include_usage, structured=structured),
+        lambda param: chat_param(param, names, places),
+    )
+
+
+def _to_chat(payload: Payload, upstream: Upstream, public_id: str) -> Translation:
+    fields = _readable(payload, READ_OF_RESPONSES)
+    kept = {name: value for name, value in fields.items() if name not in upstream.drop_fields}
+    call = chat_call(kept, Dialect.of(upstream))
+    echoed = _echoed(payload)
+    names, places = frozenset(fields), call.places
+    return Translation(
+        "chat",
+        MATCHES["chat"],
+        Payload(call.body, payload.texts),
+        tuple(call.tools.dropped),
+        lambda limit: ToResponses(Frame(echoed, public_id), call.tools, limit=limit),
+        lambda param: responses_param(param, names, places),
+    )
+
+
+def _readable(payload: Payload, names: Collection[str]) -> Fields:
+    """The fields, those that are read in a form that can be decoded. Raises ``PayloadTooLarge``."""
+    if payload.texts is None:
+        return payload.outline
+    return {name: _field(payload, name) if name in names else raw for name, raw in payload.outline.items()}
+
+
+def _field(payload: Payload, name: str) -> Any:
+    return payload.readable(name)
+
+
+def _echoed(payload: Payload) -> Mapping[str, Any]:
+    """What a response repeats of its request; what is too large to be decoded it does not."""
+    found: dict[str, Any] = {}
+    for name in ECHOED:
+        try:
+            value = given({name: raw} if (raw := payload.raw(name)) is not None else {}, name)
+        except PayloadTooLarge:
+            continue
+        if value is not None:
+            found[name] = value
+    return found

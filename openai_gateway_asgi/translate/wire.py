@@ -1,0 +1,37 @@
+"""Events of a stream as values, and values as its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from ..http.sse import events_in, without_comments
+
+DONE = b"data: [DONE]\n\n"
+encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def values_in(events: bytes) -> Iterator[Mapping[str, Any]]:
+    """The data of each event, as far as it is an object."""
+    for event in events_in(events):
+        value = decoded(event.data)
+        if isinstance(value, dict):
+            yield value
+
+
+def decoded(data: bytes) -> Any:
+    """None for what is no JSON."""
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def comments_apart(events: bytes) -> tuple[bytes, bytes]:
+    """Whole events parted into comments, which pass as they are, and the others."""
+    if events.find(b"\n:") < 0 and not events.startswith(b":"):
+        return b"", events
+    return without_comments(events)
