@@ -48,10 +48,13 @@ ROUTE_FIELDS: Mapping[str, str] = MappingProxyType(
         "ssl_verify": _LITELLM_OPTIONS,
         "tenant_id": _LITELLM_BANNED,
         "client_id": _LITELLM_BANNED,
+        "client_secret": _LITELLM_BANNED,
         "use_litellm_proxy": _LITELLM_OPTIONS,
         "use_ssl": _LITELLM_BANNED,
         "user_provider_credentials": _LITELLM_BANNED,
         "workspace_id": _LITELLM_BANNED,
+        "agentcore_runtime_session_id": _LITELLM_BANNED,
+        "anthropic-workspace-id": _LITELLM_BANNED,
         "azure": _LITELLM_OPTIONS,
         "anthropic_federation_*": _LITELLM_OPTIONS,
         "anthropic_identity_*": _LITELLM_OPTIONS,
@@ -66,6 +69,7 @@ ROUTE_FIELDS: Mapping[str, str] = MappingProxyType(
         "gigachat_*": _LITELLM,
         "github_copilot_*": _LITELLM_OPTIONS,
         "openai_identity_*": _LITELLM_OPTIONS,
+        "rust": _LITELLM_BANNED,
         "s3_*": _LITELLM_BANNED,
         "sagemaker_*": _LITELLM_BANNED,
         "token_exchange_*": _LITELLM_OPTIONS,
@@ -76,6 +80,17 @@ ROUTE_FIELDS: Mapping[str, str] = MappingProxyType(
         "bootstrap_host": "SGLang, python/sglang/srt/entrypoints/openai/protocol.py",
         "bootstrap_port": "SGLang, the same",
         "bootstrap_room": "SGLang, the same",
+        # Whom a call is told to.
+        "fireworks_forward_user_id": _LITELLM_BANNED,
+        "turn_off_message_logging": _LITELLM_BANNED,
+        "slack_webhook_url": _LITELLM_BANNED,
+        **dict.fromkeys(
+            (
+                "arize_* braintrust_* dd_* gcs_* humanloop_* langfuse_* langsmith_* lunary_* newrelic_* posthog_*"
+                " signoz_* wandb_* weave_*"
+            ).split(),
+            "LiteLLM: callbacks, and what they log in with, litellm/proxy/auth/auth_utils.py",
+        ),
         # Which model answers, in other words than a model's id.
         "adapter_id": "LiteLLM: litellm/router.py; Text Generation Inference: a LoRA adapter",
         "lora_path": "SGLang, python/sglang/srt/entrypoints/openai/protocol.py: a LoRA adapter",

@@ -49,7 +49,7 @@ class Look:
     """How one top-level field is looked at."""
 
     named: bool
-    """Whether the field's own name counts."""
+    """Whether the field's own name counts, or what kind of value it has."""
     always: bool
     """Whether what is inside is walked whatever stands there; such fields are short."""
     items: bool
@@ -136,7 +136,7 @@ def _look(place: Place, named: bool, responses: bool) -> Look:
     words = _words(place, responses=responses)
     whole = {word for word in words if "_" not in word}
     return Look(
-        named=named,
+        named=named or place is Place.METADATA,
         always=named or place in (Place.EXTRA, Place.PLUGINS, Place.SOURCE),
         items=place is Place.ITEM,
         underscored=_underscored({word for word in words if "_" in word}),

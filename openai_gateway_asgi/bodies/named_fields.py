@@ -146,6 +146,9 @@ IN_FORMS = MappingProxyType(
 )
 """The group of what a field of a form names."""
 
+OF_STORED = frozenset(row.group for row in FIELDS if row.group)
+"""The groups of all that is named by fields."""
+
 ITEMS_AT = MappingProxyType(
     {
         "createResponse": "input",

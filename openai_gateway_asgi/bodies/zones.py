@@ -101,7 +101,7 @@ def zone_of(operation: str, more_routes: frozenset[str] = frozenset()) -> Zone:
         for place in places - {Place.NOWHERE}:
             if (name, place) not in begun:
                 begun.add((name, place))
-                zones[place].add(name, _enter(zones[other]) if other in COUNTING else _quiet(zones[other]))
+                zones[place].add(name, _begin(other, zones[other]))
     _add_holders(zones)
     _add_items(zones, ITEMS_AT.get(operation))
     _add_settings(zones[Place.TOOLS])
@@ -165,6 +165,12 @@ def _enter(zone: Zone) -> Action:
     return lambda walk, at: zone
 
 
+def _begin(place: Place, zone: Zone) -> Action:
+    if place in COUNTING:
+        return _enter(zone)
+    return _notes(zone) if place is Place.METADATA else _quiet(zone)
+
+
 class _quiet:  # noqa: N801 - an action, as the functions beside it
     """Where names are only names. Whoever writes it in other letters has not said so, and names count."""
 
@@ -172,6 +178,17 @@ class _quiet:  # noqa: N801 - an action, as the functions beside it
         self._zone = zone
 
     def __call__(self, walk: Walk, at: int) -> Zone:
+        return self._zone
+
+
+class _notes(_quiet):  # noqa: N801
+    """LiteLLM takes a text that is JSON for what stands in it (litellm_pre_call_utils.py)."""
+
+    def __call__(self, walk: Walk, at: int) -> Zone:
+        if walk.kind_at(at) == TEXT:
+            text = walk.text_at(at)
+            if text is None or text.lstrip()[:1] == "{":
+                walk.found.wrong_type(walk.place(at), "object")
         return self._zone
 
 

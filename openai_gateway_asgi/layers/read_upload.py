@@ -10,13 +10,15 @@ from ..api.endpoints import Endpoint, Kind
 from ..api.route_fields import KNOWN, Routes
 from ..bodies.body_rules import content_kind, refused_in_query, require_uncompressed, routes_in_query
 from ..bodies.findings import Findings, check_model_id
+from ..bodies.form_values import named_in
 from ..bodies.json_body import look_through
-from ..bodies.looks import looks_of
+from ..bodies.looks import Looks, looks_of
 from ..bodies.multipart import Limits, Rules, Shares, Upload
-from ..bodies.named_fields import IN_FORMS
+from ..bodies.named_fields import IN_FORMS, OF_STORED
 from ..bodies.payload import NOTHING, Payload
 from ..bodies.zones import NO_NAMES
 from ..config import GatewayConfig, Settings
+from ..config.model_ids import MAX_ID
 from ..errors import InvalidRequest
 from ..exchange import Exchange
 from ..host.groups import Groups
@@ -65,11 +67,12 @@ class ReadUpload:
                 await upload.aclose()
 
     async def _rules(self, exchange: Exchange, endpoint: Endpoint) -> Rules:
-        closed = {name for name, group in IN_FORMS.items() if not await self._groups.allows(exchange.user, group)}
-        if endpoint.model_at == "model":
-            return Rules(wanted="model", refused=_Refused(exchange.config, closed), limits=self._limits)
-        wanted = SESSION if endpoint.model_at else None
-        return Rules(wanted, SESSION_LIMIT, _Refused(exchange.config, closed | {"model"}), self._limits)
+        closed = frozenset([group for group in OF_STORED if not await self._groups.allows(exchange.user, group)])
+        names = {name for name, group in IN_FORMS.items() if group in closed}
+        wanted, longest = _wanted(endpoint)
+        refused = _Refused(exchange.config, names if wanted == "model" else names | {"model"})
+        looks = looks_of(endpoint.operation, exchange.config.more_routes)
+        return Rules(wanted, longest, refused, _Values(refused, closed, looks), self._limits)
 
 
 class _Refused:
@@ -89,6 +92,38 @@ class _Refused:
         if name not in KNOWN and name not in self._routes:
             return False
         return any(upstream.enabled and upstream.refuses_route(name) for upstream in self._config.upstreams)
+
+
+class _Values:
+    """JSON in the fields. What else it may name cannot be asked of anybody while the form is on its way, so models are
+    refused with the rest."""
+
+    def __init__(self, refused: _Refused, closed: frozenset[str], looks: Looks) -> None:
+        self._refused = refused
+        self._closed = closed
+        self._looks = looks
+
+    def __call__(self, name: str, value: bytes) -> None:
+        found = named_in(name, value, self._looks)
+        places = [
+            *found.models.values(),
+            *(place for route, place in found.routes.items() if route in self._refused),
+            *(place for group, place in found.groups.items() if group in self._closed),
+        ]
+        if places:
+            raise InvalidRequest(
+                f"The field `{places[0]}` in the form's JSON is not taken: it names what the gateway decides, or what "
+                "is not open to you here.",
+                param=str(places[0]),
+                code="invalid_field",
+            )
+
+
+def _wanted(endpoint: Endpoint) -> tuple[str | None, int]:
+    """The field that decides, and the bytes it may have."""
+    if endpoint.model_at == "model":
+        return "model", MAX_ID
+    return (SESSION, SESSION_LIMIT) if endpoint.model_at else (None, 0)
 
 
 def _is_form(endpoint: Endpoint, exchange: Exchange) -> bool:

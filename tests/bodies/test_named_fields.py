@@ -30,7 +30,7 @@ def test_operations_are_those_of_the_api() -> None:
 
 def test_names_are_written_as_the_walk_compares_them() -> None:
     for name in (*ROUTE_FIELDS, *(row.name for row in FIELDS), *(name for name, _, _ in INSIDE)):
-        assert re.fullmatch(r"\*?[a-z0-9_:]+\*?", name), name
+        assert re.fullmatch(r"\*?[a-z0-9_:-]+\*?", name), name
 
 
 @pytest.mark.parametrize(

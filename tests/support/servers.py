@@ -175,13 +175,17 @@ class Program:
 
 @contextlib.asynccontextmanager
 async def serve_program(
-    *command: str, port: int | None = None, workers: int = 1, env: Mapping[str, str] | None = None
+    *command: str,
+    port: int | None = None,
+    workers: int = 1,
+    env: Mapping[str, str] | None = None,
+    patience: float = START_PATIENCE,
 ) -> AsyncIterator[Program]:
     """Runs a command that serves HTTP on loopback, from the root of the repository; kills it and its children.
 
     ``port`` is where it will listen; without one the command must be told port 0 and announce the port as uvicorn
     does. ``python`` as the first word is this interpreter. Ready means: announced, as many workers started as there
-    are to be, and accepting connections.
+    are to be, and accepting connections, within ``patience`` seconds.
     """
     program = await _start(command, env or {})
     reading = asyncio.create_task(program._collect())
@@ -189,7 +193,7 @@ async def serve_program(
         program.port = port or await _announced_port(program)
         if port is None:
             await program.until(lambda _: len(program.worker_pids) >= workers)
-        await _until_accepting(program)
+        await _until_accepting(program, patience)
         yield program
     finally:
         await _stop(program)
@@ -232,8 +236,8 @@ async def _announced_port(program: Program) -> int:
     return int(found[1])
 
 
-async def _until_accepting(program: Program) -> None:
-    async with asyncio.timeout(START_PATIENCE):
+async def _until_accepting(program: Program, patience: float) -> None:
+    async with asyncio.timeout(patience):
         while True:
             assert not program._closed, f"The program ended early:\n{program.output}"
             with contextlib.suppress(OSError):

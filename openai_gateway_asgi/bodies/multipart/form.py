@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 from ...errors import InvalidRequest, PayloadTooLarge
@@ -20,12 +20,14 @@ class Rules:
     """``wanted`` may occur once, not as a file, in at most ``wanted_limit`` bytes of UTF-8.
 
     Of ``refused`` none may occur, not even nested. For both, a name that a lenient reader could take for one of them
-    counts as one.
+    counts as one. ``check_value`` gets every other field that is no file, by the beginning of its name and its value,
+    and raises for what must not be in it.
     """
 
     wanted: str | None = "model"
     wanted_limit: int = 256
     refused: Container[str] = ()
+    check_value: Callable[[str, bytes], None] | None = None
     limits: Limits = field(default_factory=Limits)
 
 
@@ -114,6 +116,8 @@ class Form:
         value = bytes(self._value)
         if part.name == self._rules.wanted:
             _check_text(part.name, value)
+        elif self._rules.check_value is not None:
+            self._rules.check_value(stem(part.name), value)
         if stem(part.name) == CHARSET and value.strip().lower() not in (b"utf-8", b"utf8"):
             raise _invalid(part.name, f"The form field `{part.name}` may say UTF-8 only: so the fields are read.")
         self.fields[part.name] = value
