@@ -42,9 +42,13 @@ from .errors import (
     Unauthenticated,
 )
 from .exchange import Exchange
+from .extensions.filter import Filter
+from .extensions.filter_call import FilterCall
+from .extensions.filter_event import FilterEvent
 from .extensions.host_model import HostModel
 from .extensions.model_call import ModelCall
 from .extensions.pieces import Reasoning, ToolCall
+from .extensions.told_answer import ToldAnswer
 from .gateway import Gateway
 from .host.genai_prices import genai_prices
 from .host.hooks import in_thread
@@ -77,6 +81,9 @@ __all__ = [
     "Explanation",
     "Failure",
     "FileStore",
+    "Filter",
+    "FilterCall",
+    "FilterEvent",
     "Finding",
     "Gateway",
     "GatewayConfig",
@@ -108,6 +115,7 @@ __all__ = [
     "Secret",
     "Settings",
     "Timeouts",
+    "ToldAnswer",
     "ToolCall",
     "Unauthenticated",
     "Upstream",

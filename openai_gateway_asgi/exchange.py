@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import itemgetter
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from starlette.requests import Request
 
@@ -99,6 +99,10 @@ class Exchange:
 
     via: Via | None = None
     """SelectUpstream, per attempt: the presets and defaults on the way to the model that is asked."""
+    asked: str = ""
+    """The id the client asked for, where a filter has put another into its place."""
+    filters: tuple[Any, ...] = ()
+    """The host's filters that concern the call (``extensions.filter_stage.Applied``), in the order of their list."""
     context: Mapping[str, str] | None = None
     """The host's facts about this call, once they have been asked for."""
     model_at: tuple[str, ...] = ("model",)

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from .exchange import KEY, Exchange
 from .explaining.asked import Asked, GivenHeaders
 from .explaining.explainer import Explainer
 from .explaining.user import user_of
+from .extensions.filter import Filter
 from .extensions.host_model import HostModel, checked_host_models
 from .extensions.in_process import Within, openai_client
 from .hidden import HiddenBytes, HiddenList
@@ -53,9 +55,12 @@ from .layers.attach_credential import AttachCredential
 from .layers.authenticate import Authenticate
 from .layers.check_model_access import CheckModelAccess
 from .layers.enforce_limits import EnforceLimits
+from .layers.filter_answer import FilterAnswer
+from .layers.filter_payload import FilterPayload
 from .layers.forward import Forward
 from .layers.guard_group import GuardGroup
 from .layers.guard_routes import GuardRoutes
+from .layers.guard_unseen import GuardUnseen
 from .layers.keep_alive import KeepAlive
 from .layers.list_models import ListModels
 from .layers.match_endpoint import MatchEndpoint
@@ -111,25 +116,25 @@ class Gateway:
         prices: Mapping[str, Price] | PriceCallable | Prices | None = None,
         find_user: FindUser | None = None,
         host_models: Sequence[HostModel] = (),
+        filters: Sequence[Filter] = (),
         presets: Iterable[Preset | Defaults] = (),
     ) -> None:
         """
-        ``upstreams``: where calls go: ``Upstream`` objects, a ``ConfigStore``, or None for the ``OPENAI_API_BASE_URLS``
-        family of environment variables. ``resolve_user`` says who asks (None: users come with ``response(user)`` only),
-        ``authorize_model`` which models they may call and see, ``visible_models`` the same for whole lists;
-        ``authorize_group`` which kinds of stored objects they may touch (administrators all, and everyone those of
-        ``settings.open_groups``).
-        ``oauth_token`` gives users' own tokens for ``auth_type="system_oauth"``, ``context`` facts for the user-info
-        headers; ``record_usage`` takes one record per model call. ``layers`` are your own ASGI layers: they run when
-        user, model and payload are known and nothing is rewritten yet, and do not read the body. ``speech_cache`` is
-        any aiocache cache (default: in memory, bounded). ``transport`` replaces the connections: any
-        ``AsyncBaseTransport`` of httpx or httpx2, which stays yours to close. ``limits`` are ``Limit`` objects, or a
-        callable ``(user, model) -> Sequence[Limit]`` where plans stand in a database; they are counted in
-        ``limit_store`` (default: in the memory of this process). ``prices`` say what a call costs:
-        ``{pattern: Price(...)}``, a callable, or ``genai_prices()``. ``find_user`` gives the user of an id,
-        for administrators who ask what another's request would meet. ``host_models`` are models that functions of
-        yours answer; ``presets`` are models of your own over others, beside those of the environment; a store has its
-        own.
+        ``upstreams``: where calls go: ``Upstream`` objects, a ``ConfigStore``, or None for the
+        ``OPENAI_API_BASE_URLS`` family of environment variables. ``resolve_user`` says who asks (None: users come with
+        ``response(user)`` only), ``authorize_model`` which models they may call and see, ``visible_models`` the same
+        for whole lists; ``authorize_group`` which kinds of stored objects they may touch (administrators all, and
+        everyone those of ``settings.open_groups``). ``oauth_token`` gives users' own tokens for
+        ``auth_type="system_oauth"``, ``context`` facts for the user-info headers; ``record_usage`` takes one record
+        per model call. ``layers`` are your own ASGI layers: they run when user, model and payload are known and
+        nothing is rewritten yet, and do not read the body. ``speech_cache`` is any aiocache cache (default: in memory,
+        bounded). ``transport`` replaces the connections: any ``AsyncBaseTransport`` of httpx or httpx2, which stays
+        yours to close. ``limits`` are ``Limit`` objects, or a callable ``(user, model) -> Sequence[Limit]`` where
+        plans stand in a database; they are counted in ``limit_store`` (default: in the memory of this process).
+        ``prices`` say what a call costs: ``{pattern: Price(...)}``, a callable, or ``genai_prices()``. ``find_user``
+        gives the user of an id, for administrators who ask what another's request would meet. ``host_models`` are
+        models that functions of yours answer; ``filters`` look at what goes to models and comes from them; ``presets``
+        are models of your own over others, beside those of the environment; a store has its own.
 
         Raises ``ConfigError``, naming the field or variable and what to write instead.
         """
@@ -147,14 +152,16 @@ class Gateway:
             "limits": limits if callable(limits) else None,
             "find_user": find_user,
         }
-        own = frozenset(model.id for model in checked_host_models(host_models))
+        served = checked_host_models(host_models)
+        own = frozenset(model.id for model in served)
         setup = Setup(settings, callables, layers, speech_cache, transport, upstreams, presets, own)
         self._parts = parts = Parts(
             setup,
             limits=limits,
             limit_store=limit_store,
             prices=prices,
-            host_models=host_models,
+            host_models=served,
+            filters=filters,
             ask=self._client_within,
         )
         self._ids = RequestIds()
@@ -174,6 +181,14 @@ class Gateway:
             parts.memory,
             self.health,
             self.explain,
+        )
+        resolving: tuple[Layer, ...] = (
+            Middleware(ResolveModel, lists=parts.lists, defaults=default_models(settings.default_models)),
+            Middleware(CheckModelAccess, access=access),
+            Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
+            GuardRoutes,
+            *((Middleware(GuardUnseen, filters=parts.filters),) if parts.filters else ()),
+            *((Middleware(EnforceLimits, desk=parts.desk, unmetered=settings.unmetered),) if parts.desk else ()),
         )
         return (
             Middleware(
@@ -221,11 +236,19 @@ class Gateway:
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
             Middleware(ReadPayload, settings=settings),
-            Middleware(ResolveModel, lists=parts.lists, defaults=default_models(settings.default_models)),
-            Middleware(CheckModelAccess, access=access),
-            Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
-            GuardRoutes,
-            *((Middleware(EnforceLimits, desk=parts.desk, unmetered=settings.unmetered),) if parts.desk else ()),
+            *resolving,
+            *(
+                (
+                    Middleware(
+                        FilterPayload,
+                        filters=parts.filters,
+                        again=partial(compose, resolving),
+                        decode_limit=settings.decode_limit,
+                    ),
+                )
+                if parts.filters
+                else ()
+            ),
             *((TakeRefusals, *numbered(parts.layers)) if parts.layers else ()),
             Middleware(ServeSpeech, cache=parts.speech, credentials=parts.credentials, settings=settings),
             Middleware(KeepAlive, every=settings.keepalive_comments, send_timeout=settings.send_timeout),
@@ -241,6 +264,11 @@ class Gateway:
             ),
             Middleware(Translate, apis=parts.apis, event_limit=settings.event_limit),
             Middleware(AskUsage, refusals=parts.usage_refusals, notices=parts.notices),
+            *(
+                (Middleware(FilterAnswer, background=parts.background, most=settings.event_limit),)
+                if parts.filters
+                else ()
+            ),
             AdaptPayload,
             Middleware(AttachCredential, credentials=parts.credentials, settings=settings, context=hooks["context"]),
         )

@@ -10,6 +10,7 @@ from .config import GatewayConfig, Settings
 from .config.live import LiveConfig
 from .config.rules import Setup
 from .config.start import begin
+from .extensions.filter import Filter, hooked
 from .extensions.host_model import HostModel, checked_host_models
 from .extensions.transport import Ask, transports_of
 from .host.hooks import Hook
@@ -50,6 +51,7 @@ class Parts:
         limit_store: LimitStore | None,
         prices: Mapping[str, Price] | PriceCallable | Prices | None,
         host_models: Sequence[HostModel] = (),
+        filters: Sequence[Filter] = (),
         ask: Ask,
     ) -> None:
         """Raises ``ConfigError``, naming the field or variable and what to write instead."""
@@ -57,6 +59,7 @@ class Parts:
         store, self.judge = begin(setup)
         self.layers = setup.layers
         """The host's own."""
+        self.filters = hooked(filters, slow=settings.slow_callable, patience=settings.filter_timeout)
         self.rule = _origin_rule(settings)
         models = checked_host_models(host_models)
         self._stand_ins = tuple(model.upstream for model in models)

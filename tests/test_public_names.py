@@ -20,6 +20,9 @@ Exchange
 Explanation
 Failure
 FileStore
+Filter
+FilterCall
+FilterEvent
 Finding
 Gateway
 GatewayConfig
@@ -51,6 +54,7 @@ RedisLimits
 Secret
 Settings
 Timeouts
+ToldAnswer
 ToolCall
 Unauthenticated
 Upstream

@@ -75,7 +75,7 @@ class WholeBody:
         """All of it, up to its end or the exception that ended it."""
         exchange = self._exchange
         self._status = status
-        answers_a_model = bool(exchange.model) and status == 200 and exchange.method != "HEAD"
+        answers_a_model = bool(exchange.model or exchange.stages) and status == 200 and exchange.method != "HEAD"
         self._stages = exchange.stages if answers_a_model else ()
         if self._length is not None and not self._stages:
             self._start.append((b"content-length", b"%d" % self._length))

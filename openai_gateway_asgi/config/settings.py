@@ -160,6 +160,8 @@ class Settings:
     """Bytes of a configuration update; thousands of upstreams fit."""
     slow_callable: float = 0.05
     """A host's ``def`` that blocks this long delays every stream by as much, which readers begin to see."""
+    filter_timeout: float = 10.0
+    """Each call, and with ``event`` each event, waits for every filter in turn."""
     callable_timeout: float = 60.0
     """A host's ``async def`` asks a database or a token endpoint; one that takes a minute will not come back."""
 
@@ -259,5 +261,6 @@ _RULES: dict[str, checks.Rule] = {
     "speech_cache_lifetime": checks.optional(_duration),
     "config_limit": _size,
     "slow_callable": _duration,
+    "filter_timeout": _duration,
     "callable_timeout": _duration,
 }

@@ -23,6 +23,7 @@ from ..layers.check_model_access import CheckModelAccess
 from ..layers.enforce_limits import EnforceLimits
 from ..layers.guard_group import GuardGroup
 from ..layers.guard_routes import GuardRoutes
+from ..layers.guard_unseen import GuardUnseen
 from ..layers.list_models import ListModels
 from ..layers.match_endpoint import MatchEndpoint
 from ..layers.read_payload import ReadPayload
@@ -101,6 +102,7 @@ class Explainer:
             Middleware(CheckModelAccess, access=access),
             Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
             GuardRoutes,
+            *((Middleware(GuardUnseen, filters=parts.filters),) if parts.filters else ()),
             *((Middleware(EnforceLimits, desk=desk, unmetered=settings.unmetered),) if desk else ()),
         )
 
@@ -154,6 +156,8 @@ class Explainer:
 
     def _name_the_rest(self, exchange: Exchange) -> None:
         parts, ask = self._parts, self._notes.ask
+        if parts.filters and exchange.model:
+            ask(f"go through the host's filters, as far as they concern the call ({len(parts.filters)} in all)")
         if parts.layers:
             ask(f"go through {len(parts.layers)} of the host's own layers")
         if exchange.match.endpoint.operation == SPEECH:

@@ -93,6 +93,7 @@ def _stand_in(model: HostModel) -> Upstream:
         connection_type="local",
         rewrites="off",
         api="chat",
+        stream_usage="never",
         tags=model.tags,
         timeouts=model.timeouts,
     )

@@ -46,11 +46,17 @@ class EnforceLimits:
         ways = (way for route in exchange.fallbacks for way in route.ways)
         may_serve = (*subject.models, *(id for way in (*(exchange.bases or ()), *ways) for id in way.hops))
         if model is None or not any(limit.concerns(may_serve) for limit in limits):
+            if exchange.reservation is not None:
+                self._desk.give_back(exchange.reservation)
             await self.app(scope, receive, send)
             return
         operation = exchange.match.endpoint.operation
         answer = answer_tokens(exchange.payload) if operation in ANSWERING else 0
         expected = Usage(input=input_tokens(exchange.payload), output=answer)
+        if exchange.reservation is not None:  # for another model, in whose place a filter has put this one
+            await self._desk.trade(exchange.reservation, limits, subject, expected, exchange.candidates[:1])
+            await self.app(scope, receive, send)
+            return
         outer = None if exchange.outer is None else _around(exchange.outer)
         exchange.reservation = await self._desk.reserve(limits, subject, expected, exchange.candidates[:1], outer)
         await self.app(scope, receive, _telling(exchange.reservation, send))

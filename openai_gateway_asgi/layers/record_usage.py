@@ -139,7 +139,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices
         upstream_request_id=exchange.upstream_request_id,
         operation=exchange.match.endpoint.operation,
         user=exchange.user,
-        model=getattr(exchange, "model", None) or None,
+        model=exchange.asked or getattr(exchange, "model", None) or None,
         upstream=upstream.name if upstream else None,
         upstream_model=getattr(exchange, "upstream_model", None) or None,
         status=status,

@@ -103,8 +103,51 @@ class Desk:
         Raises ``LimitExceeded``, or ``GatewayBusy`` where the store is away and a limit is closed then.
         """
         reservation = Reservation(subject, expected, limits, outer=outer)
-        await self._take(reservation, subject, [each for each in limits if not each.per_attempt], candidates)
+        of_call = [each for each in limits if not each.per_attempt]
+        await self._take(reservation, self._wanted(reservation, subject, of_call, candidates))
         return reservation
+
+    async def trade(
+        self,
+        reservation: Reservation,
+        limits: Sequence[Limit],
+        subject: Subject,
+        expected: Usage,
+        candidates: Sequence[Candidate],
+    ) -> None:
+        """Another model is called than the one that this was reserved for: takes what that needs and gives back what it
+        does not, in one step. What both need stays taken, and is topped up where that one needs more of it.
+
+        Raises what ``reserve`` does; then nothing has changed.
+        """
+        held = {claim.key: claim for _, claim in reservation.held}
+        fresh = Reservation(subject, expected, limits, outer=reservation.outer)
+        wanted = self._wanted(fresh, subject, [each for each in limits if not each.per_attempt], candidates)
+        needed = {claim.key: (limit, claim) for limit, claim in wanted}
+        more = [pair for key, pair in needed.items() if key not in held]
+        topped = [
+            (limit, replace(claim, amount=claim.reserved - held[key].reserved))
+            for key, (limit, claim) in needed.items()
+            if key in held and claim.reserved > held[key].reserved
+        ]
+        await self._take(reservation, [*more, *topped])
+        spare = [claim for _, claim in reservation.held if claim.key not in needed]
+        kept = [(limit, held[key], claim.amount) for key, (limit, claim) in needed.items() if key in held]
+        reservation.held = [
+            *more,
+            *((limit, replace(claim, amount=max(claim.amount, amount))) for limit, claim, amount in kept),
+        ]
+        reservation.standings = [each for each in reservation.standings if each.claim.key in needed]
+        reservation.subject, reservation.expected, reservation.limits = subject, expected, limits
+        if spare:
+            self._start_settling([Change(claim, -claim.reserved) for claim in spare])
+
+    def give_back(self, reservation: Reservation) -> None:
+        """Everything: the call is under no limits any more."""
+        held, reservation.held = reservation.held, []
+        reservation.standings, reservation.limits = [], ()
+        if held:
+            self._start_settling([Change(claim, -claim.reserved) for _, claim in held])
 
     async def enter(self, reservation: Reservation, served: Model | None, candidate: Candidate) -> GatewayError | None:
         """Takes what an attempt needs beside: limits by upstream, and those of a fallback. Gives what is in the way."""
@@ -117,7 +160,7 @@ class Desk:
             return None
         subject = Subject(asked.user, (*models, *more), served, candidate.upstream.name)
         try:
-            await self._take(reservation, subject, limits, (candidate,))
+            await self._take(reservation, self._wanted(reservation, subject, limits, (candidate,)))
         except LimitExceeded as error:
             return UpstreamLimited(error.message, headers=error.headers)
         except GatewayError as error:
@@ -172,9 +215,10 @@ class Desk:
     async def aclose(self) -> None:
         await self._store.aclose()
 
-    async def _take(
+    def _wanted(
         self, reservation: Reservation, subject: Subject, limits: Sequence[Limit], candidates: Sequence[Candidate]
-    ) -> None:
+    ) -> list[tuple[Limit, Claim]]:
+        """What is to be taken beside what is held."""
         now = self._clock()
         tokens = reservation.expected.tokens or 0
         held = {claim.key for _, claim in reservation.held}
@@ -192,6 +236,9 @@ class Desk:
                 amount = price
             claims = limit.claims(subject, amount, now)
             wanted += [(limit, claim) for claim in claims if limit.per_attempt or claim.key not in held]
+        return wanted
+
+    async def _take(self, reservation: Reservation, wanted: list[tuple[Limit, Claim]]) -> None:
         if not wanted:
             return
         try:

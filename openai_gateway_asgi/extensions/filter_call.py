@@ -1,0 +1,129 @@
+"""One call, as a filter sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from starlette.requests import Request
+
+from ..bodies.payload import Payload
+from ..host.users import User
+from ..http.asgi import Scope
+from .texts import ASKED, IMAGES, texts_in, with_texts
+
+FIXED = frozenset({"stream"})
+"""Fields by which it was settled already how the client is answered."""
+
+
+class Draft:
+    """The body on its way through the filters: each sees what those before it made of it."""
+
+    __slots__ = ("payload",)
+
+    def __init__(self, payload: Payload | None) -> None:
+        self.payload = payload
+        """None once it has been sent on, and for what is no JSON."""
+
+
+class FilterCall:
+    """What a filter is told of one call, and how it changes its body.
+
+    The body is there in ``before`` alone; afterwards a stream may be long, and the body large. What a filter needs
+    later it keeps in ``notes``.
+    """
+
+    __slots__ = ("_draft", "_scope", "model", "notes", "operation", "state", "user")
+
+    def __init__(self, user: User, operation: str, model: str, scope: Scope, draft: Draft) -> None:
+        self.user = user
+        self.operation = operation
+        """OpenAI's ``operationId``, as ``createChatCompletion``."""
+        self.model = model
+        """The id that the client asked for; empty where a stored object brings it."""
+        self.notes: dict[str, Any] = {}
+        """This filter's own, for as long as the call lasts."""
+        self.state: dict[str, Any] = {}
+        """This filter's own, made anew for each attempt: what an answer that was given up had left in it is gone."""
+        self._scope = scope
+        self._draft = draft
+
+    @property
+    def request(self) -> Request:
+        """The host's request, with its session and state; its body has been read."""
+        return Request(self._scope)
+
+    @property
+    def has_body(self) -> bool:
+        """Whether there is a JSON body to look at: forms and sounds are none."""
+        return self._draft.payload is not None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._payload.outline
+
+    def get(self, name: str) -> Any:
+        """A field of the body, decoded anew each time; None where it is missing or null."""
+        kind: Any = Any
+        return self._payload.read(name, kind)
+
+    def set(self, name: str, value: Any) -> None:
+        """Puts a field into the body, or another value into it. Another ``model`` is resolved and checked anew."""
+        self._check(name)
+        self._draft.payload = self._payload.edited({name: value})
+
+    def drop(self, name: str) -> None:
+        """Takes a field out of the body."""
+        self._check(name)
+        if name == "model":
+            raise ValueError("a filter may name another model, and not none: call.set('model', ...)")
+        self._draft.payload = self._payload.edited(without=(name,))
+
+    @property
+    def messages(self) -> list[Any]:
+        """Of a chat completion, decoded anew: ``call.set("messages", ...)`` puts other ones in their place."""
+        return self.get("messages") or []
+
+    def texts(self) -> Sequence[str]:
+        """All texts in the body that people, tools or models wrote, wherever the operation has them."""
+        return [text for name in self._names(ASKED) for text in texts_in({name: self.get(name)}, self._at(ASKED, name))]
+
+    def change_texts(self, change: Callable[[str], str]) -> None:
+        """Makes something else of each of these texts."""
+        for name in self._names(ASKED):
+            before = {name: self.get(name)}
+            after = with_texts(before, self._at(ASKED, name), change)
+            if after != before:
+                self.set(name, after[name])
+
+    def images(self) -> Sequence[str]:
+        """All images in the body, as URLs (``data:`` URLs among them)."""
+        return [
+            image for name in self._names(IMAGES) for image in texts_in({name: self.get(name)}, self._at(IMAGES, name))
+        ]
+
+    def _names(self, table: Any) -> list[str]:
+        """The fields that are there in which some of them stand."""
+        tops = dict.fromkeys(path[0] for path in table.get(self.operation, ()))
+        return [name for name in tops if self.has_body and name in self]
+
+    def _at(self, table: Any, name: str) -> Any:
+        return tuple(path for path in table[self.operation] if path[0] == name)
+
+    @property
+    def _payload(self) -> Payload:
+        payload = self._draft.payload
+        if payload is None:
+            raise RuntimeError(
+                "the JSON body is there in `before` alone, and some requests have none (`call.has_body`); keep what "
+                "you need later in call.notes"
+            )
+        return payload
+
+    def _check(self, name: str) -> None:
+        if name in FIXED:
+            raise ValueError(f"a filter cannot change {name!r}: how the client is answered is settled")
+
+
+def is_same(first: Payload, second: Payload) -> bool:
+    """Whether nothing has been changed."""
+    return first is second or first.outline == second.outline

@@ -1,0 +1,120 @@
+"""What was told of an answer, put together for filters that look at all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..answers.endings import CHAT, RESPONSES
+from ..host.usage import Usage
+from .chat_answer import Gathered
+from .filter_event import FilterEvent
+from .pieces import ToolCall
+from .texts import TOLD, texts_in
+
+_TEXT = ("response.output_text.delta", "response.refusal.delta")
+_REASONING = ("response.reasoning_text.delta", "response.reasoning_summary_text.delta")
+_CALLS = ("function_call", "custom_tool_call")
+
+
+@dataclass(frozen=True, slots=True)
+class ToldAnswer:
+    """An answer as its client got it, behind all filters."""
+
+    text: str
+    """Of the first choice, where there are several."""
+    reasoning: str
+    tool_calls: Sequence[ToolCall]
+    finish_reason: str | None
+    """``stop``, ``length``, ``tool_calls``, ...; of Responses the status, or why it is incomplete."""
+    usage: Usage | None
+    """None where nobody told."""
+    complete: bool
+    """False where it broke off in its middle: its client left, or what made it failed."""
+
+
+class Gathering:
+    """Takes what is told, event by event."""
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+        self._choices: dict[Any, Gathered] = {}
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: list[ToolCall] = []
+        self._finish: str | None = None
+
+    def add(self, event: FilterEvent) -> None:
+        data = event.data
+        if self._operation in CHAT:
+            for choice in _list(data, "choices"):
+                self._add_choice(choice)
+        elif self._operation in RESPONSES and isinstance(data, Mapping):
+            self._add_response(data, whole=event.kind == "answer")
+        else:
+            self._text += texts_in(data, TOLD.get(self._operation, ())) if isinstance(data, Mapping) else [str(data)]
+
+    def told(self, usage: Usage | None, *, complete: bool) -> ToldAnswer:
+        first = self._choices.get(min(self._choices, default=0), None)
+        text, reasoning, calls, finish = "".join(self._text), "".join(self._reasoning), self._calls, self._finish
+        if first is not None:
+            choice = first.choice()
+            message = choice["message"]
+            text += message["content"] or message["refusal"] or ""
+            reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+            calls = [_call(each) for each in message.get("tool_calls", ())]
+            finish = choice["finish_reason"]
+        return ToldAnswer(text, reasoning, tuple(calls), finish, usage, complete)
+
+    def _add_choice(self, choice: Any) -> None:
+        if not isinstance(choice, Mapping):
+            return
+        index = choice.get("index") or 0
+        said = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
+        if isinstance(said, Mapping) and isinstance(index, int):
+            calls = said.get("tool_calls")
+            if "message" in choice and isinstance(calls, list):
+                said = {**said, "tool_calls": [{"index": at, **each} for at, each in enumerate(calls)]}
+            self._choices.setdefault(index, Gathered()).add({**choice, "delta": said})
+
+    def _add_response(self, data: Mapping[str, Any], *, whole: bool) -> None:
+        kind = data.get("type")
+        if kind in _TEXT:
+            self._text.append(str(data.get("delta") or ""))
+        elif kind in _REASONING:
+            self._reasoning.append(str(data.get("delta") or ""))
+        response = data if whole else data.get("response")
+        if isinstance(response, Mapping) and response.get("status") in ("completed", "incomplete", "failed"):
+            self._end(response)
+
+    def _end(self, response: Mapping[str, Any]) -> None:
+        details = response.get("incomplete_details")
+        why = details.get("reason") if isinstance(details, Mapping) else None
+        self._finish = why or response.get("status")
+        items = [item for item in _list(response, "output") if isinstance(item, Mapping)]
+        self._calls = [
+            ToolCall(str(item.get("name") or ""), str(item.get("arguments") or item.get("input") or ""), _id(item))
+            for item in items
+            if item.get("type") in _CALLS
+        ]
+        if not self._text:
+            parts = [part for item in items if item.get("type") == "message" for part in _list(item, "content")]
+            self._text += [str(part.get("text") or part.get("refusal") or "") for part in parts]
+        if not self._reasoning:
+            parts = [part for item in items if item.get("type") == "reasoning" for part in _list(item, "summary")]
+            self._reasoning += [str(part.get("text") or "") for part in parts]
+
+
+def _call(call: Mapping[str, Any]) -> ToolCall:
+    told = call.get(call.get("type") or "function") or {}
+    return ToolCall(told.get("name") or "", told.get("arguments") or told.get("input") or "", call.get("id") or "")
+
+
+def _id(item: Mapping[str, Any]) -> str:
+    return str(item.get("call_id") or item.get("id") or "")
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    found = value.get(name) if isinstance(value, Mapping) else None
+    return found if isinstance(found, list) else []

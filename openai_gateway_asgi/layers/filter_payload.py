@@ -1,0 +1,95 @@
+"""The host's filters, before a call is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from ..api.endpoints import Kind
+from ..bodies.json_body import read_json
+from ..bodies.looks import looks_of
+from ..bodies.payload import Payload
+from ..errors import HostFailure, InvalidRequest
+from ..exchange import Exchange
+from ..extensions.filter import Hooked
+from ..extensions.filter_call import Draft, FilterCall, is_same
+from ..extensions.filter_stage import Applied
+from ..extensions.hops import hops
+from ..host.hooks import logger
+from ..http.asgi import ASGIApp, Receive, Scope, Send
+from ..http.pacing import in_turns
+
+MODEL_CALLS = frozenset({Kind.JSON_MODEL, Kind.MULTIPART_MODEL})
+
+
+class FilterPayload:
+    """Asks the filters that concern the call; each is asked once.
+
+    Another model than the client's is resolved, checked and limited as the client's was, and may concern filters that
+    the first one did not: they are asked as well.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        filters: Sequence[Hooked],
+        again: Callable[[ASGIApp], ASGIApp],
+        decode_limit: int,
+    ) -> None:
+        """``again`` puts those layers around an app that resolve, check and limit a call."""
+        self.app = app
+        self._filters = tuple(enumerate(filters))
+        self._again = again(self)
+        self._decode_limit = decode_limit
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        exchange = Exchange.of(scope)
+        if exchange.match.endpoint.kind not in MODEL_CALLS:
+            return self.app(scope, receive, send)
+        operation, ids = exchange.match.endpoint.operation, hops(exchange)
+        known = {each.place for each in exchange.filters}
+        new = [
+            (index, each)
+            for index, each in self._filters
+            if index not in known and each.filter.covers(operation) and each.filter.concerns(ids)
+        ]
+        if not new:
+            return self.app(scope, receive, send)
+        return self._filtered(new, scope, receive, send)
+
+    async def _filtered(self, new: Sequence[tuple[int, Hooked]], scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        is_json = exchange.upload is None and exchange.opaque is None and not exchange.bodiless
+        draft = Draft(exchange.payload if is_json else None)
+        for index, hooks in new:
+            call = FilterCall(exchange.user, exchange.match.endpoint.operation, exchange.model, exchange.scope, draft)
+            exchange.filters = tuple(sorted([*exchange.filters, Applied(index, hooks, call)]))
+            if hooks.before is not None:
+                await hooks.before(call)
+        changed, draft.payload = draft.payload, None
+        if changed is None or is_same(changed, exchange.payload) or not await self._names_others(exchange, changed):
+            await self.app(scope, receive, send)
+        else:
+            await self._again(scope, receive, send)
+
+    async def _names_others(self, exchange: Exchange, changed: Payload) -> bool:
+        """Takes over what filters made of the body; whether it names another model than before, or other things."""
+        before = (exchange.model, exchange.others, exchange.references, exchange.routes, exchange.unnamed)
+        looks = looks_of(exchange.match.endpoint.operation, exchange.config.more_routes)
+        try:
+            body = [bytes(piece) for piece in changed.pieces()]
+            reading = read_json(body, looks, self._decode_limit)
+            exchange.payload, found = await in_turns(reading, exchange.clock.slices)
+            named = exchange.payload.read("model", str) if exchange.model_at in ((), ("model",)) else None
+            if named and named != exchange.model:
+                exchange.asked = exchange.asked or exchange.model
+                exchange.model, exchange.model_at, exchange.default = named, ("model",), None
+            exchange.take(found)
+        except InvalidRequest as error:
+            logger.error("filters made a body that no request may have: %s", error.message)
+            raise HostFailure("The application failed while it handled this request.") from error
+        exchange.routes = tuple(dict.fromkeys(exchange.routes))
+        if before == (exchange.model, exchange.others, exchange.references, exchange.routes, exchange.unnamed):
+            return False
+        exchange.implied = ()  # found anew with the rest
+        return True
