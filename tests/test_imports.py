@@ -38,7 +38,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def modules() -> dict[str, Path]:
-    """By dotted name below the package; a folder's own module bears the folder's name."""
+    """By dotted name below the package; a folder's own module has the folder's name."""
     named = {}
     for path in ROOT.rglob("*.py"):
         parts = path.relative_to(ROOT).with_suffix("").parts

@@ -1,11 +1,11 @@
 """Long texts in a JSON body, such as images: cut out before it is read, and put back when it is sent.
 
-Long values are held by in the same way where a body is large without them: nothing of it is copied.
+A body that is large without such texts has its long values kept in the same way, so that nothing of it is copied.
 
-A reader of JSON looks at every character. In a text of megabytes nothing is to be found, and its end is its next quote,
-which is found thirty times faster. So a token takes the place of the text, one that is good JSON inside a string only:
-where the rest can be read, what was cut out was inside a string, and the whole means the same as the rest. For that the
-pieces in which a body came need not be joined: copying a megabyte costs more than all this.
+A reader of JSON looks at every character. In a text of megabytes it finds nothing, and the end of the text is its next
+quote, which a search finds thirty times faster. So a token takes the place of the text. The token is valid JSON only
+inside a string: where the rest can be read, what was cut out was inside a string, and the whole means the same as the
+rest. The pieces in which a body came need not be joined for this: copying a megabyte costs more than all of it.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def split(data: Bytes) -> Fields | None:
 
 
 def walked(data: Bytes, zone: Zone, found: Findings, texts: LongTexts) -> Generator[None, None, Fields]:
-    """The fields by a walk, which finds what they name. Long values are held by ``texts``, not copied."""
+    """The fields by a walk, which finds what they name. ``texts`` keeps long values without copying them."""
     scanner = Scanner(data, found, texts=texts)
     fields: Fields = {}
     begun = START(data, 0, REACH)

@@ -1,4 +1,4 @@
-"""What a host has to act on, in its log: once in a while for each kind, however often it happens."""
+"""What a host has to act on, in its log: one line a minute for each kind, however often it happens."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ class Grant:
 class Grants:
     """Grants by model id: ``Grants({"gpt-4o": Grant(public=True), "team-*": Grant(groups={"staff"})})``.
 
-    An exact id decides alone; otherwise the first pattern that matches, in the order written; a model that none names
-    is nobody's. ``admins=True`` lets users with ``role == "admin"`` use everything. Raises ``ConfigError``.
+    An exact id decides alone; otherwise the first pattern that matches, in the order written; a model that no line
+    names is nobody's. ``admins=True`` lets users with ``role == "admin"`` use everything. Raises ``ConfigError``.
     """
 
     def __init__(self, grants: Mapping[str, Grant], *, admins: bool = True) -> None:
@@ -77,7 +77,7 @@ class Grants:
         return grant is not None and grant.allows(user)
 
     def visible_to(self, user: User, models: Sequence[Model]) -> Sequence[Model]:
-        """Those of ``models`` for which it says yes, in their order: asked at once, however many there are."""
+        """Those of ``models`` that the user may use, in their order. It answers for a whole list at once."""
         if self._admins and user.is_admin:
             return models
         granted = self._public.union(

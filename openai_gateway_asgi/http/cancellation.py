@@ -18,7 +18,7 @@ from .asgi import Message, Receive
 from .timers import GRACE, Clock
 
 LOOK_AGAIN = 30.0
-"""Seconds after which a deadline's timer looks again at the latest: within them moving it costs nothing."""
+"""Seconds after which a deadline's timer looks again at the latest. Moving the deadline within them costs nothing."""
 
 _NEVER = float("inf")
 
@@ -125,8 +125,10 @@ class Deadline:
             self._wait()
 
     def follow(self, ask: Callable[[], Due]) -> None:
-        """From now on ``ask`` says when, each time that it is looked: then whoever keeps clocks need not tell of each
-        one that begins. What it gives may as well be a moment at which to ask again. The first look is soon."""
+        """From now on the timer asks ``ask`` for the moment, so that the deadline need not be moved for each clock.
+
+        ``ask`` may also give a moment at which to ask again. The timer asks for the first time soon.
+        """
         self._ask = ask
         if self._armed == _NEVER:
             self._armed = monotonic() + GRACE

@@ -31,7 +31,7 @@ class OriginRule:
     """Whether a proxy adds bearer tokens, so that they are there whoever asks."""
 
     def ambient(self, headers: RawHeaders, named: NamedHeaders) -> str | None:
-        """What the caller would be known by though any page asked, None where nothing is, or something else as well."""
+        """The credential that a browser sends whichever page asks, where it alone makes the caller known; else None."""
         schemes = {_scheme(value) for name, value in headers if name == b"authorization"}
         if not (OWN_HEADERS | self.credential_headers - {b"authorization"}).isdisjoint(named):
             return None
@@ -50,7 +50,7 @@ class OriginRule:
     def admits(self, scope: Scope, headers: RawHeaders, *, harmless: bool) -> bool:
         """Whether a request with nothing but ambient credentials may be served.
 
-        ``harmless``: it asks to read what another site's page could not see, so that it may say nothing of its page.
+        ``harmless``: it only reads, and another site's page could not see the answer. It need not say whose page asks.
         """
         origins = _values(headers, b"origin")
         sites = _values(headers, b"sec-fetch-site")

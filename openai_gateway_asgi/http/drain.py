@@ -1,4 +1,4 @@
-"""The way to a stop that cuts nobody off: no new calls, and an end in sight for those under way."""
+"""Stopping without cutting anybody off: new calls are refused, and those under way get a deadline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for what may not have to be waited for."""
+"""Work that is usually done without waiting, and a guard around it where it has to be waited for."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class AllowList:
 def _nominated(headers: RawHeaders) -> frozenset[bytes]:
     values = [value for name, value in headers if name == b"connection"]
     named = frozenset(token.strip().lower() for value in values for token in value.split(b","))
-    return named - {b"content-type"}  # it is checked, so it is sent: a body without one is for its reader to guess at
+    return named - {b"content-type"}  # the type was checked, so it is sent: without it the upstream would have to guess
 
 
 CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key", b"cookie", b"proxy-authorization"})

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST = 24 * 3600.0
-"""Seconds that an upstream may ask to be left alone; what is longer is as long."""
+"""Seconds for which an upstream may ask to be left alone at most; a longer time counts as this one."""
 
 
 def retry_after(headers: Iterable[tuple[bytes, bytes]]) -> float | None:

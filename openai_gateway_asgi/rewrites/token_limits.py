@@ -17,7 +17,7 @@ OLD, NEW = "max_tokens", "max_completion_tokens"
 
 
 def token_limit(payload: Payload, upstream: Upstream, model: str) -> Payload:
-    """The limit under the one name that the upstream takes for this model; of two limits the larger."""
+    """The limit under the one name that the upstream takes for this model; the larger one where a body has both."""
     has_old, has_new = OLD in payload, NEW in payload
     if not (has_old or has_new):
         return payload

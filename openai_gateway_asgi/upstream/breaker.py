@@ -1,4 +1,4 @@
-"""A circuit breaker: one that keeps failing is left alone for a while."""
+"""A circuit breaker: an upstream that keeps failing is left alone for a while."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ class Breaker:
             self.opened_at, self.open_until = now, until
 
     def doubt(self, user: int, body: int, now: float) -> int:
-        """How many failures a failure counts for that may be its caller's own: none, until another user had one too,
-        or one user with so many different bodies."""
+        """How many failures are counted for one that may be its caller's own fault: none until a second user had one,
+        or one user had it with several different bodies."""
         if self.believed:
             return 1
         kept = [each for each in self.doubts if each.at > now - DOUBT and (each.user, each.body) != (user, body)]

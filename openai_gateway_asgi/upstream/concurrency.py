@@ -30,7 +30,7 @@ class Slots:
         return not self.in_use and not self._line
 
     def resize(self, limit: int) -> None:
-        """A smaller limit cuts nobody off: it holds as soon as enough have left."""
+        """A smaller limit ends no call: it holds once enough calls have ended."""
         self._limit = limit
         self._admit()
 

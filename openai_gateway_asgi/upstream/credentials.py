@@ -54,7 +54,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class OwnKind:
-    """What an upstream sees of a caller, whose own is what it answers then. Many upstreams see the same."""
+    """What an upstream sees of a caller: its answers are then that caller's own. Many upstreams see the same."""
 
     token: bool
     """The caller's own bearer token; without it there is nothing to ask with."""
@@ -86,7 +86,7 @@ class Credentials:
         # alive, so that its id stays its own.
         self._plans: dict[int, _Plan] = {}
         self.changes = 0
-        """How often ``keep_only`` was called: what others keep by an upstream's identity is to go with ours."""
+        """How often ``keep_only`` was called. When it changes, others drop what they keep by an upstream's identity."""
 
     def keep_only(self, upstreams: Iterable[Upstream]) -> None:
         """Lets go of the secrets of upstreams that a new configuration no longer has."""

@@ -267,7 +267,7 @@ class EntraTokens:
         return _Token(info.token, fetched, fetched + wait, fetched + life, info.expires_on)
 
     def _store(self, slot: _Slot, fetch: _Fetch, token: _Token | None) -> None:
-        """A token of an older fetch serves those who wait for a newer one; its failure is nobody's concern any more."""
+        """A token of an older fetch serves those who wait for a newer one. The failure of an older fetch is ignored."""
         with self._lock:
             current, is_current = slot.fetch, slot.fetch is fetch
             if is_current:

@@ -84,7 +84,7 @@ MAY_HAVE_ACTED = frozenset({Failure.OVERLOADED, Failure.SERVER_ERROR, Failure.CU
 """After these a POST may have been executed; ``Settings(retry_executed=False)`` ends the call there, and jobs do."""
 
 SILENT = frozenset({Failure.UNREACHED, Failure.TIMEOUT})
-"""After these it costs time to ask again, where after others it costs next to nothing."""
+"""After these, asking again takes long; after the others it takes next to no time."""
 
 LIMITED = frozenset({Failure.RATE_LIMITED, Failure.RATE_LIMITED_LONGER})
 

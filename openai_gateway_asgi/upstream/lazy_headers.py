@@ -1,4 +1,4 @@
-"""Headers of httpx whose own form is made only for whoever asks for it: on the hot path nobody does."""
+"""Headers of httpx that are built only when somebody reads them: on the hot path nobody does."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Hosts as one would write them, for servers in processes of their own; their upstream's URL is in ``UPSTREAM_URL``.
 
-``app`` bears loads, ``bodies`` large bodies; ``left`` and ``left_for_its_list`` are those whose clients leave, ``deaf`` is the one whose clients
+``app`` is for loads, ``bodies`` for large bodies; ``left`` and ``left_for_its_list`` are those whose clients leave, ``deaf`` is the one whose clients
 take nothing.
 """
 

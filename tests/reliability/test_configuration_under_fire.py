@@ -61,7 +61,7 @@ def assert_one_configuration(upstream: FakeUpstream) -> set[bytes]:
     return seen
 
 
-async def bear(rounds: int) -> None:
+async def change_all_the_time(rounds: int) -> None:
     """A hundred changes in each round, with calls coming in all the time and streams that span many changes."""
     slow, numbers = Slow(), itertools.count(1)
     async with FakeUpstream(wire=[slow]) as upstream:
@@ -116,12 +116,12 @@ async def until(holds: Any) -> None:
 
 
 async def test_a_hundred_changes_while_streams_run() -> None:
-    await bear(rounds=1)
+    await change_all_the_time(rounds=1)
 
 
 @pytest.mark.soak
 async def test_a_thousand_changes_while_streams_run() -> None:
-    await bear(rounds=10)
+    await change_all_the_time(rounds=10)
 
 
 async def test_a_replaced_pool_closes_after_its_last_stream_and_not_before() -> None:

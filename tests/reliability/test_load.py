@@ -109,8 +109,8 @@ async def back_to_base(program: Program, upstream: FakeUpstream, before: dict[st
             await asyncio.sleep(0.05)
 
 
-async def bear(load: Load, server: str, seed: int) -> None:
-    """Asserts all that is promised of a load, and logs how it was borne (``--log-cli-level=INFO`` shows it)."""
+async def put_under(load: Load, server: str, seed: int) -> None:
+    """Asserts all that is promised of a load, and logs what it cost (``--log-cli-level=INFO`` shows it)."""
     chance, sizes, longest = random.Random(seed), list[int](), 0.0
     async with serving(load, server) as (program, upstream):
         before = await vitals(program)
@@ -148,22 +148,22 @@ def burn(seconds: float) -> None:
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
 async def test_two_hundred_streams_of_which_some_are_left(http: str) -> None:
-    await bear(Load(streams=200, rounds=2, leaving=0.1, pause=0.02), http, seed=1)
+    await put_under(Load(streams=200, rounds=2, leaving=0.1, pause=0.02), http, seed=1)
 
 
 async def test_calls_left_at_any_stage() -> None:
     load = Load(streams=200, rounds=2, leaving=0.3, pause=0.005, stages=("upload", "waiting", "stream"))
-    await bear(load, "httptools", seed=2)
+    await put_under(load, "httptools", seed=2)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("server", ["h11", "httptools", *OTHERS])
 async def test_a_thousand_streams_in_five_rounds(server: str) -> None:
-    await bear(Load(streams=1000, rounds=5, leaving=0.1, pause=0.3), server, seed=3)
+    await put_under(Load(streams=1000, rounds=5, leaving=0.1, pause=0.3), server, seed=3)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("server", ["h11", "httptools", *OTHERS])
 async def test_twenty_thousand_calls_of_which_a_third_are_left(server: str) -> None:
     load = Load(streams=500, rounds=40, leaving=0.3, pause=0.01, stages=("upload", "waiting", "stream"))
-    await bear(load, server, seed=4)
+    await put_under(load, server, seed=4)

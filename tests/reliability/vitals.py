@@ -1,4 +1,4 @@
-"""How a server's process is while it bears a load, for the test that puts the load on it."""
+"""How a server's process is under a load, for the test that puts the load on it."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def mount(gateway: ASGIApp, path: str, *, inside: ASGIApp, orm_threads: int = 1)
 
     ``orm_threads``: how many ``orm_safe`` callables, ``resolve_django_user`` among them, run side by side. One is
     Django's own thread for synchronous code; more are threads of the gateway's, each with connections of its own that
-    stay open while it has work. Callables must then bear to run at the same time.
+    stay open while it has work. Callables then run at the same time, which their code must allow.
 
     Raises ``ImproperlyConfigured`` for a path that would leave nothing to Django, and for a number below one.
     """
