@@ -49,7 +49,6 @@ class Clocks:
 
     __slots__ = (
         "_began",
-        "_bounded",
         "_deadline",
         "_exchange",
         "_settings",
@@ -58,6 +57,7 @@ class Clocks:
         "_silent_at",
         "_stage",
         "_timeouts",
+        "bounded",
         "look_at",
         "sent_at",
     )
@@ -69,7 +69,8 @@ class Clocks:
         self._timeouts = timeouts
         self._began = monotonic()
         self._stage = Stage.NOTHING
-        self._bounded = False
+        self.bounded = False
+        """Whether all of the answer, and not only its beginning, is to be there in the time for an answer."""
         self._show: Callable[[], None] | None = None
         self.sent_at = 0.0
         """When the piece that is being sent began to be; 0 while the upstream is waited for."""
@@ -104,10 +105,6 @@ class Clocks:
         """The client took its time, which is not the upstream's."""
         if self._stage is Stage.TOLD:
             self._silent_at = max(self._silent_at, now + self._timeouts.idle)
-
-    def bound(self) -> None:
-        """All of the answer, and not only its beginning, is to be there in the time for an answer."""
-        self._bounded = True
 
     def whole(self) -> None:
         """Nothing is waited for any more that could be late."""
@@ -146,7 +143,7 @@ class Clocks:
         if stage is Stage.WHOLE:
             return _NEVER, too_late
         if stage in (Stage.TOLD, Stage.WRITTEN):
-            if self._bounded:
+            if self.bounded:
                 over_at = min(over_at, self._began + timeouts.answer)
             if not self.sent_at and self._silent_at <= over_at:
                 return self._silent_at, gone_silent

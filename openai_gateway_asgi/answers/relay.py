@@ -71,13 +71,17 @@ class Relay:
         reads = Reads(response, inflater(coding) if coding else None)
         start = response_headers(headers, named)
         try:
-            await self._refuse(status, headers, named, start, reads)
+            if status >= 300:
+                await self._refuse(status, headers, named, start, reads)
             if exchange.model and kind in PAGES:
                 wanted = "a stream" if exchange.streams else "what was asked for"
                 raise UpstreamError(f"The upstream answered with a page instead of {wanted}.")
             whole = (exchange.upstream.commit or self._settings.commit) == "whole"
             of_attempt = exchange, self._send, self._clocks, self._settings, start
-            if await self._is_stream(kind, reads):
+            streams = kind == EVENT_STREAM and exchange.method != "HEAD"
+            if streams != exchange.streams and exchange.upstream_match.endpoint.operation in STREAMED:
+                streams = await self._is_stream_after_all(reads)
+            if streams:
                 await Events(*of_attempt, reads, whole=whole).relay()
             else:
                 await WholeBody(*of_attempt, named, kind, reads, most=WHOLE if whole else JSON_HELD).relay(status)
@@ -100,14 +104,14 @@ class Relay:
         if 300 <= status < 400 and status != 304:
             raise redirected(status, named)
 
-    async def _is_stream(self, kind: bytes, reads: Reads) -> bool:
-        """Whether the answer comes in events. Raises where it does and must not, or must and does not."""
+    async def _is_stream_after_all(self, reads: Reads) -> bool:
+        """Whether an answer that calls itself something else than what was asked for comes in events.
+
+        Raises where it does and must not, or must and does not.
+        """
         exchange = self._exchange
         if exchange.method == "HEAD":
             return False
-        streams = kind == EVENT_STREAM
-        if streams == exchange.streams or exchange.upstream_match.endpoint.operation not in STREAMED:
-            return streams
         beginning = await _beginning(reads)
         if not beginning:
             raise empty()

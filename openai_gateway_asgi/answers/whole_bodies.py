@@ -39,6 +39,30 @@ _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 class WholeBody:
     """One attempt's."""
 
+    __slots__ = (
+        "_begun",
+        "_blank",
+        "_came",
+        "_clocks",
+        "_exchange",
+        "_is_json",
+        "_is_named_json",
+        "_kind",
+        "_length",
+        "_most",
+        "_named",
+        "_pieces",
+        "_reads",
+        "_send",
+        "_settings",
+        "_showing",
+        "_stages",
+        "_start",
+        "_status",
+        "_waits",
+        "_whole",
+    )
+
     def __init__(
         self,
         exchange: Exchange,
@@ -83,11 +107,11 @@ class WholeBody:
             self._start += _location(self._named, exchange)
         try:
             if answers_a_model:
-                self._clocks.bound()  # what is stored may be long, and is watched for silence only
+                self._clocks.bounded = True  # what is stored may be long, and is watched for silence only
                 while not self._whole and self._take(await self._reads.next()):
                     if self._blank:
                         self._look_for_a_beginning()
-                    if self._goes_on():
+                    if (not self._is_json or self._came > self._most) and self._goes_on():
                         break
                 else:
                     self._judge(body := b"".join(self._pieces))
@@ -181,7 +205,8 @@ class WholeBody:
             self._exchange.keep(body, part=True)
         clocks.sent_at = monotonic()
         await self._send({"type": "http.response.body", "body": body, "more_body": not self._whole})
-        clocks.told(monotonic())
+        if not self._whole:
+            clocks.told(monotonic())
         clocks.sent_at = 0.0
 
 

@@ -178,16 +178,12 @@ def _line(text: str, name: str, fields: Mapping[str, Any]) -> logging.LogRecord:
         template = _kept.template = _template()
     now = time.time()
     line = logging.LogRecord.__new__(logging.LogRecord)
-    line.__dict__ = {
-        **template,
-        "msg": text,
-        name: fields,
-        "created": now,
-        "msecs": float(int(now % 1 * 1000)),
-        "relativeCreated": template["relativeCreated"] + (now - template["created"]) * 1000,
-    }
+    line.__dict__ = of_line = template.copy()  # which is four times as fast as to put it together
+    of_line["msg"], of_line[name] = text, fields
+    of_line["created"], of_line["msecs"] = now, float(int(now % 1 * 1000))
+    of_line["relativeCreated"] += (now - template["created"]) * 1000
     if "taskName" in template and (task := asyncio.current_task()) is not None:
-        line.__dict__["taskName"] = task.get_name()
+        of_line["taskName"] = task.get_name()
     return line
 
 

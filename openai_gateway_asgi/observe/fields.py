@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 
 _PLAIN = re.compile(r"(?!None$)[!#-<>-\[\]-~]+")  # visible ASCII but for quotes, equals signs and backslashes
 
 
+MOST_KEPT = 256
+"""Values whose spelling is kept: names of models and upstreams come again and again."""
+
+
+@lru_cache(maxsize=MOST_KEPT)
 def value(text: str | None) -> str | None:
     """Quoted where it could be taken for more than one value or line."""
     if text is None or _PLAIN.fullmatch(text):
