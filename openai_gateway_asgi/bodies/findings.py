@@ -152,6 +152,10 @@ class Findings(msgspec.Struct):
             )
 
 
+NOTHING_FOUND = Findings()
+"""Of a body that names nothing; not to be written to."""
+
+
 def _wrong_type(place: Place, expected: str) -> InvalidRequest:
     where = str(place)
     return InvalidRequest(f"Expected `{expected}` - at `$.{where}`", param=where, code="invalid_type")

@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Sequence
 
+from ..http.pacing import at_once
 from ..http.request_body import Bytes
 from .findings import Findings
+from .long_texts import LONG
 from .looks import Looks
+from .outline import check_utf8, split
 from .payload import PLAIN_FIELDS, Payload
 from .scanner import Scanner
 
@@ -20,6 +23,31 @@ USUAL_FIELDS = frozenset(
     stream_options text thinking tool_choice tools top_k top_logprobs truncation verbosity web_search_options""".split()
 )
 """Names that mean nothing by themselves, whatever stands in such a field."""
+
+
+def read_plain(body: Sequence[Bytes], looks: Looks) -> Payload | None:
+    """A small body that came in one piece and names nothing but its model, as most do; None for any other.
+
+    Raises ``InvalidRequest`` as ``read_json`` does, which takes every body.
+    """
+    data = body[0]
+    if len(body) > 1 or len(data) > 2 * LONG:
+        return None
+    if not data.isascii():
+        at_once(check_utf8(data))
+    fields = split(data)
+    if fields is None:
+        return None
+    for name, raw in fields.items():
+        if name in PLAIN_FIELDS:
+            continue
+        look = looks.of(name)
+        if look.named or not (name in looks.known or name in USUAL_FIELDS):
+            return None
+        value = bytes(raw)
+        if value[:1] in b"[{" and look.worth_a_walk(value):
+            return None
+    return Payload(fields)
 
 
 def read_json(body: Sequence[Bytes], looks: Looks, limit: int) -> Generator[None, None, tuple[Payload, Findings]]:

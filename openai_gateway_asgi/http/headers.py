@@ -76,8 +76,8 @@ CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key", b"cookie", 
 
 def named_headers(headers: RawHeaders) -> NamedHeaders:
     named = HiddenDict(reversed(headers))
-    for name in CREDENTIALS:
-        if name in named:
+    if not CREDENTIALS.isdisjoint(named):
+        for name in named.keys() & CREDENTIALS:
             named[name] = HiddenBytes(named[name])
     return named
 

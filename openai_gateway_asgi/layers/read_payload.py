@@ -17,7 +17,8 @@ from ..bodies.body_rules import (
     wants_stream,
     without_credentials,
 )
-from ..bodies.json_body import read_json
+from ..bodies.findings import NOTHING_FOUND
+from ..bodies.json_body import read_json, read_plain
 from ..bodies.looks import looks_of
 from ..bodies.payload import NOTHING
 from ..config import Settings
@@ -96,7 +97,10 @@ class ReadPayload:
     async def _take_json(self, exchange: Exchange, endpoint: Endpoint, body: Sequence[Bytes]) -> None:
         exchange.tell_type(JSON)
         looks = looks_of(endpoint.operation, exchange.config.more_routes)
-        exchange.payload, found = await in_turns(read_json(body, looks, self._decode_limit), exchange.clock.slices)
+        if (plain := read_plain(body, looks)) is not None:
+            exchange.payload, found = plain, NOTHING_FOUND
+        else:
+            exchange.payload, found = await in_turns(read_json(body, looks, self._decode_limit), exchange.clock.slices)
         if endpoint.model_at in ("", "model"):
             exchange.model = model_id(exchange.payload, exchange.match.params.get("deployment"))
         else:

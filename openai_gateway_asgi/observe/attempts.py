@@ -59,7 +59,9 @@ class Attempts:
         exchange.attempts = number
         exchange.attempt_began = monotonic()
         exchange.answered = exchange.upstream_status = exchange.upstream_request_id = None
-        self._of(exchange.upstream.name).in_flight += 1
+        name = exchange.upstream.name
+        seen = self._seen.get(name) or self._seen.setdefault(name, Seen())
+        seen.in_flight += 1
         if exchange.watch is not None:
             exchange.attempt_headers = exchange.watch.attempt_started(_facts(exchange))
 
@@ -68,7 +70,7 @@ class Attempts:
         began = exchange.attempt_began
         if began is None:
             return
-        now, seen = monotonic(), self._of(exchange.upstream.name)
+        now, seen = monotonic(), self._seen[exchange.upstream.name]
         exchange.attempt_began = None
         exchange.upstream_seconds += now - began
         seen.in_flight -= 1
@@ -88,12 +90,6 @@ class Attempts:
     def seen(self, upstream: str) -> Seen:
         """How the upstream of this name was seen, for whoever only looks."""
         return self._seen.get(upstream) or Seen()
-
-    def _of(self, upstream: str) -> Seen:
-        seen = self._seen.get(upstream)
-        if seen is None:
-            seen = self._seen[upstream] = Seen()
-        return seen
 
     def keep_only(self, upstreams: Iterable[Upstream]) -> None:
         """Forgets upstreams that a new configuration has no longer; the last of their calls may still be under way."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
-from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from ..causes import Failure
 from ..config import Settings
@@ -32,7 +32,7 @@ _NOTHING = Action()
 Route = tuple[Model | None, Sequence[Candidate]]
 
 
-class Try(NamedTuple):
+class Try(msgspec.Struct, frozen=True):
     """One candidate, to be asked now, or in ``wait`` seconds."""
 
     served: Model | None
@@ -81,7 +81,8 @@ class Tries(msgspec.Struct, eq=False):
 
     def __iter__(self) -> Iterator[Try]:
         for number, (served, candidates) in enumerate(self.routes, 1):
-            fallbacks = [each for _, candidates in self.routes[number:] for each in candidates]
+            behind = self.routes[number:]
+            fallbacks = [each for _, candidates in behind for each in candidates] if behind else ()
             yield from self._among(served, ordered(candidates, self.translated), fallbacks)
             if not self._may_go_on() or not self.action.fallback:
                 break
@@ -120,7 +121,7 @@ class Tries(msgspec.Struct, eq=False):
         tries = 1
         while (wait := self._wait(tries, monotonic() - self.held() - began, last=not others)) is not None:
             room = self.made < most
-            yield this._replace(wait=wait, others=behind if room else (), again=room and retries > tries)
+            yield replace(this, wait=wait, others=behind if room else (), again=room and retries > tries)
             tries += 1
 
     @property

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from openai_gateway_asgi.bodies.findings import Findings
-from openai_gateway_asgi.bodies.json_body import read_json
+from openai_gateway_asgi.bodies.findings import NOTHING_FOUND, Findings
+from openai_gateway_asgi.bodies.json_body import read_json, read_plain
 from openai_gateway_asgi.bodies.looks import looks_of
 from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.http.pacing import at_once
@@ -21,7 +21,11 @@ def read(
 ) -> tuple[Payload, Findings]:
     """``body``: its bytes, the pieces of them, or what JSON is made of."""
     pieces = [body] if isinstance(body, bytes) else body if isinstance(body, list) else [json.dumps(body).encode()]
-    return at_once(read_json(pieces, looks_of(operation, frozenset(more_routes)), limit))
+    looks = looks_of(operation, frozenset(more_routes))
+    payload, found = at_once(read_json(pieces, looks, limit))
+    plain = read_plain(pieces, looks)
+    assert plain is None or (plain.fields, NOTHING_FOUND) == (payload.fields, found), "the short way is the same way"
+    return payload, found
 
 
 def named(body: Any, operation: str = CHAT, **options: Any) -> dict[str, dict[str, str]]:
