@@ -134,6 +134,8 @@ class Upstream(_Remembering):
     drop_hosted_tools: bool = False
     """Of calls that are translated to chat, leave out the tools that only OpenAI's Responses API runs; else they are
     refused."""
+    repair_responses: bool = False
+    """Mend its streams of the Responses API: numbers, ids and events that official clients need."""
     flatten_tool_content: bool = False
     """Send the text of tool messages as one string."""
     forward_cookies: Names = _NONE
@@ -337,6 +339,7 @@ _RULES: dict[str, checks.Rule] = {
     "drop_fields": _drop_fields,
     "drop_nulls": checks.flag,
     "drop_hosted_tools": checks.flag,
+    "repair_responses": checks.flag,
     "flatten_tool_content": checks.flag,
     "forward_cookies": checks.tokens,
     "token_scope": lambda name, value: addresses.scope(name, value) if value != "" else "",

@@ -7,10 +7,12 @@ from collections.abc import Awaitable
 import msgspec
 
 from ..answers.lacking import lacks_api
+from ..api.conversations import OPERATIONS, RESPONSES
 from ..errors import UpstreamLacksApi, UpstreamRefused
 from ..exchange import Exchange
 from ..http.asgi import JSON, ASGIApp, Receive, Scope, Send
 from ..http.headers import media_type
+from ..translate.repaired import Repaired
 from ..translate.translation import Translation
 from ..upstream.apis import Apis
 
@@ -27,10 +29,18 @@ class Translate:
         self._event_limit = event_limit
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        translation = Exchange.of(scope).translation
-        if translation is None:
-            return self.app(scope, receive, send)
-        return self._translated(translation, scope, receive, send)
+        exchange = Exchange.of(scope)
+        if (translation := exchange.translation) is not None:
+            return self._translated(translation, scope, receive, send)
+        if exchange.upstream.repair_responses and exchange.match.endpoint.operation == OPERATIONS[RESPONSES]:
+            self._repair(exchange)
+        return self.app(scope, receive, send)
+
+    def _repair(self, exchange: Exchange) -> None:
+        if exchange.streams:
+            exchange.stages += (Repaired(limit=self._event_limit),)
+        elif "stream" not in exchange.attempt_payload:  # transformers streams where nothing is said
+            exchange.attempt_payload = exchange.attempt_payload.edited({"stream": False})
 
     async def _translated(self, translation: Translation, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..config import Upstream
+from ..rewrites.stream_usage import may_be_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,8 @@ class Dialect:
     """Whether it knows tools of the type ``custom``; elsewhere they become functions with one text, ``input``."""
     allowed_tools: bool = True
     """Whether it knows a ``tool_choice`` of some tools out of many."""
+    usage: bool = True
+    """Whether a stream may be asked for its usage."""
     obfuscation: bool = False
     drop_hosted_tools: bool = False
     images_in_tools: bool = False
@@ -26,6 +29,7 @@ class Dialect:
             developer=upstream.rewrites == "auto" or upstream.knows_developer,  # a rewrite knows the model as well
             custom_tools=official,
             allowed_tools=official,
+            usage=may_be_asked(upstream) or (upstream.stream_usage == "auto" and upstream.rewrites == "off"),
             obfuscation=upstream.is_openai,
             drop_hosted_tools=upstream.drop_hosted_tools,
         )

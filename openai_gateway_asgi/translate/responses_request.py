@@ -68,8 +68,9 @@ def chat_call(fields: Fields, dialect: Dialect) -> ChatCall:
         top = given(fields, "top_logprobs")
         if top is not None:
             body["top_logprobs"] = top
-    if read(fields, "stream", bool):
-        body["stream_options"] = raw({**_obfuscation(fields, dialect), "include_usage": True})
+    options = {**_obfuscation(fields, dialect), **({"include_usage": True} if dialect.usage else {})}
+    if options and read(fields, "stream", bool):
+        body["stream_options"] = raw(options)
     body.update({name: value for name, value in fields.items() if name not in SAME and name not in READ})
     return ChatCall(body, tools, tuple(assembly.places))
 

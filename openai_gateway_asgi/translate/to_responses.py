@@ -12,7 +12,7 @@ from .response_objects import Frame
 from .responses_answer import response_of
 from .responses_stream import ResponsesStream
 from .responses_tools import ChatTools
-from .wire import comments_apart, decoded, encode, values_in
+from .wire import comments_apart, decoded, encode, named_event, values_in
 
 
 class ToResponses:
@@ -31,15 +31,15 @@ class ToResponses:
         told = [comments]
         for value in values_in(events):
             if error := value.get("error"):
-                told.append(_event(stream.error(failure_of({"error": error}))))
+                told.append(named_event(stream.error(failure_of({"error": error}))))
                 break
-            told += [_event(event) for event in stream.feed(value)]
+            told += [named_event(event) for event in stream.feed(value)]
         if stream.kept > self._limit:
             raise too_long(self._limit, "an answer")
         return b"".join(told)
 
     async def end(self) -> bytes:
-        return b"".join([_event(event) for event in self._stream.end()])
+        return b"".join([named_event(event) for event in self._stream.end()])
 
     async def answer(self, body: bytes) -> bytes:
         completion = decoded(body)
@@ -52,7 +52,3 @@ class ToResponses:
 
     def lets_pass(self) -> bool:
         return False
-
-
-def _event(event: Mapping[str, Any]) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), encode(event))

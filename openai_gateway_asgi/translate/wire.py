@@ -35,3 +35,8 @@ def comments_apart(events: bytes) -> tuple[bytes, bytes]:
     if events.find(b"\n:") < 0 and not events.startswith(b":"):
         return b"", events
     return without_comments(events)
+
+
+def named_event(event: Mapping[str, Any]) -> bytes:
+    """As the Responses API sends its events."""
+    return b"event: %b\ndata: %b\n\n" % (str(event.get("type")).encode(), encode(event))

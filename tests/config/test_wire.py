@@ -137,6 +137,7 @@ FULL = Upstream(
     drop_nulls=True,
     developer_role=False,
     drop_hosted_tools=True,
+    repair_responses=True,
     flatten_tool_content=True,
     forward_cookies=["sid"],
     token_scope="https://scope.example/.default",

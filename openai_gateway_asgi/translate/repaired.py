@@ -1,0 +1,34 @@
+"""A Responses stream that is mended on its way."""
+
+from __future__ import annotations
+
+from ..http.stages import too_long
+from .repair import Repair
+from .wire import comments_apart, named_event, values_in
+
+
+class Repaired:
+    """A stage of one attempt (``http/stages.py``)."""
+
+    def __init__(self, *, limit: int) -> None:
+        """``limit``: bytes that are kept of what was said."""
+        self._limit = limit
+        self._repair = Repair()
+
+    def events(self, events: bytes) -> bytes:
+        comments, events = comments_apart(events)
+        told = [comments]
+        for value in values_in(events):
+            told += [named_event(event) for event in self._repair.feed(value)]
+        if self._repair.kept > self._limit:
+            raise too_long(self._limit, "an answer")
+        return b"".join(told)
+
+    async def end(self) -> bytes:
+        return b""
+
+    async def answer(self, body: bytes) -> bytes:
+        return body
+
+    def lets_pass(self) -> bool:
+        return True
