@@ -16,7 +16,7 @@ from .api.default_models import TRANSCRIPTION_SESSION, DefaultModel
 from .api.endpoints import Match
 from .bodies.body_rules import lacking_model, only_transcribes, refused_route, session_model
 from .bodies.findings import Findings, Reference
-from .bodies.multipart import Upload
+from .bodies.multipart import NO_EDITS, Edits, Upload
 from .bodies.payload import Payload
 from .config import GatewayConfig, Upstream
 from .errors import GatewayError, ModelNotFound
@@ -103,6 +103,10 @@ class Exchange:
     """The id the client asked for, where a filter has put another into its place."""
     filters: tuple[Any, ...] = ()
     """The host's filters that concern the call (``extensions.filter_stage.Applied``), in the order of their list."""
+    form_edits: Edits = NO_EDITS
+    """What this attempt changes in a form on its way."""
+    passed_unchanged: bool = False
+    """Whether the answer was too long for its stages, and went out as it came."""
     context: Mapping[str, str] | None = None
     """The host's facts about this call, once they have been asked for."""
     model_at: tuple[str, ...] = ("model",)
@@ -278,6 +282,10 @@ class Exchange:
         self.served, self.upstream, self.upstream_model = served, candidate.upstream, candidate.model_id
         self.via, self.upstream_match, self.attempt_payload, self.stages = candidate.via, self.match, self.payload, ()
         self.translation = None
+        self.form_edits, self.passed_unchanged = NO_EDITS, False
+
+    def pass_unchanged(self) -> None:
+        self.passed_unchanged = True
 
     def missing_base(self) -> GatewayError:
         """What the caller is told of a preset that they may call, and of which no base is there: nothing of these."""

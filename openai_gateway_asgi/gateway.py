@@ -50,6 +50,7 @@ from .http.lifespan import answer_lifespan, refuse_websocket
 from .http.request_ids import RequestIds
 from .http.timers import Clock
 from .layers.adapt_payload import AdaptPayload
+from .layers.apply_presets import ApplyPresets
 from .layers.ask_usage import AskUsage
 from .layers.attach_credential import AttachCredential
 from .layers.authenticate import Authenticate
@@ -268,6 +269,12 @@ class Gateway:
                 (Middleware(FilterAnswer, background=parts.background, most=settings.event_limit),)
                 if parts.filters
                 else ()
+            ),
+            Middleware(
+                ApplyPresets,
+                on_locked=settings.locked_params,
+                secret=parts.identity_secret,
+                context=hooks["context"],
             ),
             AdaptPayload,
             Middleware(AttachCredential, credentials=parts.credentials, settings=settings, context=hooks["context"]),

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from .config import GatewayConfig, Settings
+from .config import GatewayConfig, Secret, Settings
 from .config.live import LiveConfig
 from .config.rules import Setup
 from .config.start import begin
 from .extensions.filter import Filter, hooked
 from .extensions.host_model import HostModel, checked_host_models
 from .extensions.transport import Ask, transports_of
+from .hidden import HiddenBytes
 from .host.hooks import Hook
 from .host.notices import Notices
 from .host.prices import Price, PriceCallable, Prices, prices_of
@@ -66,6 +67,8 @@ class Parts:
         inside = transports_of(models, ask, most=settings.event_limit)
         self.connections = Connections(settings, given_transport(setup.transport), inside)
         self.credentials = Credentials()
+        self.identity_secret = _secret_of(settings)
+        """What hides users' ids."""
         self.slots = AllSlots()
         self.drain = Drain()
         self.loops = LoopGuard()
@@ -126,6 +129,11 @@ class Parts:
 
     def _changed(self, before: GatewayConfig, after: GatewayConfig, by: str | None) -> None:
         log_change(before, after, None if by is None else shown_user(by, self.settings.log_users))
+
+
+def _secret_of(settings: Settings) -> HiddenBytes | None:
+    secret = settings.identity_secret
+    return HiddenBytes(secret.reveal().encode()) if isinstance(secret, Secret) else None
 
 
 def _hooks(callables: Mapping[str, Any], settings: Settings) -> Mapping[str, Any]:

@@ -248,7 +248,9 @@ OF_LIMITS = frozenset({"insufficient_quota", "unmetered_operation"})
 """Seen in ``tests/limits/test_enforced.py``."""
 OF_FILTERS = frozenset({"out_of_filters_sight"})
 """Seen in ``tests/extensions/test_filters.py``."""
-ELSEWHERE = OF_LIMITS | OF_FILTERS
+OF_PRESETS = frozenset({"locked_parameter", "unsupported_operation"})
+"""Seen in ``tests/presets/test_parameters.py``."""
+ELSEWHERE = OF_LIMITS | OF_FILTERS | OF_PRESETS
 
 
 @pytest.mark.parametrize("code", [code for code in CODES if code not in NOT_THE_CLIENTS | DJANGOS | ELSEWHERE])

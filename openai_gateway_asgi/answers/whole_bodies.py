@@ -139,6 +139,8 @@ class WholeBody:
         lets_pass = all(stage.lets_pass() for stage in self._stages)
         if not lets_pass and self._came > self._settings.event_limit:
             raise too_long(self._settings.event_limit, "an answer")
+        if lets_pass and self._stages:
+            self._exchange.pass_unchanged()
         return lets_pass
 
     async def _change(self, body: bytes) -> None:

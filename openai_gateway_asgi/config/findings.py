@@ -32,6 +32,7 @@ ERRORS = {
     "azure_identity_missing": "Entra ID is asked for and azure-identity is not installed",
     "private_cookie": "a cookie that may cross is the host's own session",
     "unknown_stored_upstream": "`stored_upstream` names no upstream",
+    "no_identity_secret": "a text has `{user.id:hmac}` and there is no `Settings(identity_secret)`",
     "preset_base_unserved": "a preset's base is a model that no upstream can ever serve",
 }
 """By code: what each error means."""
@@ -58,7 +59,8 @@ WARNINGS = {
     "header_template": "a header's value holds a template, which is sent as it stands",
     "tls_not_verified": "any certificate is accepted",
     "model_access_bypassed": "`bypass_model_access`: nobody asks `authorize_model`",
-    "context_unused": "`context` is never asked, because `forward_user_info` is off",
+    "context_unused": "`context` is never asked, because `forward_user_info` is off and no text has a `{context.KEY}`",
+    "context_missing": "a text has a `{context.KEY}` and there is no `context` callable",
     "async_in_disguise": "a plain function around an `async` one",
     "layer_buffers": "a layer built on `BaseHTTPMiddleware`",
     "store_read_only": "a `FileStore` that can be read and not written",

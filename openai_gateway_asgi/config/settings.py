@@ -11,12 +11,16 @@ from typing import Any, Literal
 from ..errors import ConfigError
 from ..hidden import HiddenDict
 from . import addresses, checks, header_rules, opened_paths, variables
+from .secret import Secret
 from .timeouts import COMMITS, Timeouts, timeout_rule
 from .trust import verify_tls
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+
+SHORTEST_SECRET = 16
+"""Characters of a secret that signs or hides something."""
 
 FORWARDED_HEADERS = (
     "accept",
@@ -119,6 +123,12 @@ class Settings:
     bypass_model_access: bool = False
     """True gives every user every model: a policy that is skipped unasked is none."""
 
+    locked_params: Literal["override", "refuse"] = "override"
+    """What becomes of a locked parameter that a client sets all the same: presets win silently, as most clients send
+    what they always send; ``refuse`` answers 400."""
+    identity_secret: Secret | str | None = None
+    """What hides user ids in ``{user.id:hmac}``, at least 16 characters. None: such variables are refused."""
+
     unmetered: frozenset[str] = frozenset()
     """What users under limits of tokens or money may use although nobody tells what it used, such as ``batches``."""
     open_groups: frozenset[str] = frozenset()
@@ -202,6 +212,15 @@ def _duration_or_zero(name: str, value: Any) -> float:
     return checks.seconds(name, value, zero=True)
 
 
+def _secret(name: str, value: Any) -> Secret:
+    if not isinstance(value, Secret | str):
+        raise ConfigError(name, "must be text, or a Secret")
+    secret = Secret(value)
+    if len(secret.reveal()) < SHORTEST_SECRET:
+        raise ConfigError(name, f"must have {SHORTEST_SECRET} characters or more, or who knows ids could try them all")
+    return secret
+
+
 def _header_value(name: str, value: Any) -> str:
     return checks.visible_ascii(name, checks.line(name, value))
 
@@ -242,6 +261,8 @@ _RULES: dict[str, checks.Rule] = {
     "credential_headers": header_rules.credential_names,
     "ambient_bearer": checks.flag,
     "bypass_model_access": checks.flag,
+    "locked_params": lambda name, value: checks.choice(name, value, ("override", "refuse")),
+    "identity_secret": checks.optional(_secret),
     "open_groups": opened_paths.groups,
     "unmetered": opened_paths.unmetered,
     "stored_upstream": checks.optional(checks.line),

@@ -16,6 +16,7 @@ from ..host.users import User
 from ..http.asgi import ASGIApp, Message, PrivateScope, Receive, Scope, Send
 from ..http.chain import Layer, compose
 from ..layers.adapt_payload import AdaptPayload
+from ..layers.apply_presets import ApplyPresets
 from ..layers.ask_usage import AskUsage
 from ..layers.attach_credential import AttachCredential
 from ..layers.authenticate import Authenticate
@@ -62,6 +63,12 @@ class Explainer:
         attempt: tuple[Layer, ...] = (
             Middleware(Translate, apis=parts.apis, event_limit=parts.settings.event_limit),
             Middleware(AskUsage, refusals=parts.usage_refusals, notices=parts.notices),
+            Middleware(
+                ApplyPresets,
+                on_locked=parts.settings.locked_params,
+                secret=parts.identity_secret,
+                context=context,
+            ),
             AdaptPayload,
             Middleware(AttachCredential, credentials=credentials, settings=parts.settings, context=context),
         )

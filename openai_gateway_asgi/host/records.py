@@ -103,6 +103,8 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     """Why the call was not served, for operators: ``denied`` and ``unknown`` look the same to the client. None where it
     was. The page on observing has the list."""
+    unnamed: bool = False
+    """Whether the answer of a preset was too long (1 MiB of JSON) to name it, and named the model behind it."""
     within: str | None = None
     """The ``request_id`` of the call that this one was a part of: a handler of the host's asked it, by ``call.ask``.
     What that call's record says was used has this one's usage in it."""

@@ -6,7 +6,7 @@ An event ends at a blank line; lines end with LF, CRLF or CR (WHATWG HTML, 9.2.6
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -28,6 +28,7 @@ _BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _COMMENTS = re.compile(rb"(?::[^\r\n]*+|[\r\n]++)*+")  # from the beginning of a line: these, and blank lines
 _COMMENT_EVENTS = re.compile(rb"(?:(?::[^\r\n]*+(?:\r\n|\n|\r))*+(?:\r\n|\n|\r))*+")
 _SEQUENCE_NUMBER = re.compile(rb'"sequence_number":\s*(\d+)')
+_IN_LINE = bytes.maketrans(b"\r\n", b"  ")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -156,6 +157,34 @@ def _any_event(data: bytes, start: int) -> Event | None:
             get = fields.get
             return Event(get(b"event", b""), get(b"data", b""), get(b"error", b""), line.end())
     return None
+
+
+def raw_events(data: bytes) -> Iterator[bytes]:
+    """All of ``data``, an event in each piece, with the comments before it; what is no event comes last."""
+    start = 0
+    while (event := next_event(data, start)) is not None:
+        yield data[start : event.end]
+        start = event.end
+    if start < len(data):
+        yield data[start:]
+
+
+def data_replaced(event: bytes, change: Callable[[bytes], bytes | None]) -> bytes:
+    """One event with other JSON for its data, all else as it was; ``change`` gives None to leave it so."""
+    lines = [(line[1], line[2]) for line in _LINE.finditer(event)]
+    data = [line for line, _ in lines if line.startswith(b"data:")]
+    changed = change(b"\n".join([line[5:].removeprefix(b" ") for line in data])) if data else None
+    if changed is None:
+        return event
+    first = True
+    pieces: list[bytes] = []
+    for line, ending in lines:
+        if not line.startswith(b"data:"):
+            pieces += (line, ending)
+        elif first:
+            first = False
+            pieces += (b"data: ", changed.translate(_IN_LINE), ending)  # line breaks in JSON are blanks
+    return b"".join(pieces)
 
 
 def without_comments(data: bytes) -> tuple[bytes, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import replace
 
 from ..api.endpoints import upstream_path
 from ..bodies.body_rules import with_model_in_query
@@ -68,9 +69,10 @@ def _json(exchange: Exchange, model: str) -> Body:
 
 def _form(exchange: Exchange, upload: Upload, model: str) -> Sending:
     """The model is a field of its own, or stands in one that is JSON, as in ``session``."""
+    edits = exchange.form_edits
     if not model or not exchange.model_at:
-        return Sending(upload)
-    field = exchange.model_at[0]
-    if exchange.model_at == TOP:
-        return Sending(upload, {field: model.encode()})
-    return Sending(upload, {field: bytes(with_text_at(exchange.payload, exchange.model_at, model).fields[field])})
+        return Sending(upload, edits)
+    field, value = exchange.model_at[0], model.encode()
+    if exchange.model_at != TOP:
+        value = bytes(with_text_at(exchange.payload, exchange.model_at, model).fields[field])
+    return Sending(upload, replace(edits, replace={field: value}))

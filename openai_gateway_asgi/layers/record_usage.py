@@ -162,6 +162,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices
         preset=_preset(exchange),
         upstream_operation=None if translation is None else translation.match.endpoint.operation,
         dropped=() if translation is None else translation.dropped,
+        unnamed=exchange.passed_unchanged and exchange.via is not None and exchange.via.preset is not None,
         trace_id=exchange.watch.call.trace_id if exchange.watch else trace_id_of(exchange.named),
     )
 

@@ -22,6 +22,7 @@ NOT_GONE_THROUGH = {
     "Translate": "per candidate",
     "AskUsage": "per candidate",
     "AdaptPayload": "per candidate",
+    "ApplyPresets": "per candidate",
     "AttachCredential": "per candidate",
 }
 """A layer that is added to the gateway's chain is added to the explanation's, or here with a word why not."""

@@ -5,7 +5,7 @@ them against the rules, ``Emitter`` writes them. Leniency is where upstreams dif
 what two of them could read differently is refused, and what is sent on is only what our own reading found.
 """
 
-from .emitter import Emitter
+from .emitter import NO_EDITS, Addition, Edits, Emitter
 from .form import Form, Rules
 from .headers import Part, boundary_of
 from .limits import Limits
@@ -14,6 +14,9 @@ from .shares import Share, Shares
 from .upload import Sending, Upload
 
 __all__ = [
+    "NO_EDITS",
+    "Addition",
+    "Edits",
     "Emitter",
     "Event",
     "Form",

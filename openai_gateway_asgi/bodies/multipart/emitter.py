@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from ..spelling import pieces
 from .headers import Part
 from .parser import Event, PartEnd
 
@@ -14,35 +16,72 @@ def new_boundary() -> bytes:
     return secrets.token_hex(16).encode()
 
 
-class Emitter:
-    """Writes the events of a form; every field named in ``replace`` gets that value, and files are left alone."""
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A field that a form gets at its end, unless it has one that is called ``unless``."""
 
-    def __init__(self, boundary: bytes, replace: Mapping[str, bytes] = {}) -> None:
+    name: str
+    value: bytes
+    unless: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What is to be another way in a form."""
+
+    replace: Mapping[str, bytes] = field(default_factory=dict)
+    """Values of fields by name; files are left alone."""
+    drop: frozenset[str] = frozenset()
+    """Names of fields and files that are left out, as any reader may take them."""
+    add: tuple[Addition, ...] = ()
+
+
+NO_EDITS = Edits()
+
+
+class Emitter:
+    """Writes the events of a form, with ``edits``."""
+
+    def __init__(self, boundary: bytes, edits: Edits = NO_EDITS) -> None:
         self._boundary = boundary
-        self._replace = replace
+        self._edits = edits
         self._replacement: bytes | None = None
+        self._dropping = False
+        self._seen: set[str] = set()
 
     @property
     def closing(self) -> bytes:
         """What makes the body complete, and so must not go out before the form has been found so."""
-        return b"--%b--\r\n" % self._boundary
+        added = [
+            b"--%b\r\n%b\r\n%b\r\n" % (self._boundary, _head(Part(each.name)), each.value)
+            for each in self._edits.add
+            if each.unless.isdisjoint(self._seen)
+        ]
+        return b"".join((*added, b"--%b--\r\n" % self._boundary))
 
     def encode(self, events: Iterable[Event]) -> bytes:
         """Content that came alone leaves as it is, uncopied."""
-        pieces: list[bytes] = []
+        written: list[bytes] = []
         for event in events:
             match event:
                 case bytes():
-                    if self._replacement is None:
-                        pieces.append(event)
+                    if self._replacement is None and not self._dropping:
+                        written.append(event)
                 case Part():
-                    pieces.append(self._begin(event))
+                    written.append(self._begin(event))
                 case PartEnd():
-                    pieces.append(b"\r\n")
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                    written.append(b"" if self._dropping else b"\r\n")
+        return written[0] if len(written) == 1 else b"".join(written)
 
     def _begin(self, part: Part) -> bytes:
-        self._replacement = None if part.is_file else self._replace.get(part.name)
+        edits = self._edits
+        if edits.drop or edits.add:
+            names = set(pieces(part.name))
+            self._seen |= names
+            self._dropping = not edits.drop.isdisjoint(names)
+            if self._dropping:
+                return b""
+        self._replacement = None if part.is_file else edits.replace.get(part.name)
         return b"--%b\r\n%b\r\n%b" % (self._boundary, _head(part), self._replacement or b"")
 
 

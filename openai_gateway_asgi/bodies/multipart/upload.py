@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from ...errors import RateLimited
 from ...http.asgi import Message, Receive
 from ...http.cancellation import Deadline
-from .emitter import Emitter, new_boundary
+from .emitter import NO_EDITS, Edits, Emitter, new_boundary
 from .form import Form, Rules
 from .handover import Handover
 from .headers import boundary_of
@@ -76,6 +76,11 @@ class Upload:
         return self._fields.get(name)
 
     @property
+    def fields(self) -> Mapping[str, bytes]:
+        """The values of all fields that were read for ``open``."""
+        return self._fields
+
+    @property
     def content_type(self) -> bytes:
         """The ``Content-Type`` of ``body``."""
         return b"multipart/form-data; boundary=" + self._new_boundary
@@ -85,15 +90,15 @@ class Upload:
         """Whether ``body`` can begin again: nothing of it was taken so far, or so little that all of that is kept."""
         return self._kept is not None
 
-    async def body(self, *, replace: Mapping[str, bytes] = {}) -> AsyncIterator[bytes]:
-        """The form written anew: the same parts in the same order, the fields in ``replace`` with that value.
+    async def body(self, edits: Edits = NO_EDITS) -> AsyncIterator[bytes]:
+        """The form written anew: the same parts in the same order, with ``edits``.
 
         All rules go on holding. Raises what ``open`` raises, and then what was yielded is no whole body. It may begin
         again while it is ``repeatable``, once the one before it has been closed.
         """
         if self._kept is None:
             raise RuntimeError("An upload of this size can be sent once.")
-        form, emitter = Form(self._boundary, self._rules), Emitter(self._new_boundary, replace)
+        form, emitter = Form(self._boundary, self._rules), Emitter(self._new_boundary, edits)
         for chunk in tuple(self._kept):
             if piece := emitter.encode(form.feed(chunk)):
                 yield piece
@@ -135,9 +140,9 @@ class Upload:
 class Sending:
     """An upload as one attempt sends it; each time that it is gone through, from its beginning."""
 
-    def __init__(self, upload: Upload, replace: Mapping[str, bytes] = {}) -> None:
+    def __init__(self, upload: Upload, edits: Edits = NO_EDITS) -> None:
         self._upload = upload
-        self._replace = replace
+        self._edits = edits
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._upload.body(replace=self._replace)
+        return self._upload.body(self._edits)

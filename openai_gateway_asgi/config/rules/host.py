@@ -159,8 +159,6 @@ def settings_and_callables(setup: Setup) -> Iterator[Finding]:
             "tls_not_verified", "settings.verify_tls", "is off: anybody can answer in an upstream's place",
             "name a file of CA certificates, or set it for single upstreams",
         )  # fmt: skip
-    if setup.callables.get("context") is not None and not settings.forward_user_info:
-        yield Finding("context_unused", "context", "is never asked", "write Settings(forward_user_info=True) with it")
 
 
 def _what(given: Any) -> str:

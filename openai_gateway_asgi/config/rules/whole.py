@@ -9,6 +9,7 @@ from ..model_ids import is_pattern
 from ..presets import Preset
 from ..store import GatewayConfig
 from ..upstream import Upstream
+from . import variables
 from .setup import Setup
 
 WholeRule = Callable[[GatewayConfig, Setup], Iterator[Finding]]
@@ -92,4 +93,12 @@ def _public_ids(upstream: Upstream) -> Iterator[str]:
         yield f"{upstream.prefix_id}.{id}" if upstream.prefix_id else id
 
 
-WHOLE_RULES: tuple[WholeRule, ...] = (notes, upstreams, stored_upstream, fallbacks, preset_bases)
+WHOLE_RULES: tuple[WholeRule, ...] = (
+    notes,
+    upstreams,
+    stored_upstream,
+    fallbacks,
+    preset_bases,
+    variables.secret,
+    variables.context,
+)

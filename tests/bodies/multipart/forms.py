@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
-from openai_gateway_asgi.bodies.multipart import Event, Limits, Parser, Rules, Share, Shares, Upload
+from openai_gateway_asgi.bodies.multipart import Edits, Event, Limits, Parser, Rules, Share, Shares, Upload
 from openai_gateway_asgi.http.asgi import Message
 
 BOUNDARY = b"frontier"
@@ -106,7 +106,7 @@ async def send_through(
     pieces_out = [] if sent is None else sent
     upload = await Upload.open(Client(pieces).receive, content_type, by or rules(), share())
     try:
-        async for piece in upload.body(replace=replace):
+        async for piece in upload.body(Edits(replace)):
             pieces_out.append(piece)
     finally:
         await upload.aclose()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from openai_gateway_asgi.bodies.multipart import Limits, Rules, Upload
+from openai_gateway_asgi.bodies.multipart import Edits, Limits, Rules, Upload
 from openai_gateway_asgi.http.asgi import Message
 from tests.bodies.multipart.forms import CONTENT_TYPE, FILE_HEAD, MODEL, form, share
 
@@ -52,7 +52,7 @@ async def growth(size: int, *, model_first: bool) -> int:
     upload = await Upload.open(receive, CONTENT_TYPE, Rules(limits=Limits(total=2 * size)), share())
     sent = 0
     try:
-        async for piece in upload.body(replace={"model": b"served"}):
+        async for piece in upload.body(Edits({"model": b"served"})):
             sent += len(piece)
             peak = max(peak, resident())
     finally:

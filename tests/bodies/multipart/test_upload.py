@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from openai_gateway_asgi.bodies.multipart import Part, PartEnd, Rules, Share, Shares, Upload
+from openai_gateway_asgi.bodies.multipart import Edits, Part, PartEnd, Rules, Share, Shares, Upload
 from openai_gateway_asgi.bodies.multipart.upload import KEPT, LOOK_AHEAD
 from openai_gateway_asgi.errors import (
     ClientDisconnected,
@@ -185,7 +185,7 @@ async def test_a_small_upload_can_be_sent_again_from_wherever_it_was_left() -> N
     await left.aclose()
 
     assert upload.repeatable
-    sent = b"".join([piece async for piece in upload.body(replace={"model": b"other"})])
+    sent = b"".join([piece async for piece in upload.body(Edits({"model": b"other"}))])
     third = b"".join([piece async for piece in upload.body()])
     await upload.aclose()
 

@@ -1,0 +1,124 @@
+"""Parameters of presets in a JSON body: filled in where they are missing, or locked under every name they have.
+
+Nothing else in the body changes its bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from ..bodies.nested_fields import MOST_ON_THE_WAY
+from ..bodies.outline import Fields
+from ..bodies.payload import Payload, decode_field
+from ..bodies.spelling import plainly
+from ..errors import InvalidRequest, PayloadTooLarge
+from .plan import Names, Setting
+
+MERGED = frozenset({"extra_body", "__proto__"})
+"""Objects whose fields some readers take for the body's own."""
+
+_NULL = msgspec.Raw(b"null")
+_decode = msgspec.json.Decoder().decode
+
+
+def filled(payload: Payload, settings: Iterable[Setting], names: Names) -> Payload:
+    """With those parameters that it does not set; a null sets nothing. ``names`` are all names of all of them."""
+    said = {name for _, name, raw in found(payload, names) if raw != _NULL}
+    for setting in settings:
+        if said.isdisjoint(setting.names):
+            payload = _with(payload, setting)
+    return payload
+
+
+def locked(payload: Payload, settings: Iterable[Setting], names: Names) -> Payload:
+    """With these parameters alone, whatever it says of them: at its top, inside ``extra_body``, in other spellings."""
+    payload = _without(payload, names)
+    for setting in settings:
+        if setting.at:
+            payload = _with(payload, setting)
+    return payload
+
+
+def refuse_locked(payload: Payload, settings: Iterable[Setting], names: Names, model: str) -> None:
+    """Raises ``InvalidRequest`` for a locked parameter that is set to something else than it is locked to."""
+    values = {name: setting.value for setting in settings for name in setting.names}
+    for where, name, raw in found(payload, names):
+        wanted = values[name]
+        if wanted is None or _value(raw) != _value(wanted):
+            raise InvalidRequest(
+                f"`{where}` is set by the model `{model}` and cannot be chosen; leave it out.",
+                param=where,
+                code="locked_parameter",
+            )
+
+
+def found(payload: Payload, names: Names, above: str = "", inside: str = "") -> Iterator[tuple[str, str, msgspec.Raw]]:
+    """Where one of the names stands, in any spelling, which it is, and what is said there."""
+    for key, raw in payload.outline.items():
+        name = _meant(key)
+        if name in names.top:
+            yield above + key, inside + name, raw
+        elif name in names.inside or name in MERGED:
+            below = _inside(payload, key)
+            if below is not None and name in MERGED:
+                yield from found(below, names, f"{above}{key}.", inside)
+            elif below is not None:
+                yield from found(below, names.inside[name], f"{above}{key}.", f"{inside}{name}.")
+
+
+def _without(payload: Payload, names: Names) -> Payload:
+    gone: list[str] = []
+    changed: dict[str, msgspec.Raw] = {}
+    for key in payload.outline:
+        name = _meant(key)
+        if name in names.top:
+            gone.append(key)
+        elif name in names.inside or name in MERGED:
+            below = _inside(payload, key)
+            if below is not None:
+                left = _without(below, names if name in MERGED else names.inside[name])
+                if left is not below:
+                    changed[key] = left.as_value()
+    return payload.edited(changed, without=gone) if gone or changed else payload
+
+
+def _with(payload: Payload, setting: Setting) -> Payload:
+    """Where its operation takes it; an object on the way keeps its other fields."""
+    holder, dot, name = setting.at.rpartition(".")
+    if not dot:
+        return payload.edited({name: setting.value})
+    below = _inside(payload, holder)
+    held = (Payload({}, payload.texts) if below is None else below).edited({name: setting.value})
+    return payload.edited({holder: held.as_value()})
+
+
+def _meant(key: str) -> str:
+    """The name that some reader takes a key for."""
+    if key.islower() and key.isidentifier() and key.isascii():
+        return key
+    spelt = plainly(key)
+    return key if spelt is None else spelt.name
+
+
+def _inside(payload: Payload, key: str) -> Payload | None:
+    """The object there, None where there is none. Raises ``PayloadTooLarge``."""
+    if key not in payload.outline:
+        return None
+    if payload.size(key, whole=False) > MOST_ON_THE_WAY:
+        raise PayloadTooLarge(
+            f"`$.{key}` is larger than the {MOST_ON_THE_WAY} bytes this gateway takes there.", param=key
+        )
+    raw = payload.readable(key)
+    if raw is None or bytes(raw).lstrip()[:1] != b"{":
+        return None
+    return Payload(decode_field(key, raw, Fields) or {}, payload.texts)
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    try:
+        return _decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return raw

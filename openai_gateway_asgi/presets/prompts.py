@@ -1,0 +1,87 @@
+"""System prompts of presets: in front of the client's own instructions, whose bytes stay as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..bodies.outline import Fields
+from ..bodies.payload import Payload, decode_field
+
+LEADING = ("system", "developer")
+BETWEEN = "\n"
+
+_encode = msgspec.json.Encoder().encode
+_list_of = list[msgspec.Raw]
+_NULL = msgspec.Raw(b"null")
+
+
+class _Part(msgspec.Struct, gc=False):
+    type: Any = None
+    role: Any = None
+
+
+_part = msgspec.json.Decoder(_Part).decode
+
+
+def in_messages(payload: Payload, prompt: str) -> Payload:
+    """In front of the text of a leading system or developer message, else as a message of its own before all others.
+
+    Raises ``InvalidRequest`` where the messages cannot be read.
+    """
+    raw = payload.readable("messages")
+    messages: list[Any] = [] if raw is None else decode_field("messages", raw, _list_of) or []
+    led = _led(messages[0], prompt) if messages else None
+    if led is None:
+        messages.insert(0, {"role": "system", "content": prompt})
+    else:
+        messages[0] = led
+    return payload.edited({"messages": messages})
+
+
+def in_instructions(payload: Payload, prompt: str) -> Payload:
+    """In front of ``instructions``. Raises ``InvalidRequest`` where they are no text."""
+    raw = payload.readable("instructions")
+    if raw is None or decode_field("instructions", raw, str) is None:
+        return payload.edited({"instructions": prompt})
+    return payload.edited({"instructions": _before(raw, prompt)})
+
+
+def _led(message: msgspec.Raw, prompt: str) -> dict[str, Any] | None:
+    """The message with the prompt in front; None where it is no system message, or says nothing that is read."""
+    if _looks(message).role not in LEADING:
+        return None
+    fields: dict[str, Any] = decode_field("messages[0]", message, Fields) or {}
+    content = fields.get("content", _NULL)
+    begins = bytes(content).lstrip()[:1]
+    if begins == b'"':
+        return fields | {"content": _before(content, prompt)}
+    if begins == b"[":
+        parts: list[Any] = decode_field("messages[0].content", content, _list_of) or []
+        return fields | {"content": _in_parts(parts, prompt)}
+    return None
+
+
+def _in_parts(parts: list[Any], prompt: str) -> list[Any]:
+    """In front of the first text, else as one before all other parts."""
+    for index, part in enumerate(parts):
+        if _looks(part).type == "text":
+            fields: dict[str, Any] = decode_field(f"messages[0].content[{index}]", part, Fields) or {}
+            text = fields.get("text")
+            if text is not None and bytes(text).lstrip()[:1] == b'"':
+                parts[index] = fields | {"text": _before(text, prompt)}
+                return parts
+    return [{"type": "text", "text": prompt}, *parts]
+
+
+def _before(text: msgspec.Raw, prompt: str) -> msgspec.Raw:
+    """A JSON text with the prompt in front of it, the rest as it was written."""
+    return msgspec.Raw(_encode(prompt + BETWEEN)[:-1] + bytes(text).lstrip()[1:])
+
+
+def _looks(value: msgspec.Raw) -> _Part:
+    try:
+        return _part(value)
+    except (msgspec.DecodeError, RecursionError):
+        return _Part()
