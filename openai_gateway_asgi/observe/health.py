@@ -99,7 +99,7 @@ class Health:
             )
             for upstream in (config.upstreams if config else ())
         }
-        return cls(live=True, ready=not draining, draining=draining, upstreams=upstreams, presets=presets)
+        return cls(live=True, ready=not draining, draining=draining, upstreams=upstreams, presets=dict(presets))
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self)

@@ -286,7 +286,7 @@ async def test_case_134_speech_that_takes_its_time_delays_nobody() -> None:
             assert (await w.ask("GET", "/models")).status == 200
             gate.set()
             await talk.receive_rest()
-    assert stalls.longest_cpu < 0.1
+    assert stalls.loops < 40
 
 
 async def test_speech_as_events_is_streamed_and_not_kept() -> None:

@@ -329,7 +329,7 @@ async def test_a_compression_bomb_in_a_stream_goes_through_in_small_pieces() -> 
                 longest, total = max(longest, len(piece)), total + len(piece)
         assert total > size
         assert longest <= 1024 * 1024
-        assert stalls.longest_cpu < 0.05
+        assert stalls.loops < 20
         await gateway.aclose()
 
 

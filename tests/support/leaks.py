@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
+from tests.support.cost import a_loop, spent
+
 SETTLE_TURNS = 20
 SETTLE_SECONDS = 1.0
 """How long closing sockets and cancelled tasks may take; only a test that leaks waits so long."""
@@ -85,33 +87,38 @@ def _target(number: str) -> str | None:
 
 @dataclass(slots=True)
 class Stalls:
-    """The longest time, in seconds, that the loop did not come round: by the clock, and in CPU time of this thread.
+    """The longest time that the loop did not come round, and all such times together: seconds by the clock.
 
-    The clock includes what other processes took from us; CPU time does not, nor does it see a blocking sleep.
+    The clock includes what other processes took from us. CPU time does not, nor does it see a blocking sleep: ``loops``
+    is the longest time by that, as a multiple of what ``a_loop`` takes meanwhile.
     """
 
     longest: float = 0.0
-    longest_cpu: float = 0.0
+    lost: float = 0.0
+    loops: float = 0.0
 
 
 @contextlib.asynccontextmanager
 async def stall_watch(interval: float = 0.001) -> AsyncIterator[Stalls]:
     """Measures how long the event loop is kept busy by any single turn, beyond ``interval`` seconds."""
     loop = asyncio.get_running_loop()
-    stalls = Stalls()
+    stalls, longest_cpu = Stalls(), 0.0
 
     async def beat() -> None:
+        nonlocal longest_cpu
         while True:
             clock, cpu = loop.time(), time.thread_time()
             await asyncio.sleep(interval)
-            stalls.longest = max(stalls.longest, loop.time() - clock - interval)
-            stalls.longest_cpu = max(stalls.longest_cpu, time.thread_time() - cpu)
+            stall = max(0.0, loop.time() - clock - interval)
+            stalls.longest, stalls.lost = max(stalls.longest, stall), stalls.lost + stall
+            longest_cpu = max(longest_cpu, time.thread_time() - cpu)
 
     beating = asyncio.create_task(beat(), name="stall watch")
     await asyncio.sleep(0)
     try:
         yield stalls
         await asyncio.sleep(2 * interval)  # a stall that has just ended is still to be seen
+        stalls.loops = longest_cpu / spent(a_loop)
     finally:
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
@@ -121,6 +128,7 @@ async def stall_watch(interval: float = 0.001) -> AsyncIterator[Stalls]:
 def cyclic_garbage() -> Iterator[list[object]]:
     """Fills the list, after the block, with what the block has made and only a garbage collection would free."""
     found: list[object] = []
+    frozen = gc.get_freeze_count() > 0  # as in every test with an event loop: what came before it is looked at by none
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -133,4 +141,5 @@ def cyclic_garbage() -> Iterator[list[object]]:
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()

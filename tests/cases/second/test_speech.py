@@ -194,7 +194,7 @@ async def test_long_audio_is_kept_and_found_without_a_stall() -> None:
         async with stall_watch() as stalls:
             for _ in range(3):
                 assert len((await w.post(SPEECH, BODY)).body) == len(audio)
-        assert stalls.longest_cpu < 0.05
+        assert stalls.loops < 20
         assert len(w.upstream.requests) == 1
 
 
