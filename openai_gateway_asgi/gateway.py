@@ -78,6 +78,7 @@ from .layers.select_upstream import SelectUpstream
 from .layers.serve_admin import ServeAdmin
 from .layers.serve_limits import ServeLimits
 from .layers.serve_speech import ServeSpeech
+from .layers.take_changes import TakeChanges
 from .layers.take_config import TakeConfig
 from .layers.take_refusals import TakeRefusals
 from .layers.take_turns import TakeTurns
@@ -191,6 +192,11 @@ class Gateway:
             *((Middleware(GuardUnseen, filters=parts.filters),) if parts.filters else ()),
             *((Middleware(EnforceLimits, desk=parts.desk, unmetered=settings.unmetered),) if parts.desk else ()),
         )
+        room = settings.decode_limit
+        again = partial(compose, resolving)
+        filter = Middleware(FilterPayload, filters=parts.filters, again=again, decode_limit=room)
+        filters: tuple[Layer, ...] = (filter,) if parts.filters else ()
+        changes = Middleware(TakeChanges, again=partial(compose, (*resolving, *filters)), decode_limit=room)
         return (
             Middleware(
                 RenderErrors,
@@ -238,19 +244,8 @@ class Gateway:
             Middleware(ReadUpload, groups=groups, settings=settings),
             Middleware(ReadPayload, settings=settings),
             *resolving,
-            *(
-                (
-                    Middleware(
-                        FilterPayload,
-                        filters=parts.filters,
-                        again=partial(compose, resolving),
-                        decode_limit=settings.decode_limit,
-                    ),
-                )
-                if parts.filters
-                else ()
-            ),
-            *((TakeRefusals, *numbered(parts.layers)) if parts.layers else ()),
+            *filters,
+            *((TakeRefusals, *numbered(parts.layers), changes) if parts.layers else ()),
             Middleware(ServeSpeech, cache=parts.speech, credentials=parts.credentials, settings=settings),
             Middleware(KeepAlive, every=settings.keepalive_comments, send_timeout=settings.send_timeout),
             Middleware(

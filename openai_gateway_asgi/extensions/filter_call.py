@@ -122,8 +122,3 @@ class FilterCall:
     def _check(self, name: str) -> None:
         if name in FIXED:
             raise ValueError(f"a filter cannot change {name!r}: how the client is answered is settled")
-
-
-def is_same(first: Payload, second: Payload) -> bool:
-    """Whether nothing has been changed."""
-    return first is second or first.outline == second.outline

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from ..api.endpoints import Kind
-from ..bodies.json_body import read_json
-from ..bodies.looks import looks_of
-from ..bodies.payload import Payload
-from ..errors import HostFailure, InvalidRequest
 from ..exchange import Exchange
+from ..extensions.changed_body import take_changes
 from ..extensions.filter import Hooked
-from ..extensions.filter_call import Draft, FilterCall, is_same
+from ..extensions.filter_call import Draft, FilterCall
 from ..extensions.filter_stage import Applied
 from ..extensions.hops import hops
-from ..host.hooks import logger
 from ..http.asgi import ASGIApp, Receive, Scope, Send
-from ..http.pacing import in_turns
 
 MODEL_CALLS = frozenset({Kind.JSON_MODEL, Kind.MULTIPART_MODEL})
 
@@ -67,29 +62,9 @@ class FilterPayload:
             if hooks.before is not None:
                 await hooks.before(call)
         changed, draft.payload = draft.payload, None
-        if changed is None or is_same(changed, exchange.payload) or not await self._names_others(exchange, changed):
+        if changed is None or changed.outline == exchange.payload.outline:
+            await self.app(scope, receive, send)
+        elif not await take_changes(exchange, changed, self._decode_limit):
             await self.app(scope, receive, send)
         else:
             await self._again(scope, receive, send)
-
-    async def _names_others(self, exchange: Exchange, changed: Payload) -> bool:
-        """Takes over what filters made of the body; whether it names another model than before, or other things."""
-        before = (exchange.model, exchange.others, exchange.references, exchange.routes, exchange.unnamed)
-        looks = looks_of(exchange.match.endpoint.operation, exchange.config.more_routes)
-        try:
-            body = [bytes(piece) for piece in changed.pieces()]
-            reading = read_json(body, looks, self._decode_limit)
-            exchange.payload, found = await in_turns(reading, exchange.clock.slices)
-            named = exchange.payload.read("model", str) if exchange.model_at in ((), ("model",)) else None
-            if named and named != exchange.model:
-                exchange.asked = exchange.asked or exchange.model
-                exchange.model, exchange.model_at, exchange.default = named, ("model",), None
-            exchange.take(found)
-        except InvalidRequest as error:
-            logger.error("filters made a body that no request may have: %s", error.message)
-            raise HostFailure("The application failed while it handled this request.") from error
-        exchange.routes = tuple(dict.fromkeys(exchange.routes))
-        if before == (exchange.model, exchange.others, exchange.references, exchange.routes, exchange.unnamed):
-            return False
-        exchange.implied = ()  # found anew with the rest
-        return True

@@ -11,6 +11,7 @@ import pytest
 
 from openai_gateway_asgi import (
     ConfigError,
+    Exchange,
     Filter,
     FilterCall,
     FilterEvent,
@@ -688,18 +689,42 @@ async def test_where_no_filter_looks_nothing_is_staged() -> None:
     assert text_in(response) == "Hello from upstream."
 
 
-async def test_the_hosts_own_layers_still_change_the_payload() -> None:
-    from openai_gateway_asgi import Exchange
+# The host's own layers
 
+
+def changing(**fields: Any) -> Any:
     def layer(app: Any) -> Any:
         async def changed(scope: Any, receive: Any, send: Any) -> None:
             exchange = Exchange.of(scope)
-            exchange.payload = exchange.payload.edited({"user": "layer"})
+            exchange.payload = exchange.payload.edited(fields)
             await app(scope, receive, send)
 
         return changed
 
-    async with filtered(Filter(before=shouts), layers=[layer]) as host:
+    return layer
+
+
+async def test_the_hosts_own_layers_change_the_payload() -> None:
+    async with filtered(Filter(before=shouts), layers=[changing(user="layer")]) as host:
         await host.chat()
     assert host.sent["user"] == "layer"
     assert host.sent["messages"][1]["content"] == "HI"
+
+
+async def test_another_model_that_a_layer_names_is_resolved_checked_limited_and_filtered() -> None:
+    store = {"store": MemoryStore([upstream_a("m1"), upstream_b("m2", "denied")])}
+    limits = [
+        Limit(requests=1, per="day", by="user", models="m1"),
+        Limit(requests=2, per="day", by="user", models="m2"),
+    ]
+    may = {"authorize_model": lambda user, model: model.id != "denied"}
+    async with filtered(
+        Filter("m2", before=shouts), layers=[changing(model="m2")], limits=limits, **store, **may
+    ) as host:
+        statuses = [(await host.chat("m1")).status for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    assert (host.upstream.last.host, host.sent["messages"][1]["content"]) == ("b", "HI")
+    async with world(layers=[changing(model="denied")], **store, **may) as host:
+        response = await host.chat("m1")
+    assert (response.status, error_of(response)["code"]) == (404, "model_not_found")
+    assert host.upstream.requests == []
