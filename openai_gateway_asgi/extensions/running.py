@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from ..causes import Failure
-from ..errors import GatewayError, HostFailure
+from ..errors import DO_NOT_RETRY, GatewayError, HostFailure
 from ..host.refusals import refusal_of
 from ..http.pipe import Pipe
 from .chat_answer import Answer
@@ -104,7 +104,7 @@ class Running(httpx.AsyncByteStream):
     def _failure(self, what: str, error: Exception | None = None) -> GatewayError:
         logger.error("the handler of %r %s", self._name, what, exc_info=error)
         failure = HostFailure("The application failed while it handled this request.")
-        failure.failure = Failure.UNABLE
+        failure.failure, failure.headers = Failure.UNABLE, DO_NOT_RETRY
         return failure
 
 

@@ -62,9 +62,7 @@ class FilterPayload:
             if hooks.before is not None:
                 await hooks.before(call)
         changed, draft.payload = draft.payload, None
-        if changed is None or changed.outline == exchange.payload.outline:
-            await self.app(scope, receive, send)
-        elif not await take_changes(exchange, changed, self._decode_limit):
-            await self.app(scope, receive, send)
-        else:
-            await self._again(scope, receive, send)
+        names_others = False
+        if changed is not None and changed.outline != exchange.payload.outline:
+            names_others = await take_changes(exchange, changed, self._decode_limit)
+        await (self._again if names_others else self.app)(scope, receive, send)

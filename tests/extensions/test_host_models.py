@@ -26,6 +26,7 @@ from openai_gateway_asgi import (
     User,
 )
 from openai_gateway_asgi.extensions.running import Running
+from openai_gateway_asgi.http.timers import GRACE
 from openai_gateway_asgi.testing import json_answer
 from tests.cases.gateways import MESSAGES, error_of, upstream_a, world
 from tests.support.asgi import Response
@@ -123,6 +124,7 @@ async def test_it_is_listed_before_the_upstreams_models_and_only_to_those_who_ma
 async def test_it_needs_no_upstream_at_all() -> None:
     async with world(store=[], host_models=[HostModel("mine", says)]) as host:
         assert (await host.chat("mine")).status == 200
+        assert host.gateway.warnings == ()
 
 
 async def test_the_handler_is_told_who_asks_for_what() -> None:
@@ -268,6 +270,7 @@ async def test_a_handler_that_fails_is_a_500_that_tells_nothing(
         "param": None,
         "code": "host_failure",
     }
+    assert response.header("x-should-retry") == "false"
     assert "the handler of 'mine'" in caplog.text
     assert len(host.records) == 1
 
@@ -346,6 +349,7 @@ class Watched:
     async def __call__(self, call: ModelCall) -> AsyncIterator[str]:
         try:
             yield "one"
+            await asyncio.sleep(2 * GRACE)  # by then the client is watched
             self.began.set()
             await asyncio.Event().wait()
         finally:

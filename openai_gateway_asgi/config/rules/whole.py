@@ -20,7 +20,9 @@ def notes(config: GatewayConfig, _setup: Setup) -> Iterator[Finding]:
     yield from config.notes
 
 
-def upstreams(config: GatewayConfig, _setup: Setup) -> Iterator[Finding]:
+def upstreams(config: GatewayConfig, setup: Setup) -> Iterator[Finding]:
+    if setup.host_ids:
+        return
     if not config.upstreams:
         yield Finding(
             "no_upstreams", "upstreams", "is empty: no model can be called",
