@@ -17,21 +17,23 @@ from .api.endpoints import Match
 from .bodies.body_rules import lacking_model, only_transcribes, refused_route, session_model
 from .bodies.findings import Findings, Reference
 from .bodies.multipart import NO_EDITS, Edits, Upload
-from .bodies.payload import Payload
+from .bodies.payload import NOTHING, Payload
 from .config import GatewayConfig, Upstream
 from .errors import GatewayError, ModelNotFound
 from .host.observers import Watch
+from .host.read_usage import UsageSearch
 from .host.records import AttemptRecord
 from .host.users import User
 from .http.asgi import NamedHeaders, RawHeaders, Scope
 from .http.headers import as_checked
 from .http.stages import Stage
 from .http.timers import Clock
+from .limits.estimate import input_tokens
 from .limits.reservation import Reservation
 from .models import Candidate, Catalogue, Model, Route, Via
 from .translate.translation import Translation
 from .upstream.credentials import Caller
-from .upstream.request_body import Body
+from .upstream.request_body import NO_BODY, Body
 
 TAIL = 4
 """How many pieces of an answer are kept: a finish reason, the usage and ``[DONE]`` may come one by one."""
@@ -155,6 +157,14 @@ class Exchange:
     """Whether what was sent of an event stream ends with a whole event."""
     tail: deque[bytes] = field(default_factory=partial(deque, maxlen=TAIL))
     """The last pieces of the answer as they came, where its usage and its proper end stand."""
+    searched: UsageSearch | None = None
+    """What was found in those that came before them, of a long answer."""
+    unsent: bytes = b""
+    """What the attempt at hand said and its client was not told, because it failed."""
+    delivered: int = 0
+    """Bytes of events that its client was told."""
+    sent_tokens: int | None = None
+    """About how many the body has, once it is let go."""
     failed_in_band: bool = False
     """Whether the answer ended with an error of the upstream's own, after something had been told."""
     upstream_request_id: str | None = None
@@ -297,10 +307,27 @@ class Exchange:
 
     def keep(self, piece: bytes, *, part: bool) -> None:
         """Keeps what was sent of the answer, until more has come; ``part`` if it goes on with what came before it."""
-        if part and self.tail and len(self.tail[-1]) < PIECE:
-            self.tail[-1] += piece
-        else:
-            self.tail.append(piece)
+        tail = self.tail
+        if part and tail and len(tail[-1]) < PIECE:
+            tail[-1] += piece
+            return
+        if len(tail) == TAIL and self.recorded:
+            self.searched = self.searched or UsageSearch()
+            self.searched.look_at(tail[0])
+        tail.append(piece)
+
+    def begin_attempt(self) -> None:
+        """Another one: what the last one said is counted by now."""
+        self.tail.clear()
+        self.unsent, self.searched, self.delivered = b"", None, 0
+
+    def let_go_of_body(self) -> None:
+        """Nobody else will be asked. A stream may be long, and the body large."""
+        if self.recorded:
+            self.sent_tokens = input_tokens(self.payload)
+        self.upstream_body, self.payload, self.attempt_payload = NO_BODY, NOTHING, NOTHING
+        if self.upload is not None:
+            self.upload.settle()
 
     def fork(self) -> Exchange:
         """A copy for a call that may outlive this request."""

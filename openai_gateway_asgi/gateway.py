@@ -220,7 +220,6 @@ class Gateway:
                 observers=parts.observers,
                 background=parts.background,
                 desk=parts.desk,
-                prices=parts.prices,
             ),
             Middleware(
                 ServeAdmin,

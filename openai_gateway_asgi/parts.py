@@ -28,6 +28,7 @@ from .observe.attempt_log import BreakerLog
 from .observe.attempts import Attempts
 from .observe.call_log import shown_user
 from .observe.config_log import log_change
+from .observe.counting import Counting
 from .observe.health import Health
 from .observe.observers import Observers
 from .speech.cache import SpeechCache
@@ -77,7 +78,8 @@ class Parts:
         self.memory = Memory(BreakerLog(self.notices))
         self.usage_refusals = UsageRefusals()
         self.observers = Observers(self.notices, settings.log_users)
-        self.attempts = Attempts(settings, self.notices)
+        self.prices = prices_of(prices)
+        self.attempts = Attempts(settings, self.notices, Counting(self.prices, self.notices))
         self.background = Background()
         self.roles = Roles(self.judge.note)
         own = [model.listing(index - len(models)) for index, model in enumerate(models)]
@@ -85,7 +87,6 @@ class Parts:
         self.live = LiveConfig(store, adopted=self._adopted, changed=self._changed, examine=self.judge.examine)
         self.hooks = _hooks(setup.callables, settings)
         """The host's callables by the option's name, None where there is none."""
-        self.prices = prices_of(prices)
         self.desk: Desk | None = None
         """None where nothing is limited."""
         if limits:

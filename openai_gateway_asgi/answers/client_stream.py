@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from ..bodies.payload import NOTHING
 from ..exchange import Exchange
 from ..http.asgi import Message, RawHeaders, Send
 from ..http.headers import EVENT_STREAM
 from ..http.sse import last_boundary, next_event, only_comments, without_comments
 from ..http.stages import ended, staged
-from ..upstream.request_body import NO_BODY
 from .answer_clocks import SLOW, Clocks
 
 MOST = 1024 * 1024
@@ -86,6 +84,7 @@ class ClientStream:
             self._pieces, self.held = [], 0
         if not (exchange.at_boundary and at_boundary and only_comments(events)):
             exchange.keep(events, part=not exchange.at_boundary)  # comments may go on long after the last event
+        exchange.delivered += len(events)
         if exchange.stages:
             events = await self._changed(events, at_boundary=at_boundary, more=more)
             if more and not events:
@@ -130,10 +129,7 @@ class ClientStream:
         self._clocks.forget()
         await self.shown()
         exchange.told = True
-        # Nobody else will be asked. A stream may be long, and the body large.
-        exchange.upstream_body, exchange.payload, exchange.attempt_payload = NO_BODY, NOTHING, NOTHING
-        if exchange.upload is not None:
-            exchange.upload.settle()
+        exchange.let_go_of_body()
         if not exchange.head_sent:
             exchange.sse = True
             headers = [pair for pair in self._start if pair[0] not in _REPLACED] + _HEADERS

@@ -98,8 +98,10 @@ class Events:
             if not over:
                 await self._hear_out()
         finally:
-            if self._whole and not self._client.begun:
-                exchange.held += monotonic() - (exchange.answered or 0.0)
+            if not self._client.begun:
+                exchange.unsent = exchange.unsent or self._client.unsent
+                if self._whole:
+                    exchange.held += monotonic() - (exchange.answered or 0.0)
             await self._client.aclose()
 
     # Each of these two goes one step further, and returns whether it has ended the answer.
@@ -143,6 +145,7 @@ class Events:
             if now >= clocks.look_at and any_tells(self._operation, events):
                 clocks.told(now)
             keep(events)
+            exchange.delivered += len(events)
             if change is not None:
                 passed = change(events)
                 events = passed if isinstance(passed, bytes) else await passed
@@ -150,7 +153,8 @@ class Events:
                     clocks.sent_at = 0.0
                     continue
                 if not begun:
-                    await self._client.begin()
+                    if not self._client.begun:
+                        await self._client.begin()
                     begun = True
             await send({"type": "http.response.body", "body": events, "more_body": True})
             if (then := monotonic()) - now > SLOW:
@@ -312,6 +316,7 @@ class Events:
         """The last of ``events`` says that the upstream has failed; behind what was told already it is passed on."""
         exchange, client = self._exchange, self._client
         if not self._open and not client.begun:
+            exchange.unsent = client.unsent + events
             raise self._error()
         exchange.failed_in_band = True
         await client.fail(self._clean(events), b"" if self._course.shown else self._told_error(events))

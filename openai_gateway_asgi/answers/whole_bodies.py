@@ -166,6 +166,7 @@ class WholeBody:
         if not body or b"content-encoding" in self._named:
             return
         if (said := error_in_json(body)) is not None:
+            self._exchange.unsent = body
             raise refused_inside(said, self._exchange.upstream)
         if self._is_named_json and _stops_early(body):
             raise cut_short()
@@ -203,7 +204,7 @@ class WholeBody:
             await self._send({"type": "http.response.start", "status": self._status, "headers": self._start})
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
-        if body and not (self._stages and self._whole):
+        if body and not (self._stages and self._whole) and (self._is_json or is_json(self._kind)):
             self._exchange.keep(body, part=True)
         clocks.sent_at = monotonic()
         await self._send({"type": "http.response.body", "body": body, "more_body": not self._whole})

@@ -119,6 +119,8 @@ class Upstream(_Remembering):
     stream_usage: Literal["auto", "always", "never"] = "auto"
     """Whether streams of chat and completions are asked for their usage where the client does not, who sees nothing of
     it. ``auto``: but at Mistral, OpenRouter and Azure before 2024-09-01-preview, and with ``rewrites="off"``."""
+    reports_cost: bool | None = None
+    """Whether what it says a call cost (``usage.cost``, in USD) is believed. None: OpenRouter's is."""
     reasoning_models: Converted[tuple[str, ...] | None, Iterable[str] | None] = _UNSET
     """Ids of reasoning models, ``*`` for any run of characters; None: decided by name."""
     developer_role: bool | None = None
@@ -186,6 +188,12 @@ class Upstream(_Remembering):
     def is_openai(self) -> bool:
         """Whether it is OpenAI's own API, in any of its regions."""
         return self.host == "api.openai.com" or self.host.endswith(".api.openai.com")
+
+    @cached_property
+    def tells_cost(self) -> bool:
+        if self.reports_cost is None:
+            return self.host == "openrouter.ai" or self.host.endswith(".openrouter.ai")
+        return self.reports_cost
 
     @cached_property
     def is_azure(self) -> bool:
@@ -333,6 +341,7 @@ _RULES: dict[str, checks.Rule] = {
     "max_concurrency": checks.optional(_count),
     "commit": checks.optional(lambda name, value: checks.choice(name, value, COMMITS)),
     "stream_usage": lambda name, value: checks.choice(name, value, ("auto", "always", "never")),
+    "reports_cost": checks.optional(checks.flag),
     "reasoning_models": checks.optional(checks.lines),
     "developer_role": checks.optional(checks.flag),
     "route_fields": _route_fields,

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..answers.endings import CHAT, FINAL_EVENTS, finish_reason, is_done
-from ..answers.usage import read_usage
 from ..errors import GatewayError, HostFailure
+from ..host.read_usage import read_usage
 from ..host.usage import Usage, normal_usage
 from ..http.sse import Event, last_events, next_event, only_comments
 from ..http.stages import too_long

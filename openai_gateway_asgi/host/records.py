@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from ..causes import Cause, Failure
-from .usage import Usage
+from .usage import Usage, added
 from .users import User
 
 
@@ -51,6 +51,14 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     ended: float
     upstream_request_id: str | None
     """What the upstream's ``x-request-id`` said."""
+    usage: Usage | None = None
+    """What it used, in one form for every API and provider; None where nobody told."""
+    usage_raw: Mapping[str, Any] | None = None
+    """The same as the upstream sent it."""
+    cost: Decimal | None = None
+    """In USD; None where no price is known, which is not 0."""
+    cost_source: str | None = None
+    """Whose price that is."""
 
 
 class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,13 +90,14 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """When something of the answer itself was told; None where nothing was. Comments and a role are nothing yet."""
     total: float
     usage: Usage | None
-    """What was used, in one form for every API and provider; None where nobody told."""
+    """What all attempts used together, in one form for every API and provider; None where nobody told."""
     usage_raw: Mapping[str, Any] | None = None
-    """The same as the upstream sent it."""
+    """That of the last attempt that told one, as the upstream sent it."""
     cost: Decimal | None = None
-    """In USD, by the gateway's ``prices``; None where no price is known, which is not 0."""
+    """Of all attempts, in USD; None where the price of one that used something is unknown, which is not 0."""
     cost_source: str | None = None
-    """Whose price that is: ``table``, ``callable`` or ``genai-prices``."""
+    """Whose price that is: ``table``, ``callable`` or ``genai-prices`` of the gateway's ``prices``, ``upstream`` where
+    it told the cost itself; ``several`` where attempts differ."""
     tries: tuple[AttemptRecord, ...] = ()
     """The requests that were sent, in their order; the last one is what the call came to."""
     served_model: str | None = None
@@ -117,3 +126,31 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What its translation left out, because the upstream is set so, as ``tools[0] (web_search)``."""
     trace_id: str | None = None
     """Of the trace that the call belongs to, 32 hexadecimal digits."""
+
+
+class Used(NamedTuple):
+    """What several attempts used together, and what they cost."""
+
+    usage: Usage | None = None
+    raw: Mapping[str, Any] | None = None
+    cost: Decimal | None = None
+    cost_source: str | None = None
+
+
+def used_in_all(tries: Sequence[AttemptRecord]) -> Used:
+    """Each that told counts, the ones before a fallback as well."""
+    if len(tries) == 1:
+        (only,) = tries
+        return Used(only.usage, only.usage_raw, only.cost, only.cost_source)
+    usage, raw, cost = None, None, Decimal(0)
+    sources, unknown = dict[str, None](), False
+    for each in tries:
+        usage, raw = added(usage, each.usage), each.usage_raw or raw
+        if each.cost is not None:
+            cost += each.cost
+            sources[each.cost_source or ""] = None
+        elif each.usage is not None:
+            unknown = True
+    if unknown or not sources:
+        return Used(usage, raw)
+    return Used(usage, raw, cost, next(iter(sources)) if len(sources) == 1 else "several")

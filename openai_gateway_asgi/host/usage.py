@@ -8,6 +8,7 @@ count them apart are added up.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -127,6 +128,16 @@ _READ = {name: tuple(tuple(path.split(".")) for path in paths) for name, paths i
 _BESIDE_INPUT = ("cache_read_input_tokens", "cache_creation_input_tokens")
 # Gemini counts thoughts beside the candidates.
 _BESIDE_OUTPUT = ("thoughtsTokenCount",)
+_NAMES = frozenset(path[0] for paths in _READ.values() for path in paths) | {
+    "total_tokens",
+    "totalTokenCount",
+    "seconds",
+}
+
+
+def counts_something(raw: Mapping[str, Any]) -> bool:
+    """Whether a mapping is the usage of some provider."""
+    return not _NAMES.isdisjoint(raw)
 
 
 def normal_usage(raw: Mapping[str, Any] | None) -> Usage | None:
@@ -223,6 +234,15 @@ def _count(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 0 <= value <= LARGEST and value == value // 1 else None
+
+
+def reported_cost(raw: Mapping[str, Any]) -> Decimal | None:
+    """What an upstream says that the call cost, in USD, as OpenRouter does; None for what is no amount."""
+    told = raw.get("cost")
+    if isinstance(told, bool) or not isinstance(told, int | float):
+        return None
+    cost = Decimal(str(told))
+    return cost if cost.is_finite() and cost >= 0 else None
 
 
 def _seconds(value: Any) -> float | None:

@@ -8,19 +8,15 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from time import monotonic
 
-from ..answers.usage import read_usage
 from ..api.endpoints import Kind
 from ..errors import ClientDisconnected, GatewayError, UpstreamError
 from ..exchange import Exchange
 from ..host.hooks import Hook
 from ..host.observers import trace_id_of
-from ..host.prices import Priced, Prices
-from ..host.records import Outcome, UsageRecord
-from ..host.usage import Usage, normal_usage
+from ..host.records import Outcome, UsageRecord, used_in_all
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..http.background import Background
 from ..http.cancellation import ClientWatch
-from ..http.sse import last_events
 from ..limits.desk import Desk
 from ..models import Model
 from ..observe.observers import Observers
@@ -30,9 +26,6 @@ MODEL_CALLS = (Kind.JSON_MODEL, Kind.MULTIPART_MODEL)
 OBSERVED = (*MODEL_CALLS, Kind.STORED)
 
 logger = logging.getLogger("openai_gateway_asgi")
-
-USAGE_WITHIN = 64 * 1024
-"""How much of an answer's end is searched for its usage, in bytes."""
 
 
 class RecordUsage:
@@ -50,7 +43,6 @@ class RecordUsage:
         observers: Observers,
         background: Background,
         desk: Desk | None,
-        prices: Prices | None,
     ) -> None:
         self.app = app
         self._hook = record_usage
@@ -58,7 +50,6 @@ class RecordUsage:
         self._observers = observers
         self._background = background
         self._desk = desk
-        self._prices = prices
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
@@ -81,7 +72,7 @@ class RecordUsage:
             failure = error
             raise
         finally:
-            record = _record_of(exchange, failure, self._prices)
+            record = _record_of(exchange, failure)
             failure = None  # it knows this frame: a cycle, which would keep the body until the next collection
             if exchange.reservation is not None and self._desk is not None:
                 self._desk.settle(exchange.reservation, record)
@@ -123,11 +114,9 @@ def _note_failure(record: UsageRecord) -> None:
     logger.error("record_usage failed for request %s", record.request_id)
 
 
-def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices | None) -> UsageRecord:
+def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord:
     now = monotonic()
-    raw = read_usage(_tail(exchange))
-    usage = normal_usage(raw)
-    cost = None if prices is None or usage is None else prices.cost(_priced(exchange, usage))
+    used = used_in_all(exchange.tries)
     upstream = getattr(exchange, "upstream", None)
     translation = getattr(exchange, "translation", None)
     served = getattr(exchange, "served", None)
@@ -149,10 +138,10 @@ def _record_of(exchange: Exchange, failure: BaseException | None, prices: Prices
         streamed=exchange.sse,
         first_byte=None if exchange.first_byte is None else exchange.first_byte - exchange.arrived,
         total=now - exchange.arrived,
-        usage=usage,
-        usage_raw=raw,
-        cost=None if cost is None else cost.usd,
-        cost_source=None if cost is None else cost.source,
+        usage=used.usage,
+        usage_raw=used.raw,
+        cost=used.cost,
+        cost_source=used.cost_source,
         tries=exchange.tries,
         served_model=None if served is None else served.id,
         model_label=_label(served or getattr(exchange, "resolved", None)),
@@ -174,14 +163,6 @@ def _preset(exchange: Exchange) -> str | None:
     return resolved.id if resolved is not None and resolved.is_preset else None
 
 
-def _priced(exchange: Exchange, usage: Usage) -> Priced:
-    """By the ids of the model that answered, the upstream's own first."""
-    upstream, served = exchange.upstream, exchange.served
-    hops = () if exchange.via is None else reversed(exchange.via.hops)
-    ids = (exchange.upstream_model, served.id if served is not None else "", *hops, exchange.model)
-    return Priced(upstream.name, upstream.base_url, tuple(dict.fromkeys([id for id in ids if id])), usage)
-
-
 def _label(model: Model | None) -> str | None:
     return None if model is None else model.label or model.id
 
@@ -193,10 +174,6 @@ def _reason(exchange: Exchange, failure: BaseException | None) -> str:
     if isinstance(failure, GatewayError):
         return failure.reason or failure.code or failure.type
     return _outcome(exchange, failure).value
-
-
-def _tail(exchange: Exchange) -> bytes:
-    return (last_events(exchange.tail) if exchange.sse else b"".join(exchange.tail))[-USAGE_WITHIN:]
 
 
 def _outcome(exchange: Exchange, failure: BaseException | None) -> Outcome:

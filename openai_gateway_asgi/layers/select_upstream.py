@@ -129,9 +129,9 @@ class SelectUpstream:
                 if learned and self._can_be_asked(exchange, this, tries):
                     tries.failed(error)
                     continue  # the same attempt: nobody has seen the call yet
-                self._attempts.end(exchange, error)
+                ended = self._attempts.end(exchange, error)
                 if self._desk is not None and exchange.reservation is not None and not exchange.told:
-                    self._desk.release(exchange.reservation)
+                    self._desk.release(exchange.reservation, ended)
                 places, now = self._places(exchange), monotonic()
                 memory.failed(places, exchange, error, began, now, blame=lambda: _blame(exchange), counted=counted)
                 if exchange.told:

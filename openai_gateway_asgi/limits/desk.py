@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import ConfigError, GatewayBusy, GatewayError
 from ..host.hooks import Hook
 from ..host.prices import Priced, Prices
-from ..host.records import Outcome, UsageRecord
+from ..host.records import AttemptRecord, Outcome, UsageRecord
 from ..host.usage import Usage
 from ..host.users import User
 from ..http.background import Background
@@ -167,13 +167,13 @@ class Desk:
             return error
         return None
 
-    def release(self, reservation: Reservation) -> None:
-        """Gives back what a failed attempt took at its upstream: the next attempt takes its own. A request that was
-        sent stays counted."""
+    def release(self, reservation: Reservation, attempt: AttemptRecord | None) -> None:
+        """Gives back what a failed attempt took at its upstream and did not use: the next attempt takes its own. A
+        request that was sent stays counted."""
         spent = [pair for pair in reservation.held if pair[0].per_attempt and pair[0].unit != "requests"]
         if spent:
             reservation.held = [pair for pair in reservation.held if pair not in spent]
-            self._start_settling([Change(claim, -claim.reserved) for _, claim in spent])
+            self._start_settling([Change(claim, _told(limit, attempt) - claim.reserved) for limit, claim in spent])
 
     def settle(self, reservation: Reservation, record: UsageRecord) -> None:
         """Corrects what was reserved by what was used; once, and nobody waits for it."""
@@ -298,9 +298,11 @@ class Desk:
         nothing_sent = not record.attempts
         if limit.unit == "requests":
             return 0 if nothing_sent else claim.reserved
-        if limit.unit == "usd" and record.cost is not None:
-            return int(record.cost * NANO)
-        tokens = None if record.usage is None else record.usage.tokens
+        # What an upstream is charged is its own attempt's; those before it were settled when they failed.
+        counted: UsageRecord | AttemptRecord = record.tries[-1] if limit.per_attempt and record.tries else record
+        if limit.unit == "usd" and counted.cost is not None:
+            return int(counted.cost * NANO)
+        tokens = None if counted.usage is None else counted.usage.tokens
         if tokens is None:
             generated = record.outcome in (Outcome.COMPLETED, Outcome.CLIENT_GONE) or (
                 record.first_byte is not None and record.outcome is not Outcome.REJECTED
@@ -374,6 +376,15 @@ class Desk:
         if not self._warned:
             self._warned = True
             logger.warning("the store of limits is away (%s); limits are held as `when_down` says", error)
+
+
+def _told(limit: Limit, attempt: AttemptRecord | None) -> int:
+    """What a failed attempt is known to have used, in the unit of a limit."""
+    if attempt is None or limit.unit == "concurrent":
+        return 0
+    if limit.unit == "usd":
+        return 0 if attempt.cost is None else int(attempt.cost * NANO)
+    return (None if attempt.usage is None else attempt.usage.tokens) or 0
 
 
 def _marked(changes: Sequence[Change]) -> Sequence[Change]:

@@ -22,6 +22,7 @@ from ..http.sse import last_events
 from ..upstream.failures import classify
 from ..upstream.words import Words, in_words, kept
 from .attempt_log import log_attempt
+from .counting import NOTHING, Counted, Counting
 
 LONGEST_NUMBER = 32
 """Characters of a header that is taken for a number."""
@@ -49,13 +50,16 @@ class Seen:
 class Attempts:
     """Notes for the record, for those who look on, for the log and for the health, in one place."""
 
-    def __init__(self, settings: Settings, notices: Notices) -> None:
+    def __init__(self, settings: Settings, notices: Notices, counting: Counting) -> None:
+        self._counting = counting
         self._all_messages = settings.log_upstream_messages
         self._notices = notices
         self._seen: dict[str, Seen] = {}
 
     def begin(self, exchange: Exchange, number: int) -> None:
         """The ``number``th of its call is about to be sent."""
+        if number > 1:
+            exchange.begin_attempt()
         exchange.attempts = number
         exchange.attempt_began = monotonic()
         exchange.answered = exchange.upstream_status = exchange.upstream_request_id = None
@@ -65,27 +69,33 @@ class Attempts:
         if exchange.watch is not None:
             exchange.attempt_headers = exchange.watch.attempt_started(_facts(exchange))
 
-    def end(self, exchange: Exchange, error: BaseException | None = None) -> None:
-        """The attempt at hand is over, where there was one: a place may not have come free for it."""
+    def end(self, exchange: Exchange, error: BaseException | None = None) -> AttemptRecord | None:
+        """The attempt at hand is over, where there was one: a place may not have come free for it. Its record, where
+        there is one."""
         began = exchange.attempt_began
         if began is None:
-            return
+            return None
         now, seen = monotonic(), self._seen[exchange.upstream.name]
         exchange.attempt_began = None
         exchange.upstream_seconds += now - began
         seen.in_flight -= 1
-        if error is None and not exchange.failed_in_band:
+        went_well = error is None and not exchange.failed_in_band
+        if went_well:
             seen.succeeded = now
             if not exchange.recorded:
-                return
-            record = _record(exchange, began, now)
+                return None
+        counted = self._counting.count(exchange, error) if exchange.recorded else NOTHING
+        exchange.unsent = b""
+        if went_well:
+            record = _record(exchange, began, now, counted)
         else:
-            record = _record(exchange, began, now, _failure(exchange, error), self._cause(exchange, error))
+            record = _record(exchange, began, now, counted, _failure(exchange, error), self._cause(exchange, error))
         exchange.tries += (record,)
         if record.failure is not None and record.cause is not None:
             self._tell(exchange, seen, record, record.failure, record.cause)
         if exchange.watch is not None:
             exchange.watch.attempt_ended(record)
+        return record
 
     def seen(self, upstream: str) -> Seen:
         """How the upstream of this name was seen, for whoever only looks."""
@@ -137,8 +147,14 @@ def plain_number(written: bytes) -> int | float | bool | None:
 
 
 def _record(
-    exchange: Exchange, began: float, ended: float, failure: Failure | None = None, cause: Cause | None = None
+    exchange: Exchange,
+    began: float,
+    ended: float,
+    counted: Counted,
+    failure: Failure | None = None,
+    cause: Cause | None = None,
 ) -> AttemptRecord:
+    usage, raw, cost = counted
     return AttemptRecord(
         number=exchange.attempts,
         upstream=exchange.upstream.name,
@@ -150,6 +166,10 @@ def _record(
         answered=None if exchange.answered is None else exchange.answered - exchange.arrived,
         ended=ended - exchange.arrived,
         upstream_request_id=exchange.upstream_request_id,
+        usage=usage,
+        usage_raw=raw,
+        cost=None if cost is None else cost.usd,
+        cost_source=None if cost is None else cost.source,
     )
 
 

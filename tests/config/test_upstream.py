@@ -139,6 +139,7 @@ def test_values_are_brought_to_one_form(field: str, given: Any, kept: Any) -> No
         ("max_concurrency", 0, "max_concurrency"),
         ("stream_usage", "sometimes", "stream_usage"),
         ("stream_usage", None, "stream_usage"),
+        ("reports_cost", "yes", "reports_cost"),
         ("reasoning_models", "o3", "reasoning_models"),
         ("reasoning_models", [""], "reasoning_models.0"),
         ("route_fields", "azure", "route_fields"),

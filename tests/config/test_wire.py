@@ -131,6 +131,7 @@ FULL = Upstream(
     max_concurrency=3,
     commit="whole",
     stream_usage="never",
+    reports_cost=False,
     reasoning_models=(),
     route_fields=["-azure", "mine*"],
     drop_fields=["store"],

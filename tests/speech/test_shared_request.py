@@ -76,6 +76,7 @@ FIELDS: dict[str, Any] = {
     "drop_fields": ["voice"],
     "drop_nulls": True,
     "stream_usage": "never",
+    "reports_cost": True,
     "drop_hosted_tools": True,
     "repair_responses": True,
     "flatten_tool_content": True,

@@ -158,6 +158,8 @@ def _sent(span: Span) -> Mapping[str, str]:
 
 
 def _tell_end(span: Span, attempt: AttemptRecord) -> None:
+    if attempt.usage is not None:
+        span.set_attributes(_used(attempt.usage))
     if attempt.status is not None:
         span.set_attribute("http.response.status_code", attempt.status)
     if attempt.upstream_request_id is not None:
@@ -173,8 +175,6 @@ def _answered(attempt: AttemptRecord, record: UsageRecord) -> dict[str, str | in
     about: dict[str, str | int | float | bool] = {}
     if record.streamed and record.first_byte is not None:
         about["gen_ai.response.time_to_first_chunk"] = max(0.0, record.first_byte - attempt.began)
-    if record.usage is not None:
-        about |= _used(record.usage)
     return about
 
 

@@ -95,29 +95,27 @@ class Measures:
         return None if label is None else self._models.of(label)
 
     def attempt(self, asked: Asked, attempt: AttemptRecord) -> None:
-        attributes = asked.attributes
+        attributes, kind = asked.attributes, _kind(asked.operation)
+        used = attempt.usage
+        if used is not None and kind == "inference":
+            for name, modality, number in _counts(used):
+                self._tokens[name].add(number, {**attributes, "gen_ai.token.modality": modality})
+        if used is not None and attempt.failure is None:
+            for side, count in (("input", used.input), ("output", used.output)):
+                if count is not None and (kind, side) in self._per_call:
+                    self._per_call[kind, side].record(count, attributes)
+        if attempt.cost is not None:
+            self._cost.add(float(attempt.cost), attributes)
+        elif used is not None:
+            self._unpriced.add(1, attributes)
         if attempt.failure is not None:
             attributes["error.type"] = attempt.failure.name.lower()
-        self._durations[_kind(asked.operation)].record(attempt.ended - attempt.began, attributes)
+        self._durations[kind].record(attempt.ended - attempt.began, attributes)
 
     def answered(self, asked: Asked, attempt: AttemptRecord, record: UsageRecord) -> None:
-        """The call has come to this attempt, and to what its record says was used."""
-        attributes, kind = asked.attributes, _kind(asked.operation)
-        if record.streamed and record.first_byte is not None and kind == "inference":
-            self._first_chunk.record(max(0.0, record.first_byte - attempt.began), attributes)
-        if record.usage is None:
-            return
-        if kind == "inference":
-            for name, modality, number in _counts(record.usage):
-                self._tokens[name].add(number, {**attributes, "gen_ai.token.modality": modality})
-        if attempt.failure is None:
-            for side, used in (("input", record.usage.input), ("output", record.usage.output)):
-                if used is not None and (kind, side) in self._per_call:
-                    self._per_call[kind, side].record(used, attributes)
-        if record.cost is None:
-            self._unpriced.add(1, attributes)
-        else:
-            self._cost.add(float(record.cost), attributes)
+        """The call has come to this attempt."""
+        if record.streamed and record.first_byte is not None and _kind(asked.operation) == "inference":
+            self._first_chunk.record(max(0.0, record.first_byte - attempt.began), asked.attributes)
 
     def call(self, record: UsageRecord, operation: str) -> None:
         attributes = {"gen_ai.operation.name": operation, "openai_gateway.outcome": record.outcome.value}

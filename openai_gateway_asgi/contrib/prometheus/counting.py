@@ -61,8 +61,9 @@ class Metrics:
             families.overhead_seconds[operation,].observe(max(0.0, record.total - spent))
         if record.outcome is Outcome.REJECTED:
             families.refusals[self.reasons.of(record.reason),].inc()
-        if record.usage is not None:
-            self._count(record, model, upstream)
+        for each in record.tries:
+            if each.usage is not None or each.cost is not None:
+                self._count(each, model)
         if self._shared:
             self._look_if_due(record)
 
@@ -72,16 +73,15 @@ class Metrics:
         if failing and monotonic() >= self._look_at:
             self.look_at_breakers()
 
-    def _count(self, record: UsageRecord, model: str, upstream: str) -> None:
-        assert record.usage is not None
-        usage, tokens = record.usage, self.families.tokens
+    def _count(self, attempt: AttemptRecord, model: str) -> None:
+        tokens, upstream = self.families.tokens, self.upstreams.of(attempt.upstream)
         for kind in ("input", "output", "cached", "cache_write", "reasoning"):
-            if number := getattr(usage, kind):
+            if number := getattr(attempt.usage, kind, None):
                 tokens[model, upstream, kind].inc(number)
-        if record.cost is None:
+        if attempt.cost is None:
             self.families.unpriced[model, upstream].inc()
         else:
-            self.families.cost[model, upstream].inc(float(record.cost))
+            self.families.cost[model, upstream].inc(float(attempt.cost))
 
 
 class _Call:

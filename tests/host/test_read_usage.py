@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from openai_gateway_asgi.answers.usage import read_usage
+from openai_gateway_asgi.host.read_usage import read_usage
 
 USAGE = {"prompt_tokens": 7, "details": {"cached": 0}, "total_tokens": 11}
 TEXT = b'{"prompt_tokens": 7, "details": {"cached": 0}, "total_tokens": 11}'
