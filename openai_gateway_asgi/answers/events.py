@@ -20,10 +20,9 @@ from ..http.sse import (
     last_boundary,
     last_events,
     next_event,
-    next_sequence_number,
     only_comments,
 )
-from ..http.stages import joined, too_long
+from ..http.stages import joined, next_number, too_long
 from ..upstream.response_reads import Reads, upstream_failure
 from ..upstream.sent_secrets import Secrets
 from .answer_clocks import SLOW, Clocks
@@ -324,7 +323,7 @@ class Events:
 
     def _told_error(self, events: bytes) -> bytes:
         """Behind ``events``, in which official clients see none."""
-        number = next_sequence_number((*self._exchange.tail, events))
+        number = next_number(self._exchange.stages, (*self._exchange.tail, events))
         return self._clean(error_event(detail_of(self._error()), number))
 
     def _error(self) -> UpstreamError:

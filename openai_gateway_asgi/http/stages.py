@@ -7,11 +7,12 @@ read from the upstream's own words, before the stages.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Protocol
 
 from ..errors import UpstreamError
+from .sse import next_sequence_number
 
 
 class Stage(Protocol):
@@ -44,6 +45,13 @@ def joined(stages: tuple[Stage, ...]) -> Callable[[bytes], bytes | Awaitable[byt
     if len(stages) > 1:
         return partial(staged, stages)
     return stages[0].events if stages else None
+
+
+def next_number(stages: tuple[Stage, ...], pieces: Iterable[bytes]) -> int:
+    """The number of the next event: of the stage that makes them, where one does, else behind ``pieces``, which are the
+    last of the upstream's."""
+    numbering = [number for stage in stages if (number := getattr(stage, "next_number", None)) is not None]
+    return int(numbering[-1]()) if numbering else next_sequence_number(pieces)
 
 
 async def staged(stages: tuple[Stage, ...], events: bytes) -> bytes:

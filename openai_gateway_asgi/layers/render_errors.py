@@ -14,7 +14,8 @@ from ..exchange import Exchange
 from ..host.notices import Notices, shown
 from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
 from ..http.headers import for_one_user
-from ..http.sse import error_event, next_sequence_number
+from ..http.sse import error_event
+from ..http.stages import next_number
 from ..http.whole_answers import respond
 from ..observe.call_log import Users, log_refusal
 
@@ -110,7 +111,7 @@ async def _render(
     elif exchange.finished:
         return
     elif exchange.sse and exchange.at_boundary:
-        event = error_event(detail_of(error), next_sequence_number(exchange.tail))
+        event = error_event(detail_of(error), next_number(getattr(exchange, "stages", ()), exchange.tail))
         await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     else:

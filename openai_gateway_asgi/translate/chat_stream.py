@@ -49,8 +49,9 @@ class ChatStream:
     def feed(self, event: Event) -> Iterator[Chunk]:
         """The chunks that an event becomes. Raises ``StreamFailed``."""
         kind = event.get("type")
-        if kind in ("error", "response.failed"):
-            raise StreamFailed(_failure(event), shown=kind != "error" or bool(event.get("error")))
+        error = event.get("error")
+        if error or kind in ("error", "response.failed"):
+            raise StreamFailed(_failure(event), shown=bool(error) or kind != "error")
         handle = _HANDLERS.get(str(kind))
         if handle is not None:
             yield from handle(self, event)
@@ -185,7 +186,10 @@ _HANDLERS: dict[str, Callable[[ChatStream, Event], Iterator[Chunk]]] = {
 def _failure(event: Event) -> dict[str, Any]:
     if event.get("type") == "response.failed":
         return failure_of(_object(event.get("response")))
-    return failure_of({"error": event.get("error") if isinstance(event.get("error"), Mapping) else event})
+    error = event.get("error")
+    if isinstance(error, str):
+        return failure_of({"error": {"message": error}})
+    return failure_of({"error": error if isinstance(error, Mapping) else event})
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -54,19 +54,20 @@ class Item:
 
 
 class Repair:
-    """One stream's: ``feed`` it decoded events in their order. ``kept`` is how much it keeps, in characters."""
+    """One stream's: ``feed`` it decoded events in their order. ``kept`` is how much it keeps, in characters;
+    ``next_number`` that of the next event."""
 
     def __init__(self) -> None:
         self.kept = 0
-        self._number = 0
+        self.next_number = 0
         self._id = ""
         self._items: list[Item] = []
         self._by_place: dict[Any, Item] = {}
 
     def feed(self, event: Mapping[str, Any]) -> Iterator[Event]:
         for told in self._mended(dict(event)):
-            yield {**told, "sequence_number": self._number}
-            self._number += 1
+            yield {**told, "sequence_number": self.next_number}
+            self.next_number += 1
 
     def _mended(self, event: Event) -> Iterator[Event]:
         kind = event.get("type")
@@ -87,7 +88,7 @@ class Repair:
         given = event.get("response")
         response = {**REQUIRED, **(given if isinstance(given, dict) else {})}
         self._id = response["id"] = self._id or response.get("id") or new_id("resp")
-        if not self._number and event["type"] != "response.created":
+        if not self.next_number and event["type"] != "response.created":
             begun = {**response, "status": "in_progress", "output": [], "usage": None}
             yield {"type": "response.created", "response": begun}
         if event["type"] in TERMINAL:

@@ -24,6 +24,9 @@ class Repaired:
             raise too_long(self._limit, "an answer")
         return b"".join(told)
 
+    def next_number(self) -> int:
+        return self._repair.next_number
+
     async def end(self) -> bytes:
         return b""
 

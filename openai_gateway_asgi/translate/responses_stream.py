@@ -21,7 +21,8 @@ Event = dict[str, Any]
 class ResponsesStream:
     """One stream's translation: ``feed`` it whole chunks in their order, then ``end`` it, or ``fail`` it.
 
-    What it keeps is what was said, for the final event; ``kept`` is its size in characters.
+    What it keeps is what was said, for the final event; ``kept`` is its size in characters. ``next_number`` is that of
+    the next event.
     """
 
     def __init__(self, frame: Frame, *, custom_tools: Collection[str] = (), spaces: Spaces = {}) -> None:
@@ -30,7 +31,7 @@ class ResponsesStream:
         self._frame = frame
         self._custom = custom_tools
         self._spaces = spaces
-        self._sequence = 0
+        self.next_number = 0
         self._begun = False
         self._items: list[Item] = []
         self._speaking: Message | Reasoning | None = None
@@ -158,6 +159,6 @@ class ResponsesStream:
             yield self._event(kind, **members)
 
     def _event(self, kind: str, **members: Any) -> Event:
-        event = {"type": kind, "sequence_number": self._sequence, **members}
-        self._sequence += 1
+        event = {"type": kind, "sequence_number": self.next_number, **members}
+        self.next_number += 1
         return event

@@ -31,12 +31,16 @@ class ToResponses:
         told = [comments]
         for value in values_in(events):
             if error := value.get("error"):
-                told.append(named_event(stream.error(failure_of({"error": error}))))
+                said = {"message": error} if isinstance(error, str) else error
+                told.append(named_event(stream.error(failure_of({"error": said}))))
                 break
             told += [named_event(event) for event in stream.feed(value)]
         if stream.kept > self._limit:
             raise too_long(self._limit, "an answer")
         return b"".join(told)
+
+    def next_number(self) -> int:
+        return self._stream.next_number
 
     async def end(self) -> bytes:
         return b"".join([named_event(event) for event in self._stream.end()])
