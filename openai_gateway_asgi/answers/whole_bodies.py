@@ -108,17 +108,17 @@ class WholeBody:
         try:
             if answers_a_model:
                 self._clocks.bounded = True  # what is stored may be long, and is watched for silence only
-                while not self._whole and self._take(await self._reads.next()):
-                    if self._blank:
-                        self._look_for_a_beginning()
-                    if (not self._is_json or self._came > self._most) and self._goes_on():
-                        break
-                else:
-                    self._judge(body := b"".join(self._pieces))
-                    if self._stages:
-                        await self._change(body)
-            else:
-                self._take(await self._reads.next())
+            chunk = await self._reads.next()
+            if not answers_a_model:
+                self._take(chunk)
+            elif chunk and self._is_plain(chunk):
+                self._judge_json(chunk)
+                await self._send_at_once(chunk)
+                return
+            elif await self._holds_all(chunk):
+                self._judge(body := b"".join(self._pieces))
+                if self._stages:
+                    await self._change(body)
             if self._showing is not None:
                 self._clocks.sent_at = monotonic()
                 await self._showing
@@ -129,6 +129,23 @@ class WholeBody:
         finally:
             if self._waits:
                 await self._forget()
+
+    def _is_plain(self, chunk: bytes) -> bool:
+        """Whether that is all of an answer in JSON, as of nearly every call of a model, and nobody changes it."""
+        fits = len(chunk) == self._length and len(chunk) <= self._most
+        return fits and self._is_named_json and not self._stages and not chunk.isspace()
+
+    async def _holds_all(self, chunk: bytes | None) -> bool:
+        """Holds what comes, from ``chunk`` on, while it is to be held; whether that was all."""
+        while self._take(chunk):
+            if self._blank:
+                self._look_for_a_beginning()
+            if (not self._is_json or self._came > self._most) and self._goes_on():
+                return False
+            if self._whole:
+                break
+            chunk = await self._reads.next()
+        return True
 
     def _goes_on(self) -> bool:
         """Whether the answer is passed on as it comes. Raises where it is too long to be changed and must be."""
@@ -163,7 +180,11 @@ class WholeBody:
         """Whether an answer that came to its end is one."""
         if self._blank and (self._came or not self._pieces):
             raise empty()
-        if not body or b"content-encoding" in self._named:
+        if body:
+            self._judge_json(body)
+
+    def _judge_json(self, body: bytes) -> None:
+        if b"content-encoding" in self._named:
             return
         if (said := error_in_json(body)) is not None:
             self._exchange.unsent = body
@@ -194,6 +215,17 @@ class WholeBody:
         self._came += len(chunk)
         self._whole = self._came == self._length
         return True
+
+    async def _send_at_once(self, body: bytes) -> None:
+        """The head and all of the answer."""
+        exchange, clocks, send = self._exchange, self._clocks, self._send
+        clocks.sent_at = monotonic()  # the client may not have taken the answer before on its connection
+        exchange.told = True
+        await send({"type": "http.response.start", "status": self._status, "headers": self._start})
+        exchange.keep(body, part=True)
+        clocks.sent_at = monotonic()
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+        clocks.sent_at = 0.0
 
     async def _flush(self) -> None:
         """Sends what is held."""
