@@ -13,7 +13,7 @@ from .drops import drop_fields, drop_nulls
 from .instruction_roles import instruction_roles
 from .logit_bias import logit_bias
 from .stream_options import stream_options
-from .token_limits import token_limit
+from .token_limits import LIMITS, token_limit
 from .tool_messages import flat_tool_content
 
 Rewrite = Callable[[Payload, Upstream, str], Payload]
@@ -29,16 +29,18 @@ class Rule(NamedTuple):
     rewrite: Rewrite
     configured: bool = False
     """Whether it changes nothing for a ``plain`` upstream."""
+    fields: frozenset[str] | None = None
+    """What it looks at: it changes nothing of a body without any of these."""
 
 
 # The drops come last: they name fields as the upstream would get them.
 RULES = (
     Rule(CHAT, instruction_roles),
     Rule(CHAT, flat_tool_content, configured=True),
-    Rule(CHAT, token_limit),
+    Rule(CHAT, token_limit, fields=frozenset(LIMITS)),
     Rule(CHAT, azure_temperature, configured=True),
-    Rule(COMPLETIONS, logit_bias),
-    Rule(STREAMS, stream_options),
+    Rule(COMPLETIONS, logit_bias, fields=frozenset({"logit_bias"})),
+    Rule(STREAMS, stream_options, fields=frozenset({"stream_options"})),
     Rule(COMPLETIONS, azure_stream_options, configured=True),
     Rule(DEPLOYMENT_OPERATIONS, azure_model, configured=True),
     Rule(ALL, drop_fields, configured=True),
@@ -57,15 +59,16 @@ def adapt(payload: Payload, upstream: Upstream, operation: str, upstream_model: 
     adapted = _with_model(payload, upstream_model) if named else payload
     if upstream.rewrites == "off":
         return adapted
-    for rewrite in _rewrites_of(operation, upstream.is_plain):
-        adapted = rewrite(adapted, upstream, upstream_model)
+    for rule in _rules_of(operation, upstream.is_plain):
+        if rule.fields is None or not rule.fields.isdisjoint(adapted.outline):
+            adapted = rule.rewrite(adapted, upstream, upstream_model)
     return adapted
 
 
 @functools.lru_cache(maxsize=256)
-def _rewrites_of(operation: str, plain: bool) -> tuple[Rewrite, ...]:
+def _rules_of(operation: str, plain: bool) -> tuple[Rule, ...]:
     fitting = [rule for rule in RULES if rule.operations is None or operation in rule.operations]
-    return tuple(rule.rewrite for rule in fitting if not (plain and rule.configured))
+    return tuple(rule for rule in fitting if not (plain and rule.configured))
 
 
 def _with_model(payload: Payload, upstream_model: str) -> Payload:

@@ -13,7 +13,7 @@ from ..config.upstream import Upstream
 from .azure import is_older
 from .reasoning import is_reasoning_model
 
-OLD, NEW = "max_tokens", "max_completion_tokens"
+LIMITS = OLD, NEW = "max_tokens", "max_completion_tokens"
 
 
 def token_limit(payload: Payload, upstream: Upstream, model: str) -> Payload:

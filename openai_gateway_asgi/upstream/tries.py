@@ -80,6 +80,12 @@ class Tries(msgspec.Struct, eq=False):
     _executed: bool = False
 
     def __iter__(self) -> Iterator[Try]:
+        if not self._is_alone:
+            return self._along_the_routes()
+        ((served, (candidate,)),) = self.routes
+        return self._at(served, candidate, self.settings.queue_time, (), ())
+
+    def _along_the_routes(self) -> Iterator[Try]:
         for number, (served, candidates) in enumerate(self.routes, 1):
             behind = self.routes[number:]
             fallbacks = [each for _, candidates in behind for each in candidates] if behind else ()
