@@ -65,7 +65,7 @@ def openai_client(serve: Serve, within: Within) -> AsyncOpenAI:
     except ImportError as error:
         raise RuntimeError("this takes the OpenAI SDK: pip install 'openai-gateway-asgi[openai]'") from error
     library = _library_of(openai.DefaultAsyncHttpxClient)
-    transport = _transport_class(library)(serve, within)
+    transport = transport_of(library)(serve, within)
     client = library.AsyncClient(transport=transport, trust_env=False)
     made = openai.AsyncOpenAI(api_key="in-process", base_url=BASE_URL, http_client=client)
     # A part of a call is not tried again by itself: the gateway has done so, and the caller will, with all of it.
@@ -97,7 +97,8 @@ def _library_of(client: type[Any]) -> Any:
 _classes: dict[str, type[Any]] = {}
 
 
-def _transport_class(library: Any) -> type[Any]:
+def transport_of(library: Any) -> type[Any]:
+    """The class of transports to a gateway in this process, for clients of httpx or httpx2."""
     known = _classes.get(library.__name__)
     if known is None:
         known = _classes[library.__name__] = _made_of(library)

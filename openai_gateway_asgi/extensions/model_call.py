@@ -26,7 +26,8 @@ class ModelCall:
     user: User
     model: str
     """The id that the client asked for."""
-    messages: Sequence[Mapping[str, Any]]
+    messages: Sequence[Any]
+    """Of the chat, as mappings."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """All other fields of the body, such as ``temperature`` and ``tools``."""
     operation: str = "createChatCompletion"

@@ -70,6 +70,8 @@ class Running(httpx.AsyncByteStream):
                 async for piece in pieces:
                     if data := self._added(piece):
                         await pipe.put(data)
+                    if pipe.closed:
+                        return  # cancelled, and the handler goes on all the same
                     await asyncio.sleep(0)  # what is made without waiting for anything goes out as it comes, too
             await pipe.put(self._answer.end())
         except asyncio.CancelledError:
@@ -80,6 +82,9 @@ class Running(httpx.AsyncByteStream):
             if pipe.closed:
                 logger.error("the handler of %r raised while it was cancelled", self._name, exc_info=error)
             pipe.end(self._translated(error))
+        except BaseException:
+            pipe.end(self._failure("ended the process"))
+            raise
         else:
             pipe.end()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 from collections.abc import AsyncIterator, Callable
@@ -396,6 +397,45 @@ async def test_a_handler_that_floods_lets_others_have_their_turn() -> None:
             await talk.receive_start()
             talk.disconnect()
     assert host.records[0].outcome is Outcome.CLIENT_GONE
+
+
+async def test_a_handler_that_swallows_its_cancellation_and_goes_on_is_ended() -> None:
+    ended = asyncio.Event()
+
+    async def stubborn(call: ModelCall) -> AsyncIterator[str]:
+        try:
+            while True:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.01)
+                yield "more"
+        finally:
+            ended.set()
+
+    async with serving(stubborn) as host:
+        body = {"model": "mine", "messages": MESSAGES, "stream": True}
+        async with host.conversation("/chat/completions", body) as talk:
+            await talk.receive_start()
+            talk.disconnect()
+            await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_a_handler_does_not_run_ahead_of_a_client_that_reads_nothing() -> None:
+    yielded = 0
+
+    async def floods(call: ModelCall) -> AsyncIterator[str]:
+        nonlocal yielded
+        while True:
+            yielded += 1
+            yield "x" * 1000
+
+    async with serving(floods) as host:
+        body = {"model": "mine", "messages": MESSAGES, "stream": True}
+        async with host.conversation("/chat/completions", body, read_ahead=False) as talk:
+            await talk.receive_start()
+            await talk.quiet(500)
+            before = yielded
+            await talk.quiet(500)
+            assert yielded == before < 200
 
 
 async def test_a_handler_that_swallows_its_cancellation_is_left_to_itself(

@@ -7,11 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
+import httpx2
 import openai
 import pytest
 from starlette.requests import Request
 
 from openai_gateway_asgi import HostModel, Limit, ModelCall, Outcome, Upstream, User
+from openai_gateway_asgi.extensions.in_process import BASE_URL, Within, transport_of
 from openai_gateway_asgi.testing import json_answer
 from tests.cases.gateways import EAGER, MESSAGES, upstream_a, world
 from tests.support.asgi import make_scope
@@ -158,6 +161,22 @@ async def test_within_a_request_its_own_credentials_are_the_users() -> None:
         await client.chat.completions.create(model="m1", messages=ASKS)
     assert host.upstream.last.header("authorization") == "Bearer of-ada"
     assert "text/html" not in (host.upstream.last.header("accept") or "")
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_clients_of_httpx_and_of_httpx2_are_served_alike(library: Any) -> None:
+    """Which of them the SDK is made of depends on its version."""
+    async with world() as host:
+        transport = transport_of(library)(host.gateway._serve_inside, Within(ADA))
+        body = {"model": "m1", "messages": MESSAGES, "stream": True}
+        async with library.AsyncClient(transport=transport, trust_env=False) as client:
+            async with client.stream("POST", BASE_URL + "/chat/completions", json=body) as answer:
+                events = [line async for line in answer.aiter_lines() if line]
+            missing = await client.get(BASE_URL + "/nothing")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
+    assert len(events) > 3
+    assert events[-1] == "data: [DONE]"
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
 
 
 async def test_who_is_no_user_gets_no_client() -> None:
