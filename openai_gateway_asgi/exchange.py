@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from asyncio import Task
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -146,6 +147,8 @@ class Exchange:
     """Whether the head went out before it was known whose answer it would be."""
     told: bool = False
     """Whether something of an upstream's answer went out: from then on no other one may be asked."""
+    left: bool = False
+    """Whether the client has left before it was."""
     finished: bool = False
     """Whether the answer is complete."""
     first_byte: float | None = None
@@ -161,8 +164,12 @@ class Exchange:
     """What was found in those that came before them, of a long answer."""
     unsent: bytes = b""
     """What the attempt at hand said and its client was not told, because it failed."""
+    rest: bytes = b""
+    """What had come of an event, or of a whole answer, when the client left."""
     delivered: int = 0
     """Bytes of events that its client was told."""
+    finishing: Task[None] | None = None
+    """What reads the answer to its end without its client; then the record waits for it."""
     sent_tokens: int | None = None
     """About how many the body has, once it is let go."""
     failed_in_band: bool = False
@@ -321,9 +328,14 @@ class Exchange:
         self.tail.clear()
         self.unsent, self.searched, self.delivered = b"", None, 0
 
+    def note_leaving(self) -> bool:
+        """The client has gone: whether it has missed nothing."""
+        self.left = not self.finished
+        return self.finished
+
     def let_go_of_body(self) -> None:
         """Nobody else will be asked. A stream may be long, and the body large."""
-        if self.recorded:
+        if self.recorded and self.sent_tokens is None:
             self.sent_tokens = input_tokens(self.payload)
         self.upstream_body, self.payload, self.attempt_payload = NO_BODY, NOTHING, NOTHING
         if self.upload is not None:

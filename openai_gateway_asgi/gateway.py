@@ -167,7 +167,10 @@ class Gateway:
             ask=self._client_within,
         )
         self._ids = RequestIds()
-        self._app = compose(self._chain(), Forward(connections=parts.connections, loops=parts.loops, settings=settings))
+        forward = Forward(
+            connections=parts.connections, loops=parts.loops, settings=settings, finishing=parts.finishing
+        )
+        self._app = compose(self._chain(), forward)
 
     def _chain(self) -> tuple[Layer, ...]:
         """The layers, in the order in which a request meets them. Nothing else decides order."""
@@ -220,6 +223,7 @@ class Gateway:
                 observers=parts.observers,
                 background=parts.background,
                 desk=parts.desk,
+                attempts=parts.attempts,
             ),
             Middleware(
                 ServeAdmin,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
+from .answers.finishing import Finishing
 from .config import GatewayConfig, Secret, Settings
 from .config.live import LiveConfig
 from .config.rules import Setup
@@ -81,6 +82,7 @@ class Parts:
         self.prices = prices_of(prices)
         self.attempts = Attempts(settings, self.notices, Counting(self.prices, self.notices))
         self.background = Background()
+        self.finishing = Finishing(self.background)
         self.roles = Roles(self.judge.note)
         own = [model.listing(index - len(models)) for index, model in enumerate(models)]
         self.lists = ModelLists(settings, self.connections, self.credentials, self.notices, own)

@@ -97,6 +97,8 @@ class Events:
             if not over:
                 await self._hear_out()
         finally:
+            if exchange.left:
+                exchange.rest = self._splitter.rest()
             if not self._client.begun:
                 exchange.unsent = exchange.unsent or self._client.unsent
                 if self._whole:

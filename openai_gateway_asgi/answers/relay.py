@@ -38,7 +38,7 @@ PAGES = frozenset({b"text/html", b"application/xhtml+xml"})
 class Relay:
     """Relays the answer of one attempt; its clocks run from here, before the request is sent."""
 
-    __slots__ = ("_clocks", "_exchange", "_send", "_settings")
+    __slots__ = ("_clocks", "_exchange", "_send", "_settings", "reads")
 
     def __init__(
         self, exchange: Exchange, send: Send, deadline: Deadline, settings: Settings, timeouts: Timeouts
@@ -47,6 +47,8 @@ class Relay:
         self._send = send
         self._settings = settings
         self._clocks = Clocks(deadline, exchange, settings, timeouts)
+        self.reads: Reads | None = None
+        """What is left of the answer, once it is there."""
 
     def wait_anew(self) -> None:
         """The upstream has taken a piece of the body, so that its time to answer begins again."""
@@ -68,7 +70,7 @@ class Relay:
         if coding and exchange.stages:
             headers = [pair for pair in headers if pair[0] not in CODED]
             named = named_headers(headers)
-        reads = Reads(response, inflater(coding) if coding else None)
+        self.reads = reads = Reads(response, inflater(coding) if coding else None)
         start = response_headers(headers, named)
         try:
             if status >= 300:

@@ -127,6 +127,8 @@ class WholeBody:
                 self._take(await self._reads.next())
                 await self._flush()
         finally:
+            if exchange.left:
+                exchange.rest = b"".join(self._pieces)
             if self._waits:
                 await self._forget()
 

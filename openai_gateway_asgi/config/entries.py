@@ -46,6 +46,7 @@ KEYS = {
     "max_concurrency": Key("max_concurrency", int),
     "commit": Key("commit", str),
     "stream_usage": Key("stream_usage", str),
+    "on_leave": Key("on_leave", str),
     "reports_cost": Key("reports_cost", bool),
     "reasoning_models": Key("reasoning_models", list[str]),
     "developer_role": Key("developer_role", bool),

@@ -119,6 +119,9 @@ class Upstream(_Remembering):
     stream_usage: Literal["auto", "always", "never"] = "auto"
     """Whether streams of chat and completions are asked for their usage where the client does not, who sees nothing of
     it. ``auto``: but at Mistral, OpenRouter and Azure before 2024-09-01-preview, and with ``rewrites="off"``."""
+    on_leave: Literal["cancel", "finish"] = "cancel"
+    """What becomes of its answer to a client that leaves: it is cancelled, and its usage estimated; or it is read to
+    its end for the exact usage, where not too many are already."""
     reports_cost: bool | None = None
     """Whether what it says a call cost (``usage.cost``, in USD) is believed. None: OpenRouter's is."""
     reasoning_models: Converted[tuple[str, ...] | None, Iterable[str] | None] = _UNSET
@@ -341,6 +344,7 @@ _RULES: dict[str, checks.Rule] = {
     "max_concurrency": checks.optional(_count),
     "commit": checks.optional(lambda name, value: checks.choice(name, value, COMMITS)),
     "stream_usage": lambda name, value: checks.choice(name, value, ("auto", "always", "never")),
+    "on_leave": lambda name, value: checks.choice(name, value, ("cancel", "finish")),
     "reports_cost": checks.optional(checks.flag),
     "reasoning_models": checks.optional(checks.lines),
     "developer_role": checks.optional(checks.flag),

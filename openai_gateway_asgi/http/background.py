@@ -8,6 +8,8 @@ from typing import Any
 
 CLOSING = 5.0
 """Seconds that are left to them when the gateway closes."""
+LAST = 1.0
+"""Seconds for what they begin as they end."""
 
 
 class Background:
@@ -23,12 +25,14 @@ class Background:
         return task
 
     async def aclose(self) -> None:
-        """Waits ``CLOSING`` seconds for those of this event loop, and cancels what is still at work."""
+        """Waits ``CLOSING`` seconds for those of this event loop, and cancels what is still at work; a moment more for
+        what those began as they ended."""
         loop = asyncio.get_running_loop()
-        ours = {task for task in tuple(self._tasks) if task.get_loop() is loop}
-        if not ours:
-            return
-        _, late = await asyncio.wait(ours, timeout=CLOSING)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        for seconds in (CLOSING, LAST):
+            ours = {task for task in tuple(self._tasks) if task.get_loop() is loop}
+            if not ours:
+                return
+            _, late = await asyncio.wait(ours, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)

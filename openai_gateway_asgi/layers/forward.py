@@ -7,6 +7,7 @@ import logging
 
 import httpx
 
+from ..answers.finishing import Finishing, Lease
 from ..answers.relay import Relay
 from ..bodies.multipart.upload import KEPT
 from ..config import Settings, Timeouts
@@ -30,7 +31,8 @@ logger = logging.getLogger("openai_gateway_asgi")
 class Forward:
     """Sends the request to the upstream at hand and relays its answer; whatever was opened is closed."""
 
-    def __init__(self, *, connections: Connections, loops: LoopGuard, settings: Settings) -> None:
+    def __init__(self, *, connections: Connections, loops: LoopGuard, settings: Settings, finishing: Finishing) -> None:
+        self._finishing = finishing
         self._connections = connections
         self._loops = loops
         self._settings = settings
@@ -42,12 +44,17 @@ class Forward:
         try:
             with Deadline(exchange.clock) as deadline:
                 relay = Relay(exchange, send, deadline, self._settings, timeouts)
-                response = await self._ask(pool, exchange, relay, timeouts)
+                finishes = self._finishing.may_take(exchange)
+                asking = self._ask(pool, exchange, relay, timeouts)
+                response = await (self._finishing.head(exchange, asking, _lease(pool)) if finishes else asking)
                 assert isinstance(response.stream, httpx.AsyncByteStream)
                 try:
                     await relay.answer(response)
-                except BaseException:
-                    await _close(response.stream)
+                except BaseException as error:
+                    if not finishes or not self._finishing.takes_over(
+                        exchange, error, response, relay.reads, _lease(pool)
+                    ):
+                        await _close(response.stream)
                     raise
                 if (let_go := getattr(response.stream, "let_go", None)) is not None:
                     let_go()
@@ -102,6 +109,10 @@ class Forward:
             # As it was sent: a URL object would quote some characters again.
             request.extensions["target"] = pool.target(path, query)
         return request
+
+
+def _lease(pool: Pool) -> Lease:
+    return lambda: pool.lease().release
 
 
 async def _close(stream: httpx.AsyncByteStream) -> None:

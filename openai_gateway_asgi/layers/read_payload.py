@@ -59,7 +59,7 @@ class ReadPayload:
             await self._take_other(exchange, endpoint, receive)
         if exchange.query:
             exchange.query = without_credentials(exchange.query)
-        with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished) as watch:
+        with ClientWatch(receive, exchange.clock, over=exchange.note_leaving) as watch:
             await self.app(scope, watch.receive, send)
 
     async def _take_other(self, exchange: Exchange, endpoint: Endpoint, receive: Receive) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from time import monotonic
 
+from msgspec import structs
+
 from ..api.endpoints import Kind
 from ..errors import ClientDisconnected, GatewayError, UpstreamError
 from ..exchange import Exchange
@@ -19,6 +21,7 @@ from ..http.background import Background
 from ..http.cancellation import ClientWatch
 from ..limits.desk import Desk
 from ..models import Model
+from ..observe.attempts import Attempts
 from ..observe.observers import Observers
 
 RecordHook = Hook[[UsageRecord], None]
@@ -43,6 +46,7 @@ class RecordUsage:
         observers: Observers,
         background: Background,
         desk: Desk | None,
+        attempts: Attempts,
     ) -> None:
         self.app = app
         self._hook = record_usage
@@ -50,6 +54,7 @@ class RecordUsage:
         self._observers = observers
         self._background = background
         self._desk = desk
+        self._attempts = attempts
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
@@ -74,14 +79,41 @@ class RecordUsage:
         finally:
             record = _record_of(exchange, failure)
             failure = None  # it knows this frame: a cycle, which would keep the body until the next collection
-            if exchange.reservation is not None and self._desk is not None:
-                self._desk.settle(exchange.reservation, record)
-            self._observers.finished(exchange, record)
-            if hook is not None:
-                if hook.is_async:
-                    await self._tell_whatever_comes(hook, record, exchange, receive)
-                else:
-                    _tell(hook, record)
+            if exchange.finishing is not None:
+                if exchange.reservation is not None and self._desk is not None:
+                    self._desk.leave(exchange.reservation)
+                _ = self._background.start(self._recorded_later(hook, exchange, exchange.finishing, record))
+            else:
+                self._settle(exchange, record)
+                if hook is not None:
+                    if hook.is_async:
+                        await self._tell_whatever_comes(hook, record, exchange, receive)
+                    else:
+                        _tell(hook, record)
+
+    def _settle(self, exchange: Exchange, record: UsageRecord) -> None:
+        if exchange.reservation is not None and self._desk is not None:
+            self._desk.settle(exchange.reservation, record)
+        self._observers.finished(exchange, record)
+
+    async def _recorded_later(
+        self, hook: RecordHook | None, exchange: Exchange, finishing: asyncio.Task[None], record: UsageRecord
+    ) -> None:
+        """The client has left, and the answer is read on for its usage; a gateway that closes does not wait for it."""
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait((finishing,))
+        self._attempts.finished(exchange)
+        used = used_in_all(exchange.tries)
+        record = structs.replace(
+            record, usage=used.usage, usage_raw=used.raw, cost=used.cost, cost_source=used.cost_source,
+            tries=exchange.tries,
+        )  # fmt: skip
+        self._settle(exchange, record)
+        if hook is not None:
+            if hook.is_async:
+                await _told(hook, record)
+            else:
+                _tell(hook, record)
 
     async def _tell_whatever_comes(
         self, hook: RecordHook, record: UsageRecord, exchange: Exchange, receive: Receive

@@ -175,6 +175,13 @@ class Desk:
             reservation.held = [pair for pair in reservation.held if pair not in spent]
             self._start_settling([Change(claim, _told(limit, attempt) - claim.reserved) for limit, claim in spent])
 
+    def leave(self, reservation: Reservation) -> None:
+        """Gives back the places of a call whose client has gone; what it uses is settled when that is known."""
+        places = [pair for pair in reservation.held if pair[1].account is Account.PLACES]
+        if places:
+            reservation.held = [pair for pair in reservation.held if pair not in places]
+            self._start_settling([Change(claim) for _, claim in places])
+
     def settle(self, reservation: Reservation, record: UsageRecord) -> None:
         """Corrects what was reserved by what was used; once, and nobody waits for it."""
         if reservation.settled:

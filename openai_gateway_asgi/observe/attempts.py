@@ -93,9 +93,25 @@ class Attempts:
         exchange.tries += (record,)
         if record.failure is not None and record.cause is not None:
             self._tell(exchange, seen, record, record.failure, record.cause)
-        if exchange.watch is not None:
+        if exchange.watch is not None and exchange.finishing is None:
             exchange.watch.attempt_ended(record)
         return record
+
+    def finished(self, exchange: Exchange) -> None:
+        """The answer of the last attempt was read to its end after its client had left: its usage may be known now."""
+        usage, raw, cost = self._counting.count(exchange, None)
+        *before, last = exchange.tries
+        if usage is not None or cost is not None:
+            last = msgspec.structs.replace(
+                last,
+                usage=usage,
+                usage_raw=raw,
+                cost=None if cost is None else cost.usd,
+                cost_source=None if cost is None else cost.source,
+            )
+        exchange.tries = (*before, last)
+        if exchange.watch is not None:
+            exchange.watch.attempt_ended(last)
 
     def seen(self, upstream: str) -> Seen:
         """How the upstream of this name was seen, for whoever only looks."""

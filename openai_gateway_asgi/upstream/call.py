@@ -34,6 +34,9 @@ ENGINE_ERRORS = (ClientError, HttpProcessingError, OSError)
 class Call(httpx.AsyncByteStream):
     """One request and its answer on one connection; as a stream, the body of the answer."""
 
+    survives_cancelling = True
+    """Whoever is cancelled while waiting for a read has lost nothing of it."""
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._protocol = cast(Protocol, connection.protocol)

@@ -140,6 +140,7 @@ def test_values_are_brought_to_one_form(field: str, given: Any, kept: Any) -> No
         ("stream_usage", "sometimes", "stream_usage"),
         ("stream_usage", None, "stream_usage"),
         ("reports_cost", "yes", "reports_cost"),
+        ("on_leave", "go on", "on_leave"),
         ("reasoning_models", "o3", "reasoning_models"),
         ("reasoning_models", [""], "reasoning_models.0"),
         ("route_fields", "azure", "route_fields"),

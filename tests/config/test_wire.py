@@ -132,6 +132,7 @@ FULL = Upstream(
     commit="whole",
     stream_usage="never",
     reports_cost=False,
+    on_leave="finish",
     reasoning_models=(),
     route_fields=["-azure", "mine*"],
     drop_fields=["store"],

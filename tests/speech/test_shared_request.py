@@ -77,6 +77,7 @@ FIELDS: dict[str, Any] = {
     "drop_nulls": True,
     "stream_usage": "never",
     "reports_cost": True,
+    "on_leave": "finish",
     "drop_hosted_tools": True,
     "repair_responses": True,
     "flatten_tool_content": True,
