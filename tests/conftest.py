@@ -44,13 +44,16 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(_clean_environment: None, request: pytest.FixtureRequest) -> Iterator[None]:
+    gc.freeze()  # so that collections until the end look at this test's objects only: 1 ms instead of 300
     if is_async_test(request.node):
         request.getfixturevalue("_loop_left_clean")
         yield
         return
     before = Holdings.of_process()
     yield
-    _complain(request, leaks_of_process(before))
+    left = leaks_of_process(before)
+    gc.unfreeze()
+    _complain(request, left)
 
 
 @pytest.fixture
@@ -63,7 +66,6 @@ def loop_errors() -> list[dict[str, Any]]:
 async def _loop_left_clean(request: pytest.FixtureRequest, loop_errors: list[dict[str, Any]]) -> AsyncIterator[None]:
     asyncio.get_running_loop().set_exception_handler(lambda _, context: loop_errors.append(context))
     before = Holdings.of_loop()
-    gc.freeze()  # so that the collection below looks at this test's objects only: 1 ms instead of 200
     yield
     left = await settled_leaks(before)
     gc.collect()  # a failed task that nobody asked reports itself when it is collected

@@ -30,8 +30,8 @@ from openai_gateway_asgi.testing import (
 )
 from openai_gateway_asgi.testing.answers import sse
 from tests.support.asgi import Conversation, Lint, ask
-from tests.support.cost import a_loop, spent
-from tests.support.leaks import Holdings, leaks_of_process, open_sockets, settled_leaks, stall_watch
+from tests.support.cost import a_loop, assert_costs, spent, turns_of_loop
+from tests.support.leaks import Holdings, lasting, leaks_of_process, open_sockets, settled_leaks, stall_watch
 from tests.support.servers import free_port, serve, serve_program, serve_workers
 
 START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
@@ -480,12 +480,12 @@ async def test_the_root_path_is_the_servers_to_set() -> None:
 async def test_a_server_stops_at_once_with_a_stream_under_way() -> None:
     recorder, closed = FakeUpstream(), []
     recorder.answer("/v1/models", lambda request: stream_answer(endless(closed)))
-    async with httpx.AsyncClient() as client:
-        async with serve(recorder) as server:
-            request = client.build_request("GET", server.url + "/v1/models")
-            response = await client.send(request, stream=True)
-            started = time.monotonic()
-        assert time.monotonic() - started < 1
+    async with httpx.AsyncClient() as client, contextlib.AsyncExitStack() as serving:
+        server = await serving.enter_async_context(serve(recorder))
+        request = client.build_request("GET", server.url + "/v1/models")
+        response = await client.send(request, stream=True)
+        async with lasting(0, 1):
+            await serving.aclose()
         assert closed == ["closed"]
         with pytest.raises(httpx.TransportError):
             await response.aread()
@@ -612,3 +612,20 @@ async def test_starlette_may_write_into_its_scope() -> None:
         return PlainTextResponse("hello")
 
     assert (await ask(Starlette(routes=[Route("/", hello)]), strict=False)).text == "hello"
+
+
+async def test_what_takes_too_long_or_not_long_enough_is_told() -> None:
+    async with lasting(0.02, 0.5):
+        await asyncio.sleep(0.02)
+    for least, less_than in ((0, 0.02), (5, 10)):
+        with pytest.raises(AssertionError):
+            async with lasting(least, less_than):
+                await asyncio.sleep(0.2)
+
+
+async def test_what_costs_too_much_is_told_and_who_waits_is_seen() -> None:
+    assert_costs(a_loop, at_most=3)
+    with pytest.raises(AssertionError, match="times as much"):
+        assert_costs(lambda: [a_loop() for _ in range(20)], at_most=3)
+    assert await turns_of_loop(lambda: asyncio.sleep(0)) < 5
+    assert await turns_of_loop(lambda: asyncio.sleep(0.05)) > 50

@@ -151,10 +151,9 @@ async def test_who_waits_between_two_tries_holds_no_place() -> None:
 
     waiting = asyncio.create_task(call(gateway))
     await upstream.until(lambda: len(upstream.requests) == 1 and not upstream.open_answers)
-    began = asyncio.get_running_loop().time()
     assert (await call(gateway)).status == 200
 
-    assert asyncio.get_running_loop().time() - began < 0.2
+    assert not waiting.done()
     assert (await waiting).status == 200
 
 

@@ -124,6 +124,18 @@ async def stall_watch(interval: float = 0.001) -> AsyncIterator[Stalls]:
         await asyncio.gather(beating, return_exceptions=True)
 
 
+@contextlib.asynccontextmanager
+async def lasting(least: float, less_than: float) -> AsyncIterator[None]:
+    """The block takes so many seconds by the clock; what a busy machine adds to them does not count as late."""
+    loop = asyncio.get_running_loop()
+    async with stall_watch() as stalls:
+        began = loop.time()
+        yield
+        took = loop.time() - began
+    assert least <= took
+    assert took - stalls.lost < less_than
+
+
 @contextlib.contextmanager
 def cyclic_garbage() -> Iterator[list[object]]:
     """Fills the list, after the block, with what the block has made and only a garbage collection would free."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -28,6 +29,9 @@ SETTLE = 0.25
 
 Http = Literal["h11", "httptools"]
 Lifespan = Literal["auto", "on", "off"]
+
+_OWN_PORTS = range(10_000, 32_000)
+_PORTS = (_OWN_PORTS[(101 * os.getpid() + n) % len(_OWN_PORTS)] for n in itertools.count())
 
 _ANNOUNCED = re.compile(r"running on https?://[^:\s]+:(\d+)")
 _STARTED = re.compile(r"Started server process \[(\d+)\]")
@@ -209,10 +213,15 @@ def serve_workers(
 
 
 def free_port() -> int:
-    """A port that was free a moment ago, for programs that cannot announce their own."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that nobody listens on, for programs that cannot announce their own; a new one each time.
+
+    It is none of those that the kernel gives away by itself, and processes that run tests beside this one begin
+    elsewhere: until the program listens, nobody takes it.
+    """
+    for port in _PORTS:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("unreachable")
 
 
 async def _start(command: Sequence[str], env: Mapping[str, str]) -> Program:
