@@ -25,6 +25,7 @@ from .host.observers import Watch
 from .host.read_usage import UsageSearch
 from .host.records import AttemptRecord
 from .host.users import User
+from .host.variables import Facts
 from .http.asgi import NamedHeaders, RawHeaders, Scope
 from .http.headers import as_checked
 from .http.stages import Stage
@@ -300,6 +301,11 @@ class Exchange:
         self.via, self.upstream_match, self.attempt_payload, self.stages = candidate.via, self.match, self.payload, ()
         self.translation = None
         self.form_edits, self.passed_unchanged = NO_EDITS, False
+
+    def variables(self, secret: bytes | None) -> Facts:
+        """What variables stand for in this attempt; ``secret`` hides users' ids."""
+        operation = self.upstream_match.endpoint.operation
+        return Facts(self.user, self.model, operation, self.context or {}, secret)
 
     def pass_unchanged(self) -> None:
         self.passed_unchanged = True

@@ -37,6 +37,7 @@ from .host.hooks import (
     RecordUsage,
     RequestContext,
     ResolveUser,
+    SessionToken,
     VisibleModels,
 )
 from .host.host_route import HostRoute
@@ -120,6 +121,7 @@ class Gateway:
         host_models: Sequence[HostModel] = (),
         filters: Sequence[Filter] = (),
         presets: Iterable[Preset | Defaults] = (),
+        session_token: SessionToken | None = None,
     ) -> None:
         """
         ``upstreams``: where calls go: ``Upstream`` objects, a ``ConfigStore``, or None for the
@@ -153,6 +155,7 @@ class Gateway:
             "record_usage": record_usage,
             "limits": limits if callable(limits) else None,
             "find_user": find_user,
+            "session_token": session_token,
         }
         served = checked_host_models(host_models)
         own = frozenset(model.id for model in served)
@@ -214,7 +217,11 @@ class Gateway:
             Middleware(MatchEndpoint, passthrough=settings.passthrough),
             Middleware(RefuseCrossSite, rule=parts.rule),
             Middleware(
-                Authenticate, resolve_user=hooks["resolve_user"], oauth_token=hooks["oauth_token"], roles=parts.roles
+                Authenticate,
+                resolve_user=hooks["resolve_user"],
+                oauth_token=hooks["oauth_token"],
+                session_token=hooks["session_token"],
+                roles=parts.roles,
             ),
             Middleware(
                 RecordUsageLayer,
@@ -274,7 +281,7 @@ class Gateway:
                 secret=parts.identity_secret,
                 context=hooks["context"],
             ),
-            AdaptPayload,
+            Middleware(AdaptPayload, secret=parts.identity_secret),
             Middleware(AttachCredential, credentials=parts.credentials, settings=settings, context=hooks["context"]),
         )
 

@@ -40,6 +40,7 @@ from .upstream.credentials import Credentials
 from .upstream.given_transport import given_transport
 from .upstream.memory import Memory
 from .upstream.model_lists import ModelLists
+from .upstream.telling import Telling
 from .upstream.usage_refusals import UsageRefusals
 
 
@@ -68,9 +69,9 @@ class Parts:
         self._stand_ins = tuple(model.upstream for model in models)
         inside = transports_of(models, ask, most=settings.event_limit)
         self.connections = Connections(settings, given_transport(setup.transport), inside)
-        self.credentials = Credentials()
         self.identity_secret = _secret_of(settings)
         """What hides users' ids."""
+        self.credentials = Credentials(telling=Telling(self.identity_secret))
         self.slots = AllSlots()
         self.drain = Drain()
         self.loops = LoopGuard()

@@ -141,6 +141,8 @@ def test_there_are_no_circles_between_rooms() -> None:
         ("azure", {"upstream.entra"}),
         ("httpx2", {"upstream.httpx2_transport"}),
         ("redis", {"limits.redis"}),
+        ("jwt", {"upstream.signed_identity"}),
+        ("cryptography", {"upstream.signed_identity", "config.rules.identity"}),
         ("opentelemetry", {module for module in MODULES if module.startswith("contrib.opentelemetry")}),
         ("prometheus_client", {module for module in MODULES if module.startswith("contrib.prometheus")}),
         ("django", {module for module in MODULES if module.startswith("contrib.django")}),
@@ -151,7 +153,7 @@ def test_a_library_is_known_in_its_place_only(library: str, allowed: set[str]) -
     assert found <= allowed
 
 
-@pytest.mark.parametrize("library", ["azure", "redis"])
+@pytest.mark.parametrize("library", ["azure", "redis", "jwt", "cryptography"])
 def test_an_optional_library_is_never_imported_at_the_top(library: str) -> None:
     found = {module for module in MODULES for name, top in imports(module) if top and name.split(".")[0] == library}
     assert found == set()

@@ -13,6 +13,8 @@ from ..errors import ConfigError
 from ..hidden import HiddenText, shown
 from .findings import Finding
 from .foreign_keys import translated
+from .secret import Secret
+from .templates import from_origin
 from .timeouts import OPTIONAL, Timeouts, Unchosen
 from .upstream import SECRETS, Upstream
 
@@ -57,6 +59,11 @@ KEYS = {
     "repair_responses": Key("repair_responses", bool),
     "flatten_tool_content": Key("flatten_tool_content", bool),
     "forward_cookies": Key("forward_cookies", list[str]),
+    "identity": Key("identity", str),
+    "identity_key": Key("identity_key", str),
+    "identity_header": Key("identity_header", str),
+    "stamp": Key("stamp", dict[str, str]),
+    "list_per_user": Key("list_per_user", bool),
     "token_scope": Key("token_scope", str),
 }
 """What may be written, the field of ``Upstream`` it is, and what JSON must hold there; null is as good as absent."""
@@ -84,6 +91,10 @@ def read_entry(where: str, entry: Any) -> tuple[dict[str, Any], list[Finding]]:
             values[key.field] = known if key.field in SECRETS else shown(known)
     for field in {"headers", "query"}.intersection(values):
         values[field] = {name: HiddenText(value) for name, value in values[field].items()}
+    if "headers" in values:
+        values["headers"] = {name: HiddenText(from_origin(value)) for name, value in values["headers"].items()}
+    if "stamp" in values:
+        values["stamp"] = {name: from_origin(value) for name, value in values["stamp"].items()}
     if "timeouts" in values:
         values["timeouts"] = _timeouts(f"{where}.timeouts", values["timeouts"])
     if values.pop("azure", False):
@@ -99,7 +110,7 @@ def write_entry(upstream: Upstream) -> dict[str, Any]:
             continue
         value = getattr(upstream, key.field)
         if value != getattr(_DEFAULT, key.field):
-            entry[name] = _plain(value)
+            entry[name] = value.reveal() if isinstance(value, Secret) else _plain(value)
     return entry
 
 

@@ -49,6 +49,7 @@ Slot = tuple[str, str]
 """Where a secret stands: a field, and the name in it in lower case."""
 Named = Mapping[str, Mapping[str, str]]
 _KEY = ("api_key", "")
+_SIGNING = ("identity_key", "")
 
 
 def mask(secret: str) -> str:
@@ -73,6 +74,8 @@ def _masked_entry(entry: dict[str, Any]) -> dict[str, Any]:
             hidden[field] = {name: _masked_value(name, value) for name, value in entry[field].items()}
     if "proxy" in entry:
         hidden["proxy"] = mask_proxy(entry["proxy"])
+    if "identity_key" in entry:
+        hidden["identity_key"] = mask(entry["identity_key"])
     return hidden
 
 
@@ -106,6 +109,8 @@ def _unmasked(row: Row, of_url: Mapping[str, str], kept: _Kept, position: int | 
     named = {"headers": values.get("headers", {}), "query": {**of_url, **values.get("query", {})}}
     memory = _Memory(kept, kept.going(proxy, values.get("verify_tls"), named), position)
     key = memory.recall(row.place.key, row.key, _KEY)
+    if (signing := values.get("identity_key")) is not None:
+        values["identity_key"] = memory.recall(f"{where}.identity_key", signing, _SIGNING)
     for field in NAMED_VALUES:
         if field in values:
             values[field] = {
@@ -183,6 +188,7 @@ class _Kept:
         values: defaultdict[Slot, dict[int, str]] = defaultdict(dict)
         for at, each in self._upstreams.items():
             values[_KEY][at] = each.api_key.reveal()
+            values[_SIGNING][at] = each.identity_key.reveal()
             for slot, value in _slots(_named(each)):
                 values[slot][at] = value
         return {slot: _Secrets(of_slot) for slot, of_slot in values.items()}

@@ -59,6 +59,11 @@ class GatewayConfig(_Remembering):
         object.__setattr__(self, "presets", checked_presets("presets", self.presets))
 
     @cached_property
+    def uses_sessions(self) -> bool:
+        """Whether some upstream is called with the caller's own token."""
+        return any(upstream.enabled and upstream.auth_type == "session" for upstream in self.upstreams)
+
+    @cached_property
     def checks_bases(self) -> bool:
         """Whether some preset wants its user to be allowed to use its base as well."""
         return any(preset.base_access == "checked" for preset in self.preset_book.by_id.values())

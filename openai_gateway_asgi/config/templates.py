@@ -12,7 +12,7 @@ the text is configured. Values are put in once: what a user is called is never r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from ..errors import ConfigError
@@ -66,7 +66,12 @@ class Template:
         self.needs_secret = HMAC in names
 
     def __repr__(self) -> str:
-        return f"Template({self.text!r})"
+        return f"<Template of {len(self._parts) // 2} variables>"  # the text may be a header with a key in it
+
+    @property
+    def literals(self) -> Sequence[str]:
+        """What stands between the variables."""
+        return self._parts[::2]
 
     @property
     def plain(self) -> bool:
@@ -80,20 +85,20 @@ class Template:
         value_of = values.value_of
         return "".join([value_of(part) or "" if number % 2 else part for number, part in enumerate(self._parts)])
 
-    def render_or_none(self, values: Values) -> str | None:
-        """The same, or None where a ``context`` key that it names is missing: for headers, which are then left out."""
+    def render_or_none(self, values: Values, encode: Callable[[str], str] = str) -> str | None:
+        """The same with each value encoded, or None where a ``context`` key that it names is missing: for headers,
+        which are then left out."""
         if any(key not in values.context for key in self.context_keys):
             return None
-        return self.render(values)
+        value_of = values.value_of
+        return "".join(
+            [encode(value_of(part) or "") if number % 2 else part for number, part in enumerate(self._parts)]
+        )
 
 
 def from_origin(text: str) -> str:
     """A text of Open WebUI's configuration in the variables of this library: ``{{USER_NAME}}`` is ``{user.name}``."""
     return _ORIGIN.sub(lambda found: _ORIGINS[found[1]], text)
-
-
-def need_secret(templates: Iterable[Template]) -> bool:
-    return any(template.needs_secret for template in templates)
 
 
 def _listed() -> str:

@@ -14,11 +14,12 @@ from ..api.route_fields import KNOWN as KNOWN_ROUTES
 from ..api.route_fields import ROUTE_FIELDS, route_rules
 from ..errors import ConfigError
 from ..hidden import HIDDEN, HiddenBytes, HiddenText, hidden
-from . import addresses, checks, header_rules, query_rules
+from . import addresses, checks, header_rules, query_rules, stamps
 from .apis import AUTO, Api, api_rule, spoken_by
 from .converted import Converted
 from .hidden_values import HiddenValues
 from .secret import Secret
+from .templates import Template
 from .timeouts import COMMITS, Timeouts, timeout_rule
 from .trust import verify_tls
 
@@ -27,8 +28,11 @@ ENTRA = "microsoft_entra_id"
 DEFAULT_API_VERSION = "2024-10-21"
 """The newest version of the classic Azure API that is generally available, and the last."""
 
-SECRETS = frozenset({"api_key", "headers", "proxy", "query"})
+SECRETS = frozenset({"api_key", "headers", "identity_key", "proxy", "query"})
 """Fields that hold some."""
+
+SHORTEST_SHARED = 32
+"""Characters of a secret that signs: as many bytes as the hash has (RFC 7518, 3.2)."""
 
 T = TypeVar("T")
 Names = Converted[tuple[str, ...], Iterable[str]]
@@ -145,6 +149,16 @@ class Upstream(_Remembering):
     """Send the text of tool messages as one string."""
     forward_cookies: Names = _NONE
     """Names of the caller's cookies that it gets."""
+    identity: Literal["", "jwt"] = ""
+    """``jwt``: a signed token says who asks, in ``identity_header``, beside the credential."""
+    identity_key: Converted[Secret, Secret | str] = _NO_KEY
+    """What signs it: an Ed25519 private key in PEM (EdDSA), or a secret of 32 characters or more (HS256) that this
+    upstream alone shares."""
+    identity_header: str = "X-OpenWebUI-User-Jwt"
+    stamp: Mapping[str, str] = HiddenValues()
+    """Fields of JSON bodies that say who asks, as ``metadata.team``, with variables; in place of a client's own."""
+    list_per_user: bool = False
+    """Whether it is asked for its models with what says who asks, and each user sees their own list."""
     token_scope: str = ""
     """Of Entra ID tokens; chosen by the kind of address where empty."""
 
@@ -158,6 +172,8 @@ class Upstream(_Remembering):
             self._take_version_from_query()
         if not self.name:
             object.__setattr__(self, "name", self.host)
+        _ = self.header_templates
+        _check_identity(self)
         if self.auth_type == ENTRA and not (self.base_url.startswith("https:") or addresses.is_loopback(self.host)):
             raise ConfigError("auth_type", "Entra ID tokens go to https or loopback addresses only; write https://...")
 
@@ -182,6 +198,31 @@ class Upstream(_Remembering):
     def refuses_route(self, name: str) -> bool:
         """Whether a request with this field must not reach it."""
         return route_rules(self.route_fields).refuses(name)
+
+    @cached_property
+    def header_templates(self) -> Mapping[str, Template]:
+        """Headers whose values have variables, by name."""
+        read = {name: Template(text, f"headers.{name}") for name, text in self.headers.items()}
+        return {name: template for name, template in read.items() if not template.plain}
+
+    @cached_property
+    def stamps(self) -> Mapping[str, Template]:
+        return {name: Template(text, f"stamp.{name}") for name, text in self.stamp.items()}
+
+    @cached_property
+    def templates(self) -> Mapping[str, Template]:
+        """All its texts with variables, by field."""
+        headers = {f"headers.{name}": template for name, template in self.header_templates.items()}
+        return headers | {f"stamp.{name}": template for name, template in self.stamps.items()}
+
+    @cached_property
+    def tells_user(self) -> bool:
+        """Whether its requests say who asks, beside the headers of the settings."""
+        return bool(self.header_templates or self.stamp or self.identity)
+
+    @cached_property
+    def asks_context(self) -> bool:
+        return any(template.context_keys for template in self.templates.values())
 
     @cached_property
     def host(self) -> str:
@@ -280,6 +321,34 @@ def _api_key(name: str, value: Any) -> Secret:
     return key
 
 
+def _check_identity(upstream: Upstream) -> None:
+    key = HiddenText(upstream.identity_key.reveal())
+    if not upstream.identity:
+        if key:
+            raise ConfigError("identity_key", 'has no effect without identity="jwt"; write both')
+        return
+    if not key:
+        raise ConfigError("identity_key", "is missing; write a secret of 32 characters, or a private key in PEM")
+    if not is_private_key(key) and len(key) < SHORTEST_SHARED:
+        raise ConfigError("identity_key", f"must have {SHORTEST_SHARED} characters or more (RFC 7518, 3.2)")
+    if upstream.identity_header.lower() in map(str.lower, upstream.headers):
+        raise ConfigError("identity_header", "is one of the headers; name another, or leave that one out")
+
+
+def is_private_key(text: str) -> bool:
+    return text.lstrip().startswith("-----BEGIN")
+
+
+def _identity_key(name: str, value: Any) -> Secret:
+    """A key in PEM has lines."""
+    if value is None or not isinstance(value, Secret | str):
+        raise ConfigError(name, 'must be text, or a Secret; "" for none')
+    key = Secret(Secret(value).reveal().strip())
+    if not is_private_key(HiddenText(key.reveal())):
+        checks.visible_ascii(name, HiddenText(key.reveal()))
+    return key
+
+
 def _auth_type(name: str, value: Any) -> str:
     known = checks.choice(name, "bearer" if value in (None, "") else value, AUTH_TYPES)
     return ENTRA if known == "azure_ad" else known
@@ -355,5 +424,10 @@ _RULES: dict[str, checks.Rule] = {
     "repair_responses": checks.flag,
     "flatten_tool_content": checks.flag,
     "forward_cookies": checks.tokens,
+    "identity": lambda name, value: checks.choice(name, "" if value is None else value, ("", "jwt")),
+    "identity_key": _identity_key,
+    "identity_header": header_rules.identity_name,
+    "stamp": stamps.stamp,
+    "list_per_user": checks.flag,
     "token_scope": lambda name, value: addresses.scope(name, value) if value != "" else "",
 }

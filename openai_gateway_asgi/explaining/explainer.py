@@ -45,7 +45,7 @@ from .asked import Asked
 from .candidates import Candidates
 from .deciders import decider_of, reason_of
 from .facts import facts, served_model
-from .stand_ins import KnownLists, NotedAccess, NotedDesk, NotedGroups, Notes, ShownCredentials, Undecided
+from .stand_ins import KnownLists, NamedToken, NotedAccess, NotedDesk, NotedGroups, Notes, ShownCredentials, Undecided
 
 Run = Callable[[ASGIApp, PrivateScope, Receive, Send, User], Awaitable[None]]
 """Gives an app a request of this user's, as the gateway gives its own."""
@@ -59,7 +59,7 @@ class Explainer:
         self._notes = notes = Notes()
         self._status: int | None = None
         self._exchange: Exchange | None = None
-        credentials, context = ShownCredentials(notes), parts.hooks["context"]
+        credentials, context = ShownCredentials(notes, parts.credentials.telling), parts.hooks["context"]
         attempt: tuple[Layer, ...] = (
             Middleware(Translate, apis=parts.apis, event_limit=parts.settings.event_limit),
             Middleware(AskUsage, refusals=parts.usage_refusals, notices=parts.notices),
@@ -69,7 +69,7 @@ class Explainer:
                 secret=parts.identity_secret,
                 context=context,
             ),
-            AdaptPayload,
+            Middleware(AdaptPayload, secret=parts.identity_secret),
             Middleware(AttachCredential, credentials=credentials, settings=parts.settings, context=context),
         )
         self._candidates = Candidates(
@@ -97,7 +97,12 @@ class Explainer:
             Middleware(TakeConfig, live=parts.live),
             Middleware(MatchEndpoint, passthrough=settings.passthrough),
             Middleware(RefuseCrossSite, rule=parts.rule),
-            Middleware(Authenticate, resolve_user=None, roles=parts.roles),
+            Middleware(
+                Authenticate,
+                resolve_user=None,
+                session_token=None if hooks["session_token"] is None else NamedToken(notes),
+                roles=parts.roles,
+            ),
             _EndAtAdmin,
             Middleware(RefuseDisabled, drain=parts.drain),
             Middleware(ServeLimits, desk=parts.desk, lists=lists, access=access, send_timeout=wait),

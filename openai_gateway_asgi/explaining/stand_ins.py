@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from starlette.requests import Request
+
 from ..config import GatewayConfig
 from ..config.upstream import ENTRA
 from ..errors import GatewayError
@@ -19,6 +21,7 @@ from ..models import Candidate, Catalogue, Model
 from ..observe.explanation import Decision
 from ..upstream.credentials import Caller, Credentials
 from ..upstream.model_lists import ModelLists
+from ..upstream.telling import Telling
 
 PLACEHOLDER = "would-be-asked"
 """In the place of a token that nobody was asked for; it is masked like any."""
@@ -133,11 +136,22 @@ class KnownLists(ModelLists):
         return known.catalogue
 
 
+class NamedToken:
+    """In the place of ``session_token``."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+
+    async def __call__(self, user: User, request: Request) -> str | None:
+        self._notes.ask("ask session_token for the caller's own token")
+        return PLACEHOLDER
+
+
 class ShownCredentials(Credentials):
     """Asks neither the host nor Entra ID for tokens."""
 
-    def __init__(self, notes: Notes) -> None:
-        super().__init__()
+    def __init__(self, notes: Notes, telling: Telling) -> None:
+        super().__init__(telling=telling)
         self._notes = notes
 
     async def _ask(self, plan: Any, caller: Caller | None) -> str:

@@ -58,6 +58,9 @@ AuthorizeGroup = Callable[[User, str], bool | Awaitable[bool]]
 OAuthToken = Callable[[User, Request, Upstream], str | None | Awaitable[str | None]]
 """The user's own access token for an upstream with ``auth_type="system_oauth"``. None is a 502."""
 
+SessionToken = Callable[[User, Request], str | None | Awaitable[str | None]]
+"""The caller's own token for upstreams with ``auth_type="session"``, where the request's bearer token is not it."""
+
 RequestContext = Callable[[User, Request], Mapping[str, str] | Awaitable[Mapping[str, str]]]
 """Facts of the host's own about this call, such as ``{"chat_id": "..."}``, for the user-info headers."""
 

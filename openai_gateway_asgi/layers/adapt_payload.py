@@ -9,6 +9,7 @@ from ..api.endpoints import upstream_path
 from ..bodies.body_rules import with_model_in_query
 from ..bodies.multipart import Sending, Upload
 from ..bodies.nested_fields import with_text_at
+from ..bodies.payload import Payload
 from ..errors import InvalidRequest
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Receive, Scope, Send
@@ -16,6 +17,7 @@ from ..rewrites.apply import adapt
 from ..rewrites.azure import azure_path
 from ..rewrites.query import upstream_query
 from ..upstream.request_body import NO_BODY, Body
+from ..upstream.stamping import stamped
 
 TOP = ("model",)
 
@@ -26,8 +28,10 @@ class AdaptPayload:
     Of what is not JSON only the model's name is rewritten, wherever it stands.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, secret: bytes | None = None) -> None:
+        """``secret`` hides users' ids in stamps."""
         self.app = app
+        self._secret = secret
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
@@ -50,21 +54,28 @@ class AdaptPayload:
             exchange.upstream_body = Body(exchange.opaque)
             query = with_model_in_query(query, model)
         else:
-            exchange.upstream_body = _json(exchange, model)
+            exchange.upstream_body = self._json(exchange, model)
         if upstream.is_azure:
             path = azure_path(upstream, path, model)
         exchange.upstream_path = path
         exchange.upstream_query = upstream_query(upstream, query) if query else upstream.fixed_query
         return self.app(scope, receive, send)
 
+    def _json(self, exchange: Exchange, model: str) -> Body:
+        upstream, operation = exchange.upstream, exchange.upstream_match.endpoint.operation
+        adapted = _adapted(exchange, operation, model)
+        if upstream.stamp and model:
+            adapted = stamped(adapted, upstream, operation, exchange.variables(self._secret))
+        return Body(*adapted.pieces())
 
-def _json(exchange: Exchange, model: str) -> Body:
-    payload, operation = exchange.attempt_payload, exchange.upstream_match.endpoint.operation
+
+def _adapted(exchange: Exchange, operation: str, model: str) -> Payload:
+    payload, upstream = exchange.attempt_payload, exchange.upstream
     if not exchange.model_at:
-        return Body(*adapt(payload, exchange.upstream, operation, model, named=False).pieces())
+        return adapt(payload, upstream, operation, model, named=False)
     if exchange.model_at != TOP:
         payload, model = with_text_at(payload, exchange.model_at, model), ""
-    return Body(*adapt(payload, exchange.upstream, operation, model).pieces())
+    return adapt(payload, upstream, operation, model)
 
 
 def _form(exchange: Exchange, upload: Upload, model: str) -> Sending:

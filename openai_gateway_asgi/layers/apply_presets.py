@@ -10,9 +10,7 @@ from starlette.requests import Request
 from ..exchange import Exchange
 from ..host.hooks import Hook
 from ..host.users import User
-from ..host.variables import Facts
 from ..http.asgi import ASGIApp, Receive, Scope, Send
-from ..models import Via
 from ..presets.apply import applied, refuse_going_around
 from ..presets.forms import form_edits, refuse_locked_fields
 from ..presets.naming import NamePreset
@@ -25,7 +23,7 @@ Context = Hook[[User, Request], Mapping[str, str]]
 class ApplyPresets:
     """Fills in and locks parameters, and puts system prompts in front, where presets or defaults stand on the way.
 
-    The answer then names the preset.
+    The answer then names the preset. The host's ``context`` is asked here, where a preset or the upstream needs it.
     """
 
     def __init__(
@@ -44,30 +42,29 @@ class ApplyPresets:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
-        via = exchange.via
-        if via is None:
+        via, asks = exchange.via, exchange.upstream.asks_context
+        if via is None and not asks:
             return self.app(scope, receive, send)
-        if via.preset is not None:
-            exchange.stages = (
-                *exchange.stages,
-                NamePreset(via.preset, exchange.pass_unchanged, streams=exchange.streams),
-            )
-        plan = plan_of(via, exchange.upstream_match.endpoint.operation)
-        if plan.asks_context and exchange.context is None and self._context is not None:
-            return self._ask_first(self._context, plan, via, scope, receive, send)
-        self._apply(exchange, plan, via)
+        plan = None if via is None else plan_of(via, exchange.upstream_match.endpoint.operation)
+        asks = asks or (plan is not None and plan.asks_context)
+        if asks and exchange.context is None and self._context is not None:
+            return self._ask_first(self._context, plan, scope, receive, send)
+        self._apply(exchange, plan)
         return self.app(scope, receive, send)
 
-    async def _ask_first(
-        self, context: Context, plan: Plan, via: Via, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _ask_first(self, context: Context, plan: Plan | None, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         exchange.context = await context(exchange.user, exchange.request()) or {}
-        self._apply(exchange, plan, via)
+        self._apply(exchange, plan)
         await self.app(scope, receive, send)
 
-    def _apply(self, exchange: Exchange, plan: Plan, via: Via) -> None:
+    def _apply(self, exchange: Exchange, plan: Plan | None) -> None:
+        if plan is None:
+            return
         operation = exchange.upstream_match.endpoint.operation
+        if plan.preset is not None:
+            naming = NamePreset(plan.preset, exchange.pass_unchanged, streams=exchange.streams)
+            exchange.stages = (*exchange.stages, naming)
         if plan.guarded:
             refuse_going_around(plan, operation, exchange.model, nested=len(exchange.model_at) > 1)
         if self._refuses and plan.locks:
@@ -77,5 +74,5 @@ class ApplyPresets:
                 refuse_locked_fields(exchange.upload.fields, plan, exchange.model)
             exchange.form_edits = form_edits(plan)
         elif exchange.opaque is None and not exchange.bodiless:
-            facts = Facts(exchange.user, exchange.model, operation, exchange.context or {}, self._secret)
-            exchange.attempt_payload = applied(exchange.attempt_payload, plan, operation, facts)
+            payload, values = exchange.attempt_payload, exchange.variables(self._secret)
+            exchange.attempt_payload = applied(payload, plan, operation, values)

@@ -18,6 +18,7 @@ from ..http.headers import AllowList
 from ..rewrites.azure import azure_headers
 from ..upstream.credentials import Credentials
 from ..upstream.identity import UserInfo, attribution
+from ..upstream.telling import names as told_names
 
 MOST_KEPT = 1_024
 """Upstreams whose headers are kept ready."""
@@ -70,14 +71,18 @@ class AttachCredential:
         headers = self._allowed.select(exchange.headers, exchange.named)
         if not ours.barred.isdisjoint(exchange.named):
             headers = [pair for pair in headers if pair[0] not in ours.barred]
+        upstream = exchange.upstream
         if self._user_info is not None:
-            about = self._user_info.headers(exchange.user, exchange.context)
+            about = self._user_info.headers(exchange.user, exchange.context, signed=bool(upstream.identity))
             headers += about if ours.leaves_user_info else [pair for pair in about if pair[0] not in ours.names]
         if traced := exchange.attempt_headers:
             names = {name for name, _ in traced}
             headers = [pair for pair in headers if pair[0] not in names]
             headers += [pair for pair in traced if pair[1] and pair[0] not in ours.names]
         exchange.upstream_headers = headers + ours.headers
+        if upstream.tells_user:
+            telling = self._credentials.telling
+            exchange.upstream_headers += telling.headers(upstream, exchange.variables(telling.secret))
 
     def _static(self, upstream: Upstream) -> _Ours | None:
         """What is the same for every caller, kept ready; None where the credential has to be asked for."""
@@ -96,7 +101,7 @@ class AttachCredential:
         taken = {name for name, _ in credential}
         about = [*attribution(upstream, self._settings), *azure_headers(upstream)]
         headers = HiddenList([*(pair for pair in about if pair[0] not in taken), *credential])
-        names = frozenset(name for name, _ in headers)
+        names = frozenset(name for name, _ in headers) | told_names(upstream)
         of_user = self._user_info.names if self._user_info is not None else frozenset()
         return _Ours(upstream, headers, names, names | of_user, names.isdisjoint(of_user))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from time import monotonic
 
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..upstream.credentials import Caller
 
 ResolveUser = Hook[[Request], User | None]
+SessionToken = Callable[[User, Request], Awaitable[str | None]]
 
 CREDENTIALS = (b"authorization", b"api-key", b"x-api-key", b"cookie")
 NO_CALLABLE = "this gateway has no resolve_user, so that users come with gateway.response(user) only; others are a 401."
@@ -39,6 +41,7 @@ class Authenticate:
         *,
         resolve_user: ResolveUser | None,
         oauth_token: Hook[[User, Request, Upstream], str | None] | None = None,
+        session_token: SessionToken | None = None,
         roles: Roles,
     ) -> None:
         self.app = app
@@ -46,6 +49,7 @@ class Authenticate:
         self._knows_anyone = False
         self._resolve_user = resolve_user
         self._oauth_token = oauth_token
+        self._session_token = session_token
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
@@ -56,12 +60,33 @@ class Authenticate:
                 return self._wait(self._resolve_user, scope, receive, send)
             user = self._resolve_user.now(exchange.request())
         self._take(exchange, user)
+        if self._session_token is not None and exchange.config.uses_sessions:
+            return self._with_token(self._session_token, scope, receive, send)
         return self.app(scope, receive, send)
+
+    async def _with_token(self, session_token: SessionToken, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        with Arrival(receive, exchange.clock) as arrival:
+            await self._take_token(session_token, exchange, arrival)
+            await self.app(scope, arrival.onward, send)
+
+    async def _take_token(self, session_token: SessionToken, exchange: Exchange, arrival: Arrival) -> None:
+        """The host's word for the caller's own token; where it has none, the caller's bearer token stays."""
+        exchange.admitting -= monotonic()
+        token = await arrival.awaited(session_token(exchange.user, exchange.request()))
+        exchange.admitting += monotonic()
+        if token is not None and not isinstance(token, str):
+            logger.error("session_token returned %s; return a token, or None", type(token).__name__)
+            raise HostFailure("The application failed while it handled this request.")
+        if token:
+            exchange.caller = replace(exchange.caller, authorization=HiddenText(token))
 
     async def _wait(self, resolve_user: ResolveUser, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         with Arrival(receive, exchange.clock) as arrival:
             self._take(exchange, await arrival.awaited(resolve_user(exchange.request())))
+            if self._session_token is not None and exchange.config.uses_sessions:
+                await self._take_token(self._session_token, exchange, arrival)
             await self.app(scope, arrival.onward, send)
 
     def _take(self, exchange: Exchange, user: User | None) -> None:

@@ -146,6 +146,10 @@ class ServeSpeech:
 def _is_shared(exchange: Exchange) -> bool:
     """Events are not kept, nor is a text that takes long to compare."""
     payload = exchange.payload
+    ways = (way for route in exchange.fallbacks for way in route.ways)
+    asked = (*exchange.all_candidates, *(candidate for way in ways for candidate in way.candidates))
+    if any(candidate.upstream.tells_user for candidate in asked):
+        return False  # it hears who asks
     if exchange.streams or payload.read("stream_format", str) == "sse":
         return False
     return sum(map(len, payload.pieces())) <= LONGEST

@@ -29,16 +29,16 @@ def filled(payload: Payload, settings: Iterable[Setting], names: Names) -> Paylo
     said = {name for _, name, raw in found(payload, names) if raw != _NULL}
     for setting in settings:
         if said.isdisjoint(setting.names):
-            payload = _with(payload, setting)
+            payload = with_value(payload, setting.at, setting.value)
     return payload
 
 
 def locked(payload: Payload, settings: Iterable[Setting], names: Names) -> Payload:
     """With these parameters alone, whatever it says of them: at its top, inside ``extra_body``, in other spellings."""
-    payload = _without(payload, names)
+    payload = without(payload, names)
     for setting in settings:
         if setting.at:
-            payload = _with(payload, setting)
+            payload = with_value(payload, setting.at, setting.value)
     return payload
 
 
@@ -69,7 +69,8 @@ def found(payload: Payload, names: Names, above: str = "", inside: str = "") -> 
                 yield from found(below, names.inside[name], f"{above}{key}.", f"{inside}{name}.")
 
 
-def _without(payload: Payload, names: Names) -> Payload:
+def without(payload: Payload, names: Names) -> Payload:
+    """Without what stands under any of the names, in any spelling."""
     gone: list[str] = []
     changed: dict[str, msgspec.Raw] = {}
     for key in payload.outline:
@@ -79,19 +80,19 @@ def _without(payload: Payload, names: Names) -> Payload:
         elif name in names.inside or name in MERGED:
             below = _inside(payload, key)
             if below is not None:
-                left = _without(below, names if name in MERGED else names.inside[name])
+                left = without(below, names if name in MERGED else names.inside[name])
                 if left is not below:
                     changed[key] = left.as_value()
     return payload.edited(changed, without=gone) if gone or changed else payload
 
 
-def _with(payload: Payload, setting: Setting) -> Payload:
-    """Where its operation takes it; an object on the way keeps its other fields."""
-    holder, dot, name = setting.at.rpartition(".")
+def with_value(payload: Payload, at: str, value: msgspec.Raw | None) -> Payload:
+    """With the value there; an object on the way keeps its other fields."""
+    holder, dot, name = at.rpartition(".")
     if not dot:
-        return payload.edited({name: setting.value})
+        return payload.edited({name: value})
     below = _inside(payload, holder)
-    held = (Payload({}, payload.texts) if below is None else below).edited({name: setting.value})
+    held = (Payload({}, payload.texts) if below is None else below).edited({name: value})
     return payload.edited({holder: held.as_value()})
 
 

@@ -75,6 +75,8 @@ class Plan:
     prompts: tuple[Template, ...]
     """Put in front of what the client says, one after the other: those of presets near the model come last, and so
     stand first."""
+    preset: str | None
+    """Which answers name."""
     guarded: bool
     """Whether a system prompt or a locked parameter would be gone around by an operation that knows neither."""
 
@@ -99,7 +101,7 @@ def plan_of(via: Via, operation: str) -> Plan:
     fills = tuple([each for canon, each in values.items() if canon not in locks and each.at])
     prompts = tuple([preset.prompt for preset in via.presets if preset.prompt is not None])
     settings = tuple([each for each in locks.values() if each.names])
-    return Plan(fills, _names(fills), settings, _names(settings), prompts, bool(prompts or locks))
+    return Plan(fills, _names(fills), settings, _names(settings), prompts, via.preset, bool(prompts or locks))
 
 
 def _names(settings: Iterable[Setting]) -> Names:

@@ -27,6 +27,7 @@ from ..hidden import HiddenDict, HiddenList, HiddenText
 from ..host.users import User
 from ..http.asgi import RawHeaders
 from .entra import EntraTokens, default_scope
+from .telling import Telling
 
 _STATIC = frozenset({"bearer", "none"})
 _PER_USER = frozenset({"session", "system_oauth"})
@@ -59,6 +60,8 @@ class OwnKind:
     token: bool
     """The caller's own bearer token; without it there is nothing to ask with."""
     cookies: tuple[str, ...]
+    identity: bool = False
+    """Headers that say who asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,16 @@ class _Plan:
 class Credentials:
     """Builds the headers; keeps what is the same for every call."""
 
-    def __init__(self, entra: EntraTokens | None = None, *, private_cookies: frozenset[str] = PRIVATE_COOKIES) -> None:
+    def __init__(
+        self,
+        entra: EntraTokens | None = None,
+        *,
+        private_cookies: frozenset[str] = PRIVATE_COOKIES,
+        telling: Telling | None = None,
+    ) -> None:
         self._entra = entra or EntraTokens()
+        self.telling = telling or Telling()
+        """What upstreams' own headers tell of who asks, beside the credential."""
         self._private_cookies = private_cookies
         # By identity: hashing an upstream by its fields would cost more than all the rest. The plan keeps the upstream
         # alive, so that its id stays its own.
@@ -92,6 +103,7 @@ class Credentials:
         """Lets go of the secrets of upstreams that a new configuration no longer has."""
         current = set(map(id, upstreams))
         self._plans = {place: plan for place, plan in self._plans.items() if place in current}
+        self.telling.forget()
         self.changes += 1
 
     def static(self, upstream: Upstream) -> Headers | None:
@@ -147,7 +159,9 @@ class Credentials:
         if own_token is None:
             return None
         cookies = HiddenList([value.decode() for _, value in _cookie(kind.cookies, caller.cookies)])
-        return _digest(HiddenList([caller.user.id, own_token, *cookies]))
+        user = caller.user
+        told = (user.name, user.email, user.role, *sorted(user.groups)) if kind.identity else ()
+        return _digest(HiddenList([user.id, own_token, *told, *cookies]))
 
     def scope(self, upstream: Upstream, caller: Caller, *, told: bool) -> str:
         """Who is meant when the upstream limits or refuses whoever asks it: empty where it cannot tell callers apart.
@@ -155,7 +169,7 @@ class Credentials:
         ``told``: whether headers tell it who asks.
         """
         own = self.list_scope(upstream, caller)
-        return own or (_digest([caller.user.id]) if told else "")
+        return own or (_digest([caller.user.id]) if told or upstream.tells_user else "")
 
     async def aclose(self) -> None:
         await self._entra.aclose()
@@ -172,16 +186,19 @@ class Credentials:
 
     def _new_plan(self, upstream: Upstream) -> _Plan:
         custom = HiddenDict({name.lower().encode("ascii"): value.encode() for name, value in upstream.headers.items()})
+        varying = {name.lower().encode("ascii") for name in upstream.header_templates}
         asks = upstream.auth_type not in _STATIC and b"authorization" not in custom
         cookies = () if b"cookie" in custom else self._forwarded(upstream)
-        sees = bool(cookies) or (asks and upstream.auth_type in _PER_USER)
+        by_identity = upstream.list_per_user and upstream.tells_user
+        sees = bool(cookies) or (asks and upstream.auth_type in _PER_USER) or by_identity
+        fixed = {**_static_credential(upstream), **custom}
         plan = _Plan(
             upstream,
-            tuple({**_static_credential(upstream), **custom}.items()),
+            tuple((name, value) for name, value in fixed.items() if name not in varying),
             asks=asks,
             scope=default_scope(upstream) if upstream.auth_type == ENTRA else "",
             cookies=cookies,
-            own=OwnKind(asks and upstream.auth_type == "session", cookies) if sees else None,
+            own=OwnKind(asks and upstream.auth_type == "session", cookies, by_identity) if sees else None,
         )
         if len(self._plans) >= _MOST_PLANS:
             self._plans.clear()

@@ -44,15 +44,21 @@ class UserInfo:
         self.names = frozenset((*self._headers, self._chat_id))
         self._kept = lru_cache(maxsize=4096)(self._said)
 
-    def headers(self, user: User, context: Mapping[str, str] | None) -> RawHeaders:
-        """Not to be written to. ``context`` is the host's, None where it has none."""
-        said = self._kept(user.name, user.id, user.email, user.role)
+    def headers(self, user: User, context: Mapping[str, str] | None, *, signed: bool = False) -> RawHeaders:
+        """Not to be written to. ``context`` is the host's, None where it has none; ``signed``: a token says
+        the rest."""
+        said = [] if signed else self._kept(user.name, user.id, user.email, user.role)
         chat_id = context.get(CHAT_ID) if context else None
         return [*said, (self._chat_id, _encoded(str(chat_id)))] if chat_id else said
 
     def _said(self, name: str, id: str, email: str, role: str) -> RawHeaders:
         values = (_encoded(name, " "), _encoded(id), _encoded(email), _encoded(role))
         return [pair for pair in zip(self._headers, values, strict=True) if pair[1]]
+
+
+def in_header(value: str) -> str:
+    """What somebody wrote, as part of a header's value."""
+    return quote(value, safe=_VISIBLE + " ", errors="replace")
 
 
 def _encoded(value: str, safe: str = _VISIBLE) -> bytes:

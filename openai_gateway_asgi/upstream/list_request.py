@@ -7,6 +7,9 @@ import asyncio
 from ..causes import Cause
 from ..config import Settings, Upstream
 from ..errors import UpstreamError
+from ..hidden import HiddenList
+from ..host.access import LISTING
+from ..host.variables import Facts
 from ..http.asgi import RawHeaders
 from ..rewrites.azure import azure_path
 from .connections import Connections
@@ -45,16 +48,24 @@ class ListRequests:
         """
         try:
             async with asyncio.timeout(within):
-                credential = await self._credentials.headers(upstream, caller)
+                credential = await self._headers(upstream, caller)
                 answer = await self._fetch(upstream, credential, within)
                 if answer.status == 401 and self._credentials.after_refusal(upstream, credential):
-                    credential = await self._credentials.headers(upstream, caller)
+                    credential = await self._headers(upstream, caller)
                     answer = await self._fetch(upstream, credential, within)
         except TimeoutError as error:
             raise too_late() from error
         if answer.status != 200:
             raise ListRefused(answer, credential)
         return answer.body
+
+    async def _headers(self, upstream: Upstream, caller: Caller | None) -> RawHeaders:
+        """The credential, and what says who asks where somebody does."""
+        headers = await self._credentials.headers(upstream, caller)
+        if caller is None or not upstream.tells_user:
+            return headers
+        telling = self._credentials.telling
+        return HiddenList([*headers, *telling.headers(upstream, Facts(caller.user, "", LISTING, {}, telling.secret))])
 
     async def _fetch(self, upstream: Upstream, credential: RawHeaders, within: float) -> Answer:
         path = azure_path(upstream, "/models", "") if upstream.is_azure else "/models"

@@ -56,8 +56,13 @@ class Secrets:
     @classmethod
     def sent(cls, upstream: Upstream, headers: RawHeaders) -> Secrets:
         """Those of a request to ``upstream`` with these headers: credentials, fixed values, the proxy's password."""
-        fixed = {name.lower().encode() for name in upstream.headers}
+        varying = {name.lower().encode() for name in upstream.header_templates}
+        fixed = {name.lower().encode() for name in upstream.headers} - varying
+        if upstream.identity:
+            fixed.add(upstream.identity_header.lower().encode())
         texts = [text for name, value in headers if name in CREDENTIALS for text in _of_credential(name, value)]
+        written = [text for template in upstream.header_templates.values() for text in template.literals]
+        texts += [text for literal in written for text in _of_fixed(literal.strip().encode())]
         texts += [text for name, value in headers if name in fixed - CREDENTIALS for text in _of_fixed(value)]
         asked = [value.encode() for name, value in upstream.query.items() if name.lower() not in PLAIN_NAMES]
         texts += [text for value in asked for text in _of_fixed(value)]

@@ -184,7 +184,10 @@ ROWS: list[tuple[Callable[[], Gateway], str, str, str]] = [
     (upstream(token_scope="https://s.example/.default"), "unused_field", "upstreams.0.token_scope", "leave it out"),
     (upstream(rewrites="off", drop_nulls=True), "unused_field", "upstreams.0.drop_nulls", "leave one of them out"),
     (lambda: gateway(Upstream(A, keepalive=3), transport=httpx.MockTransport(lambda request: httpx.Response(200))), "unused_with_transport", "upstreams.0.keepalive", "tell the transport"),
-    (upstream(headers={"X-User": "{{USER_ID}}"}), "header_template", "upstreams.0.headers.X-User", "forward_user_info=True"),
+    (upstream(headers={"X-User": "{{USER_ID}}"}), "header_template", "upstreams.0.headers.X-User", "write {user.id}"),
+    (upstream(identity="jwt", identity_key="-----BEGIN PRIVATE KEY-----"), "invalid_identity_key", "upstreams.0.identity_key", "openssl genpkey"),
+    (lambda: gateway(*(Upstream(url, identity="jwt", identity_key="0123456789" * 4) for url in (A, "http://b.test/v1"))), "shared_identity_key", "upstreams.1.identity_key", "a private key"),
+    (upstream(list_per_user=True), "unused_field", "upstreams.0.list_per_user", '"{user.id}"'),
     (upstream(verify_tls=False), "tls_not_verified", "upstreams.0.verify_tls", "a file of CA certificates"),
     (upstream(prefix_id="team."), "prefix_with_dot", "upstreams.0.prefix_id", "write 'team'"),
     (upstream(prefix_id="team", model_ids=["m", "team.n"]), "prefixed_model_ids", "upstreams.0.model_ids", "'team.team.n'"),
@@ -266,6 +269,7 @@ ROWS: list[tuple[Callable[[], Gateway], str, str, str]] = [
 
 ELSEWHERE = {
     "azure_identity_missing": "test_without_azure_identity_the_error_says_what_to_install",
+    "pyjwt_missing": "test_without_pyjwt_the_error_says_what_to_install",
     "store_read_only": "test_a_file_that_can_only_be_read_is_warned_of",
     "no_effect": "test_case_257",
     "surplus_keys": "test_case_257",

@@ -142,6 +142,11 @@ FULL = Upstream(
     repair_responses=True,
     flatten_tool_content=True,
     forward_cookies=["sid"],
+    identity="jwt",
+    identity_key="signing-secret-5555-signing-secret-5555",
+    identity_header="X-Me",
+    stamp={"metadata.team": "{user.groups}"},
+    list_per_user=True,
     token_scope="https://scope.example/.default",
 )
 

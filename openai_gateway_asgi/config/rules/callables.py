@@ -27,6 +27,7 @@ CALLABLES = {
     "oauth_token": Asked(
         ("user", "request", "upstream"), "write a function (user, request, upstream) that returns a token"
     ),
+    "session_token": Asked(("user", "request"), "write a function (user, request) that returns a token or None"),
     "context": Asked(("user", "request"), "write a function (user, request) that returns {'chat_id': ...}"),
     "record_usage": Asked(("record",), "write a function (record)"),
     "find_user": Asked(("id",), "write a function (id) that returns a User or None"),

@@ -62,7 +62,11 @@ def missing(upstream: Upstream, _setup: Setup) -> Iterator[Finding]:
 
 
 def over_http(upstream: Upstream, _setup: Setup) -> Iterator[Finding]:
-    sends = upstream.auth_type not in ("bearer", "none") or (upstream.auth_type == "bearer" and upstream.api_key)
+    sends = (
+        bool(upstream.identity)
+        or upstream.auth_type not in ("bearer", "none")
+        or (upstream.auth_type == "bearer" and upstream.api_key)
+    )
     if upstream.base_url.startswith("http:") and (sends or _own_credentials(upstream)) and is_public(upstream.host):
         yield Finding(
             "credential_over_http", "base_url", "is plain http: whoever is on the way reads the credential",

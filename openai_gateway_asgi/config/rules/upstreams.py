@@ -10,7 +10,7 @@ from ..findings import Finding
 from ..header_rules import PRIVATE_COOKIES
 from ..query_rules import is_dated
 from ..upstream import ENTRA, Upstream
-from . import azure, base_urls, keys
+from . import azure, base_urls, identity, keys
 from .setup import Setup
 
 UpstreamRule = Callable[[Upstream, Setup], Iterator[Finding]]
@@ -87,7 +87,7 @@ def templates(upstream: Upstream, _setup: Setup) -> Iterator[Finding]:
         if _TEMPLATE.search(value):
             yield Finding(
                 "header_template", f"headers.{name}", "holds {{...}}, which is sent as it stands",
-                "write Settings(forward_user_info=True) to say who asks",
+                "write {user.id} and the like, with one brace",
             )  # fmt: skip
 
 
@@ -120,6 +120,8 @@ REACH_RULES: tuple[UpstreamRule, ...] = (
     oauth,
     entra,
     cookies,
+    identity.library,
+    identity.private_key,
 )
 """Whether it can be asked anything at all."""
 
@@ -135,4 +137,5 @@ UPSTREAM_RULES: tuple[UpstreamRule, ...] = (
     own_transport,
     templates,
     trust,
+    identity.lists,
 )

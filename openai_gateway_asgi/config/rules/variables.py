@@ -42,3 +42,7 @@ def _templates(config: GatewayConfig) -> Iterator[tuple[str, Template]]:
     for index, preset in enumerate(config.presets):
         if isinstance(preset, Preset) and preset.enabled and preset.prompt is not None:
             yield f"presets.{index}.system", preset.prompt
+    for index, upstream in enumerate(config.upstreams):
+        if upstream.enabled:
+            for field, template in upstream.templates.items():
+                yield f"upstreams.{index}.{field}", template

@@ -9,7 +9,7 @@ from ..model_ids import is_pattern
 from ..presets import Preset
 from ..store import GatewayConfig
 from ..upstream import Upstream
-from . import variables
+from . import identity, variables
 from .setup import Setup
 
 WholeRule = Callable[[GatewayConfig, Setup], Iterator[Finding]]
@@ -103,4 +103,5 @@ WHOLE_RULES: tuple[WholeRule, ...] = (
     preset_bases,
     variables.secret,
     variables.context,
+    identity.shared_keys,
 )

@@ -127,6 +127,8 @@ BEFORE_THE_BODY = [
             ("/v1/verify", TARGET, JSON),
         )
     ),
+    Place("session_token", "/v1/chat/completions", CHAT),
+    Place("session_token", "/v1/audio/transcriptions", FORM, content_type=MULTIPART),
     Place("authorize_group", "/v1/batches", {"input_file_id": "f"}),
     Place("authorize_group", "/v1/files", FILE_ALONE, content_type=MULTIPART),
     Place("authorize_group", "/v1/images/edits", FORM, content_type=MULTIPART),
@@ -169,7 +171,10 @@ def make_gateway(place: Place, hang: Any, upstream: FakeUpstream | None = None, 
         "oauth_token": lambda user, request, upstream: "token",
         "context": lambda user, request: {},
         "record_usage": None,
+        "session_token": None,
     }
+    if place.hangs == "session_token":
+        upstreams.append(Upstream("http://c/v1", name="session", auth_type="session", model_ids=["s"]))
     store: Any = upstreams
     if place.hangs in callables:
         callables[place.hangs] = hang
@@ -262,7 +267,7 @@ async def test_case_284_a_client_that_sent_half_a_megabyte_is_seen_to_leave_behi
 def gated(place: Place, upstream: FakeUpstream) -> tuple[Gateway, asyncio.Event]:
     """A gateway whose callable comes back when the event is set."""
     gate = asyncio.Event()
-    answers = {"resolve_user": place.user, "authorize_group": True}
+    answers = {"session_token": "token", "resolve_user": place.user, "authorize_group": True}
 
     async def wait(*_: Any) -> Any:
         await gate.wait()

@@ -1,0 +1,36 @@
+"""What an upstream's bodies are stamped with: fields that say who asks, and where they may stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..api.parameters import NOT_PARAMETERS
+from ..errors import ConfigError
+from .hidden_values import HiddenValues
+from .templates import Template
+
+MOST = 8
+"""Fields that one upstream's bodies are stamped with."""
+LONGEST_KEY = 64
+"""Characters of a key of ``metadata`` (OpenAI's description of its API)."""
+
+_FIELD = re.compile(r"[a-z][a-z0-9_]*(?:\.[A-Za-z0-9_-]{1,64})?")
+
+
+def stamp(where: str, value: Any) -> Mapping[str, str]:
+    """Fields, at most one object down, to texts with variables."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(where, 'must map fields to texts; write {"safety_identifier": "{user.id:hmac}"}')
+    if len(value) > MOST:
+        raise ConfigError(where, f"must not have more than {MOST} fields")
+    for name, text in value.items():
+        if not isinstance(name, str) or not _FIELD.fullmatch(name):
+            raise ConfigError(where, "must name fields such as safety_identifier or metadata.team")
+        if name.partition(".")[0] in NOT_PARAMETERS:
+            raise ConfigError(f"{where}.{name}", "is what a call is about; name a field that says who asks, as user")
+        if not isinstance(text, str) or not text:
+            raise ConfigError(f"{where}.{name}", "must be text, such as {user.id:hmac}")
+        _ = Template(text, f"{where}.{name}")
+    return HiddenValues(dict(value))
