@@ -25,7 +25,8 @@ from .explaining.explainer import Explainer
 from .explaining.user import user_of
 from .extensions.filter import Filter
 from .extensions.host_model import HostModel, checked_host_models
-from .extensions.in_process import Within, openai_client
+from .extensions.in_process import openai_client
+from .extensions.inner_calls import Within
 from .hidden import HiddenBytes, HiddenList
 from .host.access import Access
 from .host.groups import Groups

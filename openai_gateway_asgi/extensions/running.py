@@ -7,6 +7,7 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from itertools import count
 from typing import Any
 
 import httpx
@@ -19,6 +20,8 @@ from .chat_answer import Answer
 from .in_process import refusal_in
 from .pieces import NotAPiece
 
+GATHERED = 32
+"""Pieces of an answer that is given whole between two turns for others."""
 CLOSING = 4.0
 """Seconds that a cancelled handler's cleaning up is waited for; then it is left to itself."""
 
@@ -64,7 +67,7 @@ class Running(httpx.AsyncByteStream):
             self._task.add_done_callback(_left.discard)
 
     async def _run(self) -> None:
-        pipe = self._pipe
+        pipe, turns = self._pipe, count(1)
         try:
             async with aclosing(_pieces(self._handle())) as pieces:
                 async for piece in pieces:
@@ -72,7 +75,8 @@ class Running(httpx.AsyncByteStream):
                         await pipe.put(data)
                     if pipe.closed:
                         return  # cancelled, and the handler goes on all the same
-                    await asyncio.sleep(0)  # what is made without waiting for anything goes out as it comes, too
+                    if data or not next(turns) % GATHERED:
+                        await asyncio.sleep(0)  # what is made without waiting goes out as it comes, and others run
             await pipe.put(self._answer.end())
         except asyncio.CancelledError:
             if not pipe.closed:

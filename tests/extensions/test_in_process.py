@@ -14,7 +14,8 @@ import pytest
 from starlette.requests import Request
 
 from openai_gateway_asgi import HostModel, Limit, ModelCall, Outcome, Upstream, User
-from openai_gateway_asgi.extensions.in_process import BASE_URL, Within, transport_of
+from openai_gateway_asgi.extensions.in_process import BASE_URL, client_of
+from openai_gateway_asgi.extensions.inner_calls import Within
 from openai_gateway_asgi.testing import json_answer
 from tests.cases.gateways import EAGER, MESSAGES, upstream_a, world
 from tests.support.asgi import make_scope
@@ -167,9 +168,8 @@ async def test_within_a_request_its_own_credentials_are_the_users() -> None:
 async def test_clients_of_httpx_and_of_httpx2_are_served_alike(library: Any) -> None:
     """Which of them the SDK is made of depends on its version."""
     async with world() as host:
-        transport = transport_of(library)(host.gateway._serve_inside, Within(ADA))
         body = {"model": "m1", "messages": MESSAGES, "stream": True}
-        async with library.AsyncClient(transport=transport, trust_env=False) as client:
+        async with client_of(library)(host.gateway._serve_inside, Within(ADA)) as client:
             async with client.stream("POST", BASE_URL + "/chat/completions", json=body) as answer:
                 events = [line async for line in answer.aiter_lines() if line]
             missing = await client.get(BASE_URL + "/nothing")

@@ -65,6 +65,8 @@ async def serve(
         app, http=http, ws="none", loop="none", root_path=root_path, lifespan=lifespan, log_config=None, **options
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        # asyncio does so for sockets that it makes itself; without it each small answer waits 40 ms for the client's ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if send_buffer is not None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         server = _EventServer(config)
