@@ -94,6 +94,8 @@ class GatewayError(Exception):
     """What of the request led to it, masked; for the same log."""
     reason: str | None = None
     """Which refusal it is, for operators, where the client must not tell it from another; else ``code``."""
+    limit: str | None = None
+    """Which limit of the gateway's own refused the call, where one did: for operators."""
     failure = Failure.CALLER
     """What kind of failure it is where it ends an attempt at an upstream."""
     cause: Cause | None = None

@@ -95,7 +95,7 @@ class Parts:
         if limits:
             chosen: Any = self.hooks["limits"] or checked_limits(limits)
             counted_in = MemoryLimits() if limit_store is None else limit_store
-            self.desk = Desk(chosen, counted_in, self.prices, self.background)
+            self.desk = Desk(chosen, counted_in, self.prices, self.background, failed=self.observers.limit_store_failed)
         self.speech = SpeechCache(setup.speech_cache, settings)
 
     def health(self) -> Health:

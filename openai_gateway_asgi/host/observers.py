@@ -84,6 +84,13 @@ class Observer(Protocol):
         """Gives whoever is told of the rest of this call, often ``self`` where nothing has to be kept; None: nobody."""
 
 
+class StoreObserver(Protocol):
+    """What an observer may have beside: it is told when the store of limits does not answer."""
+
+    def limit_store_failed(self, operation: str) -> None:
+        """``operation`` is ``take``, ``settle`` or ``renew``."""
+
+
 class Watch:
     """Those who look on at one call. None of them can harm it."""
 

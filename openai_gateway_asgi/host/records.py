@@ -124,6 +124,9 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the upstream was asked for, where the call was translated: ``createResponse`` of a chat, or the reverse."""
     dropped: tuple[str, ...] = ()
     """What its translation left out, because the upstream is set so, as ``tools[0] (web_search)``."""
+    limit: str | None = None
+    """Which limit of the gateway's own refused the call: its name, or what it is, as ``60 requests per minute by
+    user``."""
     trace_id: str | None = None
     """Of the trace that the call belongs to, 32 hexadecimal digits."""
 

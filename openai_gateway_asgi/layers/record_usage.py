@@ -179,6 +179,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord
         model_label=_label(served or getattr(exchange, "resolved", None)),
         commit=exchange.commit,
         reason=None if went_well else _reason(exchange, failure),
+        limit=None if error is None else error.limit,
         within=None if exchange.outer is None else exchange.outer.request_id,
         preset=_preset(exchange),
         upstream_operation=None if translation is None else translation.match.endpoint.operation,

@@ -27,7 +27,7 @@ from .claims import Account, Change, Claim, Decision, LimitStore, StoreDown
 from .limit import LEASE, NANO, Limit, Subject
 from .memory import MemoryLimits
 from .reservation import WHOLE_CALL, Reservation
-from .told import LimitExceeded, Standing, UpstreamLimited, refusal
+from .told import LimitExceeded, Standing, UpstreamLimited, refusal, unpriced
 
 logger = logging.getLogger("openai_gateway_asgi")
 
@@ -69,12 +69,15 @@ class Desk:
         background: Background,
         *,
         clock: Callable[[], float] = time.time,
+        failed: Callable[[str], None] = lambda operation: None,
     ) -> None:
+        """``failed`` hears of each operation of the store that did."""
         self._limits = limits
         self._store = store
         self._prices = prices
         self._background = background
         self._clock = clock
+        self._failed = failed
         self._places: dict[asyncio.AbstractEventLoop, dict[str, Claim]] = {}
         self._warned = False
 
@@ -162,7 +165,9 @@ class Desk:
         try:
             await self._take(reservation, self._wanted(reservation, subject, limits, (candidate,)))
         except LimitExceeded as error:
-            return UpstreamLimited(error.message, headers=error.headers)
+            full = UpstreamLimited(error.message, headers=error.headers)
+            full.limit = error.limit
+            return full
         except GatewayError as error:
             return error
         return None
@@ -251,10 +256,11 @@ class Desk:
         try:
             decision = await self._decision([claim for _, claim in wanted])
         except StoreDown as error:
-            self._warn_down(error)
+            self._note_down("take", error)
             if any(limit.when_down == "closed" for limit, _ in wanted):
                 raise away() from error
             return
+        self._warned = False  # the next outage is another one
         standings = [
             Standing(limit, claim, balance) for (limit, claim), balance in zip(wanted, decision.balances, strict=True)
         ]
@@ -291,11 +297,7 @@ class Desk:
             if cost is not None:
                 return int(cost.usd * NANO)
         if limit.unpriced == "refuse":
-            raise LimitExceeded(
-                "This model has no price, so that a budget cannot count it.",
-                code="insufficient_quota",
-                headers={"x-should-retry": "false"},
-            )
+            raise unpriced(limit)
         return None
 
     def _used(self, limit: Limit, claim: Claim, record: UsageRecord) -> int:
@@ -341,7 +343,7 @@ class Desk:
                 await self._store.settle(changes)
                 return
             except StoreDown as error:
-                self._warn_down(error)
+                self._note_down("settle", error)
                 if number + 1 < SETTLED_WITHIN:
                     await asyncio.sleep(SETTLED_AGAIN)
 
@@ -377,9 +379,10 @@ class Desk:
             if over:  # given back meanwhile: the renewal may have come behind it
                 await self._store.settle(over)
         except StoreDown as error:
-            self._warn_down(error)
+            self._note_down("renew", error)
 
-    def _warn_down(self, error: StoreDown) -> None:
+    def _note_down(self, operation: str, error: StoreDown) -> None:
+        self._failed(operation)
         if not self._warned:
             self._warned = True
             logger.warning("the store of limits is away (%s); limits are held as `when_down` says", error)

@@ -54,6 +54,7 @@ def refusal(standings: Iterable[Standing]) -> LimitExceeded:
     budget = worst.limit.unit == "usd"
     message = f"{described(worst.limit)} is used up. {_when(wait)}"
     error = LimitExceeded(message, code="insufficient_quota" if budget else None)
+    error.limit = label_of(worst.limit)
     if budget:
         error.type = "insufficient_quota"
     elif worst.limit.unit in NAMED:
@@ -70,18 +71,43 @@ def refusal(standings: Iterable[Standing]) -> LimitExceeded:
     return error
 
 
+def unpriced(limit: Limit) -> LimitExceeded:
+    """For a call whose model no budget can count."""
+    error = LimitExceeded(
+        "This model has no price, so that a budget cannot count it.",
+        code="insufficient_quota",
+        headers={"x-should-retry": "false"},
+    )
+    error.limit = label_of(limit)
+    return error
+
+
+def label_of(limit: Limit) -> str:
+    """What stands for it in records and metrics: its name, or what it is, as ``60 requests per minute by user``."""
+    if limit.name:
+        return limit.name
+    by = "callable" if callable(limit.by) else ", ".join(limit.scopes)
+    return f"{_amount(limit)}{_per(limit)}{f' by {by}' if by else ''}"
+
+
 def described(limit: Limit) -> str:
     """A limit in words: its name where it has one, its amount and its period."""
     name = f"The limit {limit.name!r}" if limit.name else "The limit"
-    per = f" per {limit.per}" if limit.per else " at once"
+    return f"{name} of {_amount(limit)}{_per(limit)}"
+
+
+def _amount(limit: Limit) -> str:
     match limit.unit:
         case "usd":
-            amount = f"{_usd(limit.amount)} USD"
+            return f"{_usd(limit.amount)} USD"
         case "concurrent":
-            amount = f"{limit.amount} calls"
+            return f"{limit.amount} calls"
         case _:
-            amount = f"{limit.amount} {limit.unit}"
-    return f"{name} of {amount}{per}"
+            return f"{limit.amount} {limit.unit}"
+
+
+def _per(limit: Limit) -> str:
+    return f" per {limit.per}" if limit.per else " at once"
 
 
 def headers_of(standings: Iterable[Standing]) -> RawHeaders:

@@ -126,6 +126,7 @@ def _mapping(record: UsageRecord, user: str) -> dict[str, Any]:
         fields["usage"] = to_builtins(record.usage)
     if record.cost is not None:
         fields["cost"] = str(record.cost)
+        fields["cost_source"] = record.cost_source
     if record.upstream_request_id is not None:
         fields["upstream_request_id"] = record.upstream_request_id
     if record.within is not None:
@@ -136,6 +137,8 @@ def _mapping(record: UsageRecord, user: str) -> dict[str, Any]:
         fields["error"] = record.error
     if record.reason is not None:
         fields["reason"] = record.reason
+    if record.limit is not None:
+        fields["limit"] = record.limit
     return fields
 
 

@@ -44,6 +44,15 @@ class Observers:
                 tell_of(error, self._notices)
         return Watch(call, found, self._notices) if found else None
 
+    def limit_store_failed(self, operation: str) -> None:
+        for observer in self._added:
+            told = getattr(observer, "limit_store_failed", None)
+            if told is not None:
+                try:
+                    told(operation)
+                except Exception as error:
+                    tell_of(error, self._notices)
+
     @property
     def wants_records(self) -> bool:
         """Whether the log would show a line."""

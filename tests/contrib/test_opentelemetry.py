@@ -26,11 +26,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
-from openai_gateway_asgi import CallFacts, ConfigError, Price, Settings, Upstream
+from openai_gateway_asgi import CallFacts, ConfigError, Limit, Price, Settings, Upstream
 from openai_gateway_asgi.contrib.opentelemetry import _Instrumented, instrument
 from openai_gateway_asgi.contrib.opentelemetry.names import server_of
+from openai_gateway_asgi.limits import Claim, Decision, MemoryLimits, StoreDown
 from openai_gateway_asgi.testing import error_answer, json_answer, stream_answer
-from openai_gateway_asgi.testing.answers import USAGE
+from openai_gateway_asgi.testing.answers import USAGE, chat_events, sse
 from tests.cases.gateways import World, chat, upstream_a, upstream_b, world
 from tests.contrib.shared_speech import left_by_the_first_of_two
 
@@ -257,6 +258,35 @@ async def test_metrics_are_of_attempts_by_the_conventions_names() -> None:
         "openai_gateway.outcome": "completed",
     }
     assert calls.count == 2
+
+
+async def test_refusals_by_limits_and_a_store_that_does_not_answer_are_counted() -> None:
+    class Away(MemoryLimits):
+        async def take(self, claims: Sequence[Claim]) -> Decision:
+            raise StoreDown("away")
+
+    async with world(limits=[Limit(tokens=10, per="day")], limit_store=Away()) as w:
+        seen = Seen(w)
+        await w.chat()
+        assert (await w.chat()).status == 200
+        ((asked, failures),) = seen.points("openai_gateway.limit_store.failures")
+    assert (asked, failures.value) == ({"openai_gateway.limit_store.operation": "take"}, 2)
+    async with world(limits=[Limit(requests=1, per="day", name="one")]) as w:
+        seen = Seen(w)
+        await w.chat()
+        await w.chat()
+        ((asked, refusals),) = seen.points("openai_gateway.limit.refusals")
+    assert (asked["openai_gateway.limit"], refusals.value) == ("one", 1)
+
+
+async def test_what_a_failed_attempt_used_stands_on_its_own_span() -> None:
+    failed = stream_answer([*chat_events({"model": "m1"})[:2], sse({"choices": [], "usage": USAGE})])
+    async with world(upstream_a(commit="whole"), upstream_b(commit="whole")) as w:
+        seen = Seen(w)
+        w.upstream.host("a").answer(CHAT, failed)
+        await w.chat(stream=True)
+    used = [span.attributes.get("gen_ai.usage.output_tokens") for span in seen.spans if span.attributes]
+    assert sorted(used, key=str) == [4, 4, None]
 
 
 async def test_embeddings_have_metrics_of_their_own() -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from openai_gateway_asgi import ConfigError, Gateway, Price, Upstream, User, everyone
+from openai_gateway_asgi import ConfigError, Gateway, Limit, Price, Upstream, User, everyone
 from openai_gateway_asgi.contrib import prometheus
 from openai_gateway_asgi.contrib.prometheus import metrics_app
 from openai_gateway_asgi.contrib.prometheus.families import Families
 from openai_gateway_asgi.http.asgi import ASGIApp
+from openai_gateway_asgi.limits import Claim, Decision, MemoryLimits, StoreDown
 from openai_gateway_asgi.observe.few_values import MOST_VALUES, FewValues
 from openai_gateway_asgi.testing import error_answer, json_answer, stream_answer
-from openai_gateway_asgi.testing.answers import USAGE
+from openai_gateway_asgi.testing.answers import USAGE, chat_events, sse
 from tests.cases.gateways import World, chat, upstream_a, upstream_b, world
 from tests.contrib.shared_speech import left_by_the_first_of_two
 from tests.support.asgi import ask
@@ -209,6 +211,52 @@ async def test_models_that_only_a_callers_own_list_has_are_other() -> None:
         assert {model for model, *_ in await page.of("calls_total")} == {"other", "m1"}
 
 
+class Away(MemoryLimits):
+    """A store that does not answer, while it is down."""
+
+    down = True
+
+    async def take(self, claims: Sequence[Claim]) -> Decision:
+        if self.down:
+            raise StoreDown("away")
+        return await super().take(claims)
+
+
+async def test_calls_that_a_limit_refused_are_counted_by_the_limit() -> None:
+    limits = [Limit(requests=1, per="day", by="user", name="fair use"), Limit(tokens=100, per="day", models="m2")]
+    async with world(upstream_a("m1", "m2"), limits=limits) as w:
+        page = metered(w)
+        for model in ("m1", "m1", "m1"):
+            await w.chat(model)
+        await w.chat("m2", headers={"x-test-user": "u1"}, max_tokens=60)
+        await w.chat("m2", headers={"x-test-user": "zoe"}, max_tokens=100)
+        assert await page.of("limit_refusals_total") == {
+            ("fair use", "m1"): 2,
+            ("100 tokens per day", "m2"): 1,
+        }
+        assert await page.of("refusals_total") == {("limit",): 3}
+        assert [record.limit for record in w.records] == [None, "fair use", "fair use", None, "100 tokens per day"]
+
+
+async def test_failures_of_the_store_of_limits_are_counted() -> None:
+    async with world(limits=[Limit(requests=1, per="day")], limit_store=Away()) as w:
+        page = metered(w)
+        for _ in range(2):
+            assert (await w.chat()).status == 200
+        assert await page.of("limit_store_failures_total") == {("take",): 2}
+
+
+async def test_what_every_attempt_used_is_counted_where_it_was_used() -> None:
+    failed = stream_answer([*chat_events({"model": "m1"})[:2], sse({"choices": [], "usage": USAGE})])
+    async with world(upstream_a(commit="whole"), upstream_b(commit="whole")) as w:
+        page = metered(w)
+        w.upstream.host("a").answer(CHAT, failed)
+        await w.chat(stream=True)
+        assert await page.of("tokens_total") == {
+            (kind, "m1", name): number for kind, number in (("input", 7), ("output", 4)) for name in "AB"
+        }
+
+
 def test_a_label_has_a_thousand_values_at_most() -> None:
     values = FewValues()
     found = {values.of(f"m{number}") for number in range(10 * MOST_VALUES)}
@@ -277,11 +325,17 @@ def test_a_gateway_with_metrics_can_be_forgotten() -> None:
 @pytest.fixture
 async def full_page() -> str:
     """With every metric, after good and bad calls."""
-    async with world(upstream_a("m1"), upstream_b("m2"), prices={"m1": Price(input="1", output="1")}) as w:
+    store, prices = Away(), {"m1": Price(input="1", output="1")}
+    limits = [Limit(requests=1, per="day", models="m1")]
+    async with world(upstream_a("m1"), upstream_b("m2"), prices=prices, limits=limits, limit_store=store) as w:
+        store.down = False
         page = metered(w)
         w.upstream.answer(CHAT, json_answer({"usage": USAGE}), json_answer({"usage": USAGE}), error_answer(503))
         for model in ("m1", "m2", "m2", "nobodys"):
             await w.chat(model)
+        await w.chat("m1")
+        store.down = True
+        await w.chat("m1")
         return await page.text()
 
 

@@ -67,6 +67,9 @@ class _Instrumented:
             sends=self._sends,
         )
 
+    def limit_store_failed(self, operation: str) -> None:
+        self._measures.limit_store_failed(operation)
+
     def _look(self, now: float) -> None:
         """Whether anybody takes spans and metrics: to ask for the process's providers costs microseconds."""
         tracer_provider, meter_provider = self._given

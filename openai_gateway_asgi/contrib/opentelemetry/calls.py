@@ -209,6 +209,8 @@ def _tell(span: Span, operation: str, record: UsageRecord) -> None:
         about["http.response.status_code"] = record.status
     if record.reason is not None:
         about["openai_gateway.reason"] = record.reason
+    if record.limit is not None:
+        about["openai_gateway.limit"] = record.limit
     if record.cost is not None:
         about["openai_gateway.cost_usd"] = float(record.cost)
     if record.outcome in FAILED:

@@ -87,6 +87,13 @@ class Measures:
             explicit_bucket_boundaries_advisory=SECONDS,
         )
         self._cost = meter.create_counter("openai_gateway.cost", "USD", "What calls cost.")
+        self._limits = FewValues()
+        self._limit_refusals = meter.create_counter(
+            "openai_gateway.limit.refusals", "{call}", "Calls that a limit of the gateway's own refused."
+        )
+        self._store_failures = meter.create_counter(
+            "openai_gateway.limit_store.failures", "{operation}", "Operations of the store of limits that failed."
+        )
         self._unpriced = meter.create_counter(
             "openai_gateway.unpriced_calls", "{call}", "Calls that used something of unknown price."
         )
@@ -122,6 +129,11 @@ class Measures:
         if (model := self.model(record.model_label)) is not None:
             attributes["gen_ai.request.model"] = model
         self._calls.record(record.total, attributes)
+        if record.limit is not None:
+            self._limit_refusals.add(1, {**attributes, "openai_gateway.limit": self._limits.of(record.limit)})
+
+    def limit_store_failed(self, operation: str) -> None:
+        self._store_failures.add(1, {"openai_gateway.limit_store.operation": operation})
 
 
 def _kind(operation: str) -> str:

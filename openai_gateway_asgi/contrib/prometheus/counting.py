@@ -27,6 +27,7 @@ class Metrics:
         self.upstreams = FewValues()
         self.operations = FewValues()
         self.reasons = FewValues()
+        self.limits = FewValues()
         self._health = WeakMethod(gateway.health)
         self._shared = shared
         self._look_at = float("-inf")
@@ -49,6 +50,9 @@ class Metrics:
         now = monotonic()
         self._look_at = now + REST * (now - began)
 
+    def limit_store_failed(self, operation: str) -> None:
+        self.families.limit_store_failures[operation,].inc()
+
     def finished(self, record: UsageRecord) -> None:
         families, operation = self.families, self.operations.of(record.operation)
         model, upstream = self.models.of(record.model_label), self.upstreams.of(record.upstream)
@@ -61,6 +65,8 @@ class Metrics:
             families.overhead_seconds[operation,].observe(max(0.0, record.total - spent))
         if record.outcome is Outcome.REJECTED:
             families.refusals[self.reasons.of(record.reason),].inc()
+        if record.limit is not None:
+            families.limit_refusals[self.limits.of(record.limit), model].inc()
         for each in record.tries:
             if each.usage is not None or each.cost is not None:
                 self._count(each, model)

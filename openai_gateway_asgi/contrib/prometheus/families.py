@@ -51,6 +51,12 @@ class Families:
             "overhead_seconds", "Of a call, what passed outside its attempts.", "operation", buckets=OVERHEAD
         )
         self.refusals = counter("refusals", "Calls that were answered with a 4xx, by reason.", "reason")
+        self.limit_refusals = counter(
+            "limit_refusals", "Calls that a limit of the gateway's own refused.", "limit", "model"
+        )
+        self.limit_store_failures = counter(
+            "limit_store_failures", "Operations of the store of limits that failed.", "operation"
+        )
         self.attempts = counter("attempts", "Requests to upstreams, by what came of them.", "upstream", "result")
         self.tokens = counter(
             "tokens",
