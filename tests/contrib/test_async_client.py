@@ -48,13 +48,13 @@ def upstream():
 
 @pytest.fixture
 async def client() -> AsyncClient:
-    client = AsyncClient(headers=OWN_PAGE)
+    client = AsyncClient()
     client.cookies[settings.SESSION_COOKIE_NAME] = await sign_in("ada")
     return client
 
 
 async def chat(client: AsyncClient, **fields: Any) -> HttpResponse | StreamingHttpResponse:
-    return await client.post(PATH, CHAT | fields, content_type="application/json")
+    return await client.post(PATH, CHAT | fields, content_type="application/json", headers=OWN_PAGE)
 
 
 async def test_a_signed_in_client_chats(client: AsyncClient, upstream: Any) -> None:

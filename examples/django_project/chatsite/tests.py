@@ -9,7 +9,9 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.test import AsyncClient, TestCase
 
-OWN_PAGE = {"sec-fetch-site": "same-origin"}
+from openai_gateway_asgi.testing import OWN_PAGE
+
+CHAT = "/openai/v1/chat/completions"
 
 
 class ChatTests(TestCase):  # type: ignore[misc]  # Django ships no types
@@ -20,10 +22,10 @@ class ChatTests(TestCase):  # type: ignore[misc]  # Django ships no types
         cls.bob = User.objects.create_user("bob")
 
     async def chat(self, user: Any, model: str, **fields: Any) -> Any:
-        client = AsyncClient(headers=OWN_PAGE)
+        client = AsyncClient()
         await client.aforce_login(user)
         body = {"model": model, "messages": [{"role": "user", "content": "Hello?"}], **fields}
-        return await client.post("/openai/v1/chat/completions", body, content_type="application/json")
+        return await client.post(CHAT, body, content_type="application/json", headers=OWN_PAGE)
 
     async def test_a_user_is_answered(self) -> None:
         answer = await self.chat(self.bob, "tiny-chat")
@@ -42,6 +44,6 @@ class ChatTests(TestCase):  # type: ignore[misc]  # Django ships no types
         assert (await self.chat(self.bob, "tiny-secret")).status_code == 404
 
     async def test_strangers_are_refused(self) -> None:
-        answer = await AsyncClient(headers=OWN_PAGE).get("/openai/v1/models")
+        answer = await AsyncClient().get("/openai/v1/models", headers=OWN_PAGE)
 
         assert answer.status_code == 401
