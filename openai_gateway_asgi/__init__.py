@@ -50,6 +50,7 @@ from .extensions.model_call import ModelCall
 from .extensions.pieces import Reasoning, ToolCall
 from .extensions.told_answer import ToldAnswer
 from .gateway import Gateway
+from .host.descriptions import ModelInfo
 from .host.genai_prices import genai_prices
 from .host.hooks import in_thread
 from .host.observers import AttemptFacts, CallFacts, CallObserver, Observer
@@ -100,6 +101,7 @@ __all__ = [
     "MemoryStore",
     "Model",
     "ModelCall",
+    "ModelInfo",
     "NotFound",
     "Observer",
     "Outcome",

@@ -29,6 +29,7 @@ from .extensions.in_process import openai_client
 from .extensions.inner_calls import Within
 from .hidden import HiddenBytes, HiddenList
 from .host.access import Access
+from .host.descriptions import DescribeModel, ModelInfo
 from .host.groups import Groups
 from .host.hooks import (
     AuthorizeGroup,
@@ -123,6 +124,7 @@ class Gateway:
         filters: Sequence[Filter] = (),
         presets: Iterable[Preset | Defaults] = (),
         session_token: SessionToken | None = None,
+        describe_model: DescribeModel | Mapping[str, ModelInfo] | None = None,
     ) -> None:
         """
         ``upstreams``: where calls go: ``Upstream`` objects, a ``ConfigStore``, or None for the
@@ -139,7 +141,9 @@ class Gateway:
         ``prices`` say what a call costs: ``{pattern: Price(...)}``, a callable, or ``genai_prices()``. ``find_user``
         gives the user of an id, for administrators who ask what another's request would meet. ``host_models`` are
         models that functions of yours answer; ``filters`` look at what goes to models and comes from them; ``presets``
-        are models of your own over others, beside those of the environment; a store has its own.
+        are models of your own over others, beside those of the environment; a store has its own. ``describe_model``
+        says what lists show of models. ``session_token`` gives callers' own tokens for ``auth_type="session"``, where
+        they bring none.
 
         Raises ``ConfigError``, naming the field or variable and what to write instead.
         """
@@ -157,6 +161,7 @@ class Gateway:
             "limits": limits if callable(limits) else None,
             "find_user": find_user,
             "session_token": session_token,
+            "describe_model": describe_model if callable(describe_model) else None,
         }
         served = checked_host_models(host_models)
         own = frozenset(model.id for model in served)
@@ -168,6 +173,7 @@ class Gateway:
             prices=prices,
             host_models=served,
             filters=filters,
+            describe_model=describe_model,
             ask=self._client_within,
         )
         self._ids = RequestIds()
@@ -250,7 +256,13 @@ class Gateway:
                 access=access,
                 send_timeout=settings.send_timeout,
             ),
-            Middleware(ListModels, lists=parts.lists, access=access, send_timeout=settings.send_timeout),
+            Middleware(
+                ListModels,
+                lists=parts.lists,
+                access=access,
+                send_timeout=settings.send_timeout,
+                descriptions=parts.descriptions,
+            ),
             Middleware(GuardGroup, groups=groups),
             Middleware(ReadUpload, groups=groups, settings=settings),
             Middleware(ReadPayload, settings=settings),

@@ -15,6 +15,7 @@ from .extensions.filter import Filter, hooked
 from .extensions.host_model import HostModel, checked_host_models
 from .extensions.transport import Ask, transports_of
 from .hidden import HiddenBytes
+from .host.descriptions import Descriptions, checked_descriptions
 from .host.hooks import Hook
 from .host.notices import Notices
 from .host.prices import Price, PriceCallable, Prices, prices_of
@@ -56,6 +57,7 @@ class Parts:
         prices: Mapping[str, Price] | PriceCallable | Prices | None,
         host_models: Sequence[HostModel] = (),
         filters: Sequence[Filter] = (),
+        describe_model: Any = None,
         ask: Ask,
     ) -> None:
         """Raises ``ConfigError``, naming the field or variable and what to write instead."""
@@ -90,6 +92,8 @@ class Parts:
         self.live = LiveConfig(store, adopted=self._adopted, changed=self._changed, examine=self.judge.examine)
         self.hooks = _hooks(setup.callables, settings)
         """The host's callables by the option's name, None where there is none."""
+        self.descriptions = _descriptions(self.hooks["describe_model"], describe_model)
+        """What the host says of models; None where it says nothing."""
         self.desk: Desk | None = None
         """None where nothing is limited."""
         if limits:
@@ -138,6 +142,10 @@ class Parts:
 def _secret_of(settings: Settings) -> HiddenBytes | None:
     secret = settings.identity_secret
     return HiddenBytes(secret.reveal().encode()) if isinstance(secret, Secret) else None
+
+
+def _descriptions(hook: Any, given: Any) -> Descriptions | None:
+    return None if given is None else Descriptions(hook or checked_descriptions(given))
 
 
 def _hooks(callables: Mapping[str, Any], settings: Settings) -> Mapping[str, Any]:

@@ -38,6 +38,7 @@ LimitStore
 MemoryLimits
 MemoryStore
 Model
+ModelInfo
 ModelCall
 NotFound
 Observer

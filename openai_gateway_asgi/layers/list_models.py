@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from ..api.endpoints import Kind
 from ..exchange import Exchange
 from ..host.access import LISTING, Access
+from ..host.descriptions import Descriptions
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
 from ..http.whole_answers import Pieces, respond
@@ -18,8 +19,17 @@ from ..upstream.model_lists import ModelLists
 class ListModels:
     """The models this user may call, of all upstreams, in the upstreams' order."""
 
-    def __init__(self, app: ASGIApp, *, lists: ModelLists, access: Access, send_timeout: float) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        lists: ModelLists,
+        access: Access,
+        send_timeout: float,
+        descriptions: Descriptions | None = None,
+    ) -> None:
         self.app = app
+        self._descriptions = descriptions
         self._lists = lists
         self._access = access
         self._send_timeout = send_timeout
@@ -42,6 +52,8 @@ class ListModels:
         models = await self._access.visible(exchange.user, catalogue.models)
         if exchange.config.checks_bases:
             models = [m for m in models if not m.is_preset or await self._reaches(exchange, catalogue.find(m.id))]
+        if self._descriptions is not None:
+            models = await self._descriptions.of_list(exchange.user, catalogue, models)
         return catalogue.encoded(models)
 
     async def _one(self, exchange: Exchange) -> bytes:
@@ -52,7 +64,10 @@ class ListModels:
             raise catalogue.missing(id)
         if not await self._reaches(exchange, route):
             raise catalogue.missing(id)
-        return route.model.listing
+        model = route.model
+        if self._descriptions is not None:
+            model = await self._descriptions.of_one(exchange.user, catalogue, model)
+        return model.listing
 
     async def _reaches(self, exchange: Exchange, route: Route | None) -> bool:
         """Whether it is a model, or a preset with a base that is there and may be used."""

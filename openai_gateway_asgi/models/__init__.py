@@ -3,7 +3,7 @@
 from .catalogue import Catalogue, Gap
 from .listing import Listing, host_listing, read_listing, static_listing
 from .merged import Candidate, MergedModels, Overlay, Route, Unlisted
-from .model import Model
+from .model import Model, in_order
 from .via import Via
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Unlisted",
     "Via",
     "host_listing",
+    "in_order",
     "read_listing",
     "static_listing",
 ]

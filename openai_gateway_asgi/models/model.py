@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,8 @@ class Model:
     listed: bool = True
     """Whether ``GET /models`` shows it; what is not shown can still be asked for by its id."""
     listing: bytes = field(default=b"", repr=False, compare=False)
+    order: int | None = field(default=None, repr=False, compare=False)
+    """Its place in lists, smaller numbers first; None: behind all that have one."""
     is_preset: bool = field(default=False, compare=False)
     """Whether it is the host's own, over others."""
     label: str = field(default="", repr=False, compare=False)
@@ -34,3 +37,10 @@ class Model:
         """Everything the upstream said of this model, decoded anew on each access."""
         entry: dict[str, Any] = msgspec.json.decode(self.listing)
         return entry
+
+
+def in_order(models: Sequence[Model]) -> Sequence[Model]:
+    """Those that have an order first, all else as it was."""
+    if all(model.order is None for model in models):
+        return models
+    return sorted(models, key=lambda model: (model.order is None, model.order or 0))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..config.presets import Preset
-from ..models import Model, Route
+from ..models import Model, Route, in_order
 
 _encode = msgspec.json.Encoder().encode
 
@@ -36,6 +36,7 @@ def preset_model(preset: Preset, first: Model | None) -> Model:
         listed=not preset.hidden,
         listing=_encode(entry),
         is_preset=True,
+        order=preset.order,
     )
 
 
@@ -51,7 +52,4 @@ def with_presets(
         over[preset.id] = route.model if route is not None and there else None
     shown = [found for model in models if (found := over.pop(model.id, model)) is not None]
     shown += [model for model in over.values() if model is not None]
-    orders = {preset.id: preset.order for preset in presets if preset.order is not None}
-    if orders:
-        shown.sort(key=lambda model: (model.id not in orders, orders.get(model.id, 0)))
-    return shown
+    return in_order(shown)

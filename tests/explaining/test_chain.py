@@ -22,6 +22,7 @@ NOT_GONE_THROUGH = {
     "Translate": "per candidate",
     "AskUsage": "per candidate",
     "AdaptPayload": "per candidate",
+    "TakeChanges": "what the host's own layers do is not known",
     "ApplyPresets": "per candidate",
     "AttachCredential": "per candidate",
 }

@@ -28,6 +28,9 @@ CALLABLES = {
         ("user", "request", "upstream"), "write a function (user, request, upstream) that returns a token"
     ),
     "session_token": Asked(("user", "request"), "write a function (user, request) that returns a token or None"),
+    "describe_model": Asked(
+        ("user", "model"), "write a function (user, model) that returns a ModelInfo or None, or map ids to some"
+    ),
     "context": Asked(("user", "request"), "write a function (user, request) that returns {'chat_id': ...}"),
     "record_usage": Asked(("record",), "write a function (record)"),
     "find_user": Asked(("id",), "write a function (id) that returns a User or None"),
