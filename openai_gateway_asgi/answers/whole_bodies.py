@@ -30,6 +30,8 @@ REALTIME_CALL = "create-realtime-call"
 _CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
 _BEGINNING = re.compile(rb"\s*+(?:\xef\xbb\xbf)?(.)", re.DOTALL)
 _SOUNDS = (b"audio/", b"video/")
+SPOKEN = frozenset({"createSpeech"})
+"""Operations whose answers are sounds, in which there is nothing for a stage."""
 EMPTY = (204, 304)
 """Statuses of answers that have no body (RFC 9110, 6.4.1)."""
 
@@ -99,17 +101,18 @@ class WholeBody:
         """All of it, up to its end or the exception that ended it."""
         exchange = self._exchange
         self._status = status
-        answers_a_model = bool(exchange.model or exchange.stages) and status == 200 and exchange.method != "HEAD"
-        self._stages = exchange.stages if answers_a_model else ()
+        has_body = status not in EMPTY and exchange.method != "HEAD"
+        self._stages = exchange.stages if has_body else ()
+        is_held = bool(self._stages) or (bool(exchange.model) and status == 200 and has_body)
         if self._length is not None and not self._stages:
             self._start.append((b"content-length", b"%d" % self._length))
         if status == 201:
             self._start += _location(self._named, exchange)
         try:
-            if answers_a_model:
+            if is_held:
                 self._clocks.bounded = True  # what is stored may be long, and is watched for silence only
             chunk = await self._reads.next()
-            if not answers_a_model:
+            if not is_held:
                 self._take(chunk)
             elif chunk and self._is_plain(chunk):
                 self._judge_json(chunk)
@@ -151,7 +154,7 @@ class WholeBody:
 
     def _goes_on(self) -> bool:
         """Whether the answer is passed on as it comes. Raises where it is too long to be changed and must be."""
-        if not (self._blank or self._is_json or (self._stages and self._kind.startswith(b"text/"))):
+        if not (self._blank or self._is_json or self._is_for_stages()):
             return True
         if self._came <= self._most:
             return False
@@ -161,6 +164,13 @@ class WholeBody:
         if lets_pass and self._stages:
             self._exchange.pass_unchanged()
         return lets_pass
+
+    def _is_for_stages(self) -> bool:
+        """Whether they see an answer that is no JSON: texts, and whatever else may be one under another name."""
+        if not self._stages or self._kind.startswith(b"text/"):
+            return bool(self._stages)
+        is_sound = self._exchange.match.endpoint.operation in SPOKEN
+        return not is_sound and not all(stage.lets_pass() for stage in self._stages)
 
     async def _change(self, body: bytes) -> None:
         self._exchange.keep(body, part=True)  # as it came

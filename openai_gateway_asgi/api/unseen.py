@@ -23,7 +23,6 @@ STORED_ANSWERS = {
     "modifyMessage": "createRun",
     "listRunSteps": "createRun",
     "getRunStep": "createRun",
-    "submitToolOuputsToRun": "createRun",
     "ListThreadItemsMethod": "createRun",
     "getEvalRunOutputItems": "createEvalRun",
     "getEvalRunOutputItem": "createEvalRun",

@@ -49,17 +49,36 @@ def _at(place: str, templates: tuple[str, ...]) -> tuple[Path, ...]:
 
 _RUN = _at("additional_messages.*", _MESSAGE) + _paths("instructions", "additional_instructions")
 
+_RESPONSE_ASKED = _at("input.*", _ITEM) + _paths(
+    "input", "instructions", "prompt.variables.*", "prompt.variables.*.text"
+)
+_PROMPT = _paths("prompt")
+
 ASKED: Mapping[str, tuple[Path, ...]] = {
     "createChatCompletion": _at("messages.*", _MESSAGE) + _paths("prediction.content", "prediction.content.*.text"),
     "createCompletion": _paths("prompt", "prompt.*", "suffix"),
-    "createResponse": _at("input.*", _ITEM)
-    + _paths("input", "instructions", "prompt.variables.*", "prompt.variables.*.text"),
+    "createResponse": _RESPONSE_ASKED,
+    "Compactconversation": _RESPONSE_ASKED,
+    "Getinputtokencounts": _RESPONSE_ASKED,
     "createEmbedding": _paths("input", "input.*"),
     "createModeration": _paths("input", "input.*", "input.*.text"),
     "createSpeech": _paths("input", "instructions"),
-    "createImage": _paths("prompt"),
+    "createImage": _PROMPT,
+    "createImageEdit": _PROMPT,
+    "createVideo": _PROMPT,
+    "CreateVideoEdit": _PROMPT,
+    "CreateVideoExtend": _PROMPT,
+    "CreateVideoRemix": _PROMPT,
+    "createConversation": _at("items.*", _ITEM),
+    "createConversationItems": _at("items.*", _ITEM),
+    "searchVectorStore": _paths("query", "query.*"),
+    "createAssistant": _paths("instructions", "description"),
+    "modifyAssistant": _paths("instructions", "description"),
+    "createThread": _at("messages.*", _MESSAGE),
+    "createMessage": _paths("content", "content.*.text"),
     "createRun": _RUN,
     "createThreadAndRun": _RUN + _at("thread.messages.*", _MESSAGE),
+    "submitToolOuputsToRun": _paths("tool_outputs.*.output"),
 }
 """By operation: where a request's texts stand."""
 
@@ -71,6 +90,8 @@ _RESPONSE = (
     + _paths("delta", "text", "refusal", "arguments", "input", "code", "part.text", "part.refusal")
 )
 
+_THREAD = _paths("content.*.text.value", "delta.content.*.text.value")
+
 TOLD: Mapping[str, tuple[Path, ...]] = {
     "createChatCompletion": _CHAT,
     "createCompletion": _CHAT,
@@ -78,8 +99,11 @@ TOLD: Mapping[str, tuple[Path, ...]] = {
     "createTranscription": _paths("text", "delta", "segments.*.text", "words.*.word"),
     "createTranslation": _paths("text", "segments.*.text"),
     "createImage": _paths("data.*.revised_prompt", "revised_prompt"),
-    "createRun": _paths("content.*.text.value", "delta.content.*.text.value"),
-    "createThreadAndRun": _paths("content.*.text.value", "delta.content.*.text.value"),
+    "createConversationItems": _at("data.*", _ITEM),
+    "createMessage": _THREAD,
+    "createRun": _THREAD,
+    "createThreadAndRun": _THREAD,
+    "submitToolOuputsToRun": _THREAD,
 }
 """By operation: where an answer's texts stand, in its events and in an answer that is whole."""
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from ..api.endpoints import Kind
+from ..api.endpoints import Endpoint, Kind
 from ..exchange import Exchange
 from ..extensions.changed_body import take_changes
 from ..extensions.filter import Hooked
 from ..extensions.filter_call import Draft, FilterCall
 from ..extensions.filter_stage import Applied
 from ..extensions.hops import hops
+from ..extensions.texts import ASKED
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 
 MODEL_CALLS = frozenset({Kind.JSON_MODEL, Kind.MULTIPART_MODEL})
+
+
+def _concerns_filters(endpoint: Endpoint) -> bool:
+    """Calls of models, and what stores texts for models to read."""
+    return endpoint.kind in MODEL_CALLS or endpoint.operation in ASKED
 
 
 class FilterPayload:
@@ -39,7 +45,7 @@ class FilterPayload:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
-        if exchange.match.endpoint.kind not in MODEL_CALLS:
+        if not _concerns_filters(exchange.match.endpoint):
             return self.app(scope, receive, send)
         operation, ids = exchange.match.endpoint.operation, hops(exchange)
         known = {each.place for each in exchange.filters}

@@ -24,7 +24,7 @@ from openai_gateway_asgi import (
     Usage,
 )
 from openai_gateway_asgi.testing import json_answer, stream_answer
-from openai_gateway_asgi.testing.answers import DONE, sse
+from openai_gateway_asgi.testing.answers import DONE, bytes_answer, sse
 from tests.cases.gateways import error_of, upstream_a, upstream_b, world
 from tests.extensions.test_host_models import events_of, text_of
 from tests.support.asgi import Response
@@ -471,6 +471,75 @@ async def test_what_cannot_be_given_whole_fails_and_never_passes(streamed: bool)
         response = await host.chat(stream=streamed)
     assert response.status == 502
     assert "event_limit" in error_of(response)["message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(203, "application/json"), (200, "audio/mpeg"), (200, "application/octet-stream"), (206, "text/plain"), (200, "")],
+)
+async def test_no_status_and_no_type_leads_past_a_filter(status: int, kind: str) -> None:
+    body = json.dumps({"choices": [{"index": 0, "message": {"content": "Loud"}, "finish_reason": "stop"}]}).encode()
+    async with filtered(Filter(event=whispers)) as host:
+        host.upstream.answer("/chat/completions", bytes_answer(body, kind, status))
+        response = await host.chat()
+    assert b"Loud" not in response.body
+    assert (response.status, response.json()["choices"][0]["message"]["content"]) == (status, "loud")
+
+
+async def test_what_is_no_json_is_seen_as_text() -> None:
+    seen: list[Any] = []
+
+    def notes(call: FilterCall, event: FilterEvent) -> FilterEvent:
+        seen.append((event.kind, event.data))
+        return event.with_data("not that")
+
+    async with filtered(Filter(event=notes)) as host:
+        host.upstream.answer("/chat/completions", bytes_answer(b"a secret, as text", "application/octet-stream"))
+        response = await host.chat()
+    assert seen == [("answer", "a secret, as text")]
+    assert response.body == b"not that"
+
+
+async def test_spoken_text_passes_as_it_comes() -> None:
+    sound = b"ID3" + bytes(range(256)) * 10_000
+    async with filtered(Filter(event=whispers), settings=Settings(retries=0, event_limit=1000)) as host:
+        host.upstream.answer("/audio/speech", bytes_answer(sound, "audio/mpeg"))
+        response = await host.post("/audio/speech", {"model": "m1", "input": "x", "voice": "v"})
+    assert response.body == sound
+
+
+STORED_TEXTS = [
+    ("/conversations", {"items": [{"role": "user", "content": "hi"}]}),
+    ("/conversations/c1/items", {"items": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}]}),
+    ("/threads", {"messages": [{"role": "user", "content": "hi"}]}),
+    ("/threads/t1/messages", {"role": "user", "content": "hi"}),
+    ("/threads/t1/runs/r1/submit_tool_outputs", {"tool_outputs": [{"tool_call_id": "c", "output": "hi"}]}),
+    ("/vector_stores/v1/search", {"query": "hi"}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), STORED_TEXTS, ids=[path for path, _ in STORED_TEXTS])
+async def test_texts_that_are_stored_for_models_are_seen_when_they_are_stored(path: str, body: dict[str, Any]) -> None:
+    async with filtered(Filter("gpt-*", before=shouts)) as host:
+        host.upstream.answer("", json_answer({"id": "x"}))
+        await host.post(path, body)
+    assert b"HI" in host.upstream.last.body
+
+
+async def test_a_response_of_an_upstream_that_speaks_chat_is_seen_as_a_response() -> None:
+    names: list[str] = []
+
+    def notes(call: FilterCall, event: FilterEvent) -> FilterEvent:
+        names.append(event.name)
+        return event.with_texts(str.upper)
+
+    async with filtered(Filter(event=notes), store=MemoryStore([upstream_a(api="chat")])) as host:
+        streamed = await host.post("/responses", {"model": "m1", "input": "x", "stream": True})
+        whole = await host.post("/responses", {"model": "m1", "input": "x"})
+    assert host.upstream.last.path.endswith("/chat/completions")
+    assert {"response.created", "response.output_text.delta", "response.completed"} < set(names)
+    assert b"Hello" not in streamed.body + whole.body
+    assert "HELLO FROM UPSTREAM." in whole.text
 
 
 # After

@@ -18,6 +18,7 @@ from openai_gateway_asgi import (
     ModelCall,
     Outcome,
     PermissionDenied,
+    Preset,
     RateLimited,
     Reasoning,
     Settings,
@@ -322,6 +323,37 @@ async def test_a_handler_stands_in_for_a_model_that_fails() -> None:
         response = await host.chat("m1")
     assert response.json()["choices"][0]["message"]["content"] == "Hello, you."
     assert (host.records[0].model, host.records[0].served_model) == ("m1", "mine")
+
+
+async def test_a_handler_stands_in_the_chain_of_a_preset() -> None:
+    store = MemoryStore([upstream_a("m1")], presets=[Preset("pre", base=["mine", "m1"])])
+    async with world(store=store, host_models=[HostModel("mine", says)]) as host:
+        first = await host.chat("pre")
+    async with world(store=store, host_models=[HostModel("mine", gives_bytes)]) as host:
+        second = await host.chat("pre")
+    assert first.json()["choices"][0]["message"]["content"] == "Hello, you."
+    assert second.json()["choices"][0]["message"]["content"] == "Hello from upstream."
+    assert {first.json()["model"], second.json()["model"]} == {"pre"}
+
+
+async def test_a_quiet_handler_is_kept_alive_by_comments() -> None:
+    async def slow(call: ModelCall) -> AsyncIterator[str]:
+        await asyncio.sleep(0.15)
+        yield "at last"
+
+    async with serving(slow, settings=Settings(retries=0, keepalive_comments=0.05)) as host:
+        response = await host.chat("mine", stream=True)
+    assert response.text.startswith(":")
+    assert "at last" in response.text
+
+
+async def test_what_would_become_of_a_call_can_be_explained() -> None:
+    async with serving(says) as host:
+        told = await host.gateway.explain(
+            User("u"), "POST", "/v1/chat/completions", {}, json.dumps({"model": "mine", "messages": []}).encode()
+        )
+    assert told.outcome == "sent"
+    assert [(each.upstream, each.asked) for each in told.candidates] == [("host:mine", True)]
 
 
 async def test_other_operations_are_refused() -> None:
