@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+
+from .elements import elements
 
 LIST_KEYS = ("data", "models", "model_names")
 """Where the list stands; the first that holds one counts. OpenAI and nearly all others; the own APIs of Ollama, Gemini,
@@ -18,7 +20,7 @@ Ollama; LiteLLM; watsonx; LM Studio."""
 MOST_MODELS = 100_000
 """Models in one list; a longer one is refused."""
 MOST_VALUES = 350_000
-"""Commas in one list: what stands between two is an object to a decoder, which holds the interpreter meanwhile."""
+"""Commas in one list: what stands between two is an object to a decoder."""
 LONGEST_ENTRY = 256 * 1024
 """Bytes of one model's entry; a longer one is left out."""
 
@@ -32,8 +34,19 @@ _BOM = b"\xef\xbb\xbf"
 
 Entry = dict[str, Any]
 
-_decode_answer = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw]).decode
-_decode_list = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
+
+class _Answer(msgspec.Struct):
+    """What an object may say; nothing is made of what it says besides, however many fields that has."""
+
+    data: msgspec.Raw = msgspec.Raw()
+    models: msgspec.Raw = msgspec.Raw()
+    model_names: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+    object: msgspec.Raw = msgspec.Raw()
+    success: msgspec.Raw = msgspec.Raw()
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_entry = msgspec.json.Decoder(dict[str, Any] | str).decode
 _decode_any = msgspec.json.Decoder().decode
 
@@ -51,8 +64,6 @@ def raw_entries(body: bytes) -> Sequence[msgspec.Raw]:
         entries = _entries(mended)
     if entries is None:
         raise ValueError("the answer holds no list of models")
-    if len(entries) > MOST_MODELS:
-        raise ValueError(f"the answer lists more than {MOST_MODELS} models")
     return entries
 
 
@@ -72,32 +83,42 @@ def read_entry(raw: bytes | memoryview) -> tuple[str, Entry] | None:
 
 def _entries(body: bytes) -> Sequence[msgspec.Raw] | None:
     try:
-        return _listed(body)
+        return _read_list(body) if body.lstrip()[:1] == b"[" else _listed(_decode_answer(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def _listed(body: bytes) -> Sequence[msgspec.Raw] | None:
-    answer: dict[str, msgspec.Raw] | list[msgspec.Raw] = _decode_answer(body)
-    if not isinstance(answer, dict):
-        return answer
-    given = [answer[key] for key in LIST_KEYS if key in answer]
-    lists: Iterator[list[msgspec.Raw] | None] = map(_decode_list, given)
-    found = next((entries for entries in lists if entries is not None), None)
+def _listed(answer: _Answer) -> Sequence[msgspec.Raw] | None:
+    given = [raw for key in LIST_KEYS if len(raw := memoryview(getattr(answer, key)))]
+    lists = (_read_list(raw) for raw in given if bytes(raw[:1]) != b"n")
+    found = next(lists, None)
     if found:
         return found
     # None where there is nothing to list, as servers written in Go say it: a null, or a key that is left out.
-    empty = found is not None or bool(given) or _says(answer, "object", "list")
+    empty = bool(given) or _says(answer.object, "list")
     return [] if empty and not _tells_failure(answer) else None
 
 
-def _tells_failure(answer: Mapping[str, msgspec.Raw]) -> bool:
+def _read_list(data: bytes | memoryview) -> Sequence[msgspec.Raw]:
+    found: list[msgspec.Raw] = []
+    for window in elements(data):
+        found += window
+        if len(found) > MOST_MODELS:
+            raise ValueError(f"the answer lists more than {MOST_MODELS} models")
+    return found
+
+
+def _tells_failure(answer: _Answer) -> bool:
     """Whether it is an error under a status of 200."""
-    return ("error" in answer and bool(_decode_any(answer["error"]))) or _says(answer, "success", False)
+    return (_is_given(answer.error) and bool(_decode_any(answer.error))) or _says(answer.success, False)
 
 
-def _says(answer: Mapping[str, msgspec.Raw], key: str, value: object) -> bool:
-    return key in answer and _decode_any(answer[key]) == value
+def _says(raw: msgspec.Raw, value: object) -> bool:
+    return _is_given(raw) and _decode_any(raw) == value
+
+
+def _is_given(raw: msgspec.Raw) -> bool:
+    return len(memoryview(raw)) > 0
 
 
 def _mended(body: bytes) -> bytes:

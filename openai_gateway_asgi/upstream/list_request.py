@@ -19,7 +19,7 @@ from .response_reads import too_late
 from .sent_secrets import Secrets
 
 LIST_LIMIT = 8 * 1024 * 1024
-"""The longest model list that is read, in bytes: ten times the longest that is known. A decoder needs 40 ms for it."""
+"""The longest model list that is read, in bytes: ten times the longest that is known."""
 
 
 class ListRefused(UpstreamError):
