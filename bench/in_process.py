@@ -46,12 +46,12 @@ def _event(delta: dict[str, Any], finish: str | None = None) -> bytes:
     return b"data: " + json.dumps({**chunk, "choices": [choice]}).encode() + b"\n\n"
 
 
-STREAM = [
-    _event({"role": "assistant", "content": ""}),
-    *(_event({"content": f"word{number} "}) for number in range(EVENTS)),
-    _event({}, "stop"),
-    b"data: [DONE]\n\n",
-]
+def _stream(events: int) -> list[bytes]:
+    words = [_event({"content": f"word{number} "}) for number in range(events)]
+    return [_event({"role": "assistant", "content": ""}), *words, _event({}, "stop"), b"data: [DONE]\n\n"]
+
+
+STREAM, LONG_STREAM = _stream(EVENTS), _stream(3 * EVENTS)
 
 
 class Pieces(httpx.AsyncByteStream):
@@ -70,7 +70,8 @@ class NullTransport(httpx.AsyncBaseTransport):
         assert isinstance(request.stream, httpx.AsyncByteStream)
         body = b"".join([piece async for piece in request.stream])
         if b'"stream":true' in body.replace(b" ", b""):
-            return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(STREAM))
+            stream = LONG_STREAM if b"a long one" in body else STREAM
+            return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(stream))
         headers = {"content-type": "application/json", "content-length": str(len(ANSWER))}
         return httpx.Response(200, headers=headers, stream=Pieces([ANSWER]))
 
@@ -165,15 +166,17 @@ def profiles() -> dict[str, Callable[[], Any]]:
     }
 
 
-def _body(*, stream: bool) -> bytes:
+def _body(*, stream: bool, user: str = "someone") -> bytes:
     messages = [
         {"role": "system", "content": "You are a helpful assistant. " * 12},
         {"role": "user", "content": "What does a call cost? " * 20},
     ]
-    return json.dumps({"model": "model-0", "stream": stream, "temperature": 0.7, "messages": messages}).encode()
+    body = {"model": "model-0", "stream": stream, "temperature": 0.7, "user": user, "messages": messages}
+    return json.dumps(body).encode()
 
 
-async def _call(app: Callable[..., Awaitable[None]], body: bytes) -> None:
+async def _call(app: Callable[..., Awaitable[None]], body: bytes, told: Callable[[bytes], None] | None = None) -> None:
+    """One call; ``told`` gets what is sent of the answer's body."""
     headers = [
         (b"host", b"app.test"),
         (b"authorization", b"Bearer sk-user"),
@@ -207,6 +210,8 @@ async def _call(app: Callable[..., Awaitable[None]], body: bytes) -> None:
     async def send(message: MutableMapping[str, Any]) -> None:
         nonlocal status
         status = message.get("status", status)
+        if told is not None:
+            told(message.get("body", b""))
 
     await app(scope, receive, send)
     if status != 200:
@@ -224,6 +229,23 @@ async def _least(app: Callable[..., Awaitable[None]], body: bytes, calls: int) -
     return best
 
 
+async def _first_word(app: Callable[..., Awaitable[None]]) -> float:
+    """Microseconds of CPU time from the call to the sending of the first event that tells something, at best."""
+    body, best = _body(stream=True), float("inf")
+    for _ in range(BATCHES * 10):
+        begin, seen = time.thread_time_ns(), b""
+
+        def told(data: bytes, begin: int = begin) -> None:
+            nonlocal seen, best
+            if b"word0" not in seen:
+                seen += data
+                if b"word0" in seen:
+                    best = min(best, (time.thread_time_ns() - begin) / 1000)
+
+        await _call(app, body, told)
+    return best
+
+
 def _log_to_nowhere() -> None:
     logger = logging.getLogger("openai_gateway_asgi")
     logger.setLevel(logging.INFO)
@@ -235,8 +257,11 @@ async def measure(profile: str) -> dict[str, float]:
     app = profiles()[profile]()
     small = await _least(app, _body(stream=False), 200)
     stream = await _least(app, _body(stream=True), 10)
+    long = await _least(app, _body(stream=True, user="a long one"), 10)
+    first = await _first_word(app)
     await app.aclose()
-    return {"small call": small, "stream": stream, "event": (stream - small) / EVENTS}
+    event = (long - stream) / (len(LONG_STREAM) - len(STREAM))
+    return {"small call": small, "stream": stream, "event": event, "first word": first}
 
 
 def _run(directory: Path, profile: str) -> dict[str, float]:
