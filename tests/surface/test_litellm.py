@@ -44,7 +44,7 @@ ASKS: Mapping[str, Mapping[str, Any]] = {
 
 
 def deployment(name: str, model: str, url: str) -> dict[str, Any]:
-    params = {"model": f"openai/{model}", "api_base": f"{url}/v1", "api_key": "its-own"}
+    params = {"model": f"openai/{model}", "api_base": f"{url}/v1", "api_key": "its-own", "max_retries": 0}
     return {"model_name": name, "litellm_params": params}
 
 

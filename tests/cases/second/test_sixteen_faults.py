@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,31 +152,40 @@ class Read:
             self.model, self.usage = data["model"], data.get("usage") or {}
 
 
-async def through_sdk(told: Told, api: Api) -> Read:
-    """As the official client reads it."""
-    read = Read()
+Reader = Callable[[], Awaitable[Read]]
+
+
+@contextlib.asynccontextmanager
+async def through_sdk(told: Told, api: Api) -> AsyncIterator[Reader]:
+    """As the official client reads it, who is there before the call."""
     async with told.sdk() as client:
-        try:
-            body = api.body(**asked_of(api))
-            if api is CHAT:
-                events: Any = await client.chat.completions.create(**body)
-            else:
-                events = await client.responses.create(**body)
-            async for event in events:
-                read.take(event.model_dump())
-        except openai.APIError as error:
-            read.error = error
-    return read
+        create: Any = client.chat.completions.create if api is CHAT else client.responses.create
+
+        async def call() -> Read:
+            read = Read()
+            try:
+                async for event in await create(**api.body(**asked_of(api))):
+                    read.take(event.model_dump())
+            except openai.APIError as error:
+                read.error = error
+            return read
+
+        yield call
 
 
-async def forgivingly(told: Told, api: Api) -> Read:
+@contextlib.asynccontextmanager
+async def forgivingly(told: Told, api: Api) -> AsyncIterator[Reader]:
     """As a client reads it that leaves out what it does not understand; the official one stops at what is malformed."""
-    read = Read()
-    answered = await ask(told.gateway, "POST", api.path, json=api.body(**asked_of(api)), headers=ANN)
-    for event in answered.body.split(b"\n\n"):
-        with contextlib.suppress(ValueError):
-            read.take(json.loads(event.partition(b"data: ")[2]))
-    return read
+
+    async def call() -> Read:
+        read = Read()
+        answered = await ask(told.gateway, "POST", api.path, json=api.body(**asked_of(api)), headers=ANN)
+        for event in answered.body.split(b"\n\n"):
+            with contextlib.suppress(ValueError):
+                read.take(json.loads(event.partition(b"data: ")[2]))
+        return read
+
+    yield call
 
 
 def asked_of(api: Api) -> dict[str, Any]:
@@ -233,10 +242,10 @@ async def test_each_ends_as_a_whole_answer_or_as_an_error(fault: str, commit: st
     by = expected.held if commit == "whole" else expected.by_default
     reader = forgivingly if fault.startswith("malformed") else through_sdk
     loop = asyncio.get_running_loop()
-    async with faulty(fault, api, commit, scale, clocks(scale)) as told:
+    async with faulty(fault, api, commit, scale, clocks(scale)) as told, reader(told, api) as call:
         began = loop.time()
         async with asyncio.timeout(PATIENCE * scale):
-            read = await reader(told, api)
+            read = await call()
         took = (loop.time() - began) / scale
         (record,) = told.records
         if by:
@@ -273,12 +282,12 @@ def test_how_many_are_whole() -> None:
 async def test_an_outage_is_noticed_by_nobody_and_over_when_it_is(commit: str, scale: float) -> None:
     """Calls all the time: each is answered whole, and the one that failed is asked again within ten seconds."""
     loop = asyncio.get_running_loop()
-    async with faulty("outage", CHAT, commit, scale, clocks(scale)) as told:
+    async with faulty("outage", CHAT, commit, scale, clocks(scale)) as told, forgivingly(told, CHAT) as call:
         began = loop.time()
         models: list[tuple[float, str | None]] = []
         while (at := (loop.time() - began) / scale) < OUTAGE + RECOVERY and (not models or models[-1][1] != MODEL):
             async with asyncio.timeout(PATIENCE * scale):
-                read = await forgivingly(told, CHAT)
+                read = await call()
             assert read.text in ("".join(sixty("a")), "".join(sixty("b")))
             models.append((at, read.model))
             await asyncio.sleep(0.5 * scale)
@@ -291,5 +300,6 @@ async def test_an_outage_is_noticed_by_nobody_and_over_when_it_is(commit: str, s
 @pytest.mark.soak
 @pytest.mark.parametrize("fault", ["silence from the start", "first token after 20 s"])
 async def test_slow_beginnings_are_mended_with_the_default_clocks(fault: str) -> None:
-    async with faulty(fault, CHAT, "told", 1.0, Timeouts()) as told, asyncio.timeout(15):
-        assert (await through_sdk(told, CHAT)).text == "".join(sixty("b"))
+    async with faulty(fault, CHAT, "told", 1.0, Timeouts()) as told, through_sdk(told, CHAT) as call:
+        async with asyncio.timeout(15):
+            assert (await call()).text == "".join(sixty("b"))
