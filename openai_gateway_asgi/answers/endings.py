@@ -41,8 +41,13 @@ NO_REASONS = frozenset({"", "null"})
 GAVE_UP = "error"
 """The finish reason by which some upstreams say that they failed."""
 
+MOST_PARTS = 60_000
+"""Brackets and braces of an event that is taken to pieces: twice those of a mebibyte of probabilities."""
+
 _LAST = 256
 """Bytes at the end of a read among which ``[DONE]`` is looked for; comments may follow it."""
+_ENDS = 64 * 1024
+"""Bytes at either end of an event that is not taken to pieces."""
 _REASON_KEY = b'"finish_reason"'
 _SPELT = re.compile(rb'("finish_reason"\s*:\s*)null[^\r\n]{0,256}[\r\n]+\Z')
 _REASON = re.compile(rb'"finish_reason"\s*:\s*"(?!"|null")')
@@ -95,10 +100,10 @@ class Course:
         if operation in CHAT:
             self._sign = _REASON_KEY if choices == 1 else b""
 
-    def learn(self, events: bytes) -> None:
+    def learn(self, event: bytes) -> None:
         """How this upstream spells that a choice is not finished: most of its events are told by that."""
-        start = events.rfind(_REASON_KEY)
-        if self._operation in CHAT and self.choices == 1 and (found := _SPELT.match(events, start)) is not None:
+        start = event.rfind(_REASON_KEY)
+        if self._operation in CHAT and self.choices == 1 and (found := _SPELT.match(event, start)) is not None:
             self._sign = found[1] + b'"'
             self.usual = found[0]
 
@@ -125,7 +130,9 @@ class Course:
         return start + last_boundary(events[start:first]) if first < len(events) else -1
 
     def take(self, event: Event, value: Any) -> State:
-        """One event further; ``value`` is its data, decoded (None: no JSON)."""
+        """One event further; ``value`` is its data, decoded (None: no JSON, or a heavy one: its ends count)."""
+        if value is None and is_heavy(event.data):
+            return self.take_long(event.data[:_ENDS], event.data[-_ENDS:])
         if not isinstance(value, dict):
             if is_done(event):
                 self.state = State.WHOLE
@@ -231,13 +238,18 @@ def choices_asked(operation: str, payload: Payload) -> int:
 
 
 def decoded(data: bytes) -> Any:
-    """JSON as plain values; None where it is none."""
-    if data == DONE:
+    """JSON as plain values; None where it is none, or has more parts than are taken to pieces."""
+    if data == DONE or is_heavy(data):
         return None
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def is_heavy(data: bytes) -> bool:
+    """Whether it would keep all other calls waiting to take it to pieces."""
+    return len(data) > MOST_PARTS and data.count(b"{") + data.count(b"[") > MOST_PARTS
 
 
 def _read(raw: msgspec.Raw | None, kind: Any) -> Any:

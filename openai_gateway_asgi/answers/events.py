@@ -7,12 +7,14 @@ finished or visibly broken. It is over as soon as it has said so, whatever its c
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
 from time import monotonic
 
 from ..config import Settings
 from ..errors import ClientDisconnected, GatewayError, UpstreamError, UpstreamUnavailable
 from ..exchange import Exchange
 from ..http.asgi import RawHeaders, Send
+from ..http.pacing import in_turns
 from ..http.sse import (
     EventSplitter,
     error_event,
@@ -38,6 +40,8 @@ HELD = 1024 * 1024
 """Bytes of start-up events that are held; codex's ``response.created`` repeats its instructions and tools twice."""
 WHOLE = 8 * HELD
 """Bytes of a stream that are held until it is whole; what is longer goes on as usual."""
+IN_ONE_GO = 256
+"""Events of one read that are looked into between two turns for others; a millisecond or two."""
 LAST_WORDS = 3.0
 """Seconds that the usage and ``[DONE]`` are waited for when all choices have finished."""
 
@@ -191,7 +195,7 @@ class Events:
         if self._wholly and not splitter.at_boundary:
             raise too_long(self._settings.event_limit, "an event")
         whole = events if splitter.at_boundary else events[: last_boundary(events)]
-        telling, end = self._look(whole)
+        telling, end = await in_turns(self._look(whole), self._exchange.clock.slices)
         self._long = splitter.long
         if not splitter.at_boundary:
             self._told = True
@@ -209,9 +213,12 @@ class Events:
             await self._client.pass_on(self._clean(events), at_boundary=splitter.at_boundary)
         return False
 
-    def _look(self, events: bytes) -> tuple[bool, int]:
-        """Whether one of them tells, where that is not known yet, and where the last one ends that was looked into."""
-        course, start, end = self._course, 0, 0
+    def _look(self, events: bytes) -> Generator[None, None, tuple[bool, int]]:
+        """Whether one of them tells, where that is not known yet, and where the last one ends that was looked into.
+
+        ``yield`` is a turn for others: a read may hold many thousand.
+        """
+        course, start, end, count = self._course, 0, 0, 0
         ahead: dict[bytes, int] = {}
         telling, looks = False, monotonic() >= self._clocks.look_at
         if events and not self._exchange.at_boundary:
@@ -225,17 +232,22 @@ class Events:
             event = next_event(events, start)
             if event is None:
                 break
-            start = end = event.end
+            begin, start = start, event.end
+            end = start
             value = decoded(event.data)
             state = course.take(event, value)
             if state is State.FAILED:
                 break
             if (looks_on or (looks and not telling)) and tells(self._operation, event, value):
+                if not telling:
+                    course.learn(events[begin:end])
                 telling = True
-                course.learn(events[:end])
                 self._writes = self._writes or (looks_on and answers(self._operation, value))
             if state is State.WHOLE:
                 break
+            count += 1
+            if count % IN_ONE_GO == 0:
+                yield
         return telling, end
 
     def _tell(self) -> None:

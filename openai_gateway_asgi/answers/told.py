@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..http.sse import Event, events_in
+from ..http.sse import Event, events_in, last_boundary
 from .endings import CHAT, RESPONSES, decoded, finish_reason, is_done
+
+RECENT = 16 * 1024
+"""Bytes at the end of a read in which something is looked for that tells."""
 
 STARTS = frozenset({"response.created", "response.queued", "response.in_progress"})
 KEEP_ALIVE = "keepalive"
@@ -33,8 +36,9 @@ def tells(operation: str, event: Event, value: Any) -> bool:
 
 
 def any_tells(operation: str, events: bytes) -> bool:
-    """Whether one of whole events tells; the last ones are looked at first, for they nearly always do."""
-    return any(tells(operation, event, decoded(event.data)) for event in reversed(list(events_in(events))))
+    """Whether one of whole events tells, or one of the last of very many."""
+    late = events[last_boundary(events[:-RECENT]) :]
+    return any(tells(operation, event, decoded(event.data)) for event in reversed(list(events_in(late))))
 
 
 def answers(operation: str, value: Any) -> bool:

@@ -17,6 +17,8 @@ _SHORT = 1024
 _LONGEST = 4  # CR LF CR LF, which a boundary may span from one read into the next
 _BEGINNING = 64 * 1024
 """Bytes of the beginning of a long event that are kept, to tell what it is."""
+MOST_LINES = 10_000
+"""Lines of one event that are read; of what has more only the end is looked for."""
 LONGEST_ERROR = 1024 * 1024
 """Bytes of an event that tells of an error and is held whole."""
 _BEGINS_AS_ERROR = re.compile(
@@ -144,19 +146,29 @@ def events_in(data: bytes) -> Iterator[Event]:
 
 def _any_event(data: bytes, start: int) -> Event | None:
     fields: dict[bytes, bytes] = {}
+    lines: list[bytes] = []
     if not start and data.startswith(_BYTE_ORDER_MARK):
         start = len(_BYTE_ORDER_MARK)
     start = _end_of(_COMMENTS, data, start)
-    for line in _LINE.finditer(data, start):
+    for number, line in enumerate(_LINE.finditer(data, start)):
         if line[1]:
             name, _, value = line[1].partition(b":")
             value = value[1:] if value[:1] == b" " else value
+            if name == b"data":
+                lines.append(value)
             if name:  # else it is a comment
-                fields[name] = fields[name] + b"\n" + value if name in fields and name == b"data" else value
-        elif fields:
-            get = fields.get
-            return Event(get(b"event", b""), get(b"data", b""), get(b"error", b""), line.end())
+                fields[name] = value
+            if number < MOST_LINES:
+                continue
+            blank = _BLANK.search(data, line.end())
+            return _event(fields, lines, len(data) if blank is None else blank.end())
+        if fields:
+            return _event(fields, lines, line.end())
     return None
+
+
+def _event(fields: Mapping[bytes, bytes], lines: Sequence[bytes], end: int) -> Event:
+    return Event(fields.get(b"event", b""), b"\n".join(lines), fields.get(b"error", b""), end)
 
 
 def raw_events(data: bytes) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from openai_gateway_asgi.errors import UpstreamTimeout
 from openai_gateway_asgi.http.sse import (
+    MOST_LINES,
     Event,
     EventSplitter,
     error_event,
@@ -115,6 +116,20 @@ def test_events_are_read_without_their_comments(end: bytes) -> None:
         Event(b"", b"3", b"", len(first + second + third)),
     ]
     assert [event.data for event in events_in(b"\xef\xbb\xbfdata: 1\n\n")] == [b"1"]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_of_an_event_of_very_many_lines_the_end_is_found_all_the_same(end: bytes) -> None:
+    few, many = (b"data: x" + end) * MOST_LINES + end, (b"data: x" + end) * (MOST_LINES + 50) + end
+    events = list(events_in(few + many + b"data: last" + end + end))
+    assert [event.end for event in events[:2]] == [len(few), len(few + many)]
+    assert events[0].data == b"\n".join([b"x"] * MOST_LINES)
+    assert events[2].data == b"last"
+
+
+def test_lines_of_data_are_joined_in_a_time_that_grows_with_their_number() -> None:
+    event = b"data: xxxxxxxxx\n" * MOST_LINES + b"\n"
+    assert_costs(lambda: list(events_in(event)), at_most=20)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])

@@ -60,22 +60,25 @@ class Vitals:
 
     def __init__(self, gateway: Gateway, reading: Reading, records: list[UsageRecord]) -> None:
         self._gateway, self._reading, self._records = gateway, reading, records
-        self._longest = self._longest_cpu = self._collected = self._collecting = 0.0
+        self._longest = self._longest_cpu = self._longest_held = self._collected = self._collecting = 0.0
         self._long: list[str] = []
 
     def watch_callbacks(self) -> None:
-        """Times every callback of every event loop of this process from now on.
+        """Times every callback of every event loop of this process from now on: by the clock, by the CPU that its own
+        thread needs, and by what it is held up for by all threads of the process, which take the interpreter from it.
 
         Less what Python's collector takes of it: when that runs, and over how many objects, is the host's to settle.
         """
         run = asyncio.Handle._run
 
         def timed(handle: asyncio.Handle) -> None:
-            began, cpu, collected = Moment(), time.thread_time(), self._collected
+            began, cpu, all_cpu, collected = Moment(), time.thread_time(), time.process_time(), self._collected
             run(handle)
-            taken = began.taken() - (self._collected - collected)
+            collecting = self._collected - collected
+            taken = began.taken() - collecting
             self._longest = max(self._longest, taken)
-            self._longest_cpu = max(self._longest_cpu, time.thread_time() - cpu - (self._collected - collected))
+            self._longest_cpu = max(self._longest_cpu, time.thread_time() - cpu - collecting)
+            self._longest_held = max(self._longest_held, min(taken, time.process_time() - all_cpu - collecting))
             if taken > LONG:
                 self._long.append(f"{taken:.3f} s: {handle!r}")
 
@@ -111,13 +114,15 @@ class Vitals:
         seen = {
             "longest": self._longest,
             "longest_cpu": self._longest_cpu,
+            "longest_held": self._longest_held,
             "long": self._long,
             "tasks": len(asyncio.all_tasks()),
             "sockets": open_sockets(),
             "in_use": self._in_use(),
             "memory": _resident(),
         }
-        self._longest, self._longest_cpu, self._long = 0.0, 0.0, []
+        self._longest = self._longest_cpu = self._longest_held = 0.0
+        self._long = []
         self._records.clear()
         return seen
 
