@@ -61,7 +61,14 @@ from .host.usage import Usage
 from .host.users import User
 from .limits import Limit, LimitStore, MemoryLimits, RedisLimits
 from .models import Model
-from .observe.explanation import BodyChange, CandidateExplained, Decision, Explanation, HeaderExplained
+from .observe.explanation import (
+    BodyChange,
+    CandidateExplained,
+    Decision,
+    Explanation,
+    HeaderExplained,
+    ParameterExplained,
+)
 from .observe.health import Health, UpstreamFailure, UpstreamHealth, health_app
 
 __version__ = "0.1.0"
@@ -105,6 +112,7 @@ __all__ = [
     "NotFound",
     "Observer",
     "Outcome",
+    "ParameterExplained",
     "PayloadTooLarge",
     "PermissionDenied",
     "Preset",

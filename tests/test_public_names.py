@@ -43,6 +43,7 @@ ModelCall
 NotFound
 Observer
 Outcome
+ParameterExplained
 PayloadTooLarge
 PermissionDenied
 Preset

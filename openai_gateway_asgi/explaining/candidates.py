@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from time import monotonic
 
-from ..config import Settings
+from ..config import Settings, Upstream, header_rules
 from ..config.query_rules import PLAIN_NAMES
 from ..errors import GatewayError
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
 from ..layers.select_upstream import places_of, routes_of, translates, translation_of
 from ..models import Candidate
-from ..observe.body_changes import NAMED, changes
-from ..observe.explanation import BodyChange, CandidateExplained, HeaderExplained
+from ..observe.body_changes import MOST_SHOWN, NAMED, changes
+from ..observe.explanation import BodyChange, CandidateExplained, HeaderExplained, ParameterExplained
+from ..presets.plan import Plan, plan_of
+from ..presets.winners import CLIENT, deciders, winners
 from ..upstream.apis import Apis
 from ..upstream.memory import Memory, Places, Rest
 from ..upstream.request_body import Body
@@ -147,12 +149,21 @@ class Candidates:
     def _explained(self, exchange: Exchange, share: float) -> CandidateExplained:
         upstream, served = exchange.upstream, exchange.served
         by = "Upstream.weight" if 0 < share < 1 else "Upstream.priority, then their order"
-        if served is not exchange.resolved:
+        if exchange.bases is not None and any(served is base.model for base in exchange.bases):
+            by = f"GatewayConfig.presets; {by}"
+        elif served is not exchange.resolved:
             by = f"GatewayConfig.fallbacks; {by}"
         if served is None:
             by = "Settings.stored_upstream"
         return CandidateExplained(
-            upstream.name, exchange.upstream_model, "" if served is None else served.id, True, "", by, share
+            upstream.name,
+            exchange.upstream_model,
+            "" if served is None else served.id,
+            True,
+            "",
+            by,
+            share,
+            way=() if exchange.via is None else exchange.via.hops,
         )
 
     def _filled(self, explained: CandidateExplained, exchange: Exchange) -> CandidateExplained:
@@ -165,7 +176,8 @@ class Candidates:
             url=path + _masked_query(exchange.upstream_query),
             translated_to=None if (translation := exchange.translation) is None else translation.api,
             dropped=() if translation is None else translation.dropped,
-            headers=_masked(exchange.upstream_headers, fixed, self._told(exchange)),
+            headers=_masked(exchange.upstream_headers, fixed, self._told(exchange), upstream),
+            parameters=tuple(_parameters(exchange)),
             body=_changes(exchange),
             clocks={**asdict(timeouts), "failover_after": timeouts.failover_for(upstream.connection_type)},
             clocks_by="Upstream.timeouts" if upstream.timeouts else "Settings.timeouts",
@@ -173,10 +185,12 @@ class Candidates:
 
     def _told(self, exchange: Exchange) -> frozenset[bytes]:
         """The headers that say who asks, which is who the explanation is about."""
+        own = {name.lower() for name in exchange.upstream.header_templates} - header_rules.CREDENTIALS
+        told = frozenset(name.encode() for name in own)
         if not self._settings.forward_user_info:
-            return frozenset()
+            return told
         names = ("user_name_header", "user_id_header", "user_email_header", "user_role_header", "chat_id_header")
-        return frozenset(getattr(self._settings, name).lower().encode() for name in names)
+        return told | frozenset(getattr(self._settings, name).lower().encode() for name in names)
 
 
 def _changes(exchange: Exchange) -> tuple[BodyChange, ...]:
@@ -187,13 +201,38 @@ def _changes(exchange: Exchange) -> tuple[BodyChange, ...]:
         return (BodyChange(f"form field {at}", exchange.model, exchange.upstream_model, NAMED),) if moved else ()
     if exchange.bodiless or exchange.opaque is not None or not isinstance(body, Body):
         return ()
-    return changes(b"".join(exchange.payload.pieces()), b"".join(body))
+    return changes(b"".join(exchange.payload.pieces()), b"".join(body), _deciders(exchange))
 
 
-def _masked(headers: RawHeaders, fixed: frozenset[bytes], told: frozenset[bytes]) -> tuple[HeaderExplained, ...]:
+def _plan(exchange: Exchange) -> Plan | None:
+    return None if exchange.via is None else plan_of(exchange.via, exchange.upstream_match.endpoint.operation)
+
+
+def _deciders(exchange: Exchange) -> dict[str, str]:
+    plan = _plan(exchange)
+    stamps = {f"$.{name}": "Upstream.stamp" for name in exchange.upstream.stamps}
+    tops = {f"$.{name.partition('.')[0]}": "Upstream.stamp" for name in exchange.upstream.stamps}
+    return ({} if plan is None else deciders(plan)) | tops | stamps
+
+
+def _parameters(exchange: Exchange) -> Iterator[ParameterExplained]:
+    plan = _plan(exchange)
+    if plan is None or exchange.upload is not None or exchange.opaque is not None:
+        return
+    for winner in winners(exchange.payload, plan):
+        value = None if winner.value is None else bytes(winner.value).decode("utf-8", "replace")
+        if value is not None and (len(value) > MOST_SHOWN or (winner.by == CLIENT and value.startswith('"'))):
+            value = f"{'a text' if value.startswith(chr(34)) else 'a value'} of {len(value)} characters"
+        yield ParameterExplained(winner.name, value, winner.by, winner.locked, winner.over)
+
+
+def _masked(
+    headers: RawHeaders, fixed: frozenset[bytes], told: frozenset[bytes], upstream: Upstream
+) -> tuple[HeaderExplained, ...]:
+    signed = upstream.identity_header.lower().encode() if upstream.identity else b""
     found = []
     for name, sent in headers:
-        by = _sent_by(name, fixed, told)
+        by = "Upstream.identity" if name == signed else _sent_by(name, fixed, told)
         plain = name in told or (name in SHOWN and name not in fixed)
         found.append(HeaderExplained(name.decode("latin-1"), sent.decode("latin-1") if plain else HIDDEN, by))
     return tuple(found)

@@ -32,7 +32,10 @@ def facts(exchange: Exchange) -> Iterator[Decision]:
         yield Decision("model asked for", repr(exchange.model), _named_by(exchange))
     resolved = getattr(exchange, "resolved", None)
     if resolved is not None:
-        serving = ", ".join([each.upstream.name for each in exchange.candidates])
+        if exchange.bases is not None:
+            models = ", ".join([base.model.id for base in exchange.bases])
+            yield Decision("preset", f"{resolved.id} leads to {models or 'nothing'}", "GatewayConfig.presets")
+        serving = ", ".join([each.upstream.name for each in exchange.all_candidates])
         yield Decision("model", f"{resolved.id}, served by {serving or 'nobody'}", "the upstreams' models")
     if getattr(exchange, "fallbacks", ()):
         yield Decision(

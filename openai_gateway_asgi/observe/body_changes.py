@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -23,12 +24,20 @@ REWRITTEN = "Upstream.provider, Upstream.rewrites"
 _NOTHING = object()
 
 
-def changes(before: bytes, after: bytes) -> tuple[BodyChange, ...]:
-    """Between two JSON bodies; both were read before."""
+def changes(before: bytes, after: bytes, by: Mapping[str, str] = {}) -> tuple[BodyChange, ...]:
+    """Between two JSON bodies; both were read before. ``by`` says who decides what, by the path of a field."""
     if before == after:
         return ()
     found = _between("$", msgspec.json.decode(before), msgspec.json.decode(after))
-    return tuple([change for change, _ in zip(found, range(MOST), strict=False)])
+    told = [change for change, _ in zip(found, range(MOST), strict=False)]
+    return tuple([replace(change, by=_first(change.at, by) or change.by) for change in told])
+
+
+def _first(at: str, by: Mapping[str, str]) -> str | None:
+    """Of the field, or of what it stands in."""
+    while at and at not in by:
+        at = at[: max(at.rfind("."), at.rfind("["), 0)]
+    return by.get(at)
 
 
 def _between(at: str, before: Any, after: Any) -> Iterator[BodyChange]:

@@ -48,6 +48,26 @@ class BodyChange:
 
 
 @dataclass(frozen=True, slots=True)
+class ParameterExplained:
+    """A parameter in which presets or defaults have a say."""
+
+    name: str
+    """As it would be sent."""
+    value: str | None
+    """As JSON; a client's text is told by its length. None where none is sent."""
+    by: str
+    """Whose value won: the client's, a preset's, that of defaults."""
+    locked: bool
+    """Whether the client has no say in it."""
+    over: bool
+    """Whether somebody else had a value for it as well."""
+
+    def __str__(self) -> str:
+        how = f"{self.by}{', locked' * self.locked}"
+        return f"parameter {self.name}: {self.value or 'taken out'} ({how}{', over another' * self.over})"
+
+
+@dataclass(frozen=True, slots=True)
 class HeaderExplained:
     """A header that an upstream would get."""
 
@@ -84,6 +104,10 @@ class CandidateExplained:
     """The API that the call would be said in, where it is not the client's: ``chat`` or ``responses``."""
     dropped: tuple[str, ...] = ()
     """What its translation would leave out, because the upstream is set so, as ``tools[0] (web_search)``."""
+    way: tuple[str, ...] = ()
+    """The ids on the way to it, where presets lead there: the one asked for first."""
+    parameters: tuple[ParameterExplained, ...] = ()
+    """What presets and defaults say of parameters, and whose value won."""
     body: tuple[BodyChange, ...] = ()
     """What the upstream would get otherwise than the client sent it."""
     clocks: Mapping[str, float | None] | None = None
@@ -92,6 +116,8 @@ class CandidateExplained:
 
     def lines(self) -> Iterator[str]:
         model = f" as {self.model}" if self.model else ""
+        if len(self.way) > 1:
+            model += f" by way of {' -> '.join(self.way)}"
         yield f"{self.upstream}{model}: {self.why} ({self.by})"
         if not self.asked:
             return
@@ -100,6 +126,7 @@ class CandidateExplained:
             yield f"  translated to the API {self.translated_to} (Upstream.api)"
         yield from (f"  left out: {each} (Upstream.drop_hosted_tools)" for each in self.dropped)
         yield from (f"  {each.name}: {each.value} ({each.by})" for each in self.headers)
+        yield from (f"  {parameter}" for parameter in self.parameters)
         yield from (f"  {change}" for change in self.body)
         if not self.body and any(each.name == "content-type" for each in self.headers):
             yield "  body: as it came"
