@@ -127,25 +127,34 @@ class Gateway:
         describe_model: DescribeModel | Mapping[str, ModelInfo] | None = None,
     ) -> None:
         """
-        ``upstreams``: where calls go: ``Upstream`` objects, a ``ConfigStore``, or None for the
-        ``OPENAI_API_BASE_URLS`` family of environment variables. ``resolve_user`` says who asks (None: users come with
-        ``response(user)`` only), ``authorize_model`` which models they may call and see, ``visible_models`` the same
-        for whole lists; ``authorize_group`` which kinds of stored objects they may touch (administrators all, and
-        everyone those of ``settings.open_groups``). ``oauth_token`` gives users' own tokens for
-        ``auth_type="system_oauth"``, ``context`` facts for the user-info headers; ``record_usage`` takes one record
-        per model call. ``layers`` are your own ASGI layers: they run when user, model and payload are known and
-        nothing is rewritten yet, and do not read the body. ``speech_cache`` is any aiocache cache (default: in memory,
-        bounded). ``transport`` replaces the connections: any ``AsyncBaseTransport`` of httpx or httpx2, which stays
-        yours to close. ``limits`` are ``Limit`` objects, or a callable ``(user, model) -> Sequence[Limit]`` where
-        plans stand in a database; they are counted in ``limit_store`` (default: in the memory of this process).
-        ``prices`` say what a call costs: ``{pattern: Price(...)}``, a callable, or ``genai_prices()``. ``find_user``
-        gives the user of an id, for administrators who ask what another's request would meet. ``host_models`` are
-        models that functions of yours answer; ``filters`` look at what goes to models and comes from them; ``presets``
-        are models of your own over others, beside those of the environment; a store has its own. ``describe_model``
-        says what lists show of models. ``session_token`` gives callers' own tokens for ``auth_type="session"``, where
-        they bring none.
+        Args:
+            upstreams: Where calls go: ``Upstream`` objects, a ``ConfigStore``, or None for the
+                ``OPENAI_API_BASE_URLS`` family of environment variables.
+            resolve_user: Says who asks. None: users come with ``response(user)`` only.
+            authorize_model: Which models a user may call and see.
+            authorize_group: Which kinds of stored objects a user may touch. Administrators may touch all, and everyone
+                those of ``settings.open_groups``.
+            visible_models: The same as ``authorize_model`` for a whole list at once.
+            oauth_token: A user's own token, for upstreams with ``auth_type="system_oauth"``.
+            context: Facts of yours for the headers that tell upstreams who asks.
+            record_usage: Takes one record per model call.
+            layers: Your own ASGI layers. They run when user, model and payload are known and nothing is rewritten yet.
+                They do not read the body.
+            settings: Everything else that can be set.
+            speech_cache: Any aiocache cache for spoken text; in memory and bounded where none is given.
+            transport: Replaces the connections: any ``AsyncBaseTransport`` of httpx or httpx2. It stays yours to close.
+            limits: ``Limit`` objects, or a callable ``(user, model)`` that gives some: plans may stand in a database.
+            limit_store: Where limits are counted; in the memory of this process where none is given.
+            prices: What a call costs: ``{pattern: Price(...)}``, a callable, or ``genai_prices()``.
+            find_user: The user of an id, for administrators who ask what another's request would meet.
+            host_models: Models that functions of yours answer.
+            filters: They look at what goes to models and at what comes from them.
+            presets: Models of your own over others, beside those of the environment; a store has its own.
+            session_token: A caller's own token, for upstreams with ``auth_type="session"``, where callers bring none.
+            describe_model: What lists show of a model: a mapping by id, or a callable ``(user, model)``.
 
-        Raises ``ConfigError``, naming the field or variable and what to write instead.
+        Raises:
+            ConfigError: It names the field or variable, and says what to write instead.
         """
         self.settings = settings = Settings() if settings is None else settings
         given: Any = layers
