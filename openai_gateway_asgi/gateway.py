@@ -85,6 +85,7 @@ from .layers.take_changes import TakeChanges
 from .layers.take_config import TakeConfig
 from .layers.take_refusals import TakeRefusals
 from .layers.take_turns import TakeTurns
+from .layers.tell_limits import TellLimits
 from .layers.translate import Translate
 from .limits import Limit, LimitStore
 from .limits.desk import LimitsOfUser
@@ -278,6 +279,7 @@ class Gateway:
             *resolving,
             *filters,
             *((TakeRefusals, *numbered(parts.layers), changes) if parts.layers else ()),
+            *((TellLimits,) if parts.desk else ()),
             Middleware(ServeSpeech, cache=parts.speech, credentials=parts.credentials, settings=settings),
             Middleware(KeepAlive, every=settings.keepalive_comments, send_timeout=settings.send_timeout),
             Middleware(
@@ -360,7 +362,8 @@ class Gateway:
 
         Raises ``ConfigError`` where the configuration cannot be read or has errors; ``others`` are the further ones.
         """
-        return self._parts.judge.of(await self._parts.live.read())
+        config = await self._parts.live.read()
+        return (*self._parts.judge.of(config), *self._parts.unpriced(config))
 
     async def explain(
         self, user: User | str, method: str, path: str, headers: GivenHeaders = (), body: bytes = b""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
 from .answers.finishing import Finishing
-from .config import GatewayConfig, Secret, Settings
+from .config import Finding, GatewayConfig, Secret, Settings
 from .config.live import LiveConfig
 from .config.rules import Setup
 from .config.start import begin
@@ -26,6 +26,7 @@ from .http.drain import Drain
 from .http.loop_guard import LoopGuard
 from .limits import Limit, LimitStore, MemoryLimits
 from .limits.desk import Desk, LimitsOfUser, checked_limits
+from .limits.unpriced import finding_of, unpriced_models
 from .observe.attempt_log import BreakerLog
 from .observe.attempts import Attempts
 from .observe.call_log import shown_user
@@ -43,6 +44,9 @@ from .upstream.memory import Memory
 from .upstream.model_lists import ModelLists
 from .upstream.telling import Telling
 from .upstream.usage_refusals import UsageRefusals
+
+MOST_TOLD = 16
+"""Warnings of models without a price, as configurations change."""
 
 
 class Parts:
@@ -101,6 +105,9 @@ class Parts:
             counted_in = MemoryLimits() if limit_store is None else limit_store
             self.desk = Desk(chosen, counted_in, self.prices, self.background, failed=self.observers.limit_store_failed)
         self.speech = SpeechCache(setup.speech_cache, settings)
+        self._told_unpriced: set[str] = set()
+        if (peek := getattr(store, "peek", None)) is not None:
+            self._tell_unpriced(peek())
 
     def health(self) -> Health:
         config = self.live.known
@@ -128,12 +135,35 @@ class Parts:
 
     def _adopted(self, config: GatewayConfig) -> None:
         self.judge.adopt(config)
+        if (loaded := getattr(self.prices, "loaded", None)) is None:
+            self._tell_unpriced(config)
+        else:
+            _ = self.background.start(self._tell_unpriced_once(loaded(), config))
         upstreams = (*self._stand_ins, *config.upstreams)
         self.attempts.keep_only(upstreams)
         self.connections.keep_only(upstreams)
         self.credentials.keep_only(upstreams)
         self.memory.keep_only(upstreams)
         self.apis.keep_only(upstreams)
+
+    def unpriced(self, config: GatewayConfig) -> tuple[Finding, ...]:
+        """What limits of money would refuse: where the host's callable says which hold, nobody knows before a call."""
+        if self.desk is None or not self.desk.known:
+            return ()
+        models = unpriced_models(self.desk.known, self.prices, config.upstreams)
+        return (finding_of(models),) if models else ()
+
+    def _tell_unpriced(self, config: GatewayConfig) -> None:
+        """Each finding once, however often the configuration is adopted."""
+        if getattr(self.prices, "is_loaded", True):
+            for finding in self.unpriced(config):
+                if finding.seen not in self._told_unpriced and len(self._told_unpriced) < MOST_TOLD:
+                    self._told_unpriced.add(finding.seen)
+                    self.judge.note(finding)
+
+    async def _tell_unpriced_once(self, loaded: Awaitable[None], config: GatewayConfig) -> None:
+        await loaded
+        self._tell_unpriced(config)
 
     def _changed(self, before: GatewayConfig, after: GatewayConfig, by: str | None) -> None:
         log_change(before, after, None if by is None else shown_user(by, self.settings.log_users))

@@ -68,6 +68,7 @@ WARNINGS = {
     "layer_buffers": "a layer built on `BaseHTTPMiddleware`",
     "store_read_only": "a `FileStore` that can be read and not written",
     "no_effect": "a key of an entry that says nothing here",
+    "unpriced_models": "models that a limit of money concerns have no price, so that it refuses their calls",
     "unknown_role": "a user has a role that is neither `admin` nor `user`; told when it is first seen",
     "surplus_keys": "more keys than base URLs",
     "surplus_entries": "entries that belong to no base URL",

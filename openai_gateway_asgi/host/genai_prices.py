@@ -33,6 +33,10 @@ class GenaiPrices:
     def _load(self) -> None:
         self._module = importlib.import_module("genai_prices")
 
+    @property
+    def is_loaded(self) -> bool:
+        return not self._loading.is_alive()
+
     async def loaded(self) -> None:
         """Waits until the prices are there; until then those of the table alone are known."""
         await asyncio.to_thread(self._loading.join)

@@ -8,22 +8,16 @@ from ..api.unmetered import family_of
 from ..errors import PermissionDenied
 from ..exchange import Exchange
 from ..host.usage import Usage
-from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
+from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..limits.desk import Desk
 from ..limits.estimate import ANSWERING, answer_tokens, input_tokens
 from ..limits.limit import Limit, Subject
 from ..limits.reservation import Reservation
-from ..limits.told import headers_of
 from ..models import Model
-
-THEIRS = b"x-ratelimit-"
 
 
 class EnforceLimits:
-    """Reserves before an upstream is chosen; ``RecordUsage`` settles with the record.
-
-    Users under limits see the gateway's own ``x-ratelimit-*``: those of a shared upstream account are not theirs.
-    """
+    """Reserves before an upstream is chosen; ``RecordUsage`` settles with the record, ``TellLimits`` tells of it."""
 
     def __init__(self, app: ASGIApp, *, desk: Desk, unmetered: frozenset[str]) -> None:
         self.app = app
@@ -59,7 +53,7 @@ class EnforceLimits:
             return
         outer = None if exchange.outer is None else _around(exchange.outer)
         exchange.reservation = await self._desk.reserve(limits, subject, expected, exchange.candidates[:1], outer)
-        await self.app(scope, receive, _telling(exchange.reservation, send))
+        await self.app(scope, receive, send)
 
 
 def _around(outer: Exchange | None) -> Reservation | None:
@@ -76,16 +70,3 @@ def _refuse_unmetered(family: str, limits: Sequence[Limit]) -> None:
             f"What {family} use is not told to the gateway; users under limits of tokens or money may not use it.",
             code="unmetered_operation",
         )
-
-
-def _telling(reservation: Reservation, send: Send) -> Send:
-    """Puts the gateway's own figures on the answer; what is reserved by then is in them."""
-
-    async def told(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            theirs: RawHeaders = message.get("headers", [])
-            kept = [pair for pair in theirs if not pair[0].startswith(THEIRS)]
-            message["headers"] = [*kept, *headers_of(reservation.standings)]
-        await send(message)
-
-    return told

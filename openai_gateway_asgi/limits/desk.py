@@ -85,6 +85,11 @@ class Desk:
     def store(self) -> LimitStore:
         return self._store
 
+    @property
+    def known(self) -> Sequence[Limit]:
+        """Those that hold for everybody; none where a callable of the host's says which hold."""
+        return () if isinstance(self._limits, Hook) else self._limits
+
     async def limits_for(self, user: User, model: Model | None) -> Sequence[Limit]:
         """Those that may hold for a call; without a model those that hold at all."""
         if isinstance(self._limits, Hook):
@@ -289,13 +294,16 @@ class Desk:
     def _expected_usd(
         self, limit: Limit, subject: Subject, expected: Usage, candidates: Sequence[Candidate]
     ) -> int | None:
-        """Nano-dollars; None for a model without a price that is let pass."""
+        """Nano-dollars; None for a model without a price that is let pass. Of an upstream that tells the cost itself
+        nothing can be reserved where no price is known: its calls are charged when they are over."""
         for each in candidates:
             ids = tuple(dict.fromkeys((each.model_id, *reversed(subject.models))))
             priced = Priced(each.upstream.name, each.upstream.base_url, ids, expected)
             cost = None if self._prices is None else self._prices.cost(priced)
             if cost is not None:
                 return int(cost.usd * NANO)
+        if any(each.upstream.tells_cost for each in candidates):
+            return 0
         if limit.unpriced == "refuse":
             raise unpriced(limit)
         return None

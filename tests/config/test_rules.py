@@ -275,6 +275,7 @@ ELSEWHERE = {
     "surplus_keys": "test_case_257",
     "surplus_entries": "test_case_257",
     "unknown_role": "test_case_259_a_role",
+    "unpriced_models": "test_models_that_a_budget_would_refuse_are_told_at_the_start",
 }
 """Codes that need more than a line, and the tests that have them."""
 

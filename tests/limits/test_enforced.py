@@ -14,8 +14,10 @@ import openai
 import pytest
 from starlette.requests import Request
 
-from openai_gateway_asgi import ConfigError, Gateway, MemoryStore, Settings, Upstream, User, everyone
+from openai_gateway_asgi import ConfigError, Gateway, MemoryStore, RateLimited, Settings, Upstream, User, everyone
+from openai_gateway_asgi.exchange import Exchange
 from openai_gateway_asgi.host.prices import Price, Priced
+from openai_gateway_asgi.http.asgi import ASGIApp, Receive, Scope, Send
 from openai_gateway_asgi.limits import Claim, Limit, MemoryLimits, RedisLimits, desk
 from openai_gateway_asgi.testing import FakeUpstream, Script, json_answer
 from tests.support.clock import Clock
@@ -348,3 +350,143 @@ async def test_a_place_given_back_while_it_is_renewed_is_free(monkeypatch: pytes
         store.go_on.set()
         await store.renewed.wait()
         assert (await world.ask(model="other")).status_code == 200
+
+
+async def test_an_upstreams_error_carries_the_gateways_figures_as_well() -> None:
+    theirs = {"x-ratelimit-remaining-requests": "9999", "x-ratelimit-limit-tokens": "7", "retry-after": "3"}
+    async with limited(Limit(requests=10, per="minute"), settings=Settings(retries=0)) as world:
+        for status in (400, 429, 500):
+            world.fake.script(status=status, headers=theirs)
+            answer = await world.ask()
+            assert answer.status_code == status
+            assert answer.headers["retry-after"] == "3"
+            assert int(answer.headers["x-ratelimit-remaining-requests"]) < 10
+            assert "x-ratelimit-limit-tokens" not in answer.headers
+
+
+async def test_those_who_hear_the_same_speech_see_no_shared_account() -> None:
+    async with limited(Limit(requests=10, per="minute", by="user")) as world:
+        world.fake.script(headers={"x-ratelimit-remaining-requests": "9999"}, first_event_after=0.01)
+        body = {"model": "m", "input": "hello", "voice": "alloy"}
+        answers = await asyncio.gather(
+            *(
+                world.http.post("/v1/audio/speech", json=body, headers={"authorization": f"Bearer {user}"})
+                for user in ("ann", "bob", "cid")
+            )
+        )
+    assert {answer.headers["x-ratelimit-remaining-requests"] for answer in answers} == {"9"}
+
+
+async def test_limits_of_the_hosts_own_stand_beside_those_of_the_gateway() -> None:
+    def per_project(app: ASGIApp) -> ASGIApp:
+        async def layer(scope: Scope, receive: Receive, send: Send) -> None:
+            exchange = Exchange.of(scope)
+            if exchange.model == "other":
+                raise RateLimited("The project is used up.", headers={"x-ratelimit-limit-requests": "1"})
+            await app(scope, receive, send)
+
+        return layer
+
+    limits = Limit(requests=2, per="minute", by="user"), Limit(tokens=1000, per="minute")
+    async with limited(*limits, layers=[per_project]) as world:
+        refused = await world.ask(model="other")
+        assert (refused.status_code, refused.headers["x-ratelimit-limit-requests"]) == (429, "1")
+        used = [entry["used"] for entry in (await world.get("/v1/limits"))["data"]]
+        assert used == [0, 0]  # whom the host refuses has used nothing
+        assert [(await world.ask()).status_code for _ in range(3)] == [200, 200, 429]
+
+
+WORK = {
+    "batches": ("/v1/batches", "batches"),
+    "evals": ("/v1/evals", "evals"),
+    "fine_tuning": ("/v1/fine_tuning/jobs", "fine_tuning"),
+    "realtime": ("/v1/realtime/client_secrets", "realtime"),
+}
+
+
+@pytest.mark.parametrize("limit", [Limit(tokens=100, per="day"), Limit(usd=1, per="day"), Limit(requests=9, per="day")])
+@pytest.mark.parametrize("family", WORK)
+async def test_what_nobody_tells_the_usage_of_is_refused_under_tokens_and_money_alone(
+    family: str, limit: Limit
+) -> None:
+    path, group = WORK[family]
+    body = {"session": {"type": "realtime", "model": "m"}} if family == "realtime" else {"model": "m"}
+    statuses = []
+    for unmetered in (set[str](), {family}):
+        settings = Settings(unmetered=frozenset(unmetered), open_groups=frozenset({group}), retries=0)
+        async with limited(limit, settings=settings, prices={"*": Price(input=1, output=1)}) as world:
+            world.fake.answer(path, json_answer({"id": "x"}))
+            answer = await world.http.post(path, json=body, headers={"authorization": "Bearer ann"})
+            statuses.append(answer.status_code)
+    assert statuses == ([200, 200] if limit.unit == "requests" else [403, 200])
+
+
+async def test_a_response_in_the_background_is_charged_its_estimate_at_once() -> None:
+    limits = Limit(tokens=10_000, per="day"), Limit(usd=1000, per="day")
+    async with limited(*limits, prices={"m": Price(input=1_000_000, output=1_000_000)}) as world:
+        world.fake.answer("/responses", json_answer({"id": "resp_1", "status": "queued", "usage": None}))
+        body = {"model": "m", "input": "x" * 400, "background": True, "max_output_tokens": 500}
+        answer = await world.http.post("/v1/responses", json=body, headers={"authorization": "Bearer ann"})
+        assert answer.status_code == 200
+        tokens, usd = ((entry["used"]) for entry in (await world.get("/v1/limits"))["data"])
+    assert 600 <= tokens <= 620
+    assert Decimal(usd) == tokens
+
+
+async def test_a_budget_at_an_upstream_that_tells_its_cost_needs_no_price() -> None:
+    upstream = Upstream("http://up.test/v1", api_key="k", model_ids=["m"], reports_cost=True)
+    async with limited(Limit(usd="0.30", per="day", by="user"), upstreams=[upstream]) as world:
+        world.fake.script(usage={**USAGE, "cost": 0.2})
+        assert [(await world.ask()).status_code for _ in range(3)] == [200, 200, 429]
+        (entry,) = (await world.get("/v1/limits"))["data"]
+    assert (entry["used"], entry["left"]) == ("0.4", "0")
+
+
+async def test_a_call_larger_than_the_whole_account_passes_where_nothing_was_used() -> None:
+    async with limited(Limit(tokens=50, per="minute", by="user")) as world:
+        assert (await world.ask(max_tokens=4000)).status_code == 200
+        assert (await world.ask(max_tokens=1)).status_code == 429
+        world.clock.now += 121.0  # 100 tokens were used of 50
+        assert (await world.ask(max_tokens=4000)).status_code == 200
+
+
+async def test_the_official_client_is_refused_waits_as_told_and_streams_on() -> None:
+    async with limited(Limit(requests=1, per="second", by="user"), store=MemoryLimits()) as world:
+        client = world.as_()
+        stream: Any = await client.chat.completions.create(model="m", messages=HELLO, stream=True)
+        assert [event async for event in stream]
+        with pytest.raises(openai.RateLimitError) as caught:
+            await client.chat.completions.create(model="m", messages=HELLO, stream=True)
+        assert caught.value.code == "rate_limit_exceeded"
+        began = time.monotonic()
+        patient = world.as_(retries=2)
+        stream = await patient.chat.completions.create(model="m", messages=HELLO, stream=True)
+        assert [event async for event in stream]
+        assert time.monotonic() - began >= 0.3
+
+
+# Told at the start
+
+
+async def test_models_that_a_budget_would_refuse_are_told_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    upstreams = [
+        Upstream("http://a.test/v1", api_key="k", model_ids=["m", "cheap", "gpt-*"], prefix_id="p"),
+        Upstream("http://b.test/v1", api_key="k", model_ids=["told"], reports_cost=True),
+        Upstream("http://c.test/v1", api_key="k", model_ids=["off"], enabled=False),
+    ]
+    budget, prices = Limit(usd=1, per="day"), {"cheap": Price(input=1, output=1)}
+    async with limited(budget, upstreams=upstreams, prices=prices) as world:
+        (warning,) = [each for each in world.gateway.warnings if each.code == "unpriced_models"]
+        assert "'p.m'" in str(warning)
+        assert "cheap" not in str(warning)
+        assert "unpriced=" in warning.instead
+        await world.ask(model="p.cheap")
+        assert [each.code for each in await world.gateway.check()].count("unpriced_models") == 1
+    assert caplog.text.count("unpriced_models") + caplog.text.count("has no price for 'p.m'") >= 1
+    for harmless in (
+        Limit(usd=1, per="day", unpriced="allow"),
+        Limit(usd=1, per="day", models="x*"),
+        Limit(tokens=1, per="day"),
+    ):
+        async with limited(harmless, upstreams=upstreams, prices=prices) as world:
+            assert not [each for each in world.gateway.warnings if each.code == "unpriced_models"]
