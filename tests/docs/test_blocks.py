@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,18 @@ from tests.docs.yours import names, offline_gateway
 site.set_up()
 
 DJANGO = ROOT / "docs/django.md"
+
+
+@pytest.fixture(autouse=True)
+def _loggers_as_they_were() -> Iterator[None]:
+    """Pages set up logging for the whole process, as a host does; the tests behind this one have a process as it was."""
+    log = logging.getLogger("openai_gateway_asgi")
+    level, propagates, handlers = log.level, log.propagate, set(log.handlers)
+    yield
+    log.setLevel(level)
+    log.propagate = propagates
+    for handler in set(log.handlers) - handlers:
+        log.removeHandler(handler)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in (*GUIDES, DJANGO)], ids=lambda page: page.stem)

@@ -21,7 +21,7 @@ from tests.support.lint import Lint
 
 __all__ = ["Conversation", "Lint", "Response", "ask", "make_scope"]
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 """Seconds after which a test that waits for a message fails instead of hanging."""
 
 Headers = Mapping[str, str] | Iterable[tuple[bytes, bytes]]
