@@ -39,9 +39,9 @@ def models_answer(count: int) -> bytes:
     return json.dumps({"object": "list", "data": entries}).encode()
 
 
-def event(last: bool) -> bytes:
-    """One event as an HTTP chunk, with its time of writing."""
-    choices = [] if last else [{"index": 0, "delta": {"content": " measured"}, "finish_reason": None}]
+def event(usage: bool = False) -> bytes:
+    """One event as an HTTP chunk, with its time of writing; or the one that tells the usage."""
+    choices = [] if usage else [{"index": 0, "delta": {"content": " measured"}, "finish_reason": None}]
     fields: dict[str, object] = {
         "id": f"chatcmpl-{time.monotonic_ns():019d}",
         "object": "chat.completion.chunk",
@@ -49,7 +49,7 @@ def event(last: bool) -> bytes:
         "model": "bench",
         "choices": choices,
     }
-    data = json.dumps(fields | ({"usage": USAGE} if last else {}), separators=(",", ":"))
+    data = json.dumps(fields | ({"usage": USAGE} if usage else {}), separators=(",", ":"))
     text = f"data: {data}\n\n".encode()
     return b"%x\r\n%s\r\n" % (len(text), text)
 
@@ -105,7 +105,8 @@ class Upstream(asyncio.Protocol):
     def _answer(self) -> None:
         wish, file = WISH.search(self._probe), FILE.search(self._url)
         if wish:
-            self._answering = asyncio.ensure_future(self._stream(int(wish[1]), int(wish[2]) / 1000))
+            tells_usage = b"include_usage" in self._probe
+            self._answering = asyncio.ensure_future(self._stream(int(wish[1]), int(wish[2]) / 1000, tells_usage))
         elif file:
             self._answering = asyncio.ensure_future(self._download(int(file[1])))
         else:
@@ -115,7 +116,7 @@ class Upstream(asyncio.Protocol):
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
         self._transport.write(head % len(body) + body)
 
-    async def _stream(self, events: int, pace: float) -> None:
+    async def _stream(self, events: int, pace: float, tells_usage: bool) -> None:
         head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
         self._transport.write(head)
         step = 1 if pace else BURST
@@ -123,8 +124,9 @@ class Upstream(asyncio.Protocol):
             if pace:
                 await asyncio.sleep(pace)
             await self._writable.wait()
-            burst = range(left, max(left - step, 0), -1)
-            self._transport.write(b"".join(event(last=number == 1) for number in burst))
+            self._transport.write(b"".join(event() for _ in range(min(left, step))))
+        if tells_usage:
+            self._transport.write(event(usage=True))
         self._transport.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
 
     async def _download(self, size: int) -> None:

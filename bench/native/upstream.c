@@ -5,6 +5,7 @@
  * A POST is answered with 1 kB of JSON, or, when the first 2 KiB of its body hold `bench events=N pace=MS`, with a
  * stream of N events and [DONE]: one event every MS milliseconds, or, with pace=0, as fast as they are taken and ten
  * to a write (with one to a write this process, not the gateway, would be the bottleneck). Each event is a chunk.
+ * Where those 2 KiB hold `include_usage` as well, one more event follows, with the usage.
  * Each event carries its time of writing (CLOCK_MONOTONIC, ns).
  * GET .../models lists models; GET .../file-N/content sends N bytes; GET /stats tells how many connections and
  * requests there were, itself not counted.
@@ -30,8 +31,8 @@ struct conn {
     const char *out; /* being sent; static, or `piece` */
     size_t out_left;
     long long filler_left; /* of a download */
-    int events_left, events_open, pace_ms;
-    char piece[BURST * EVENT_ROOM + 64];
+    int events_left, events_open, pace_ms, tells_usage;
+    char piece[(BURST + 1) * EVENT_ROOM + 64];
     long long due; /* paced streams only */
     struct conn *previous, *next;
     int queued, watching_out;
@@ -109,17 +110,17 @@ static void build_models_answer(int count) {
     free(json);
 }
 
-static void append_event(struct conn *c) {
+static void append_event(struct conn *c, const char *form) {
     char text[EVENT_ROOM];
-    c->events_left--;
-    int size = sprintf(text, c->events_left ? event_form : usage_form, now_ns());
+    int size = sprintf(text, form, now_ns());
     c->out_left += (size_t)sprintf(c->piece + c->out_left, "%x\r\n%s\r\n", (unsigned)size, text);
 }
 
 static void next_events(struct conn *c, int count) {
     c->out = c->piece;
-    while (count-- && c->events_left) append_event(c);
+    for (; count-- && c->events_left; c->events_left--) append_event(c, event_form);
     if (c->events_left) return;
+    if (c->tells_usage) append_event(c, usage_form);
     memcpy(c->piece + c->out_left, stream_end, sizeof stream_end - 1);
     c->out_left += sizeof stream_end - 1;
     c->events_open = 0;
@@ -182,6 +183,7 @@ static void answer_call(struct conn *c) {
     c->out_left = small_size;
     if (!wish || sscanf(wish, "bench events=%d pace=%d", &c->events_left, &c->pace_ms) != 2) return;
     c->events_open = 1;
+    c->tells_usage = strstr(c->probe, "include_usage") != NULL;
     c->out = stream_head;
     c->out_left = sizeof stream_head - 1;
 }

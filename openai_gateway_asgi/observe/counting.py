@@ -54,7 +54,9 @@ class Counting:
         """``error`` is what ended the attempt, None where it was answered."""
         answer = _answer(exchange)
         raw = _raw(exchange, answer)
-        usage = normal_usage(raw) or _untold(exchange, error, answer)
+        usage = normal_usage(raw)
+        if usage is None:
+            usage = _untold(exchange, error, answer)
         cost = None
         if raw is not None and exchange.upstream.tells_cost:
             cost = reported_cost(raw)
