@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ..http.sse import Event, next_event, without_comments
+from ..http.sse import Event, last_boundary, next_event, without_comments
 from .endings import decoded
 
 KEY = b'"usage"'
@@ -69,12 +69,15 @@ class UsageTakenOut:
         return b"".join((*pieces, self._exactly(rest)))
 
     def _exactly(self, events: bytes) -> bytes:
-        if KEY not in events:
-            return events
+        """Only events in which the key stands are looked into: a read may hold hundreds."""
         pieces: list[bytes] = []
         start = 0
-        while (event := next_event(events, start)) is not None:
-            pieces.append(self._of_one(events[start : event.end], event))
+        while (key := events.find(KEY, start)) >= 0:
+            begin = start + last_boundary(events[start:key])
+            event = next_event(events, begin)
+            if event is None:
+                break
+            pieces += (events[start:begin], self._of_one(events[begin : event.end], event))
             start = event.end
         return b"".join((*pieces, events[start:]))
 
