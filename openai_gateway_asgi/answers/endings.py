@@ -124,8 +124,8 @@ class Course:
         for sign in (self._sign, b"error", DONE):
             at = ahead.get(sign, -1)
             if at < start:
-                at = events.find(sign, start)
-                ahead[sign] = at = len(events) if at < 0 else at
+                at = events.find(sign, start) if events.rfind(sign, start) >= 0 else len(events)
+                ahead[sign] = at
             first = min(first, at)
         return start + last_boundary(events[start:first]) if first < len(events) else -1
 

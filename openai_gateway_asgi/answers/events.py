@@ -347,6 +347,6 @@ class Events:
         return UpstreamError("The upstream gave up in the middle of its answer.")
 
     def _clean(self, events: bytes) -> bytes:
-        if self._course.state is not State.FAILED and b'"error"' not in events:
+        if self._course.state is not State.FAILED and events.rfind(b'"error"') < 0:
             return events
         return events_without_secrets(events, Secrets.sent(self._exchange.upstream, self._exchange.upstream_headers))

@@ -114,7 +114,12 @@ class EventSplitter:
 
 def last_boundary(data: bytes) -> int:
     """The offset behind the last blank line, 0 where there is none."""
-    return max((found + len(mark) for mark in BOUNDARIES if (found := data.rfind(mark)) >= 0), default=0)
+    end = 0
+    for mark in BOUNDARIES:
+        found = data.rfind(mark, max(0, end - len(mark) + 1))  # only one that ends further on counts
+        if found >= 0:
+            end = found + len(mark)
+    return end
 
 
 class Event(NamedTuple):
