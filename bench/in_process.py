@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,18 @@ def profiles() -> dict[str, Callable[[], Any]]:
         instrument(gateway, spans, MeterProvider([InMemoryMetricReader()]))
         return gateway
 
+    def filtered(models: str) -> Any:
+        from openai_gateway_asgi import Filter
+
+        upstream = Upstream("http://upstream.test/v1", api_key="upstream-key", model_ids=["model-0"])
+        filter = Filter(
+            models, before=lambda call: None, event=lambda call, event: event, after=lambda call, answer: None
+        )
+        transport = NullTransport()
+        return Gateway(
+            [upstream], resolve_user=lambda _: ada, authorize_model=everyone, transport=transport, filters=[filter]
+        )
+
     return {
         "full": full,
         "plain": plain,
@@ -163,6 +176,8 @@ def profiles() -> dict[str, Callable[[], Any]]:
         "prometheus": prometheus,
         "otel": otel,
         "otel-sdk": otel_sdk,
+        "filter-of-others": partial(filtered, "other-*"),
+        "filter": partial(filtered, "*"),
     }
 
 

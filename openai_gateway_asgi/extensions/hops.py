@@ -10,6 +10,8 @@ def hops(exchange: Exchange) -> tuple[str, ...]:
     object brings the model."""
     if not exchange.model:
         return ()
+    if exchange.bases is None and not (exchange.fallbacks or exchange.others or exchange.implied or exchange.asked):
+        return exchange.hops
     ids = [exchange.asked, exchange.model, *exchange.others, *exchange.implied, *exchange.hops]
     if exchange.resolved is not None:
         ids.append(exchange.resolved.id)

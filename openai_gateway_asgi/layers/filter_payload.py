@@ -48,12 +48,14 @@ class FilterPayload:
         if not _concerns_filters(exchange.match.endpoint):
             return self.app(scope, receive, send)
         operation, ids = exchange.match.endpoint.operation, hops(exchange)
-        known = {each.place for each in exchange.filters}
         new = [
             (index, each)
             for index, each in self._filters
-            if index not in known and each.filter.covers(operation) and each.filter.concerns(ids)
+            if each.filter.concerns(ids) and each.filter.covers(operation)
         ]
+        if exchange.filters:
+            asked = {each.place for each in exchange.filters}
+            new = [pair for pair in new if pair[0] not in asked]
         if not new:
             return self.app(scope, receive, send)
         return self._filtered(new, scope, receive, send)
