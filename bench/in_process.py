@@ -55,6 +55,40 @@ def _stream(events: int) -> list[bytes]:
 STREAM, LONG_STREAM = _stream(EVENTS), _stream(3 * EVENTS)
 
 
+def _response(text: str) -> dict[str, Any]:
+    part = {"type": "output_text", "text": text, "annotations": []}
+    item = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part] if text else [],
+    }
+    usage = {"input_tokens": 100, "output_tokens": 120, "total_tokens": 220}
+    frame = {"id": "resp_1", "object": "response", "created_at": 1700000000, "model": "model-0", "status": "completed"}
+    return {**frame, "output": [item], "usage": usage}
+
+
+def _named(kind: str, **members: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **members})}\n\n".encode()
+
+
+def _response_stream(events: int) -> list[bytes]:
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "logprobs": []}
+    texts = [_named("response.output_text.delta", sequence_number=n, delta=f"word{n} ", **place) for n in range(events)]
+    begun = _response("")
+    return [
+        _named("response.created", response={**begun, "output": []}),
+        _named("response.output_item.added", output_index=0, item=begun["output"][0]),
+        *texts,
+        _named("response.completed", response=_response("word " * events)),
+    ]
+
+
+RESPONSE_ANSWER = json.dumps(_response("word " * 120)).encode()
+RESPONSE_STREAM, LONG_RESPONSE_STREAM = _response_stream(EVENTS), _response_stream(3 * EVENTS)
+
+
 class Pieces(httpx.AsyncByteStream):
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = pieces
@@ -70,11 +104,14 @@ class NullTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.AsyncByteStream)
         body = b"".join([piece async for piece in request.stream])
+        responses = request.url.path.endswith("/responses")
         if b'"stream":true' in body.replace(b" ", b""):
-            stream = LONG_STREAM if b"a long one" in body else STREAM
+            streams = (RESPONSE_STREAM, LONG_RESPONSE_STREAM) if responses else (STREAM, LONG_STREAM)
+            stream = streams[b"a long one" in body]
             return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(stream))
-        headers = {"content-type": "application/json", "content-length": str(len(ANSWER))}
-        return httpx.Response(200, headers=headers, stream=Pieces([ANSWER]))
+        answer = RESPONSE_ANSWER if responses else ANSWER
+        headers = {"content-type": "application/json", "content-length": str(len(answer))}
+        return httpx.Response(200, headers=headers, stream=Pieces([answer]))
 
 
 class Onlooker:
@@ -120,6 +157,10 @@ def profiles() -> dict[str, Callable[[], Any]]:
 
     def plain() -> Any:
         upstream = Upstream("http://upstream.test/v1", api_key="upstream-key", model_ids=["model-0"])
+        return Gateway([upstream], resolve_user=lambda _: ada, authorize_model=everyone, transport=NullTransport())
+
+    def speaking(api: str) -> Any:
+        upstream = Upstream("http://upstream.test/v1", api_key="upstream-key", model_ids=["model-0"], api=api)
         return Gateway([upstream], resolve_user=lambda _: ada, authorize_model=everyone, transport=NullTransport())
 
     def observed() -> Any:
@@ -172,6 +213,9 @@ def profiles() -> dict[str, Callable[[], Any]]:
     return {
         "full": full,
         "plain": plain,
+        "to-responses": lambda: speaking("responses"),
+        "plain-responses": plain,
+        "to-chat": lambda: speaking("chat"),
         "observed": observed,
         "prometheus": prometheus,
         "otel": otel,
@@ -181,17 +225,22 @@ def profiles() -> dict[str, Callable[[], Any]]:
     }
 
 
-def _body(*, stream: bool, user: str = "someone") -> bytes:
+SAID_IN = {"plain-responses": "input", "to-chat": "input"}
+"""Of profiles whose client calls ``/responses``: where its body says something."""
+
+
+def _body(*, stream: bool, user: str = "someone", said: str = "messages") -> bytes:
     messages = [
         {"role": "system", "content": "You are a helpful assistant. " * 12},
         {"role": "user", "content": "What does a call cost? " * 20},
     ]
-    body = {"model": "model-0", "stream": stream, "temperature": 0.7, "user": user, "messages": messages}
+    body = {"model": "model-0", "stream": stream, "temperature": 0.7, "user": user, said: messages}
     return json.dumps(body).encode()
 
 
 async def _call(app: Callable[..., Awaitable[None]], body: bytes, told: Callable[[bytes], None] | None = None) -> None:
     """One call; ``told`` gets what is sent of the answer's body."""
+    path = "/responses" if b'"input"' in body else "/chat/completions"
     headers = [
         (b"host", b"app.test"),
         (b"authorization", b"Bearer sk-user"),
@@ -204,8 +253,8 @@ async def _call(app: Callable[..., Awaitable[None]], body: bytes, told: Callable
         "http_version": "1.1",
         "method": "POST",
         "scheme": "http",
-        "path": "/chat/completions",
-        "raw_path": b"/chat/completions",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
         "headers": headers,
@@ -244,9 +293,9 @@ async def _least(app: Callable[..., Awaitable[None]], body: bytes, calls: int) -
     return best
 
 
-async def _first_word(app: Callable[..., Awaitable[None]]) -> float:
+async def _first_word(app: Callable[..., Awaitable[None]], body: bytes) -> float:
     """Microseconds of CPU time from the call to the sending of the first event that tells something, at best."""
-    body, best = _body(stream=True), float("inf")
+    best = float("inf")
     for _ in range(BATCHES * 10):
         begin, seen = time.thread_time_ns(), b""
 
@@ -270,10 +319,11 @@ def _log_to_nowhere() -> None:
 
 async def measure(profile: str) -> dict[str, float]:
     app = profiles()[profile]()
-    small = await _least(app, _body(stream=False), 200)
-    stream = await _least(app, _body(stream=True), 10)
-    long = await _least(app, _body(stream=True, user="a long one"), 10)
-    first = await _first_word(app)
+    said = SAID_IN.get(profile, "messages")
+    small = await _least(app, _body(stream=False, said=said), 200)
+    stream = await _least(app, _body(stream=True, said=said), 10)
+    long = await _least(app, _body(stream=True, user="a long one", said=said), 10)
+    first = await _first_word(app, _body(stream=True, said=said))
     await app.aclose()
     event = (long - stream) / (len(LONG_STREAM) - len(STREAM))
     return {"small call": small, "stream": stream, "event": event, "first word": first}

@@ -15,7 +15,7 @@ from ..api.route_fields import ROUTE_FIELDS, route_rules
 from ..errors import ConfigError
 from ..hidden import HIDDEN, HiddenBytes, HiddenText, hidden
 from . import addresses, checks, header_rules, query_rules, stamps
-from .apis import AUTO, Api, api_rule, spoken_by
+from .apis import AUTO, EITHER, Api, api_rule, spoken_by
 from .converted import Converted
 from .hidden_values import HiddenValues
 from .secret import Secret
@@ -190,6 +190,11 @@ class Upstream(_Remembering):
     def spoken_for(self, model: str) -> frozenset[str] | None:
         """The APIs for conversations that it has for a model; None: that is not known."""
         return self._spoken if isinstance(self.api, str) else spoken_by(self.api, self.host, model)
+
+    @cached_property
+    def takes_any_api(self) -> bool:
+        """Whether nothing that is known of it makes a translation necessary, for any of its models."""
+        return isinstance(self.api, str) and self._spoken in (None, EITHER) and not self.is_openai
 
     @cached_property
     def _spoken(self) -> frozenset[str] | None:

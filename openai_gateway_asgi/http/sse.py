@@ -134,10 +134,14 @@ class Event(NamedTuple):
 
 def next_event(data: bytes, start: int = 0) -> Event | None:
     """The first event behind ``start``, without the comments before it; it may lack its blank line. None: no more."""
-    if data.startswith(b"data: ", start):
-        end = data.find(b"\n", start)
-        if data.startswith(b"\n\n", end) and b"\r" not in data[start:end]:  # one line, as nearly all are
-            return Event(b"", data[start + 6 : end], b"", end + 2)
+    name, at = b"", start
+    if data.startswith(b"event: ", start):
+        at = data.find(b"\n", start) + 1 or len(data)
+        name = data[start + 7 : at - 1]
+    if data.startswith(b"data: ", at):
+        end = data.find(b"\n", at)
+        if data.startswith(b"\n\n", end) and data.find(b"\r", start, end) < 0:  # one line, as nearly all are
+            return Event(name, data[at + 6 : end], b"", end + 2)
     return _any_event(data, start)
 
 

@@ -151,6 +151,8 @@ class SelectUpstream:
     def _can_be_asked(self, exchange: Exchange, this: Try, tries: Tries) -> bool:
         """Turns to the next candidate: whether it can be asked, be it in its own API's words."""
         exchange.turn_to(this.served, this.candidate)
+        if exchange.upstream.takes_any_api and not self._apis.lacks:
+            return True  # as nearly always
         if exchange.match.endpoint.operation not in CONVERSING:
             return True
         try:

@@ -44,7 +44,7 @@ class Translate:
 
     async def _translated(self, translation: Translation, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        exchange.upstream_match, exchange.attempt_payload = translation.match, translation.payload
+        exchange.upstream_match, exchange.attempt_payload = translation.match, translation.take()
         exchange.stages += (translation.stage(self._event_limit),)
         try:
             await self.app(scope, receive, send)

@@ -46,7 +46,7 @@ def chat_completion(response: Mapping[str, Any], *, structured: bool = False) ->
         "choices": [choice],
     }
     usage = response.get("usage")
-    if isinstance(usage, Mapping):
+    if isinstance(usage, dict):
         completion["usage"] = chat_usage(usage)
     for name in ("service_tier", "metadata", "moderation"):
         if response.get(name) is not None:
@@ -56,7 +56,7 @@ def chat_completion(response: Mapping[str, Any], *, structured: bool = False) ->
 
 def check_over(response: Mapping[str, Any]) -> None:
     status = response.get("status")
-    if status == "failed" or isinstance(response.get("error"), Mapping):
+    if status == "failed" or isinstance(response.get("error"), dict):
         error = failure_of(response)
         code = str(error["code"] or "")
         known = 400 if code == "invalid_prompt" or "image" in code else 500
@@ -68,7 +68,7 @@ def check_over(response: Mapping[str, Any]) -> None:
 def failure_of(response: Mapping[str, Any]) -> dict[str, Any]:
     """The error of a response that failed, in OpenAI's shape."""
     said = response.get("error")
-    error = said if isinstance(said, Mapping) else {}
+    error = said if isinstance(said, dict) else {}
     message = error.get("message") or "The upstream failed to answer."
     return {"message": message, "type": error.get("type") or "upstream_error", "param": None, "code": error.get("code")}
 
@@ -76,7 +76,7 @@ def failure_of(response: Mapping[str, Any]) -> dict[str, Any]:
 def finish_reason(response: Mapping[str, Any], *, called: bool) -> str:
     if response.get("status") == "incomplete":
         details = response.get("incomplete_details")
-        reason = details.get("reason") if isinstance(details, Mapping) else None
+        reason = details.get("reason") if isinstance(details, dict) else None
         return REASONS.get(str(reason), "length")
     return "tool_calls" if called else "stop"
 
@@ -107,7 +107,7 @@ CALLS = ("function_call", "custom_tool_call")
 
 
 def _message(response: Mapping[str, Any], *, structured: bool) -> dict[str, Any]:
-    items = [item for item in response["output"] if isinstance(item, Mapping)]
+    items = [item for item in response["output"] if isinstance(item, dict)]
     spoken = [item for item in items if item.get("type") == "message"]
     if structured:
         spoken = spoken[-1:]
@@ -138,11 +138,11 @@ def _thoughts(item: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _logprobs(response: Mapping[str, Any]) -> dict[str, Any] | None:
-    parts = [part for item in response["output"] if isinstance(item, Mapping) for part in _parts(item, "content")]
+    parts = [part for item in response["output"] if isinstance(item, dict) for part in _parts(item, "content")]
     content = [entry for part in parts for entry in part.get("logprobs") or ()]
     return {"content": content, "refusal": None} if content else None
 
 
 def _parts(holder: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
     value = holder.get(name)
-    return (each for each in (value if isinstance(value, list) else ()) if isinstance(each, Mapping))
+    return (each for each in (value if isinstance(value, list) else ()) if isinstance(each, dict))

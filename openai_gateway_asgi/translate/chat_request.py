@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..bodies.outline import Fields
 from .chat_messages import items_of
-from .fields import SAME, Raw, encode, given, invalid, raw, read, unsupported
+from .fields import Raw, encode, given, invalid, raw, read, unsupported
 
 # What Responses has no word for. A value beside these would change the answer.
 NO_WORD: dict[str, tuple[Any, ...]] = {
@@ -21,11 +21,6 @@ NO_WORD: dict[str, tuple[Any, ...]] = {
     "audio": (),
 }
 """Field, and the values that say nothing (null says nothing anywhere)."""
-
-READ = NO_WORD.keys() | frozenset(
-    """messages max_tokens max_completion_tokens reasoning_effort verbosity response_format tools tool_choice
-    functions function_call web_search_options logprobs top_logprobs stream_options modalities store""".split()
-)
 
 
 class ResponsesCall(NamedTuple):
@@ -44,25 +39,20 @@ def responses_body(fields: Fields, *, dropped: Collection[str] = ()) -> Fields:
 
 def responses_call(fields: Fields, *, dropped: Collection[str] = ()) -> ResponsesCall:
     """The same, and where it comes from."""
-    fields = {name: value for name, value in fields.items() if name not in dropped}
-    for name, nothing in NO_WORD.items():
-        value = given(fields, name)
-        if value is not None and read(fields, name, Any) not in nothing:
+    if dropped:
+        fields = {name: value for name, value in fields.items() if name not in dropped}
+    rules: dict[Rule, None] = {}
+    for name in fields:
+        if name in SAID_BY:
+            rules[SAID_BY[name]] = None
+        elif name in NO_WORD and (value := read(fields, name, Any)) is not None and value not in NO_WORD[name]:
             raise unsupported(name, "Responses has no such parameter")
-    body = {name: value for name, value in fields.items() if name in SAME}
     items = list(items_of(fields))
+    body = {name: value for name, value in fields.items() if name not in READ}
     body["input"] = raw([item.fields for item in items])
-    body.update(_limits(fields))
-    body.update(_text(fields))
-    tools = list(_tools(fields))
-    if tools:
-        body["tools"] = raw(tools)
-    body.update(_tool_choice(fields))
-    body.update(_logprobs(fields))
-    body.update(_stream_options(fields))
-    _check_modalities(fields)
+    for rule in rules:
+        body.update(rule(fields))
     body["store"] = Raw(b"true" if read(fields, "store", bool) else b"false")
-    body.update({name: value for name, value in fields.items() if name not in SAME and name not in READ})
     return ResponsesCall(body, tuple([item.at for item in items]))
 
 
@@ -71,6 +61,9 @@ def _limits(fields: Fields) -> Iterator[tuple[str, Raw]]:
     limits = [limit for limit in given_limits if limit is not None]
     if limits:
         yield "max_output_tokens", raw(max(limits))
+
+
+def _effort(fields: Fields) -> Iterator[tuple[str, Raw]]:
     effort = given(fields, "reasoning_effort")
     if effort is not None:
         yield "reasoning", raw({"effort": effort})
@@ -89,7 +82,13 @@ def _text(fields: Fields) -> Iterator[tuple[str, Raw]]:
         yield "text", raw(text)
 
 
-def _tools(fields: Fields) -> Iterator[Fields]:
+def _tools(fields: Fields) -> Iterator[tuple[str, Raw]]:
+    tools = list(_flat_tools(fields))
+    if tools:
+        yield "tools", raw(tools)
+
+
+def _flat_tools(fields: Fields) -> Iterator[Fields]:
     for index, tool in enumerate(read(fields, "tools", list[Fields]) or ()):
         at = f"tools[{index}]"
         kind = read(tool, "type", str, f"{at}.")
@@ -168,6 +167,23 @@ def _stream_options(fields: Fields) -> Iterator[tuple[str, Raw]]:
         yield "stream_options", Raw(encode(rest))
 
 
-def _check_modalities(fields: Fields) -> None:
+def _modalities(fields: Fields) -> Iterator[tuple[str, Raw]]:
     if set(read(fields, "modalities", list[str]) or ("text",)) - {"text"}:
         raise unsupported("modalities", "Responses answers in text")
+    yield from ()
+
+
+Rule = Callable[[Fields], Iterator[tuple[str, Raw]]]
+
+SAID_BY: Mapping[str, Rule] = {
+    **dict.fromkeys(("max_tokens", "max_completion_tokens"), _limits),
+    "reasoning_effort": _effort,
+    **dict.fromkeys(("response_format", "verbosity"), _text),
+    **dict.fromkeys(("tools", "functions", "web_search_options"), _tools),
+    **dict.fromkeys(("tool_choice", "function_call"), _tool_choice),
+    **dict.fromkeys(("logprobs", "top_logprobs"), _logprobs),
+    "stream_options": _stream_options,
+    "modalities": _modalities,
+}
+"""What says in Responses what a field of a chat says."""
+READ = NO_WORD.keys() | SAID_BY.keys() | {"messages", "store"}

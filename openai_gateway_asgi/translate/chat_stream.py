@@ -11,6 +11,7 @@ from typing import Any
 
 from .chat_answer import CALLS, citation, created, failure_of, finish_reason
 from .usage import chat_usage
+from .wire import encode
 
 TERMINAL = ("response.completed", "response.incomplete")
 Chunk = dict[str, Any]
@@ -42,6 +43,7 @@ class ChatStream:
         self._asides: set[Any] = set()
         self._include_usage = include_usage
         self._frame: Chunk = {}
+        self._around: tuple[bytes, ...] = ()
         self._calls: dict[Any, _Call] = {}
         self._citations: list[dict[str, Any]] = []
         self._parts_of_thought = 0
@@ -57,6 +59,17 @@ class ChatStream:
             yield from handle(self, event)
         elif kind in TERMINAL and not self.over:
             yield from self._end(_object(event.get("response")))
+
+    def around_text(self) -> tuple[bytes, ...]:
+        """What a chunk has before and behind a text, encoded, for texts that are told without being looked into; empty
+        where they must be."""
+        if self.over or not self._frame or self._asides:
+            return ()
+        if not self._around:
+            chunk = encode(self._chunk({"content": ""}))
+            before, _, behind = chunk.rpartition(b'""')
+            self._around = (b"data: " + before, behind + b"\n\n")
+        return self._around
 
     def _begin(self, event: Event) -> Iterator[Chunk]:
         response = _object(event.get("response"))
@@ -135,7 +148,7 @@ class ChatStream:
         self.over = True
         yield self._chunk({}, finish_reason(response, called=bool(self._calls)))
         usage = response.get("usage")
-        if self._include_usage and isinstance(usage, Mapping):
+        if self._include_usage and isinstance(usage, dict):
             yield {**self._frame, "choices": [], "usage": chat_usage(usage)}
 
     def _called(self, call: _Call, text: str, *, first: bool = False) -> Chunk:
@@ -189,8 +202,8 @@ def _failure(event: Event) -> dict[str, Any]:
     error = event.get("error")
     if isinstance(error, str):
         return failure_of({"error": {"message": error}})
-    return failure_of({"error": error if isinstance(error, Mapping) else event})
+    return failure_of({"error": error if isinstance(error, dict) else event})
 
 
 def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}

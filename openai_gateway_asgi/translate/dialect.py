@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..config import Upstream
 from ..rewrites.stream_usage import may_be_asked
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(NamedTuple):
     developer: bool = False
     """Whether it knows the role ``developer``."""
     custom_tools: bool = False
@@ -23,13 +22,18 @@ class Dialect:
     images_in_tools: bool = False
 
     @classmethod
-    def of(cls, upstream: Upstream) -> Dialect:
+    def of(cls, upstream: Upstream, *, streams: bool = True) -> Dialect:
         official = upstream.is_openai or upstream.is_azure
         return cls(
             developer=upstream.rewrites == "auto" or upstream.knows_developer,  # a rewrite knows the model as well
             custom_tools=official,
             allowed_tools=official,
-            usage=may_be_asked(upstream) or (upstream.stream_usage == "auto" and upstream.rewrites == "off"),
+            usage=streams and _may_be_asked(upstream),
             obfuscation=upstream.is_openai,
             drop_hosted_tools=upstream.drop_hosted_tools,
         )
+
+
+def _may_be_asked(upstream: Upstream) -> bool:
+    """Bodies that are translated are rewritten, whatever ``rewrites`` says."""
+    return may_be_asked(upstream) or (upstream.stream_usage == "auto" and upstream.rewrites == "off")

@@ -33,17 +33,17 @@ def response_of(
     Raises ``UpstreamError`` where there is no choice.
     """
     choices = completion.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise UpstreamError("The upstream answered without a choice.")
     choice = choices[0]
     message = choice.get("message")
     status, incomplete = ending(choice.get("finish_reason"))
-    output = list(_items(message if isinstance(message, Mapping) else {}, choice, status, custom_tools, spaces))
+    output = list(_items(message if isinstance(message, dict) else {}, choice, status, custom_tools, spaces))
     usage = completion.get("usage")
     frame.created = _integer(completion.get("created"))
     tier = completion.get("service_tier")
     frame.service_tier = tier if isinstance(tier, str) else None
-    told = responses_usage(usage) if isinstance(usage, Mapping) else None
+    told = responses_usage(usage) if isinstance(usage, dict) else None
     return frame.response(status, output, usage=told, incomplete=incomplete)
 
 
@@ -54,8 +54,8 @@ def _items(
     if thought is not None:
         yield reasoning_item(new_id("rs"), thought)
     given = message.get("tool_calls")
-    calls = [call for call in given if isinstance(call, Mapping)] if isinstance(given, list) else []
-    if isinstance(old := message.get("function_call"), Mapping):
+    calls = [call for call in given if isinstance(call, dict)] if isinstance(given, list) else []
+    if isinstance(old := message.get("function_call"), dict):
         calls.append({"type": "function", "function": old})
     content = list(_content(message, choice))
     if content or not calls:
@@ -67,7 +67,7 @@ def _items(
 def _called(call: Mapping[str, Any], custom_tools: Collection[str], spaces: Spaces, status: str) -> dict[str, Any]:
     id = call.get("id") or new_id("call")
     inner = call.get("custom") or call.get("function")
-    inner = inner if isinstance(inner, Mapping) else {}
+    inner = inner if isinstance(inner, dict) else {}
     name = inner.get("name") or ""
     space, own = spaces.get(name, ("", name))
     if call.get("custom"):
@@ -92,11 +92,11 @@ def input_of(arguments: str) -> str:
 def _content(message: Mapping[str, Any], choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     text = message.get("content")
     if isinstance(text, list):  # some servers answer in parts
-        text = "".join(str(part.get("text") or "") for part in text if isinstance(part, Mapping))
+        text = "".join(str(part.get("text") or "") for part in text if isinstance(part, dict))
     if text:
         found = [each for given in message.get("annotations") or () if (each := url_citation(given))]
         logprobs = choice.get("logprobs")
-        content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+        content = logprobs.get("content") if isinstance(logprobs, dict) else None
         yield text_part(text, found, content)
     refusal = message.get("refusal")
     if refusal:

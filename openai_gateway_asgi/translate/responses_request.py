@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..bodies.outline import Fields
 from .dialect import Dialect
-from .fields import SAME, Raw, encode, given, raw, read, unsupported
+from .fields import Raw, encode, given, raw, read, unsupported
 from .responses_items import messages_of
 from .responses_tools import ChatTools
 
@@ -25,11 +25,6 @@ NO_WORD: dict[str, tuple[Any, ...]] = {
 }
 """Field, and the values that say nothing (null says nothing anywhere)."""
 
-READ = NO_WORD.keys() | frozenset(
-    """input instructions max_output_tokens reasoning text tools tool_choice top_logprobs include stream_options store
-    max_tool_calls""".split()
-)
-
 
 class ChatCall(NamedTuple):
     body: Fields
@@ -45,17 +40,17 @@ def chat_body(fields: Fields, dialect: Dialect) -> Fields:
 
 def chat_call(fields: Fields, dialect: Dialect) -> ChatCall:
     """The same, and what its answer will have to be told by."""
-    for name, nothing in NO_WORD.items():
-        if given(fields, name) is not None and read(fields, name, Any) not in nothing:
+    rules: dict[Rule, None] = {}
+    for name in fields:
+        if name in SAID_BY:
+            rules[SAID_BY[name]] = None
+        elif name in NO_WORD and (value := read(fields, name, Any)) is not None and value not in NO_WORD[name]:
             raise unsupported(name, "a chat has no such parameter, and keeps nothing between calls")
-    body = {name: value for name, value in fields.items() if name in SAME}
     assembly = messages_of(fields, dialect.developer, dialect.custom_tools, dialect.images_in_tools)
+    body = {name: value for name, value in fields.items() if name not in READ}
     body["messages"] = raw(assembly.messages)
-    limit = given(fields, "max_output_tokens")
-    if limit is not None:
-        body["max_completion_tokens"] = limit
-    body.update(_reasoning(fields))
-    body.update(_text(fields))
+    for rule in rules:
+        body.update(rule(fields, dialect))
     tools = ChatTools.of(fields, dialect)
     if tools.tools:
         body["tools"] = raw(tools.tools)
@@ -63,19 +58,24 @@ def chat_call(fields: Fields, dialect: Dialect) -> ChatCall:
             body["tool_choice"] = raw(tools.choice)
     else:
         body.pop("parallel_tool_calls", None)
-    if "message.output_text.logprobs" in (read(fields, "include", list[str]) or ()):
-        body["logprobs"] = Raw(b"true")
-        top = given(fields, "top_logprobs")
-        if top is not None:
-            body["top_logprobs"] = top
-    options = {**_obfuscation(fields, dialect), **({"include_usage": True} if dialect.usage else {})}
-    if options and read(fields, "stream", bool):
-        body["stream_options"] = raw(options)
-    body.update({name: value for name, value in fields.items() if name not in SAME and name not in READ})
     return ChatCall(body, tools, tuple(assembly.places))
 
 
-def _reasoning(fields: Fields) -> Iterator[tuple[str, Raw]]:
+def _limit(fields: Fields, _dialect: Dialect) -> Iterator[tuple[str, Raw]]:
+    limit = given(fields, "max_output_tokens")
+    if limit is not None:
+        yield "max_completion_tokens", limit
+
+
+def _logprobs(fields: Fields, _dialect: Dialect) -> Iterator[tuple[str, Raw]]:
+    if "message.output_text.logprobs" in (read(fields, "include", list[str]) or ()):
+        yield "logprobs", Raw(b"true")
+        top = given(fields, "top_logprobs")
+        if top is not None:
+            yield "top_logprobs", top
+
+
+def _reasoning(fields: Fields, _dialect: Dialect) -> Iterator[tuple[str, Raw]]:
     reasoning: Fields = read(fields, "reasoning", Fields) or {}
     for name in ("mode", "context"):
         if given(reasoning, name) is not None:
@@ -85,7 +85,7 @@ def _reasoning(fields: Fields) -> Iterator[tuple[str, Raw]]:
         yield "reasoning_effort", effort
 
 
-def _text(fields: Fields) -> Iterator[tuple[str, Raw]]:
+def _text(fields: Fields, _dialect: Dialect) -> Iterator[tuple[str, Raw]]:
     text: Fields = read(fields, "text", Fields) or {}
     form: Fields | None = read(text, "format", Fields, "text.")
     if form is not None:
@@ -100,6 +100,26 @@ def _text(fields: Fields) -> Iterator[tuple[str, Raw]]:
         yield "verbosity", verbosity
 
 
-def _obfuscation(fields: Fields, dialect: Dialect) -> Fields:
-    options: Fields = read(fields, "stream_options", Fields) or {}
-    return options if dialect.obfuscation else {}
+def _stream_options(fields: Fields, dialect: Dialect) -> Iterator[tuple[str, Raw]]:
+    """The usage comes with a stream only where it is asked for, and the final event has it."""
+    given_options: Fields = read(fields, "stream_options", Fields) or {}
+    options: dict[str, Any] = {**given_options} if dialect.obfuscation else {}
+    if dialect.usage:
+        options["include_usage"] = True
+    if options and read(fields, "stream", bool):
+        yield "stream_options", raw(options)
+
+
+Rule = Callable[[Fields, Dialect], Iterator[tuple[str, Raw]]]
+
+SAID_BY: Mapping[str, Rule] = {
+    "max_output_tokens": _limit,
+    "reasoning": _reasoning,
+    "text": _text,
+    **dict.fromkeys(("include", "top_logprobs"), _logprobs),
+    **dict.fromkeys(("stream", "stream_options"), _stream_options),
+}
+"""What says in a chat what a field of Responses says."""
+READ = (NO_WORD.keys() | SAID_BY.keys() | set("input instructions tools tool_choice store max_tool_calls".split())) - {
+    "stream"
+}

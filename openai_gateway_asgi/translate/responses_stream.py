@@ -48,11 +48,21 @@ class ResponsesStream:
         if isinstance(tier, str):
             self._frame.service_tier = tier
         usage = chunk.get("usage")
-        if isinstance(usage, Mapping):
+        if isinstance(usage, dict):
             self._usage = usage
         for choice in chunk.get("choices") or ():
-            if isinstance(choice, Mapping) and not choice.get("index"):
+            if isinstance(choice, dict) and not choice.get("index"):
                 yield from self._take(choice)
+
+    def say(self, text: str) -> tuple[int, bytes, int, int] | None:
+        """Goes on with the text that is being said: the number of the event, and its place. None where none is."""
+        message = self._speaking
+        if not isinstance(message, Message) or not message.goes_on(text):
+            return None
+        number = self.next_number
+        self.next_number += 1
+        self.kept += len(text)
+        return number, message.encoded_id, message.index, message.part_index
 
     def begin(self) -> Iterator[Event]:
         self._begun = True
@@ -85,7 +95,7 @@ class ResponsesStream:
 
     def _take(self, choice: Mapping[str, Any]) -> Iterator[Event]:
         given = choice.get("delta")
-        delta: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+        delta: Mapping[str, Any] = given if isinstance(given, dict) else {}
         thought = thought_of(delta)
         if thought is not None:
             yield from self._speak(Reasoning)
@@ -94,7 +104,7 @@ class ResponsesStream:
         if isinstance(content, str) and content:
             yield from self._speak(Message)
             logprobs = choice.get("logprobs")
-            entries = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+            entries = logprobs.get("content") if isinstance(logprobs, dict) else None
             yield from self._told(self._speaking.text(content, entries or []))  # type: ignore[union-attr]
         refusal = delta.get("refusal")
         if isinstance(refusal, str) and refusal:
@@ -102,11 +112,11 @@ class ResponsesStream:
             assert isinstance(self._speaking, Message)
             yield from self._told(self._speaking.refuse(refusal))
         for annotation in delta.get("annotations") or ():
-            found = url_citation(annotation) if isinstance(annotation, Mapping) else None
+            found = url_citation(annotation) if isinstance(annotation, dict) else None
             if found is not None and isinstance(self._speaking, Message):
                 yield from self._told(self._speaking.annotate(found))
         for call in delta.get("tool_calls") or ():
-            if isinstance(call, Mapping):
+            if isinstance(call, dict):
                 yield from self._call(call)
         finish = choice.get("finish_reason")
         if isinstance(finish, str) and finish not in ("", "null"):

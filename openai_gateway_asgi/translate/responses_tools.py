@@ -30,6 +30,8 @@ class ChatTools:
     @classmethod
     def of(cls, fields: Fields, dialect: Dialect) -> ChatTools:
         """Raises ``InvalidRequest`` for what a chat cannot have, naming the client's field."""
+        if "tools" not in fields:
+            return NO_TOOLS
         found = cls(dialect)
         for index, tool in enumerate(read(fields, "tools", list[Fields]) or ()):
             found._take(tool, f"tools[{index}]", "")
@@ -97,6 +99,9 @@ class ChatTools:
     def _nested(self, choice: dict[str, Any]) -> dict[str, Any]:
         kind = choice["type"] if self.dialect.custom_tools else "function"
         return {"type": kind, kind: {"name": choice.get("name")}}
+
+
+NO_TOOLS = ChatTools(Dialect())
 
 
 def _name_of(tool: dict[str, Any]) -> str:

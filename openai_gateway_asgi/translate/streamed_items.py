@@ -49,6 +49,18 @@ class Message(Item):
         super().__init__(new_id("msg"))
         self._parts: list[dict[str, Any]] = []
         self._said: list[str] = []
+        self.encoded_id = self.id.encode()
+
+    @property
+    def part_index(self) -> int:
+        return len(self._parts) - 1
+
+    def goes_on(self, text: str) -> bool:
+        """Takes a text, where one is being told."""
+        if not self._parts or self._parts[-1]["type"] != "output_text":
+            return False
+        self._said.append(text)
+        return True
 
     def beginning(self) -> dict[str, Any]:
         return message_item(self.id, [], "in_progress")
@@ -140,8 +152,8 @@ class Call(Item):
         """Some servers repeat id and name with every delta; the first ones count."""
         if not self._call_id:
             self._call_id = delta.get("id") or ""
-        inner = delta.get("custom") if isinstance(delta.get("custom"), Mapping) else delta.get("function")
-        if not isinstance(inner, Mapping):
+        inner = delta.get("custom") if isinstance(delta.get("custom"), dict) else delta.get("function")
+        if not isinstance(inner, dict):
             return
         if not self.name and inner.get("name"):
             name = inner["name"]

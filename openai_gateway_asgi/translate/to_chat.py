@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
 from ..errors import UpstreamError, UpstreamRefused
 from ..http.asgi import JSON
 from .chat_answer import ResponseFailed, chat_completion
 from .chat_stream import ChatStream, StreamFailed
-from .wire import DONE, comments_apart, decoded, encode, values_in
+from .fields import is_text
+from .wire import DONE, comments_apart, data_in, decoded, encode
+
+TEXT = "response.output_text.delta"
+
+
+_UNSAID = (msgspec.Raw(), msgspec.Raw(b"[]"), msgspec.Raw(b"null"))
+
+
+class TextTold(msgspec.Struct, gc=False):
+    type: str = ""
+    delta: msgspec.Raw = _UNSAID[0]
+    logprobs: msgspec.Raw = _UNSAID[0]
+    error: msgspec.Raw = _UNSAID[0]
+
+
+_decode_text = msgspec.json.Decoder(TextTold).decode
 
 
 class ToChat:
@@ -16,21 +37,45 @@ class ToChat:
         """``include_usage``: the client asked for it. ``structured``: it asked for JSON."""
         self._stream = ChatStream(include_usage=include_usage, structured=structured)
         self._structured = structured
+        self._around: tuple[bytes, ...] = ()
+        """What a chunk of text has before and behind it; empty while that is not known, or differs."""
 
     def events(self, events: bytes) -> bytes:
-        stream = self._stream
         comments, events = comments_apart(events)
         told = [comments]
         try:
-            for value in values_in(events):
-                told += [b"data: %b\n\n" % encode(chunk) for chunk in stream.feed(value)]
-                if stream.over:
-                    told.append(DONE)
-                    break
+            for data in data_in(events):
+                text = self._text_of(data)
+                if text is not None:
+                    told.append(text)
+                elif isinstance(value := decoded(data), dict):
+                    told += self._told(value)
         except StreamFailed as failed:
             if failed.shown:
                 told.append(b"data: %b\n\n" % encode({"error": failed.error}))
         return b"".join(told)
+
+    def _text_of(self, data: bytes) -> bytes | None:
+        """The chunk of an event that tells text and nothing else, as nearly all do: its text keeps its bytes."""
+        if not self._around:
+            return None
+        try:
+            event = _decode_text(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if event.type != TEXT or event.logprobs not in _UNSAID or event.error not in _UNSAID:
+            return None
+        return b"%b%b%b" % (self._around[0], event.delta, self._around[1]) if is_text(event.delta) else None
+
+    def _told(self, value: dict[str, Any]) -> Iterator[bytes]:
+        stream = self._stream
+        if stream.over:
+            return
+        for chunk in stream.feed(value):
+            yield b"data: %b\n\n" % encode(chunk)
+        self._around = stream.around_text()
+        if stream.over:
+            yield DONE
 
     async def end(self) -> bytes:
         if not self._stream.over:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from ..errors import UpstreamError
@@ -23,7 +24,10 @@ class ToResponses:
         self._frame = frame
         self._tools = tools
         self._limit = limit
-        self._stream = ResponsesStream(frame, custom_tools=tools.customs, spaces=tools.spaces)
+
+    @cached_property
+    def _stream(self) -> ResponsesStream:
+        return ResponsesStream(self._frame, custom_tools=self._tools.customs, spaces=self._tools.spaces)
 
     def events(self, events: bytes) -> bytes:
         stream = self._stream
@@ -34,7 +38,12 @@ class ToResponses:
                 said = {"message": error} if isinstance(error, str) else error
                 told.append(named_event(stream.error(failure_of({"error": said}))))
                 break
-            told += [named_event(event) for event in stream.feed(value)]
+            text = _text_alone(value)
+            place = stream.say(text) if text else None
+            if place is None:
+                told += [named_event(event) for event in stream.feed(value)]
+            else:
+                told.append(_TEXT_EVENT % (*place, encode(text)))
         if stream.kept > self._limit:
             raise too_long(self._limit, "an answer")
         return b"".join(told)
@@ -56,3 +65,28 @@ class ToResponses:
 
     def lets_pass(self) -> bool:
         return False
+
+
+_TEXT_EVENT = (
+    b"event: response.output_text.delta\n"
+    b'data: {"type":"response.output_text.delta","sequence_number":%d,"item_id":"%b","output_index":%d,'
+    b'"content_index":%d,"delta":%b,"logprobs":[]}\n\n'
+)
+
+
+def _text_alone(chunk: Mapping[str, Any]) -> str | None:
+    """The text of a chunk that tells nothing else, as nearly all do."""
+    choices = chunk.get("choices")
+    if not isinstance(choices, list) or len(choices) != 1 or chunk.get("usage"):
+        return None
+    choice = choices[0]
+    if not isinstance(choice, dict) or choice.get("finish_reason") or choice.get("logprobs") or choice.get("index"):
+        return None
+    delta = choice.get("delta")
+    if not isinstance(delta, dict):
+        return None
+    for name, value in delta.items():
+        if value and name not in ("content", "role"):
+            return None
+    text = delta.get("content")
+    return text if isinstance(text, str) else None

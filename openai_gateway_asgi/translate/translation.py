@@ -9,14 +9,14 @@ from typing import Any
 from ..api.conversations import CHAT, MATCHES
 from ..api.endpoints import Match
 from ..bodies.outline import Fields
-from ..bodies.payload import Payload
+from ..bodies.payload import NOTHING, Payload
 from ..config import Upstream
 from ..errors import PayloadTooLarge
 from ..http.stages import Stage
 from .chat_request import READ as READ_OF_CHAT
 from .chat_request import responses_call
 from .dialect import Dialect
-from .fields import given, read
+from .fields import NULL, read
 from .params import chat_param, responses_param
 from .response_objects import ECHOED, Frame
 from .responses_request import READ as READ_OF_RESPONSES
@@ -25,19 +25,25 @@ from .to_chat import ToChat
 from .to_responses import ToResponses
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Translation:
     api: str
     """The one that the upstream speaks."""
     match: Match
     """What it is asked for."""
     payload: Payload
+    """The body, until it is taken."""
     dropped: tuple[str, ...]
     """What was left out, because the upstream is set so, as ``tools[0] (web_search)``."""
     stage: Callable[[int], Stage]
     """Makes the one that tells the answer; to be told how many bytes of an answer it may keep."""
     param: Callable[[str], str | None]
     """The client's own name of a field that the upstream complains about."""
+
+    def take(self) -> Payload:
+        """The body, once: a stream may be long, and the body large."""
+        payload, self.payload = self.payload, NOTHING
+        return payload
 
 
 def translation(api: str, payload: Payload, upstream: Upstream, *, public_id: str) -> Translation:
@@ -51,11 +57,8 @@ def translation(api: str, payload: Payload, upstream: Upstream, *, public_id: st
 def _to_responses(payload: Payload, upstream: Upstream) -> Translation:
     fields = _readable(payload, READ_OF_CHAT)
     call = responses_call(fields, dropped=upstream.drop_fields)
-    options: Fields = read(fields, "stream_options", Fields) or {}
-    form: Fields = read(fields, "response_format", Fields) or {}
-    include_usage = bool(read(options, "include_usage", bool, "stream_options."))
-    structured = read(form, "type", str, "response_format.") in ("json_schema", "json_object")
-    names, places = frozenset(fields), call.places
+    include_usage, structured = _wants_usage(fields), _wants_json(fields)
+    names, places = tuple(fields), call.places
     return Translation(
         "responses",
         MATCHES["responses"],
@@ -68,10 +71,11 @@ def _to_responses(payload: Payload, upstream: Upstream) -> Translation:
 
 def _to_chat(payload: Payload, upstream: Upstream, public_id: str) -> Translation:
     fields = _readable(payload, READ_OF_RESPONSES)
-    kept = {name: value for name, value in fields.items() if name not in upstream.drop_fields}
-    call = chat_call(kept, Dialect.of(upstream))
+    if upstream.drop_fields:
+        fields = {name: value for name, value in fields.items() if name not in upstream.drop_fields}
+    call = chat_call(fields, Dialect.of(upstream, streams="stream" in fields))
     echoed = _echoed(payload)
-    names, places = frozenset(fields), call.places
+    names, places = tuple(fields), call.places
     return Translation(
         "chat",
         MATCHES["chat"],
@@ -80,6 +84,16 @@ def _to_chat(payload: Payload, upstream: Upstream, public_id: str) -> Translatio
         lambda limit: ToResponses(Frame(echoed, public_id), call.tools, limit=limit),
         lambda param: responses_param(param, names, places),
     )
+
+
+def _wants_usage(fields: Fields) -> bool:
+    options: Fields = read(fields, "stream_options", Fields) or {}
+    return bool(read(options, "include_usage", bool, "stream_options."))
+
+
+def _wants_json(fields: Fields) -> bool:
+    form: Fields = read(fields, "response_format", Fields) or {}
+    return read(form, "type", str, "response_format.") in ("json_schema", "json_object")
 
 
 def _readable(payload: Payload, names: Collection[str]) -> Fields:
@@ -96,11 +110,11 @@ def _field(payload: Payload, name: str) -> Any:
 def _echoed(payload: Payload) -> Mapping[str, Any]:
     """What a response repeats of its request; what is too large to be decoded it does not."""
     found: dict[str, Any] = {}
-    for name in ECHOED:
+    for name, value in payload.outline.items():
+        if name not in ECHOED or value == NULL:
+            continue
         try:
-            value = given({name: raw} if (raw := payload.raw(name)) is not None else {}, name)
+            found[name] = value if payload.texts is None else payload.raw(name)
         except PayloadTooLarge:
             continue
-        if value is not None:
-            found[name] = value
     return found

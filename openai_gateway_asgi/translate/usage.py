@@ -35,4 +35,4 @@ def responses_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}

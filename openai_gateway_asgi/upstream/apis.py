@@ -53,7 +53,8 @@ class Apis:
     """What upstreams say that they speak, what is known of them, and what refusals have told of the others."""
 
     def __init__(self) -> None:
-        self._lacks: OrderedDict[Lack, float] = OrderedDict()
+        self.lacks: OrderedDict[Lack, float] = OrderedDict()
+        """What was learned, and until when it is believed."""
         self._entries: dict[str, Upstream] = {}
 
     def other(self, upstream: Upstream, model: str, api: str, payload: Payload) -> str | None:
@@ -65,7 +66,7 @@ class Apis:
         if spoken is None:
             if api == CHAT and upstream.is_openai and _needs_responses(bare(model), payload):
                 return RESPONSES
-            if not self._lacks:
+            if not self.lacks:
                 return None
             spoken = EITHER - self._learned(upstream.name, model)
         return OTHER[api] if api not in spoken and OTHER[api] in spoken else None
@@ -96,10 +97,10 @@ class Apis:
         if upstream.spoken_for(model) is not None:
             return False
         lack = Lack(upstream.name, model if of_model else "", api)
-        self._lacks[lack] = monotonic() + LEARNED_FOR
-        self._lacks.move_to_end(lack)
-        if len(self._lacks) > MOST:
-            self._lacks.popitem(last=False)
+        self.lacks[lack] = monotonic() + LEARNED_FOR
+        self.lacks.move_to_end(lack)
+        if len(self.lacks) > MOST:
+            self.lacks.popitem(last=False)
         if OTHER[api] in self._learned(upstream.name, model):
             return False
         of = f"{model} of upstream {upstream.name}" if of_model else f"upstream {upstream.name}"
@@ -108,27 +109,27 @@ class Apis:
 
     def forget(self, upstream: str) -> None:
         """The other API is not there either: the 404 was no sign of this."""
-        for lack in [lack for lack in self._lacks if lack.upstream == upstream]:
-            del self._lacks[lack]
+        for lack in [lack for lack in self.lacks if lack.upstream == upstream]:
+            del self.lacks[lack]
 
     def keep_only(self, upstreams: Iterable[Upstream]) -> None:
         """Forgets what was of upstreams that a new configuration has no longer, or has otherwise."""
         before, self._entries = self._entries, {upstream.name: upstream for upstream in upstreams}
         changed = {name for name, entry in before.items() if self._entries.get(name) != entry}
-        for lack in [lack for lack in self._lacks if lack.upstream in changed]:
-            del self._lacks[lack]
+        for lack in [lack for lack in self.lacks if lack.upstream in changed]:
+            del self.lacks[lack]
 
     def _learned(self, upstream: str, model: str) -> Set[str]:
         now, found = monotonic(), set[str]()
         for api in EITHER:
             for lack in (Lack(upstream, "", api), Lack(upstream, model, api)):
-                until = self._lacks.get(lack)
+                until = self.lacks.get(lack)
                 if until is None:
                     continue
                 if now < until:
                     found.add(api)
                 else:
-                    del self._lacks[lack]
+                    del self.lacks[lack]
         return found
 
 
