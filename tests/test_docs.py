@@ -18,6 +18,7 @@ import pytest
 
 import openai_gateway_asgi
 from openai_gateway_asgi import GatewayConfig, Settings, Timeouts, Upstream, errors, testing
+from openai_gateway_asgi.api.endpoints import ENDPOINTS
 from openai_gateway_asgi.config import to_wire, variables
 from openai_gateway_asgi.contrib import django, opentelemetry, prometheus
 from openai_gateway_asgi.upstream.failures import ACTIONS, Action
@@ -106,6 +107,15 @@ def test_every_field_of_an_upstream_is_documented(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(variable.name for variable in variables.VARIABLES))
 def test_every_environment_variable_is_documented(name: str) -> None:
     assert names(name, page("settings") + page("upstreams")), f"Add `{name}` to its row in docs/settings.md."
+
+
+def test_every_route_of_the_api_is_documented() -> None:
+    """Those with a model by their operation, stored objects by their paths, in the row of their group."""
+    with_model = {(row[0].strip("`"), row[1].strip("`")) for row in rows("whole-api", "Operations with a model")}
+    stored = {row[0].strip("`"): set(re.findall(r"`([^`]+)`", row[1])) for row in rows("whole-api", "Stored objects")}
+    assert with_model == {(f"{each.method} {each.template}", each.operation) for each in ENDPOINTS if not each.group}
+    assert stored == {group: {each.template for each in ENDPOINTS if each.group == group} for group in stored}
+    assert set(stored) == {each.group for each in ENDPOINTS if each.group}
 
 
 REFERENCE = set(re.findall(r"^::: (\S+)$", page("reference"), re.MULTILINE))
