@@ -83,7 +83,7 @@ class Tries(msgspec.Struct, eq=False):
         if not self._is_alone:
             return self._along_the_routes()
         ((served, (candidate,)),) = self.routes
-        return self._at(served, candidate, self.settings.queue_time, (), ())
+        return self._at(served, candidate, self.settings.queue_time, (), (), alone=True)
 
     def _along_the_routes(self) -> Iterator[Try]:
         for number, (served, candidates) in enumerate(self.routes, 1):
@@ -116,13 +116,15 @@ class Tries(msgspec.Struct, eq=False):
         patience: float,
         others: Sequence[Candidate],
         fallbacks: Sequence[Candidate],
+        *,
+        alone: bool = False,
     ) -> Iterator[Try]:
         """The same one as often as its failures allow. ``others``: what other upstreams of the model are left."""
         began, most = monotonic() - self.held(), self.settings.max_attempts - 1
         self._gentle = False
         room, retries = self.made < most, self.settings.retries
         behind = (*others, *fallbacks) if room else ()
-        this = Try(served, candidate, 0.0, patience, self._is_alone, behind, room and retries > 0, others)
+        this = Try(served, candidate, 0.0, patience, alone, behind, room and retries > 0, others)
         yield this
         tries = 1
         while (wait := self._wait(tries, monotonic() - self.held() - began, last=not others)) is not None:
