@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..bodies.findings import check_model_id
 from ..bodies.json_body import read_json
 from ..bodies.looks import looks_of
 from ..bodies.payload import Payload
@@ -25,6 +26,7 @@ async def take_changes(exchange: Exchange, changed: Payload, decode_limit: int) 
         exchange.payload, found = await in_turns(read_json(body, looks, decode_limit), exchange.clock.slices)
         named = model_in(exchange, exchange.payload)
         if named and named != exchange.model:
+            check_model_id(named)
             exchange.asked = exchange.asked or exchange.model
             exchange.model, exchange.model_at, exchange.default = named, TOP, None
         exchange.take(found)

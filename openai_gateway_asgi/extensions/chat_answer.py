@@ -171,12 +171,15 @@ class Gathered:
         self._texts: dict[str, list[str]] = {}
         self._rest: dict[str, Any] = {}
         self._calls: dict[Any, dict[str, Any]] = {}
+        self._called: dict[str, list[str]] = {}
         self._logprobs: list[Any] | None = None
 
     def add(self, choice: Mapping[str, Any]) -> None:
         for name, value in choice["delta"].items():
             if name == "tool_calls":
                 self._add_calls(value)
+            elif name == "function_call" and isinstance(value, Mapping):
+                self._add_call(self._called, value)
             elif isinstance(value, str) and name != "role":
                 self._texts.setdefault(name, []).append(value)
             elif value is not None and name != "role":
@@ -191,6 +194,8 @@ class Gathered:
     def choice(self) -> dict[str, Any]:
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
         message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, **texts, **self._rest}
+        if self._called:
+            message["function_call"] = _joined(self._called)
         if self._calls:
             message["tool_calls"] = self.tool_calls()
             message["content"] = message["content"] or None
@@ -198,10 +203,7 @@ class Gathered:
         return {"message": message, "logprobs": logprobs, "finish_reason": self.finish_reason}
 
     def tool_calls(self) -> list[dict[str, Any]]:
-        return [
-            {**call, call["type"]: {name: "".join(texts) for name, texts in call[call["type"]].items()}}
-            for call in self._calls.values()
-        ]
+        return [{**call, call["type"]: _joined(call[call["type"]])} for call in self._calls.values()]
 
     def _add_calls(self, calls: Any) -> None:
         for delta in calls if isinstance(calls, list) else ():
@@ -211,10 +213,16 @@ class Gathered:
             if delta.get("id"):
                 call["id"] = delta["id"]
             kind = call["type"] = delta.get("type") or call["type"]
-            told = call.setdefault(kind, {})
-            for name, text in (delta.get(kind) or {}).items():
-                if isinstance(text, str):
-                    told.setdefault(name, []).append(text)
+            self._add_call(call.setdefault(kind, {}), delta.get(kind) or {})
+
+    def _add_call(self, told: dict[str, list[str]], delta: Mapping[str, Any]) -> None:
+        for name, text in delta.items():
+            if isinstance(text, str):
+                told.setdefault(name, []).append(text)
+
+
+def _joined(texts: Mapping[str, list[str]]) -> dict[str, str]:
+    return {name: "".join(pieces) for name, pieces in texts.items()}
 
 
 class UsageUntold:

@@ -24,7 +24,7 @@ class RefuseDisabled:
         exchange = Exchange.of(scope)
         if not exchange.config.enabled:
             raise GatewayDisabled("OpenAI API is disabled.")
-        if self._drain.active and exchange.outer is None:
+        if self._drain.active and (exchange.outer is None or exchange.outer.finished):
             raise GatewayDraining("The gateway is about to restart; try again.")
         deadline = Deadline(exchange.clock)
         self._drain.enter(deadline)

@@ -33,11 +33,12 @@ class Reservation:
     """What they used, by the key of the claim."""
 
     def of_outer(self) -> set[str]:
-        """The keys of what is taken already: a call's parts are within its place, and its one request."""
+        """The keys of what is taken already: while a call lasts its parts are within its place, and its one request."""
         taken: set[str] = set()
         outer = self.outer
         while outer is not None:
-            taken.update([claim.key for limit, claim in outer.held if limit.unit in WHOLE_CALL])
+            if not outer.settled:
+                taken.update([claim.key for limit, claim in outer.held if limit.unit in WHOLE_CALL])
             outer = outer.outer
         return taken
 

@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 
-from openai_gateway_asgi import Gateway, HostModel, Limit, MemoryLimits, ModelCall, Usage
+from openai_gateway_asgi import Filter, Gateway, HostModel, Limit, MemoryLimits, ModelCall, Usage
 from openai_gateway_asgi.testing import json_answer
 from tests.cases.gateways import error_of, upstream_a, world
 
@@ -156,6 +156,37 @@ async def test_parts_of_parts_are_counted_once() -> None:
         await host.chat("outer")
         (limit,) = (await host.ask("GET", "/limits")).json()["data"]
     assert limit["used"] == 70
+
+
+async def test_what_is_asked_when_the_call_is_over_takes_places_and_requests_of_its_own() -> None:
+    later: list[asyncio.Task[str]] = []
+
+    async def goes_on(call: ModelCall) -> str:
+        async def when_it_is_over() -> str:
+            await over.wait()
+            said: str = await asking()(call)
+            return said
+
+        later.append(asyncio.create_task(when_it_is_over()))
+        return "done"
+
+    over = asyncio.Event()
+    limits = [Limit(requests=2, per="day", by="user")]
+    async with world(host_models=[HostModel("mine", goes_on)], limits=limits) as host:
+        host.upstream.answer("/chat/completions", json_answer(ANSWER))
+        await host.chat("mine")
+        over.set()
+        assert await later[0] == "yes"
+        assert (await host.chat("m1")).status == 429
+
+
+async def test_filters_see_the_call_and_its_parts() -> None:
+    seen: list[str] = []
+    looks = Filter(before=lambda call: seen.append(call.model))
+    async with world(host_models=[HostModel("mine", asking())], filters=[looks]) as host:
+        host.upstream.answer("/chat/completions", json_answer(ANSWER))
+        await host.chat("mine")
+    assert seen == ["mine", "m1"]
 
 
 # Where it must stop

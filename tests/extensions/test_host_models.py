@@ -123,6 +123,32 @@ async def test_it_is_listed_before_the_upstreams_models_and_only_to_those_who_ma
     assert (denied.status, error_of(denied)["code"]) == (404, "model_not_found")
 
 
+async def test_it_stays_when_the_configuration_changes_and_when_no_list_is_kept() -> None:
+    own = [HostModel("mine", says)]
+    changed = {
+        "OPENAI_API_BASE_URLS": ["http://b/v1"],
+        "OPENAI_API_KEYS": ["k"],
+        "OPENAI_API_CONFIGS": {"0": {"model_ids": ["m2"]}},
+    }
+    async with world(host_models=own, settings=Settings(retries=0, model_list_lifetime=0)) as host:
+        before = (await host.chat("mine")).status
+        updated = await host.post("/config/update", changed)
+        listed = [each["id"] for each in (await host.ask("GET", "/models")).json()["data"]]
+        after = (await host.chat("mine")).status
+    assert (before, updated.status, after) == (200, 200, 200)
+    assert listed == ["mine", "m2"]
+
+
+async def test_pieces_of_a_call_of_a_function_are_put_together() -> None:
+    async def old(call: ModelCall) -> AsyncIterator[object]:
+        for delta in ({"name": "f", "arguments": '{"a"'}, {"arguments": ": 1}"}):
+            yield {"choices": [{"index": 0, "delta": {"function_call": delta}, "finish_reason": None}]}
+
+    async with serving(old) as host:
+        message = (await host.chat("mine")).json()["choices"][0]["message"]
+    assert message["function_call"] == {"name": "f", "arguments": '{"a": 1}'}
+
+
 async def test_it_needs_no_upstream_at_all() -> None:
     async with world(store=[], host_models=[HostModel("mine", says)]) as host:
         assert (await host.chat("mine")).status == 200
