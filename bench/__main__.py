@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .against import at_commit
+from .figures import FILE, figures_of
 from .native import Tools, build
 from .picture import svg
 from .processes import BenchError, Cores, split_cores
@@ -31,6 +32,8 @@ GUARD_TRIES = 3  # each with as many rounds: where a machine is busy the best on
 AGAINST_ROUNDS = 12
 FILES_NEEDED = 4096
 HERE = Path(__file__).parent
+FULL = HERE / "results" / "bench.json"
+"""Where a full run puts its JSON."""
 
 
 def arguments() -> argparse.Namespace:
@@ -108,7 +111,7 @@ def outputs(asked: argparse.Namespace) -> tuple[Path, Path] | None:
         return asked.out / "bench.json", asked.out / "bench.svg"
     if asked.quick or asked.guard or asked.against or asked.scenario or asked.target:
         return None
-    return HERE / "results" / "bench.json", HERE / "bench.svg"
+    return FULL, HERE / "bench.svg"
 
 
 def write(run: Run, figures: Path, picture: Path) -> None:
@@ -116,6 +119,9 @@ def write(run: Run, figures: Path, picture: Path) -> None:
     figures.write_text(json.dumps(run.as_json(), indent=1) + "\n")
     picture.write_text(svg(run))
     print(f"\nWritten: {figures} and {picture}")
+    if figures == FULL:
+        FILE.write_text(json.dumps(figures_of(run.as_json()), indent=1) + "\n")
+        print(f"Written: {FILE}; `python -m bench.figures` puts its table into the README")
 
 
 def gross_regressions(results: Sequence[Result]) -> dict[str, str]:
