@@ -52,6 +52,10 @@ def _stream(events: int) -> list[bytes]:
     return [_event({"role": "assistant", "content": ""}), *words, _event({}, "stop"), b"data: [DONE]\n\n"]
 
 
+def _with_null(event: bytes) -> bytes:
+    return event.replace(b"}\n\n", b', "usage": null}\n\n')
+
+
 STREAM, LONG_STREAM = _stream(EVENTS), _stream(3 * EVENTS)
 
 
@@ -99,14 +103,18 @@ class Pieces(httpx.AsyncByteStream):
 
 
 class NullTransport(httpx.AsyncBaseTransport):
-    """Answers at once: events where ``stream`` stands in the body, JSON elsewhere."""
+    """Answers at once: events where ``stream`` stands in the body, JSON elsewhere. With ``nulls`` it writes them into
+    events as OpenAI does that is asked for its usage."""
+
+    def __init__(self, *, nulls: bool = False) -> None:
+        self._streams = [[_with_null(event) for event in each] if nulls else each for each in (STREAM, LONG_STREAM)]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.AsyncByteStream)
         body = b"".join([piece async for piece in request.stream])
         responses = request.url.path.endswith("/responses")
         if b'"stream":true' in body.replace(b" ", b""):
-            streams = (RESPONSE_STREAM, LONG_RESPONSE_STREAM) if responses else (STREAM, LONG_STREAM)
+            streams = (RESPONSE_STREAM, LONG_RESPONSE_STREAM) if responses else self._streams
             stream = streams[b"a long one" in body]
             return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(stream))
         answer = RESPONSE_ANSWER if responses else ANSWER
@@ -163,6 +171,45 @@ def profiles() -> dict[str, Callable[[], Any]]:
         upstream = Upstream("http://upstream.test/v1", api_key="upstream-key", model_ids=["model-0"], api=api)
         return Gateway([upstream], resolve_user=lambda _: ada, authorize_model=everyone, transport=NullTransport())
 
+    def one(*, nulls: bool = False, **options: Any) -> Any:
+        upstream = Upstream("http://upstream.test/v1", api_key="upstream-key", model_ids=["model-0"], **options)
+        return Gateway(
+            [upstream], resolve_user=lambda _: ada, authorize_model=everyone, transport=NullTransport(nulls=nulls)
+        )
+
+    def unasked() -> Any:
+        """Streams are not asked for their usage."""
+        return one(stream_usage="never")
+
+    def nulls() -> Any:
+        """They are, and every event has to be mended."""
+        return one(nulls=True)
+
+    def with_options(**options: Any) -> Any:
+        upstream = Upstream("http://upstream.test/v1", api_key="upstream-key", model_ids=["model-0"])
+        return Gateway(
+            [upstream], resolve_user=lambda _: ada, authorize_model=everyone, transport=NullTransport(), **options
+        )
+
+    def recorded() -> Any:
+        return with_options(record_usage=lambda record: None)
+
+    def priced() -> Any:
+        from openai_gateway_asgi import Price
+
+        prices = {f"model-{i}": Price(input="2.50", output="10", cached="1.25") for i in range(MODELS)}
+        return with_options(record_usage=lambda record: None, prices=prices)
+
+    def limited() -> Any:
+        from openai_gateway_asgi import Limit
+
+        limits = [
+            Limit(requests=10**9, per="minute", by="user"),
+            Limit(tokens=10**12, per="minute", by=("user", "model")),
+            Limit(concurrent=1000, by="user"),
+        ]
+        return with_options(record_usage=lambda record: None, limits=limits)
+
     def observed() -> Any:
         gateway = plain()
         gateway.observe(Onlooker())
@@ -216,6 +263,11 @@ def profiles() -> dict[str, Callable[[], Any]]:
         "to-responses": lambda: speaking("responses"),
         "plain-responses": plain,
         "to-chat": lambda: speaking("chat"),
+        "unasked": unasked,
+        "nulls": nulls,
+        "recorded": recorded,
+        "priced": priced,
+        "limited": limited,
         "observed": observed,
         "prometheus": prometheus,
         "otel": otel,

@@ -108,6 +108,11 @@ class Payload:
             return 0
         return len(memoryview(raw)) if self._texts is None else self._texts.size(raw, whole=whole)
 
+    @property
+    def length(self) -> int:
+        """Bytes of all fields beside their names, and beside its long texts."""
+        return sum([len(memoryview(raw)) for raw in self.outline.values()])
+
     def read(self, name: str, kind: type[T]) -> T | None:
         """The field as ``kind``, or None where it is missing or null. A wrong type is a 400 that names ``$.name``, and
         what is too large to be decoded a 413."""

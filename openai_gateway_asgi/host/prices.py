@@ -9,7 +9,10 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
-from typing import Any, Protocol, runtime_checkable
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import msgspec
 
 from ..config.model_ids import Pattern, is_pattern
 from ..errors import ConfigError
@@ -17,6 +20,8 @@ from .usage import Usage
 
 logger = logging.getLogger("openai_gateway_asgi")
 
+MOST_FOUND = 1024
+"""Models whose price by pattern is remembered."""
 MILLION = Decimal(1_000_000)
 Amount = Decimal | str | int
 
@@ -51,8 +56,21 @@ class Price:
             if value is not None:
                 object.__setattr__(self, each.name, _amount(f"prices.{each.name}", value))
 
+    @cached_property
+    def _of_tokens(self) -> _OfTokens | None:
+        if self.input is None or self.output is None:
+            return None
+        amounts = [Decimal(self.input).scaleb(-6), Decimal(self.output).scaleb(-6), Decimal(self.request or 0)]
+        exponent = min(int(amount.as_tuple().exponent) for amount in amounts)
+        whole = [int(amount.scaleb(-exponent)) for amount in amounts]
+        own = tuple([name for name in _DETAILS if getattr(self, name) is not None])
+        return _OfTokens(whole[0], whole[1], whole[2], exponent, own)
+
     def cost(self, usage: Usage) -> Decimal | None:
         """What that usage costs, in USD; None where a count that is known has no price, or nothing is known."""
+        of_tokens = self._of_tokens
+        if of_tokens is not None and (cost := of_tokens.cost(usage)) is not None:
+            return cost
         parts: list[Decimal | None] = []
         parts += _tokens(
             usage.input,
@@ -79,6 +97,38 @@ class Price:
             return None
         return sum((part for part in parts if part is not None), Decimal(self.request or 0))
 
+
+_DETAILS = (
+    "cached", "cache_write", "audio_input", "image_input", "reasoning", "audio_output", "image_output"
+)  # fmt: skip
+
+
+class _OfTokens(NamedTuple):
+    """The short way for what nearly every call has: input and output as whole numbers of the smallest amount."""
+
+    input: int
+    output: int
+    request: int
+    exponent: int
+    own: tuple[str, ...]
+    """Details that have a price of their own."""
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """None where it takes the long way."""
+        input, output = usage.input, usage.output
+        if input is None or output is None or usage.seconds is not None:
+            return None
+        if usage.characters is not None or usage.images is not None:
+            return None
+        for name in self.own:
+            if getattr(usage, name):
+                return None
+        amount = input * self.input + output * self.output + self.request
+        return Decimal(amount).scaleb(self.exponent) if amount < _EXACT else None
+
+
+_EXACT = 10**27
+"""Amounts up to which ``Decimal`` rounds nothing (28 digits)."""
 
 Details = tuple[tuple[int | None, Amount | None], ...]
 
@@ -114,8 +164,7 @@ def _amount(field: str, value: Any) -> Decimal:
     return amount
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(msgspec.Struct, frozen=True):
     """What prices are asked for: who served, under which ids, and what was used."""
 
     upstream: str
@@ -126,8 +175,7 @@ class Priced:
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True):
     """``usd``, and where the price is from: ``table``, ``callable``, ``genai-prices`` or ``upstream``."""
 
     usd: Decimal
@@ -158,11 +206,22 @@ class PriceTable:
                 raise ConfigError("prices", "must be a mapping of model ids or patterns to Price(...)")
         self._exact = {id: price for id, price in prices.items() if not is_pattern(id)}
         self._patterns = [(Pattern(id), price) for id, price in prices.items() if is_pattern(id)]
+        self._found: dict[tuple[str, ...], Price | None] = {}
+        """By the ids of a model; patterns are gone through once."""
 
     def find(self, models: tuple[str, ...]) -> Price | None:
         for id in models:
             if (price := self._exact.get(id)) is not None:
                 return price
+        if not self._patterns:
+            return None
+        if models not in self._found:
+            if len(self._found) >= MOST_FOUND:
+                self._found.clear()
+            self._found[models] = self._by_pattern(models)
+        return self._found[models]
+
+    def _by_pattern(self, models: tuple[str, ...]) -> Price | None:
         for id in models:
             for pattern, price in self._patterns:
                 if pattern.matches(id):

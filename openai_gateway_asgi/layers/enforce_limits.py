@@ -33,12 +33,14 @@ class EnforceLimits:
 
     async def _limited(self, model: Model | None, family: str, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        limits = await self._desk.limits_for(exchange.user, model)
+        limits = self._desk.known or await self._desk.limits_for(exchange.user, model)
         subject = Subject(exchange.user, () if model is None else exchange.hops, model)
         if family and family not in self._unmetered:
             _refuse_unmetered(family, [limit for limit in limits if model is None or limit.concerns(subject.models)])
-        ways = (way for route in exchange.fallbacks for way in route.ways)
-        may_serve = (*subject.models, *(id for way in (*(exchange.bases or ()), *ways) for id in way.hops))
+        may_serve = subject.models
+        if exchange.fallbacks or exchange.bases:
+            ways = (way for route in exchange.fallbacks for way in route.ways)
+            may_serve = (*may_serve, *(id for way in (*(exchange.bases or ()), *ways) for id in way.hops))
         if model is None or not any(limit.concerns(may_serve) for limit in limits):
             if exchange.reservation is not None:
                 self._desk.give_back(exchange.reservation)

@@ -12,9 +12,10 @@ Three kinds of account cover every limit. Amounts are whole numbers: requests, t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 A_PLACE = 1.0
 """Seconds until a place may be free again: nobody can know, so that the client is told to ask again soon."""
@@ -26,8 +27,7 @@ class Account(StrEnum):
     PLACES = "places"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """What one call takes from one account.
 
     A claim larger than the whole account is judged, and reserved, at its capacity: otherwise it could never pass.
@@ -50,8 +50,7 @@ class Claim:
         return min(self.amount, self.capacity)
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(msgspec.Struct, frozen=True):
     """What an account holds after a decision. Times are in seconds from now."""
 
     remaining: int
@@ -76,8 +75,7 @@ def balance_of(claim: Claim, used: float, *, now: float, last: float, wanted: in
     return Balance(int(remaining // 1), reset if used > 0 else 0.0, wait if short else None)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Whether all claims of a call found room; if one did not, nothing was taken from any."""
 
     granted: bool
@@ -85,8 +83,7 @@ class Decision:
     """In the order of the claims."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """What is to be added to an account when a call is settled: positive where more was used than was reserved.
 
     Of places: the lease is given back, whatever the ``amount``.

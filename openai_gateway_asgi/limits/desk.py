@@ -12,8 +12,9 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from ..errors import ConfigError, GatewayBusy, GatewayError
 from ..host.hooks import Hook
@@ -30,6 +31,8 @@ from .reservation import WHOLE_CALL, Reservation
 from .told import LimitExceeded, Standing, UpstreamLimited, refusal, unpriced
 
 logger = logging.getLogger("openai_gateway_asgi")
+
+_PLACES = Account.PLACES
 
 RENEW = LEASE / 3
 """Seconds between two renewals of a place."""
@@ -134,7 +137,7 @@ class Desk:
         needed = {claim.key: (limit, claim) for limit, claim in wanted}
         more = [pair for key, pair in needed.items() if key not in held]
         topped = [
-            (limit, replace(claim, amount=claim.reserved - held[key].reserved))
+            (limit, structs.replace(claim, amount=claim.reserved - held[key].reserved))
             for key, (limit, claim) in needed.items()
             if key in held and claim.reserved > held[key].reserved
         ]
@@ -143,7 +146,7 @@ class Desk:
         kept = [(limit, held[key], claim.amount) for key, (limit, claim) in needed.items() if key in held]
         reservation.held = [
             *more,
-            *((limit, replace(claim, amount=max(claim.amount, amount))) for limit, claim, amount in kept),
+            *((limit, structs.replace(claim, amount=max(claim.amount, amount))) for limit, claim, amount in kept),
         ]
         reservation.standings = [each for each in reservation.standings if each.claim.key in needed]
         reservation.subject, reservation.expected, reservation.limits = subject, expected, limits
@@ -187,7 +190,7 @@ class Desk:
 
     def leave(self, reservation: Reservation) -> None:
         """Gives back the places of a call whose client has gone; what it uses is settled when that is known."""
-        places = [pair for pair in reservation.held if pair[1].account is Account.PLACES]
+        places = [pair for pair in reservation.held if pair[1].account is _PLACES]
         if places:
             reservation.held = [pair for pair in reservation.held if pair not in places]
             self._start_settling([Change(claim) for _, claim in places])
@@ -202,11 +205,11 @@ class Desk:
             self._take_off_asked(reservation, used, record)
         if reservation.outer is not None:
             reservation.add_to_outer({key: amount + reservation.asked.get(key, 0) for key, amount in used.items()})
-        changes = [
-            Change(claim, used[claim.key] - claim.reserved)
-            for _, claim in reservation.held
-            if used[claim.key] != claim.reserved or claim.account is Account.PLACES
-        ]
+        changes = []
+        for _, claim in reservation.held:
+            more = used[claim.key] - claim.reserved
+            if more or claim.account is _PLACES:
+                changes.append(Change(claim, more))
         if changes:
             self._start_settling(changes)
 
@@ -238,7 +241,7 @@ class Desk:
         """What is to be taken beside what is held."""
         now = self._clock()
         tokens = reservation.expected.tokens or 0
-        held = {claim.key for _, claim in reservation.held}
+        held = {claim.key for _, claim in reservation.held} if reservation.held else set()
         if reservation.outer is not None:
             held |= reservation.of_outer()
         wanted: list[tuple[Limit, Claim]] = []
@@ -251,8 +254,9 @@ class Desk:
                 if price is None:
                     continue
                 amount = price
-            claims = limit.claims(subject, amount, now)
-            wanted += [(limit, claim) for claim in claims if limit.per_attempt or claim.key not in held]
+            for claim in limit.claims(subject, amount, now):
+                if limit.per_attempt or claim.key not in held:
+                    wanted.append((limit, claim))
         return wanted
 
     async def _take(self, reservation: Reservation, wanted: list[tuple[Limit, Claim]]) -> None:
@@ -266,19 +270,19 @@ class Desk:
                 raise away() from error
             return
         self._warned = False  # the next outage is another one
-        standings = [
-            Standing(limit, claim, balance) for (limit, claim), balance in zip(wanted, decision.balances, strict=True)
-        ]
+        standings = [Standing(*pair, balance) for pair, balance in zip(wanted, decision.balances, strict=True)]
         if not decision.granted:
             raise refusal(standings)
         reservation.held += wanted
         reservation.standings += standings
-        self._keep_places(claim for _, claim in wanted if claim.account is Account.PLACES)
+        places = {claim.lease: claim for _, claim in wanted if claim.account is _PLACES}
+        if places:
+            self._keep_places(places)
 
     async def _decision(self, claims: Sequence[Claim]) -> Decision:
         """The store's. Who leaves while it is on its way gets back what it granted."""
         if isinstance(self._store, MemoryLimits):
-            return await self._store.take(claims)  # it never waits, so nobody can leave meanwhile
+            return self._store.take_now(claims)  # it never waits, so nobody can leave meanwhile
         taking = asyncio.ensure_future(self._store.take(claims))
         try:
             return await asyncio.shield(taking)
@@ -310,10 +314,10 @@ class Desk:
 
     def _used(self, limit: Limit, claim: Claim, record: UsageRecord) -> int:
         """What a call used of one claim, in its unit."""
-        if limit.unit == "concurrent":
+        unit, nothing_sent = limit.unit, not record.attempts
+        if unit == "concurrent":
             return 0
-        nothing_sent = not record.attempts
-        if limit.unit == "requests":
+        if unit == "requests":
             return 0 if nothing_sent else claim.reserved
         # What an upstream is charged is its own attempt's; those before it were settled when they failed.
         counted: UsageRecord | AttemptRecord = record.tries[-1] if limit.per_attempt and record.tries else record
@@ -336,10 +340,9 @@ class Desk:
                 used[claim.key] = 0 if silent else max(0, used[claim.key] - asked)
 
     def _start_settling(self, changes: Sequence[Change]) -> None:
-        loop = asyncio.get_running_loop()
-        places = self._places.get(loop, {})
-        for change in changes:
-            places.pop(change.claim.lease, None)
+        if self._places and (places := self._places.get(asyncio.get_running_loop())):
+            for change in changes:
+                places.pop(change.claim.lease, None)
         if isinstance(self._store, MemoryLimits):
             self._store.settle_now(changes)
         else:
@@ -355,12 +358,9 @@ class Desk:
                 if number + 1 < SETTLED_WITHIN:
                     await asyncio.sleep(SETTLED_AGAIN)
 
-    def _keep_places(self, claims: Iterable[Claim]) -> None:
-        """Renews places while their calls last: one task for all of an event loop."""
+    def _keep_places(self, new: dict[str, Claim]) -> None:
+        """Renews places, by their leases, while their calls last: one task for all of an event loop."""
         loop = asyncio.get_running_loop()
-        new = {claim.lease: claim for claim in claims}
-        if not new:
-            return
         held = self._places.get(loop)
         if held is not None:
             held.update(new)
@@ -408,4 +408,4 @@ def _told(limit: Limit, attempt: AttemptRecord | None) -> int:
 def _marked(changes: Sequence[Change]) -> Sequence[Change]:
     """As those of one settlement, which is tried again where nobody knows whether it was made."""
     mark = secrets.token_hex(8)
-    return [replace(change, mark=mark) for change in changes]
+    return [structs.replace(change, mark=mark) for change in changes]

@@ -27,8 +27,9 @@ _SEEN = 512
 
 def input_tokens(payload: Payload) -> int:
     """What the body's texts and things are taken for."""
-    size = sum(payload.size(name) for name in payload.outline)
-    things = 0
+    if payload.texts is None:
+        return payload.length // BYTES_PER_TOKEN
+    size, things = sum(payload.size(name) for name in payload.outline), 0
     for text in payload.texts or ():
         if _is_text(bytes(text[:_SEEN])):
             size += len(text)
@@ -39,9 +40,10 @@ def input_tokens(payload: Payload) -> int:
 
 def answer_tokens(payload: Payload) -> int:
     """What the body lets an answer have, for each of the answers that it asks for."""
-    limits = [_number(payload, name) for name in _ANSWER_LIMITS]
-    limit = max((each for each in limits if each is not None), default=USUAL_ANSWER)
-    choices = min(max(_number(payload, "n") or 1, 1), MOST_CHOICES)
+    there = payload.outline
+    limits = [_number(payload, name) for name in _ANSWER_LIMITS if name in there]
+    limit = max([each for each in limits if each is not None], default=USUAL_ANSWER)
+    choices = min(max(_number(payload, "n") or 1, 1), MOST_CHOICES) if "n" in there else 1
     return max(limit, 0) * choices
 
 

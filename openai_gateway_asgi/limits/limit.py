@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from itertools import count
 from typing import Any, Literal
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from ..config.model_ids import ModelIds
 from ..errors import ConfigError
@@ -21,6 +25,7 @@ from .periods import CALENDAR, SPANS, period_at
 
 Unit = Literal["requests", "tokens", "usd", "concurrent"]
 UNITS: tuple[Unit, ...] = ("requests", "tokens", "usd", "concurrent")
+BY_USER = ("user",)
 SCOPES = ("user", "model", "upstream", "user_groups")
 NANO = 10**9
 """Nano-dollars of a dollar: money is counted in whole numbers."""
@@ -28,11 +33,13 @@ NANO = 10**9
 LEASE = 60.0
 """Seconds after which a place is free again unless it is renewed."""
 
+_BUCKET, _PLACES = Account.BUCKET, Account.PLACES
+_PROCESS, _leases = secrets.token_hex(8), count()
+
 By = str | tuple[str, ...] | Callable[[User, Model | None], str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """What a limit looks at in a call: who asks, and the ids of the model at every hop, the id asked for first."""
 
     user: User
@@ -77,6 +84,8 @@ class Limit:
     """In the unit's whole numbers: requests, tokens, nano-dollars, calls."""
     scopes: tuple[str, ...] = field(init=False, repr=False, compare=False)
     key: str = field(init=False, repr=False, compare=False)
+    per_attempt: bool = field(init=False, repr=False, compare=False)
+    """Whether it can be judged only once an upstream is chosen."""
 
     def __post_init__(self) -> None:
         given = [unit for unit in UNITS if getattr(self, unit) is not None]
@@ -87,6 +96,7 @@ class Limit:
         self._set("amount", _amount(unit, getattr(self, unit)))
         _check_period(unit, self.per)
         self._set("scopes", _scopes(self.by))
+        self._set("per_attempt", "upstream" in self.scopes)
         for name, allowed in (("when_down", ("open", "closed")), ("unpriced", ("refuse", "allow"))):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"limits.{name}", f"must be {' or '.join(map(repr, allowed))}")
@@ -94,6 +104,8 @@ class Limit:
         if not patterns or not all(isinstance(pattern, str) and pattern for pattern in patterns):
             raise ConfigError("limits.models", "must be patterns of model ids, such as 'gpt-*'")
         self._set("_patterns", ModelIds(patterns))
+        self._set("_is_for_all", "*" in patterns)
+        self._set("_rate", self.amount / SPANS[self.per] if self.per in SPANS else 0.0)
         try:
             self._set("_zone", ZoneInfo(self.zone))
         except (ValueError, OSError, KeyError, TypeError) as error:  # ZoneInfoNotFoundError is a KeyError
@@ -103,29 +115,27 @@ class Limit:
         self._set("key", hashlib.blake2b(told, digest_size=6).hexdigest())
 
     _patterns: ModelIds = field(init=False, repr=False, compare=False)
+    _is_for_all: bool = field(init=False, repr=False, compare=False)
+    _rate: float = field(init=False, repr=False, compare=False)
     _zone: ZoneInfo = field(init=False, repr=False, compare=False)
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
-    @property
-    def per_attempt(self) -> bool:
-        """Whether it can be judged only once an upstream is chosen."""
-        return "upstream" in self.scopes
-
-    def concerns(self, models: Iterable[str]) -> bool:
+    def concerns(self, models: Collection[str]) -> bool:
         """Whether one of a call's models is meant."""
-        return any(model in self._patterns for model in models)
+        return bool(models) if self._is_for_all else any(model in self._patterns for model in models)
 
-    def claims(self, subject: Subject, amount: int, now: float) -> Iterator[Claim]:
+    def claims(self, subject: Subject, amount: int, now: float) -> list[Claim]:
         """What a call by ``subject`` that uses ``amount`` has to claim; ``now`` is in seconds since the epoch.
 
         Nothing where none of its models is meant, and where the host's own ``by`` says so.
         """
         if not self.concerns(subject.models):
-            return
-        for owner in self._owners(subject):
-            yield self._claim(owner, amount, now)
+            return []
+        if self.scopes == BY_USER:
+            return [self._claim(f"user={_part(subject.user.id)}/", amount, now)]
+        return [self._claim(owner, amount, now) for owner in self._owners(subject)]
 
     def _owners(self, subject: Subject) -> Iterator[str]:
         if callable(self.by):
@@ -151,10 +161,10 @@ class Limit:
     def _claim(self, owner: str, amount: int, now: float) -> Claim:
         key = f"{self.key}/{owner}"
         if self.unit == "concurrent":
-            return Claim(key, Account.PLACES, self.amount, 1, lease=secrets.token_hex(8), lease_seconds=LEASE)
+            return Claim(key, _PLACES, self.amount, 1, lease=_new_lease(), lease_seconds=LEASE)
         assert self.per is not None
-        if self.per in SPANS:
-            return Claim(key, Account.BUCKET, self.amount, amount, rate=self.amount / SPANS[self.per])
+        if self._rate:
+            return Claim(key, _BUCKET, self.amount, amount, self._rate)
         period = period_at(now, self.per, self._zone)
         return Claim(f"{key}{period.name}/", Account.PERIOD, self.amount, amount, ends=period.ends)
 
@@ -165,7 +175,12 @@ def mark_of(user_id: str) -> str:
 
 
 def _part(text: str) -> str:
-    return quote(text, safe="")
+    return text if text.isalnum() and text.isascii() else quote(text, safe="")
+
+
+def _new_lease() -> str:
+    """No other process has it, a fork of this one neither."""
+    return f"{_PROCESS}-{os.getpid():x}-{next(_leases):x}"
 
 
 def _amount(unit: Unit, value: Any) -> int:

@@ -7,13 +7,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from .claims import Account, Balance, Change, Claim, Decision, balance_of
 
 MOST_ACCOUNTS = 1_000_000
 """Accounts that are kept; the longest untouched goes first."""
 SWEPT = 2
-"""Accounts looked at with every call, the longest untouched first: one that is as good as new is let go."""
+"""Accounts looked at for every call, the longest untouched first: one that is as good as new is let go."""
+SWEEP = 16
+"""Accounts that are looked at at a time."""
+
+_BUCKET, _PLACES = Account.BUCKET, Account.PLACES
 
 
 @dataclass(slots=True)
@@ -30,20 +35,24 @@ class _Kept:
     """Of places: when each lease ends."""
 
     def settle_to(self, now: float) -> None:
-        if self.account is Account.BUCKET:
-            self.used = max(0.0, self.used - self.rate * max(0.0, now - self.at))
-            self.at = max(now, self.at)  # a clock that was set back must not pay twice
-        elif self.account is Account.PLACES:
-            for lease in [lease for lease, ends in self.leases.items() if ends <= now]:
-                del self.leases[lease]
-            self.used = len(self.leases)
+        if self.account is _BUCKET:
+            elapsed = now - self.at
+            if elapsed > 0:  # a clock that was set back must not pay twice
+                used = self.used - self.rate * elapsed
+                self.used = used if used > 0 else 0.0
+                self.at = now
+        elif self.account is _PLACES:
+            leases = self.leases
+            for lease in [lease for lease, ends in leases.items() if ends <= now]:
+                del leases[lease]
+            self.used = len(leases)
         elif now >= self.ends:
             self.used = 0.0
 
-    def as_good_as_new(self) -> bool:
-        return self.used <= 0
-
     def balance(self, claim: Claim, now: float, wanted: int | None = None) -> Balance:
+        if wanted is None and claim.account is _BUCKET:
+            used = self.used
+            return Balance(int((claim.capacity - used) // 1), used / claim.rate)
         last = max(self.leases.values(), default=now) if self.leases else now
         return balance_of(claim, self.used, now=now, last=last, wanted=wanted)
 
@@ -57,43 +66,53 @@ class MemoryLimits:
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._accounts: OrderedDict[str, _Kept] = OrderedDict()
+        self._due = 0
         self._lock = threading.Lock()  # a process may run several event loops, each in a thread
 
     async def take(self, claims: Sequence[Claim]) -> Decision:
+        return self.take_now(claims)
+
+    def take_now(self, claims: Sequence[Claim]) -> Decision:
+        """The same without a coroutine: nothing here ever waits."""
         now = self._clock()
+        taken: list[tuple[Claim, _Kept, float]] = []
         with self._lock:
-            kept = [self._at(claim, now) for claim in claims]
-            room: dict[str, float] = {}
             granted = True
-            for claim, account in zip(claims, kept, strict=True):
-                left = room.get(claim.key, claim.capacity - account.used) - claim.reserved
-                room[claim.key] = left
-                granted = granted and left >= 0
+            for claim in claims:
+                account = self._at(claim, now)
+                before, capacity = account.used, claim.capacity
+                account.used = used = before + (claim.amount if claim.amount < capacity else capacity)
+                granted = granted and used <= capacity
+                taken.append((claim, account, before))
             if granted:
-                for claim, account in zip(claims, kept, strict=True):
-                    _add(account, claim, claim.reserved, now)
-            balances = tuple(
-                account.balance(claim, now, None if granted else claim.reserved)
-                for claim, account in zip(claims, kept, strict=True)
-            )
-            self._sweep(now)
-        return Decision(granted, balances)
+                for claim, account, _ in taken:
+                    if claim.account is _PLACES:
+                        account.leases[claim.lease] = now + claim.lease_seconds
+            else:
+                for _, account, before in reversed(taken):  # two limits that are alike share an account
+                    account.used = before
+            balances = [account.balance(claim, now, None if granted else claim.reserved) for claim, account, _ in taken]
+            self._due += SWEPT
+            if self._due >= SWEEP:
+                self._sweep(now)
+        return Decision(granted, tuple(balances))
 
     async def settle(self, changes: Sequence[Change]) -> None:
         self.settle_now(changes)
 
     def settle_now(self, changes: Sequence[Change]) -> None:
-        """The same without a coroutine: nothing here ever waits."""
+        """The same without a coroutine."""
         now = self._clock()
         with self._lock:
             for change in changes:
-                account = self._accounts.get(change.claim.key)
-                if change.claim.account is Account.PLACES:
+                claim, amount = change.claim, change.amount
+                account = self._accounts.get(claim.key)
+                if claim.account is _PLACES:
                     if account is not None:
-                        account.leases.pop(change.claim.lease, None)
-                elif account is not None or change.amount > 0:
-                    account = self._at(change.claim, now)
-                    account.used = max(0.0, account.used + change.amount)
+                        account.leases.pop(claim.lease, None)
+                elif account is not None or amount > 0:
+                    account = self._at(claim, now)
+                    account.used = max(0.0, account.used + amount)
 
     async def renew(self, claims: Sequence[Claim]) -> None:
         now = self._clock()
@@ -127,29 +146,25 @@ class MemoryLimits:
         return len(self._accounts)
 
     def _at(self, claim: Claim, now: float) -> _Kept:
-        kept = self._accounts.get(claim.key)
+        key = claim.key
+        kept = self._accounts.get(key)
         if kept is None:
-            kept = _Kept(claim.account, claim.capacity, claim.rate, claim.ends, now)
-            self._accounts[claim.key] = kept
+            kept = self._accounts[key] = _Kept(claim.account, claim.capacity, claim.rate, claim.ends, now)
         else:
             kept.rate, kept.capacity, kept.ends = claim.rate, claim.capacity, claim.ends or kept.ends
-            kept.settle_to(now)
-            self._accounts.move_to_end(claim.key)
+            if kept.at != now or kept.account is not _BUCKET:
+                kept.settle_to(now)
+            self._accounts.move_to_end(key)
         return kept
 
     def _sweep(self, now: float) -> None:
-        for key in [key for key, _ in zip(self._accounts, range(SWEPT), strict=False)]:
-            kept = self._accounts[key]
+        """Several decisions make one sweep, so that it costs each of them little."""
+        accounts = self._accounts
+        looks, self._due = self._due, 0
+        for key in list(islice(accounts, looks)):
+            kept = accounts[key]
             kept.settle_to(now)
-            if kept.as_good_as_new() or len(self._accounts) > MOST_ACCOUNTS:
-                del self._accounts[key]
+            if kept.used <= 0 or len(accounts) > MOST_ACCOUNTS:
+                del accounts[key]
             else:
-                self._accounts.move_to_end(key)
-
-
-def _add(account: _Kept, claim: Claim, amount: int, now: float) -> None:
-    if claim.account is Account.PLACES:
-        account.leases[claim.lease] = now + claim.lease_seconds
-        account.used = len(account.leases)
-    else:
-        account.used += amount
+                accounts.move_to_end(key)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -18,12 +17,14 @@ from .limit import NANO, Limit
 
 JITTER = 0.1
 """Those who are refused at once come back within a tenth more of their wait, and not together."""
-NAMED = {"requests": b"requests", "tokens": b"tokens"}
-"""The units that OpenAI's headers have."""
+NAMED = {
+    unit: tuple(b"x-ratelimit-%s-%s" % (what, unit.encode()) for what in (b"limit", b"remaining", b"reset"))
+    for unit in ("requests", "tokens")
+}
+"""The headers that OpenAI has, by unit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """One account that a call draws on, as the store has it."""
 
     limit: Limit
@@ -119,12 +120,13 @@ def headers_of(standings: Iterable[Standing]) -> RawHeaders:
         if unit in NAMED and (unit not in tightest or _left(each) < _left(tightest[unit])):
             tightest[unit] = each
     for told, each in tightest.items():
-        name = NAMED[told]
-        headers += [
-            (b"x-ratelimit-limit-" + name, b"%d" % each.claim.capacity),
-            (b"x-ratelimit-remaining-" + name, b"%d" % max(0, each.balance.remaining)),
-            (b"x-ratelimit-reset-" + name, duration(each.balance.reset)),
-        ]
+        limit, remaining, reset = NAMED[told]
+        balance = each.balance
+        headers += (
+            (limit, b"%d" % each.claim.capacity),
+            (remaining, b"%d" % max(0, balance.remaining)),
+            (reset, duration(balance.reset)),
+        )
     return headers
 
 

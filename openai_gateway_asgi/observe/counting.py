@@ -102,11 +102,13 @@ def _raw(exchange: Exchange, answer: bytes) -> Mapping[str, Any] | None:
 
 def _priced(exchange: Exchange, usage: Usage, answer: bytes) -> Priced:
     """By the ids of the model that answered, the answer's own first."""
-    upstream, served = exchange.upstream, exchange.served
+    upstream, model, served = exchange.upstream, exchange.model, exchange.served
     named = _MODEL.search(answer)
-    hops = () if exchange.via is None else reversed(exchange.via.hops)
     told = named[1].decode("utf-8", "replace") if named is not None else ""
-    ids = (told, exchange.upstream_model, served.id if served is not None else "", *hops, exchange.model)
+    if told == exchange.upstream_model == model and exchange.via is None:
+        return Priced(upstream.name, upstream.base_url, (told,), usage)  # as nearly always
+    hops = () if exchange.via is None else reversed(exchange.via.hops)
+    ids = (told, exchange.upstream_model, served.id if served is not None else "", *hops, model)
     return Priced(upstream.name, upstream.base_url, tuple(dict.fromkeys([id for id in ids if id])), usage)
 
 

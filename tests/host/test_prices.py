@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openai_gateway_asgi import ConfigError
 from openai_gateway_asgi.host.genai_prices import genai_prices
@@ -41,6 +43,22 @@ def asked(*models: str, usage: Usage, base_url: str = "https://up.example/v1") -
 )
 def test_a_price_times_what_was_used(price: Price, usage: Usage, cost: str | None) -> None:
     assert price.cost(usage) == (None if cost is None else Decimal(cost))
+
+
+@given(
+    st.builds(
+        Price,
+        input=st.decimals(0, 1000, places=6),
+        output=st.decimals(0, 1000, places=3),
+        cached=st.none() | st.decimals(0, 10, places=2),
+        request=st.none() | st.decimals(0, 1, places=5),
+    ),
+    st.builds(Usage, input=st.integers(0, 10**12), output=st.integers(0, 10**9), cached=st.none() | st.integers(0, 10)),
+)
+def test_the_short_way_for_tokens_says_what_the_long_way_says(price: Price, usage: Usage) -> None:
+    long = Price(**{name: getattr(price, name) for name in ("input", "output", "cached", "request")})
+    object.__setattr__(long, "_of_tokens", None)
+    assert price.cost(usage) == long.cost(usage)
 
 
 @pytest.mark.parametrize("value", [0.1, True, "cheap", "-1", "NaN", "Infinity", [1]])
