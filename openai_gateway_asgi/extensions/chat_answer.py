@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import GatewayError
 from ..host.usage import Usage
-from .pieces import Chunk, Reasoning, ToolCall, arguments_of, chat_usage, chunk_of, plain
+from .pieces import Chunk, NotAPiece, Reasoning, ToolCall, arguments_of, chat_usage, chunk_of, plain
 
 DONE = b"data: [DONE]\n\n"
 
@@ -67,6 +67,9 @@ class Frame:
         return [{"choices": choices}] if choices else []
 
     def _given(self, value: Mapping[str, Any]) -> Iterator[Chunk]:
+        if "choices" not in value and (value.get("type") or value.get("role")):
+            yield self._said(value)
+            return
         if "choices" not in value and ("prompt_tokens" in value or "completion_tokens" in value):
             self.usage = value
             return
@@ -82,6 +85,23 @@ class Frame:
                 self._called.add(index)
         if chunk["choices"]:
             yield {"choices": chunk["choices"]}
+
+    def _said(self, value: Mapping[str, Any]) -> Chunk:
+        """A message of the SDK's, or a call of a tool in one, that a handler passes on."""
+        delta = value if value.get("role") == "assistant" else {"tool_calls": [value]}
+        if calls := delta.get("tool_calls"):
+            delta = {**delta, "tool_calls": [self._numbered(call) for call in calls]}
+            self._called.add(0)
+        return self._delta(delta)
+
+    def _numbered(self, call: Any) -> Mapping[str, Any]:
+        if not isinstance(call, Mapping) or not isinstance(call.get(call.get("type") or "function"), Mapping):
+            raise NotAPiece("a mapping that is no chunk, no message and no call of a tool")
+        index = call.get("index")
+        if not isinstance(index, int):
+            index = self._calls
+        self._calls = max(self._calls, index + 1)
+        return {**call, "index": index}
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         index, self._calls = self._calls, self._calls + 1

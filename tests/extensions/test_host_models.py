@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionMessage, ChatCompletionMessageFunctionToolCall
 
 from openai_gateway_asgi import (
     ConfigError,
@@ -199,6 +201,41 @@ async def test_reasoning_and_tool_calls_are_said_as_clients_know_them() -> None:
     assert events[-2]["choices"][0]["finish_reason"] == "tool_calls"
 
 
+MESSAGE = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+CALL = {"id": "c2", "type": "function", "function": {"name": "g", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "names"), [([MESSAGE], ["f"]), ([CALL], ["g"]), ([MESSAGE, CALL, ToolCall("h")], ["f", "g", "h"])]
+)
+@pytest.mark.parametrize("as_sdk", [True, False])
+async def test_messages_and_calls_of_the_sdks_are_passed_on(given: list[Any], names: list[str], as_sdk: bool) -> None:
+    kinds = {"assistant": ChatCompletionMessage, "function": ChatCompletionMessageFunctionToolCall}
+
+    async def passes(call: ModelCall) -> AsyncIterator[object]:
+        for each in given:
+            kind = None if isinstance(each, ToolCall) else kinds[each.get("role") or each["type"]]
+            yield kind.model_validate(each) if as_sdk and kind is not None else each
+        yield (
+            CompletionUsage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
+            if as_sdk
+            else Usage(input=1, output=2)
+        )
+
+    async with serving(passes) as host:
+        whole = (await host.chat("mine")).json()
+        events = events_of(await host.chat("mine", stream=True))
+    (choice,) = whole["choices"]
+    assert [each["function"]["name"] for each in choice["message"]["tool_calls"]] == names
+    assert (choice["finish_reason"], whole["usage"]["total_tokens"]) == ("tool_calls", 3)
+    deltas = [call for event in events[:-1] for call in event["choices"][0]["delta"].get("tool_calls", ())]
+    assert [(each["index"], each["function"]["name"]) for each in deltas] == list(enumerate(names))
+
+
 CHUNK = {"id": "x", "model": "inner", "choices": [{"index": 0, "delta": {"content": "chunk"}, "finish_reason": None}]}
 COMPLETION = {
     "id": "x",
@@ -257,6 +294,10 @@ async def gives_no_choices(call: ModelCall) -> object:
     return {"object": "chat.completion.chunk"}
 
 
+async def gives_a_user_s_message(call: ModelCall) -> object:
+    return {"role": "user", "content": "x"}
+
+
 async def gives_odd_choices(call: ModelCall) -> object:
     return {"choices": ["text"]}
 
@@ -278,6 +319,7 @@ BROKEN = [
     gives_bytes,
     gives_no_choices,
     gives_odd_choices,
+    gives_a_user_s_message,
     gives_no_json,
     gives_half_a_character,
     is_cancelled_from_within,
