@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..bodies.outline import Fields
-from .fields import NULL, Raw, encode, given, is_text, missing, raw, read, unsupported
+from .fields import NULL, Raw, encode, given, is_text, missing, raw, read, read_list, unsupported
 
 INSTRUCTING = ("system", "developer")
 
@@ -20,12 +20,11 @@ class Item(NamedTuple):
 
 def items_of(fields: Fields) -> Iterator[Item]:
     """One item or more for each message. Raises ``InvalidRequest`` for what no item can say."""
-    messages: list[Fields] | None = read(fields, "messages", list[Fields])
-    if messages is None:
+    if given(fields, "messages") is None:
         raise missing("messages")
     custom_calls: set[str] = set()
     last_call = ""
-    for index, message in enumerate(messages):
+    for index, message in enumerate(read_list(fields, "messages")):
         at = f"messages[{index}]"
         role = read(message, "role", str, f"{at}.")
         if role in ("user", *INSTRUCTING):
@@ -67,7 +66,7 @@ def _assistant(message: Fields, at: str) -> Iterator[Item]:
         parts.append({"type": "refusal", "refusal": refusal})
     if [part for part in parts if part.get("text") != Raw(b'""')]:
         yield Item(_message("assistant", raw(parts)), at)
-    for number, call in enumerate(read(message, "tool_calls", list[Fields], f"{at}.") or ()):
+    for number, call in enumerate(read_list(message, "tool_calls", f"{at}.")):
         place = f"{at}.tool_calls[{number}]"
         yield Item(_call(call, place), place)
     old: Fields | None = read(message, "function_call", Fields, f"{at}.")
@@ -97,7 +96,7 @@ def _decoded_parts(content: Raw | None, at: str, text: str) -> list[dict[str, An
         raise missing(at)
     if is_text(content):
         return [{"type": text, "text": content}]
-    parts: list[Fields] = read({"": content}, "", list[Fields], at)
+    parts: list[Fields] = read_list({"": content}, "", at)
     return [_part(part, f"{at}[{index}]", text) for index, part in enumerate(parts)]
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..bodies.outline import Fields
 from .chat_messages import items_of
-from .fields import Raw, encode, given, invalid, raw, read, unsupported
+from .fields import Raw, encode, given, invalid, raw, read, read_list, unsupported
 
 # What Responses has no word for. A value beside these would change the answer.
 NO_WORD: dict[str, tuple[Any, ...]] = {
@@ -89,7 +89,7 @@ def _tools(fields: Fields) -> Iterator[tuple[str, Raw]]:
 
 
 def _flat_tools(fields: Fields) -> Iterator[Fields]:
-    for index, tool in enumerate(read(fields, "tools", list[Fields]) or ()):
+    for index, tool in enumerate(read_list(fields, "tools")):
         at = f"tools[{index}]"
         kind = read(tool, "type", str, f"{at}.")
         if kind == "function":
@@ -98,7 +98,7 @@ def _flat_tools(fields: Fields) -> Iterator[Fields]:
             yield _custom(read(tool, "custom", Fields, f"{at}.") or {}, at)
         else:
             raise unsupported(f"{at}.type", "it is no tool of the chat API")
-    for function in read(fields, "functions", list[Fields]) or ():
+    for function in read_list(fields, "functions"):
         yield _function(function)
     search: Fields | None = read(fields, "web_search_options", Fields)
     if search is not None:

@@ -9,7 +9,7 @@ import msgspec
 
 from ..bodies.outline import Fields
 from ..bodies.payload import decode_field
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, PayloadTooLarge
 
 T = TypeVar("T")
 Raw = msgspec.Raw
@@ -38,6 +38,32 @@ def read(fields: Fields, name: str, kind: type[T] | Hashable, at: str = "") -> A
     """The field as ``kind``, None where it is missing or null. A wrong type is a 400 that names ``at.name``."""
     value = fields.get(name)
     return None if value is None else decode_field(f"{at}{name}", value, kind)  # type: ignore[arg-type]
+
+
+MOST = 4_096
+"""Messages, items, parts or tools in one list that is translated; to read more would keep all other calls waiting."""
+LARGE = 1024 * 1024
+"""Bytes of a list, up to which its braces are not counted."""
+MOST_BRACES = 100_000
+"""In a list of more than ``LARGE`` bytes that is translated."""
+
+
+def read_list(fields: Fields, name: str, at: str = "") -> list[Fields]:
+    """A list of objects, empty where it is missing or null. Raises ``PayloadTooLarge`` for one that is made up."""
+    value = fields.get(name)
+    if value is None:
+        return []
+    size = memoryview(value).nbytes
+    if size > LARGE and bytes(value).count(b"{") > MOST_BRACES:
+        raise _too_many(f"{at}{name}")
+    found: list[Fields] = read(fields, name, list[Fields], at) or []
+    if len(found) > MOST:
+        raise _too_many(f"{at}{name}")
+    return found
+
+
+def _too_many(param: str) -> PayloadTooLarge:
+    return PayloadTooLarge(f"`{param}` holds more than can be carried to the API that serves this model.", param=param)
 
 
 def unsupported(param: str, why: str) -> InvalidRequest:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..bodies.outline import Fields
-from .fields import given, invalid, is_text, missing, raw, read, unsupported
+from .fields import given, invalid, is_text, missing, raw, read, read_list, unsupported
 
 OUTPUTS = ("function_call_output", "custom_tool_call_output")
 WITHOUT_A_PLACE = ("web_search_call",)
@@ -117,7 +117,7 @@ def messages_of(fields: Fields, developer: bool, custom_tools: bool, images_in_t
         assembly.at = "input"
         assembly.say("user", given_input)
     else:
-        for index, item in enumerate(read(fields, "input", list[Fields]) or ()):
+        for index, item in enumerate(read_list(fields, "input")):
             assembly.at = f"input[{index}]"
             _take(assembly, item, assembly.at)
     assembly.finish()
@@ -173,7 +173,7 @@ def _parts(item: Fields, at: str) -> list[dict[str, Any]]:
     content = item["content"]
     if is_text(content):
         return [{"type": "text", "text": read(item, "content", str, at)}]
-    parts: list[Fields] = read({"": content}, "", list[Fields], at) or []
+    parts: list[Fields] = read_list({"": content}, "", at)
     return [_part(part, f"{at}[{index}]") for index, part in enumerate(parts)]
 
 
@@ -206,7 +206,7 @@ def _simplest(parts: list[dict[str, Any]]) -> Any:
 
 def _thoughts(item: Fields, at: str) -> list[str]:
     for name in ("summary", "content"):
-        parts: list[Fields] = read(item, name, list[Fields], f"{at}.") or []
+        parts: list[Fields] = read_list(item, name, f"{at}.")
         texts = [read(part, "text", str, f"{at}.{name}.") or "" for part in parts]
         if any(texts):
             return texts

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..bodies.outline import Fields
 from .dialect import Dialect
-from .fields import NULL, given, invalid, raw, read, unsupported
+from .fields import NULL, given, invalid, raw, read, read_list, unsupported
 
 HOSTED = "it is run by OpenAI's Responses API alone"
 NAMED = ("function", "custom")
@@ -33,7 +33,7 @@ class ChatTools:
         if "tools" not in fields:
             return NO_TOOLS
         found = cls(dialect)
-        for index, tool in enumerate(read(fields, "tools", list[Fields]) or ()):
+        for index, tool in enumerate(read_list(fields, "tools")):
             found._take(tool, f"tools[{index}]", "")
         if found.tools:
             found._choose(read(fields, "tool_choice", Any))
@@ -43,7 +43,7 @@ class ChatTools:
         kind = read(tool, "type", str, f"{at}.")
         if kind == "namespace":
             name = read(tool, "name", str, f"{at}.") or ""
-            for number, inner in enumerate(read(tool, "tools", list[Fields], f"{at}.") or ()):
+            for number, inner in enumerate(read_list(tool, "tools", f"{at}.")):
                 self._take(inner, f"{at}.tools[{number}]", name)
         elif kind in NAMED:
             self._take_named(kind, tool, at, space)

@@ -257,3 +257,17 @@ async def test_a_long_text_crosses_a_translation_uncopied_and_whole() -> None:
         system, user = w.sent["messages"]
         assert (system["content"], user["content"][0]["text"]) == (body["instructions"], "x" * 40_000)
         assert user["content"][1] == {"type": "image_url", "image_url": {"url": picture}}
+
+
+@pytest.mark.parametrize("number", [4_096, 4_097])
+async def test_a_chat_of_more_messages_than_anybody_sends_is_too_large(number: int) -> None:
+    message = {"role": "user", "content": "hi"}
+    async with world(upstream_a(api="responses")) as w:
+        answer = await w.post(CHAT, {"model": "m1", "messages": [message] * number})
+        assert answer.status == (200 if number == 4_096 else 413)
+    async with world(upstream_a(api="chat")) as w:
+        answer = await w.post(
+            RESPONSES,
+            {"model": "m1", "input": [{"role": "user", "content": [{"type": "input_text", "text": "x"}] * number}]},
+        )
+        assert answer.status == (200 if number == 4_096 else 413)
