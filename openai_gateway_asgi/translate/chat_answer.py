@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,8 +25,9 @@ class ResponseFailed(Exception):
         self.error = error
 
 
-def chat_completion(response: Mapping[str, Any], *, structured: bool = False) -> dict[str, Any]:
-    """The chat completion of a response. ``structured``: JSON was asked for, so that the last message alone counts.
+def chat_completion(response: Mapping[str, Any], *, structured: bool = False, model: str = "") -> dict[str, Any]:
+    """The chat completion of a response. ``model`` is named where it names none.
+    ``structured``: JSON was asked for, so that the last message alone counts.
 
     Raises ``ResponseFailed`` for one that failed and ``UpstreamError`` for one that is not over.
     """
@@ -42,7 +44,7 @@ def chat_completion(response: Mapping[str, Any], *, structured: bool = False) ->
         "id": response.get("id"),
         "object": "chat.completion",
         "created": created(response),
-        "model": response.get("model"),
+        "model": response.get("model") or model,
         "choices": [choice],
     }
     usage = response.get("usage")
@@ -83,7 +85,7 @@ def finish_reason(response: Mapping[str, Any], *, called: bool) -> str:
 
 def created(response: Mapping[str, Any]) -> int:
     value = response.get("created_at")
-    return int(value) if isinstance(value, int | float) else 0
+    return int(value) if isinstance(value, int | float) else int(time.time())
 
 
 def tool_call(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,9 +36,11 @@ class ChatStream:
     ``over`` once the final event came: then ``[DONE]`` is due. It keeps one entry per call and what the citations say.
     """
 
-    def __init__(self, *, include_usage: bool, structured: bool = False) -> None:
-        """``structured``: JSON was asked for, so that comments of the model's on what it does are no part of it."""
+    def __init__(self, *, include_usage: bool, structured: bool = False, model: str = "") -> None:
+        """``model`` is named where the upstream names none.
+        ``structured``: JSON was asked for, so that comments of the model's on what it does are no part of it."""
         self.over = False
+        self._model = model
         self._structured = structured
         self._asides: set[Any] = set()
         self._include_usage = include_usage
@@ -78,12 +80,12 @@ class ChatStream:
                 "id": response.get("id"),
                 "object": "chat.completion.chunk",
                 "created": created(response),
-                "model": response.get("model"),
+                "model": response.get("model") or self._model,
             }
             yield self._chunk({"role": "assistant", "content": ""})
 
     def _text(self, event: Event) -> Iterator[Chunk]:
-        if self._asides and event.get("output_index") in self._asides:
+        if self._asides and _place(event) in self._asides:
             return
         chunk = self._chunk({"content": event.get("delta") or ""})
         logprobs = event.get("logprobs")
@@ -105,9 +107,9 @@ class ChatStream:
     def _item_begins(self, event: Event) -> Iterator[Chunk]:
         item = _object(event.get("item"))
         if self._structured and item.get("phase") == "commentary":
-            self._asides.add(event.get("output_index"))
+            self._asides.add(_place(event))
         if item.get("type") in CALLS:
-            call = self._calls[event.get("output_index")] = _Call(len(self._calls), item)
+            call = self._calls[_place(event)] = _Call(len(self._calls), item)
             yield self._called(call, "", first=True)
             given = item.get("arguments") or item.get("input")
             if given:
@@ -115,13 +117,13 @@ class ChatStream:
                 yield self._called(call, given)
 
     def _arguments(self, event: Event) -> Iterator[Chunk]:
-        call = self._calls.get(event.get("output_index"))
+        call = self._calls.get(_place(event))
         if call is not None and event.get("delta"):
             call.told = True
             yield self._called(call, event["delta"])
 
     def _arguments_done(self, event: Event) -> Iterator[Chunk]:
-        call = self._calls.get(event.get("output_index"))
+        call = self._calls.get(_place(event))
         whole = event.get("arguments") or event.get("input")
         if call is not None and not call.told and whole:
             call.told = True
@@ -130,10 +132,10 @@ class ChatStream:
     def _item_ends(self, event: Event) -> Iterator[Chunk]:
         item = _object(event.get("item"))
         if item.get("type") in CALLS:
-            if event.get("output_index") not in self._calls:
+            if _place(event) not in self._calls:
                 yield from self._item_begins(event)
             else:
-                yield from self._arguments_done({**item, "output_index": event.get("output_index")})
+                yield from self._arguments_done({**item, "output_index": _place(event)})
 
     def _annotation(self, event: Event) -> Iterator[Chunk]:
         found = citation(_object(event.get("annotation")))
@@ -194,6 +196,12 @@ _HANDLERS: dict[str, Callable[[ChatStream, Event], Iterator[Chunk]]] = {
     "response.output_text.annotation.added": ChatStream._annotation,
 }
 """Everything else says nothing that a chat could: hosted tools at work, what was said already, said once more."""
+
+
+def _place(event: Event) -> Any:
+    """Where an event belongs: llama.cpp names items by their ids alone."""
+    place = event.get("output_index")
+    return place if place is not None else event.get("item_id") or _object(event.get("item")).get("id")
 
 
 def _failure(event: Event) -> dict[str, Any]:

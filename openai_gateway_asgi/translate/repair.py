@@ -2,7 +2,8 @@
 
 What is sent is passed on; what is missing is put in: numbers, ids, the events that open an item or a part, and in the
 final event the items that were told. Ollama opens no parts of reasoning; transformers opens no parts at all, tells
-calls whole and skips places; vLLM has other ids at the end; some number nothing.
+calls whole and skips places; llama.cpp gives no places and begins anew with each piece; vLLM has other ids at the end;
+some number nothing.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Repair:
         self.kept = 0
         self.next_number = 0
         self._id = ""
+        self._begun: set[str] = set()
         self._items: list[Item] = []
         self._by_place: dict[Any, Item] = {}
 
@@ -85,6 +87,9 @@ class Repair:
             yield self._placed(event)
 
     def _lifecycle(self, event: Event) -> Iterator[Event]:
+        if event["type"] in self._begun:
+            return  # said once more
+        self._begun.add(event["type"])
         given = event.get("response")
         response = {**REQUIRED, **(given if isinstance(given, dict) else {})}
         self._id = response["id"] = self._id or response.get("id") or new_id("resp")
@@ -132,6 +137,8 @@ class Repair:
         place = (at, _index(event, at))
         if place not in item.parts:
             item.parts.add(place)
+            if isinstance(part, dict) and part.get("type") == "output_text":
+                event["part"] = {"annotations": [], "logprobs": [], **part}
             yield self._at(event, item, place)
 
     def _tells(self, event: Event, told: Told, item: Item | None = None) -> Iterator[Event]:

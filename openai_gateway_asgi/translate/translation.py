@@ -51,10 +51,10 @@ def translation(api: str, payload: Payload, upstream: Upstream, *, public_id: st
 
     Raises ``InvalidRequest`` for what cannot be said there, naming the client's field.
     """
-    return _to_chat(payload, upstream, public_id) if api == CHAT else _to_responses(payload, upstream)
+    return _to_chat(payload, upstream, public_id) if api == CHAT else _to_responses(payload, upstream, public_id)
 
 
-def _to_responses(payload: Payload, upstream: Upstream) -> Translation:
+def _to_responses(payload: Payload, upstream: Upstream, public_id: str) -> Translation:
     fields = _readable(payload, READ_OF_CHAT)
     call = responses_call(fields, dropped=upstream.drop_fields)
     include_usage, structured = _wants_usage(fields), _wants_json(fields)
@@ -64,7 +64,7 @@ def _to_responses(payload: Payload, upstream: Upstream) -> Translation:
         MATCHES["responses"],
         Payload(call.body, payload.texts),
         (),
-        lambda limit: ToChat(include_usage=include_usage, structured=structured),
+        lambda limit: ToChat(include_usage=include_usage, structured=structured, model=public_id),
         lambda param: chat_param(param, names, places),
     )
 

@@ -225,3 +225,19 @@ def test_there_and_back_again_says_the_same() -> None:
     told = deltas(chunks(*events))
     assert "".join(each.get("content") or "" for each in told) == "ab"
     assert "".join(each.get("reasoning_content", "") for each in told) == "hm"
+
+
+def test_items_that_are_named_by_their_ids_alone() -> None:
+    """As llama.cpp's, which names no model at first either."""
+    thin = {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}}
+    events = [thin, thin]
+    for id in ("fc_1", "fc_2"):
+        item = {"type": "function_call", "id": id, "call_id": f"c{id}", "name": "f", "arguments": ""}
+        events.append({"type": "response.output_item.added", "item": item})
+    for id in ("fc_1", "fc_2"):
+        events.append({"type": "response.function_call_arguments.delta", "item_id": id, "delta": f'"{id}"'})
+    stream = ChatStream(include_usage=False, model="m")
+    told = [chunk for event in [*events, COMPLETED] for chunk in stream.feed(event)]
+    assert {chunk["model"] for chunk in told} == {"m"}
+    calls = final_completion(told).choices[0].message.tool_calls
+    assert [(call.id, call.function.arguments) for call in calls] == [("cfc_1", '"fc_1"'), ("cfc_2", '"fc_2"')]

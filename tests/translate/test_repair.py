@@ -192,6 +192,33 @@ TRANSFORMERS = [
 ]  # fmt: skip
 
 
+THIN = {"id": "resp_7", "object": "response", "status": "in_progress"}
+LLAMA_TEXT = {"type": "output_text", "text": "hello", "annotations": [], "logprobs": []}
+LLAMA_MESSAGE = {"type": "message", "status": "completed", "id": "msg_1", "content": [LLAMA_TEXT], "role": "assistant"}
+LLAMA = [
+    {"type": "response.created", "response": THIN},
+    {"type": "response.in_progress", "response": THIN},
+    {"type": "response.output_item.added", "item": {**LLAMA_MESSAGE, "content": [], "status": "in_progress"}},
+    {"type": "response.content_part.added", "item_id": "msg_1", "part": {"type": "output_text", "text": ""}},
+    {"type": "response.output_text.delta", "item_id": "msg_1", "delta": "hel"},
+    {"type": "response.created", "response": THIN},
+    {"type": "response.in_progress", "response": THIN},
+    {"type": "response.output_text.delta", "item_id": "msg_1", "delta": "lo"},
+    {"type": "response.output_text.done", "item_id": "msg_1", "text": "hello"},
+    {"type": "response.content_part.done", "item_id": "msg_1", "part": LLAMA_TEXT},
+    {"type": "response.output_item.done", "item": LLAMA_MESSAGE},
+    completed(LLAMA_MESSAGE),
+]
+
+
+async def test_llama_cpp_which_begins_anew_with_each_piece() -> None:
+    told = mended(LLAMA)
+    for event in told:
+        STRICT.validate_python(event)
+    assert [event["type"] for event in told].count("response.created") == 1
+    assert said(final_response(told)) == ("", "hello", [])
+
+
 @pytest.mark.parametrize("events", [OLLAMA, TRANSFORMERS], ids=["Ollama", "transformers"])
 async def test_through_the_gateway(events: list[Event]) -> None:
     body = {"model": "m1", "input": "hi", "stream": True}
