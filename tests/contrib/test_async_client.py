@@ -17,13 +17,12 @@ from django.test.utils import setup_test_environment, teardown_test_environment
 
 from openai_gateway_asgi.contrib.django import orm_safe
 from openai_gateway_asgi.contrib.django.orm import own_threads
-from openai_gateway_asgi.testing import stream_answer
+from openai_gateway_asgi.testing import OWN_PAGE, stream_answer
 from openai_gateway_asgi.testing.answers import chat as chat_answer
 from openai_gateway_asgi.testing.answers import chat_events
 from tests.contrib.site import sign_in
 
 CHAT = {"model": "gpt-small", "messages": [{"role": "user", "content": "Hello?"}]}
-OWN_PAGE = {"sec-fetch-site": "same-origin"}
 MIDDLEWARE = "openai_gateway_asgi.contrib.django.gateway_middleware"
 PATH = "/llm/v1/chat/completions"
 

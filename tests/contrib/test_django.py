@@ -23,13 +23,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from openai_gateway_asgi import Gateway, Model, Upstream, User, everyone
 from openai_gateway_asgi.contrib.django import mount, orm_safe, resolve_django_user
 from openai_gateway_asgi.contrib.django.users import described
-from openai_gateway_asgi.testing import FakeUpstream
+from openai_gateway_asgi.testing import OWN_PAGE, FakeUpstream
 from tests.contrib.site import SECRET_KEY, sign_in
 from tests.support.asgi import Response, ask, make_scope
 from tests.support.servers import serve
 
 CHAT = {"model": "gpt-small", "messages": [{"role": "user", "content": "Hello?"}]}
-OWN_PAGE = {"sec-fetch-site": "same-origin"}
 
 
 def cookie(session: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import subprocess
@@ -12,10 +13,13 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from openai_gateway_asgi import Gateway, User, everyone
 from openai_gateway_asgi.testing import FakeUpstream
 from tests.limits.redis_server import PROGRAM, RedisServer
-from tests.support.servers import ROOT, serve_workers
+from tests.support.servers import ROOT, free_port, serve, serve_program, serve_workers
 
 FOLDER = ROOT / "examples/compose"
 COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
@@ -74,3 +78,49 @@ async def test_two_workers_share_limits_and_metrics(tmp_path: Path) -> None:
     assert ready.status_code == 200
     calls = re.findall(r"^openai_gateway_calls_total\{.*\} (\S+)$", page, re.MULTILINE)
     assert sum(map(float, calls)) == 60
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+async def test_nginx_passes_events_on_as_they_come_and_the_host_as_it_was(tmp_path: Path) -> None:
+    async with FakeUpstream(["gpt-4o"]) as fake, serve(behind_nginx(fake)) as app:
+        port = free_port()
+        async with (
+            serve_program("nginx", "-c", str(nginx_file(tmp_path, port, app.port)), port=port) as nginx,
+            httpx.AsyncClient(base_url=nginx.url, trust_env=False, timeout=10) as client,
+        ):
+            own_page = {"cookie": "session=ada", "origin": nginx.url}  # of a browser without Sec-Fetch-Site
+            fake.script("gpt-4o", stall_after=2)
+            async with client.stream(
+                "POST", "/openai/v1/chat/completions", json={**CHAT, "stream": True}, headers=own_page
+            ) as answer:
+                first = await anext(answer.aiter_lines())
+            await fake.until_closed_early()
+            metrics = await client.get("/metrics")
+
+    assert answer.status_code == 200
+    assert first.startswith("data: {")
+    assert metrics.status_code == 404
+
+
+def behind_nginx(fake: FakeUpstream) -> Starlette:
+    gateway = Gateway(
+        [fake.upstream],
+        resolve_user=lambda request: User("ada") if request.cookies.get("session") == "ada" else None,
+        authorize_model=everyone,
+    )
+    return Starlette(routes=[Mount("/openai", gateway)], lifespan=gateway.lifespan)
+
+
+def nginx_file(folder: Path, port: int, app: int) -> Path:
+    """The example's server, in an nginx of the test's own."""
+    server = (FOLDER / "nginx.conf").read_text().replace("listen 8000", f"listen 127.0.0.1:{port}")
+    server = server.replace("app:8000", f"127.0.0.1:{app}")
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    user = "user root;" if os.getuid() == 0 else ""  # else its workers may not write into our folder
+    file = folder / "nginx.conf"
+    file.write_text(
+        f"{user} daemon off; pid {folder}/pid; error_log {folder}/errors; events {{}}\n"
+        f"http {{ access_log off; {places}\n{server} }}\n"
+    )
+    return file

@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from openai_gateway_asgi.testing import OWN_PAGE
 from tests.examples.browser import Page, browser
 from tests.examples.printed import Ports, commands, run
 from tests.support.servers import ROOT, Program, serve, serve_program
 
 README = ROOT / "examples/django_project/README.md"
 PASSWORD = "demo-password"
-OWN_PAGE = {"sec-fetch-site": "same-origin"}
 
 
 @pytest.fixture
