@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 
 from ..bodies.payload import Payload
 from ..host.users import User
 from ..http.asgi import Scope
+from .filter_event import as_json
 from .texts import ASKED, IMAGES, texts_in, with_texts
 
 FIXED = frozenset({"stream"})
@@ -69,7 +71,7 @@ class FilterCall:
     def set(self, name: str, value: Any) -> None:
         """Puts a field into the body, or another value into it. Another ``model`` is resolved and checked anew."""
         self._check(name)
-        self._draft.payload = self._payload.edited({name: value})
+        self._draft.payload = self._payload.edited({name: msgspec.Raw(as_json(value))})
 
     def drop(self, name: str) -> None:
         """Takes a field out of the body."""

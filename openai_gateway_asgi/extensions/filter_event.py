@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -18,31 +19,21 @@ _UNFINISHED = b'"finish_reason":null'
 class FilterEvent:
     """``kind`` is ``event``, or ``answer`` for an answer that came whole. It is decoded when somebody looks."""
 
-    __slots__ = ("_data", "_raw", "_value", "kind", "name", "operation")
+    __slots__ = ("_data", "_value", "kind", "name", "operation")
 
-    def __init__(
-        self,
-        kind: Literal["event", "answer"],
-        data: bytes,
-        *,
-        operation: str,
-        name: str = "",
-        raw: bytes | None = None,
-    ) -> None:
-        """``raw`` is the event as it came, where it can go out as it is."""
+    def __init__(self, kind: Literal["event", "answer"], data: bytes, *, operation: str, name: str = "") -> None:
         self.kind = kind
         self.name = name
         """The event's name, as ``response.output_text.delta``; empty where it has none."""
         self.operation = operation
         self._data = data
-        self._raw = raw
         self._value: Any = _UNREAD
 
     @classmethod
     def of(cls, data: Any, *, operation: str = "createChatCompletion", name: str = "") -> FilterEvent:
         """A new one, to be put beside those that came. Of Responses its name is the ``type`` in ``data``."""
         kind = data.get("type") if isinstance(data, Mapping) else None
-        return cls("event", _encode(data), operation=operation, name=name or (kind if isinstance(kind, str) else ""))
+        return cls("event", _written(data), operation=operation, name=name or (kind if isinstance(kind, str) else ""))
 
     @property
     def data(self) -> Any:
@@ -53,11 +44,14 @@ class FilterEvent:
 
     def texts(self) -> Sequence[str]:
         """The texts of the answer in it: a few letters in most events of a stream, all of it in some at its end."""
-        return list(texts_in(self.data, TOLD.get(self.operation, ())))
+        data = self.data
+        return [data] if isinstance(data, str) else list(texts_in(data, TOLD.get(self.operation, ())))
 
     def with_texts(self, change: Callable[[str], str]) -> FilterEvent:
         """The same, with what ``change`` makes of each of these texts."""
-        return self.with_data(with_texts(self.data, TOLD.get(self.operation, ()), change))
+        data = self.data
+        changed = change(data) if isinstance(data, str) else with_texts(data, TOLD.get(self.operation, ()), change)
+        return self.with_data(changed)
 
     def with_data(self, data: Any) -> FilterEvent:
         """The same, saying something else."""
@@ -77,20 +71,33 @@ class FilterEvent:
 
     def sse(self) -> bytes:
         """As an event on the wire."""
-        written = self.written
-        if written is self._data and self._raw is not None:
-            return self._raw
-        lines = b"".join([b"data: " + line + b"\n" for line in written.splitlines() or [b""]])
-        name = self.name.replace("\r", "").replace("\n", "").encode("latin-1", "replace")
-        return (b"event: " + name + b"\n" if name else b"") + lines + b"\n"
+        return written_event(self.name, self.written)
+
+
+def written_event(name: str, data: bytes) -> bytes:
+    lines = b"".join([b"data: " + line + b"\n" for line in data.splitlines() or [b""]])
+    line = name.replace("\r", "").replace("\n", "").encode("latin-1", "replace")
+    return (b"event: " + line + b"\n" if line else b"") + lines + b"\n"
 
 
 def _decoded(data: bytes) -> Any:
     try:
         return _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return json.loads(data)  # halves of letters, which upstreams cut anywhere
+    except (ValueError, RecursionError):
         return data.decode("utf-8", "replace")
 
 
 def _written(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else _encode(value)
+    return value.encode("utf-8", "replace") if isinstance(value, str) else as_json(value)
+
+
+def as_json(value: Any) -> bytes:
+    """Also of integers of any size, and of halves of letters."""
+    try:
+        return _encode(value)
+    except (OverflowError, UnicodeEncodeError):
+        return json.dumps(value, separators=(",", ":")).encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..answers.endings import CHAT, FINAL_EVENTS, finish_reason, is_done
@@ -15,9 +15,10 @@ from ..http.sse import Event, last_events, next_event, only_comments
 from ..http.stages import too_long
 from .filter import Events, Hooked
 from .filter_call import FilterCall
-from .filter_event import FilterEvent
+from .filter_event import FilterEvent, written_event
 from .told_answer import Gathering
 
+DONE = b"data: [DONE]\n\n"
 COMMENT = b":\n\n"
 """What is left of a comment: that something came."""
 
@@ -79,7 +80,7 @@ class FilterStage:
             event = given[0]
         if self._gathering is not None:
             self._gather(event)
-        told = event.written
+        told = _sendable(lambda: event.written)
         usage = normal_usage(read_usage(body))
         await self._after(complete=True, usage=usage)
         return told
@@ -98,16 +99,17 @@ class FilterStage:
         parts: list[Part] = []
         start = 0
         while (event := next_event(events, start)) is not None:
-            raw = events[start : event.end]
             start = event.end
-            if is_done(event) or event.error:
-                parts.append(raw)
-                continue
-            plain = raw.startswith((b"data:", b"event:")) and b"\n:" not in raw and b"\nid:" not in raw
             name = event.name.decode("latin-1")
-            seen = FilterEvent("event", event.data, operation=self._operation, name=name, raw=raw if plain else None)
+            if is_done(event):
+                parts.append(DONE)
+                continue
+            if event.error:
+                parts.append(b"error: " + event.error + b"\n\n")
+                continue
+            seen = FilterEvent("event", event.data, operation=self._operation, name=name)
             if _is_error(event, seen):
-                parts.append(raw)
+                parts.append(written_event(name, event.data))
                 continue
             self._ended = self._ended or _is_final(self._operation, seen)
             parts.append(seen)
@@ -140,12 +142,12 @@ class FilterStage:
             self._told_end = self._told_end or (self._ended and _is_final(self._operation, part))
             if self._gathering is not None:
                 self._gather(part)
-            said.append(part.sse())
+            said.append(_sendable(part.sse))
         return b"".join(said)
 
     def _gather(self, event: FilterEvent) -> None:
         assert self._gathering is not None
-        self._room -= len(event.written)
+        self._room -= len(_sendable(lambda: event.written))
         if self._room < 0:
             raise too_long(self._most, "an answer")
         self._gathering.add(event)
@@ -177,6 +179,14 @@ def _listed(filter: Applied, given: Events) -> Sequence[FilterEvent]:
     if not all(isinstance(event, FilterEvent) for event in events):
         raise _failed(f"filters.{filter.place}.event gave something that is no FilterEvent")
     return events
+
+
+def _sendable(write: Callable[[], bytes]) -> bytes:
+    """What an event has been changed to, as bytes."""
+    try:
+        return write()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _failed(f"a filter made of an event what is no JSON: {error}") from error
 
 
 def _failed(why: str) -> HostFailure:

@@ -199,10 +199,13 @@ async def test_images_are_found() -> None:
 
 
 async def test_what_is_not_touched_leaves_as_it_came() -> None:
-    body = b'{"model": "m1", "seed": 12345678901234567890123, "messages": [{"role": "user", "content": "hi"}]}'
+    number = b"12345678901234567890123"
+    messages = b'[{"role": "user", "content": "hi", "more": %b}]' % number
+    body = b'{"model": "m1", "seed": %b, "messages": %b}' % (number, messages)
     async with filtered(Filter(before=shouts)) as host:
         await host.post_bytes("/chat/completions", body)
-    assert b'"seed":12345678901234567890123' in host.upstream.last.body
+    assert b'"seed":' + number in host.upstream.last.body
+    assert b'"content":"HI","more":' + number in host.upstream.last.body
 
 
 async def test_a_form_has_no_body_to_look_at() -> None:
@@ -349,6 +352,45 @@ async def test_what_is_changed_in_place_is_changed() -> None:
     async with filtered(Filter(event=in_place)) as host:
         response = await host.chat(stream=True)
     assert set(text_in(response)) == {"*"}
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_halves_of_letters_and_numbers_of_any_size_hide_no_text(streamed: bool) -> None:
+    """Upstreams cut a letter in the middle, and JavaScript writes its half."""
+    said = '{"index": 0, "%s": {"content": "Loud \\ud83d"}, "finish_reason": "stop"}'
+    odd = '{"seed": 123456789012345678901234567890, "choices": [%s]}' % (said % ("delta" if streamed else "message"))
+    async with filtered(Filter(event=whispers)) as host:
+        answer = (
+            stream_answer([f"data: {odd}\n\n".encode(), DONE])
+            if streamed
+            else bytes_answer(odd.encode(), "application/json")
+        )
+        host.upstream.answer("/chat/completions", answer)
+        response = await host.chat(stream=streamed)
+    assert b"Loud" not in response.body
+    assert b"loud \\ud83d" in response.body
+    assert b"123456789012345678901234567890" in response.body
+
+
+async def test_nothing_stands_beside_the_data_of_an_event() -> None:
+    text = json.dumps(chunk(content="x"))
+    said = [f"id: Loud\r\ndata: {text}\r\nretry: 1\r\nother: Loud\r\n\r\n".encode(), FINISH, b"data: [DONE] Loud\n\n"]
+    async with filtered(Filter(event=whispers)) as host:
+        host.upstream.answer("/chat/completions", stream_answer(said))
+        response = await host.chat(stream=True)
+    assert b"Loud" not in response.body
+    assert text_in(response) == "x"
+    assert response.text.endswith("data: [DONE]\n\n")
+
+
+async def test_what_is_made_of_an_event_is_json(caplog: pytest.LogCaptureFixture) -> None:
+    def breaks(call: FilterCall, event: FilterEvent) -> FilterEvent:
+        event.data["broken"] = object()
+        return event
+
+    async with filtered(Filter(event=breaks)) as host:
+        whole, streamed = await host.chat(), await host.chat(stream=True)
+    assert [error_of(each)["code"] for each in (whole, streamed)] == ["host_failure"] * 2
 
 
 async def test_events_can_be_left_out_and_put_in() -> None:
