@@ -212,7 +212,8 @@ def _deciders(exchange: Exchange) -> dict[str, str]:
     plan = _plan(exchange)
     stamps = {f"$.{name}": "Upstream.stamp" for name in exchange.upstream.stamps}
     tops = {f"$.{name.partition('.')[0]}": "Upstream.stamp" for name in exchange.upstream.stamps}
-    return ({} if plan is None else deciders(plan)) | tops | stamps
+    translated = {} if exchange.translation is None else {"$": "Upstream.api", "$.model": NAMED}
+    return translated | ({} if plan is None else deciders(plan)) | tops | stamps
 
 
 def _parameters(exchange: Exchange) -> Iterator[ParameterExplained]:

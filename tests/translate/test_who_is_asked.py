@@ -284,6 +284,7 @@ async def test_the_record_and_the_explanation_say_what_was_translated_and_left_o
         (candidate,) = explained.candidates
         assert (candidate.translated_to, candidate.dropped) == ("chat", ("tools[0] (web_search)",))
         assert "translated to the API chat (Upstream.api)" in str(explained)
+        assert {change.by for change in candidate.body} == {"Upstream.api"}
         assert "left out: tools[0] (web_search) (Upstream.drop_hosted_tools)" in str(explained)
 
 
