@@ -169,6 +169,7 @@ class NotedDesk(Desk):
     def __init__(self, desk: Desk, notes: Notes) -> None:
         self._desk = desk
         self._notes = notes
+        self.known = desk.known
 
     async def limits_for(self, user: User, model: Model | None) -> Sequence[Limit]:
         return await self._desk.limits_for(user, model)

@@ -38,10 +38,15 @@ RENEW = LEASE / 3
 """Seconds between two renewals of a place."""
 SHOWN = 1000
 """Models that are looked at for what holds for a user."""
+MOST_DRAWN = 4096
+"""Users and models whose accounts are remembered by their keys."""
 SETTLED_WITHIN = 5
 """Times that settling is tried while the store is away."""
 SETTLED_AGAIN = 1.0
 """Seconds between them."""
+
+Drawn = tuple[str, Iterable[str], tuple[str, ...]]
+"""A user's id and groups, and the model at every hop."""
 
 LimitsOfUser = Callable[[User, Model | None], "Sequence[Limit] | Awaitable[Sequence[Limit]]"]
 LimitsOf = Hook[[User, Model | None], Sequence[Limit]]
@@ -83,15 +88,15 @@ class Desk:
         self._failed = failed
         self._places: dict[asyncio.AbstractEventLoop, dict[str, Claim]] = {}
         self._warned = False
+        self.known: Sequence[Limit] = () if isinstance(limits, Hook) else limits
+        """Those that hold for everybody; none where a callable of the host's says which hold."""
+        self._of_call = [limit for limit in self.known if not limit.per_attempt]
+        self._keys: dict[Drawn, list[tuple[Limit, list[str]]]] = {}
+        """Whose accounts the known limits of a call draw on: they are the same at a user's every call."""
 
     @property
     def store(self) -> LimitStore:
         return self._store
-
-    @property
-    def known(self) -> Sequence[Limit]:
-        """Those that hold for everybody; none where a callable of the host's says which hold."""
-        return () if isinstance(self._limits, Hook) else self._limits
 
     async def limits_for(self, user: User, model: Model | None) -> Sequence[Limit]:
         """Those that may hold for a call; without a model those that hold at all."""
@@ -114,7 +119,7 @@ class Desk:
         Raises ``LimitExceeded``, or ``GatewayBusy`` where the store is away and a limit is closed then.
         """
         reservation = Reservation(subject, expected, limits, outer=outer)
-        of_call = [each for each in limits if not each.per_attempt]
+        of_call = self._of_call if limits is self.known else [each for each in limits if not each.per_attempt]
         await self._take(reservation, self._wanted(reservation, subject, of_call, candidates))
         return reservation
 
@@ -166,6 +171,8 @@ class Desk:
         models = asked.models
         hops = () if served is None else (served.id,) if candidate.via is None else candidate.via.hops
         more = tuple([id for id in hops if id not in models])
+        if not more and len(self._of_call) == len(reservation.limits) and reservation.limits is self.known:
+            return None
         limits = [each for each in reservation.limits if each.per_attempt or more]
         if not limits:
             return None
@@ -245,19 +252,35 @@ class Desk:
         if reservation.outer is not None:
             held |= reservation.of_outer()
         wanted: list[tuple[Limit, Claim]] = []
-        for limit in limits:
+        for limit, keys in self._drawn(subject, limits):
             amount = 1
             if limit.unit == "tokens":
                 amount = tokens
-            elif limit.unit == "usd" and limit.concerns(subject.models):
+            elif limit.unit == "usd" and keys:
                 price = self._expected_usd(limit, subject, reservation.expected, candidates)
                 if price is None:
                     continue
                 amount = price
-            for claim in limit.claims(subject, amount, now):
+            for key in keys:
+                claim = limit.claim(key, amount, now)
                 if limit.per_attempt or claim.key not in held:
                     wanted.append((limit, claim))
         return wanted
+
+    def _drawn(self, subject: Subject, limits: Sequence[Limit]) -> list[tuple[Limit, list[str]]]:
+        """Each limit with the keys of its accounts."""
+        if limits is not self._of_call:
+            return [(limit, limit.keys(subject)) for limit in limits]
+        drawn = (subject.user.id, subject.user.groups, subject.models)
+        keys = self._keys.get(drawn)
+        if keys is None:
+            keys = [(limit, limit.keys(subject)) for limit in limits]
+            if any(callable(limit.by) for limit in limits):
+                return keys  # the host may say otherwise the next time
+            if len(self._keys) >= MOST_DRAWN:
+                self._keys.clear()
+            self._keys[drawn] = keys
+        return keys
 
     async def _take(self, reservation: Reservation, wanted: list[tuple[Limit, Claim]]) -> None:
         if not wanted:

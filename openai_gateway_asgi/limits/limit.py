@@ -25,7 +25,6 @@ from .periods import CALENDAR, SPANS, period_at
 
 Unit = Literal["requests", "tokens", "usd", "concurrent"]
 UNITS: tuple[Unit, ...] = ("requests", "tokens", "usd", "concurrent")
-BY_USER = ("user",)
 SCOPES = ("user", "model", "upstream", "user_groups")
 NANO = 10**9
 """Nano-dollars of a dollar: money is counted in whole numbers."""
@@ -131,11 +130,22 @@ class Limit:
 
         Nothing where none of its models is meant, and where the host's own ``by`` says so.
         """
+        return [self.claim(key, amount, now) for key in self.keys(subject)]
+
+    def keys(self, subject: Subject) -> list[str]:
+        """Of the accounts that a call by ``subject`` draws on, but for their periods."""
         if not self.concerns(subject.models):
             return []
-        if self.scopes == BY_USER:
-            return [self._claim(f"user={_part(subject.user.id)}/", amount, now)]
-        return [self._claim(owner, amount, now) for owner in self._owners(subject)]
+        return [f"{self.key}/{owner}" for owner in self._owners(subject)]
+
+    def claim(self, key: str, amount: int, now: float) -> Claim:
+        """The claim of one of those."""
+        if self._rate:
+            return Claim(key, _BUCKET, self.amount, amount, self._rate)
+        if self.per is None:
+            return Claim(key, _PLACES, self.amount, 1, lease=_new_lease(), lease_seconds=LEASE)
+        period = period_at(now, self.per, self._zone)
+        return Claim(f"{key}{period.name}/", Account.PERIOD, self.amount, amount, ends=period.ends)
 
     def _owners(self, subject: Subject) -> Iterator[str]:
         if callable(self.by):
@@ -157,16 +167,6 @@ class Limit:
             yield "model", next(model for model in reversed(subject.models) if model in self._patterns)
         if "upstream" in self.scopes:
             yield "upstream", subject.upstream or ""
-
-    def _claim(self, owner: str, amount: int, now: float) -> Claim:
-        key = f"{self.key}/{owner}"
-        if self.unit == "concurrent":
-            return Claim(key, _PLACES, self.amount, 1, lease=_new_lease(), lease_seconds=LEASE)
-        assert self.per is not None
-        if self._rate:
-            return Claim(key, _BUCKET, self.amount, amount, self._rate)
-        period = period_at(now, self.per, self._zone)
-        return Claim(f"{key}{period.name}/", Account.PERIOD, self.amount, amount, ends=period.ends)
 
 
 def mark_of(user_id: str) -> str:

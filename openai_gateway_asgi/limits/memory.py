@@ -49,10 +49,17 @@ class _Kept:
         elif now >= self.ends:
             self.used = 0.0
 
+    def taken(self, claim: Claim, now: float) -> Balance:
+        """What is left now that the claim was granted."""
+        used = self.used
+        if self.account is _BUCKET:
+            return Balance(int(self.capacity - used), used / self.rate)
+        if self.account is _PLACES:
+            self.leases[claim.lease] = until = now + claim.lease_seconds
+            return Balance(self.capacity - int(used), until - now)
+        return self.balance(claim, now)
+
     def balance(self, claim: Claim, now: float, wanted: int | None = None) -> Balance:
-        if wanted is None and claim.account is _BUCKET:
-            used = self.used
-            return Balance(int((claim.capacity - used) // 1), used / claim.rate)
         last = max(self.leases.values(), default=now) if self.leases else now
         return balance_of(claim, self.used, now=now, last=last, wanted=wanted)
 
@@ -74,28 +81,24 @@ class MemoryLimits:
 
     def take_now(self, claims: Sequence[Claim]) -> Decision:
         """The same without a coroutine: nothing here ever waits."""
-        now = self._clock()
+        now, granted = self._clock(), True
         taken: list[tuple[Claim, _Kept, float]] = []
         with self._lock:
-            granted = True
             for claim in claims:
                 account = self._at(claim, now)
-                before, capacity = account.used, claim.capacity
-                account.used = used = before + (claim.amount if claim.amount < capacity else capacity)
-                granted = granted and used <= capacity
+                before, amount, capacity = account.used, claim.amount, claim.capacity
+                account.used = used = before + (amount if amount < capacity else capacity)
+                if used > capacity:
+                    granted = False
                 taken.append((claim, account, before))
-            if granted:
-                for claim, account, _ in taken:
-                    if claim.account is _PLACES:
-                        account.leases[claim.lease] = now + claim.lease_seconds
-            else:
-                for _, account, before in reversed(taken):  # two limits that are alike share an account
-                    account.used = before
-            balances = [account.balance(claim, now, None if granted else claim.reserved) for claim, account, _ in taken]
             self._due += SWEPT
             if self._due >= SWEEP:
                 self._sweep(now)
-        return Decision(granted, tuple(balances))
+            if granted:
+                return Decision(True, tuple([account.taken(claim, now) for claim, account, _ in taken]))
+            for _, account, before in reversed(taken):  # two limits that are alike share an account
+                account.used = before
+            return Decision(False, tuple([account.balance(claim, now, claim.reserved) for claim, account, _ in taken]))
 
     async def settle(self, changes: Sequence[Change]) -> None:
         self.settle_now(changes)
