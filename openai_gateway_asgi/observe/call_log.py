@@ -185,9 +185,17 @@ def _line(text: str, name: str, fields: Mapping[str, Any]) -> logging.LogRecord:
     of_line["msg"], of_line[name] = text, fields
     of_line["created"], of_line["msecs"] = now, float(int(now % 1 * 1000))
     of_line["relativeCreated"] += (now - template["created"]) * 1000
-    if "taskName" in template and (task := asyncio.current_task()) is not None:
-        of_line["taskName"] = task.get_name()
+    if "taskName" in template:  # since Python 3.12
+        of_line["taskName"] = _task_name()
     return line
+
+
+def _task_name() -> str | None:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop runs
+        return None
+    return None if task is None else task.get_name()
 
 
 def _template() -> dict[str, Any]:

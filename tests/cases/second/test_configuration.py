@@ -114,7 +114,6 @@ async def test_case_257_what_open_webui_saves_is_accepted_from_the_environment(
         ("no_effect", "OPENAI_API_CONFIGS.1.passthrough_params"),
         ("surplus_keys", "OPENAI_API_KEYS"),
         ("surplus_entries", "OPENAI_API_CONFIGS"),
-        ("header_template", "OPENAI_API_CONFIGS.0.headers.X-User"),
     ]
     assert (await world.get("/config")).json()["warnings"][0] == {
         "code": "no_effect",
