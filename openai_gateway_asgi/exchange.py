@@ -199,6 +199,8 @@ class Exchange:
     """That went into attempts which have ended."""
     attempt_headers: Sequence[tuple[bytes, bytes]] = ()
     """What those who look on want to be sent with it."""
+    unasked: Payload = NOTHING
+    """What it would have sent, had the gateway not asked for the usage of the stream."""
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request_id}: {self.method} {self.scope['path']}>"
@@ -343,7 +345,8 @@ class Exchange:
         """Nobody else will be asked. A stream may be long, and the body large."""
         if self.recorded and self.sent_tokens is None:
             self.sent_tokens = input_tokens(self.payload)
-        self.upstream_body, self.payload, self.attempt_payload = NO_BODY, NOTHING, NOTHING
+        self.upstream_body = NO_BODY
+        self.payload = self.attempt_payload = self.unasked = NOTHING
         if self.upload is not None:
             self.upload.settle()
 

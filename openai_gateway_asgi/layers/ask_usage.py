@@ -48,17 +48,18 @@ class AskUsage:
         return asking(exchange.attempt_payload)
 
     async def _asked(self, wanted: Asking, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        unasked, stages = exchange.attempt_payload, exchange.stages
+        exchange.unasked, stages = exchange.attempt_payload, exchange.stages
         zeros = exchange.match.endpoint.operation in ZEROS
         exchange.attempt_payload = wanted.payload
         exchange.stages = (*stages, UsageTakenOut(everywhere=wanted.everywhere, zeros=zeros))
+        del wanted  # the exchange lets go of the body when the stream has begun
         try:
             await self.app(scope, receive, send)
             return
         except UpstreamRefused as refused:
             if exchange.told or not _names_the_field(refused):
                 raise
-        exchange.attempt_payload, exchange.stages = unasked, stages
+        exchange.attempt_payload, exchange.stages = exchange.unasked, stages
         await self.app(scope, receive, send)
         self._remember(exchange)  # it was for that alone
 
