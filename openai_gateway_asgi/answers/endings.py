@@ -94,7 +94,7 @@ class Course:
         self._operation = operation
         self._mark = "choices" if operation in CHAT else "type"
         self._finals = FINAL_EVENTS.get(operation, ())
-        self._finished: set[Any] = set()
+        self._finished: set[Any] | None = None
         self._open: set[Any] = set()
         self._sign = _SIGNS.get(operation, _NEVER)
         if operation in CHAT:
@@ -191,7 +191,7 @@ class Course:
     def _take_choice(self, choice: dict[str, Any]) -> None:
         index, reason = choice.get("index") or 0, choice.get("finish_reason")
         if not reason or finish_reason(choice) is None:
-            if index not in self._finished:
+            if self._finished is None or index not in self._finished:
                 self._open.add(index)
                 self.state = State.OPEN if self.state is State.FINISHED else self.state
         elif reason == GAVE_UP:
@@ -200,16 +200,21 @@ class Course:
             self._finish(index)
 
     def _finish(self, index: Any) -> None:
-        self._finished.add(index)
         self._open.discard(index)
-        if self.state is State.OPEN and not self._open and len(self._finished) >= self.choices:
+        if self._number_finished(index) >= self.choices and self.state is State.OPEN and not self._open:
             self.state = State.FINISHED
 
     def _end_one(self) -> None:
         """Of images each has its own final event; anything else has one."""
-        self._finished.add(len(self._finished))
-        if len(self._finished) >= self.choices:
+        if self._number_finished(len(self._finished or ())) >= self.choices:
             self.state = State.WHOLE
+
+    def _number_finished(self, index: Any) -> int:
+        """With that one."""
+        if self._finished is None:
+            self._finished = set()
+        self._finished.add(index)
+        return len(self._finished)
 
 
 def _error_in(event: Event, value: Any) -> Said | None:

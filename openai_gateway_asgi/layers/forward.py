@@ -45,8 +45,12 @@ class Forward:
             with Deadline(exchange.clock) as deadline:
                 relay = Relay(exchange, send, deadline, self._settings, timeouts)
                 finishes = self._finishing.may_take(exchange)
-                asking = self._ask(pool, exchange, relay, timeouts)
-                response = await (self._finishing.head(exchange, asking, _lease(pool)) if finishes else asking)
+                if finishes:
+                    asking = self._ask(pool, exchange, relay, timeouts)
+                    response = await self._finishing.head(exchange, asking, _lease(pool))
+                    del asking
+                else:
+                    response = await self._ask(pool, exchange, relay, timeouts)
                 assert isinstance(response.stream, httpx.AsyncByteStream)
                 try:
                     await relay.answer(response)

@@ -51,7 +51,7 @@ class SelectUpstream:
         desk: Desk | None = None,
     ) -> None:
         self.app = app
-        self._apis = apis
+        self.apis = apis
         self._desk = desk
         self._memory = memory
         self._slots = slots
@@ -62,15 +62,16 @@ class SelectUpstream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
+        call = _Call(exchange, self)
         tries = Tries(
             routes_of(exchange),
             self._settings,
-            repeatable=lambda: exchange.repeatable,
-            once=lambda: self._is_for_once(exchange),
-            held=lambda: exchange.held,
-            translated=lambda candidate: translates(exchange, candidate, self._apis),
+            repeatable=call.repeatable,
+            once=call.once,
+            held=call.held,
+            translated=call.translated,
         )
-        counted: set[Place] = set()
+        counted: list[Place] = []
         try:
             for this in tries:
                 if this.wait:
@@ -83,7 +84,7 @@ class SelectUpstream:
             tries.forget()
 
     async def _answered(
-        self, this: Try, tries: Tries, counted: set[Place], scope: Scope, receive: Receive, send: Send
+        self, this: Try, tries: Tries, counted: list[Place], scope: Scope, receive: Receive, send: Send
     ) -> bool:
         exchange, memory, began = Exchange.of(scope), self._memory, monotonic()
         if not self._can_be_asked(exchange, this, tries):
@@ -151,12 +152,12 @@ class SelectUpstream:
     def _can_be_asked(self, exchange: Exchange, this: Try, tries: Tries) -> bool:
         """Turns to the next candidate: whether it can be asked, be it in its own API's words."""
         exchange.turn_to(this.served, this.candidate)
-        if exchange.upstream.takes_any_api and not self._apis.lacks:
+        if exchange.upstream.takes_any_api and not self.apis.lacks:
             return True  # as nearly always
         if exchange.match.endpoint.operation not in CONVERSING:
             return True
         try:
-            exchange.translation = translation_of(exchange, self._apis)
+            exchange.translation = translation_of(exchange, self.apis)
         except GatewayError as unable:
             tries.unable(unable)
             return False
@@ -172,12 +173,12 @@ class SelectUpstream:
         if lacks is None:
             return False
         upstream, model = exchange.upstream, exchange.upstream_model
-        learned = self._apis.learn(upstream, model, api, of_model=lacks is Lacking.FOR_MODEL)
-        return learned and all(translates(exchange, peer, self._apis) for peer in this.peers)
+        learned = self.apis.learn(upstream, model, api, of_model=lacks is Lacking.FOR_MODEL)
+        return learned and all(translates(exchange, peer, self.apis) for peer in this.peers)
 
     def _fails_over(self, exchange: Exchange, this: Try, now: float) -> bool:
         """Whether another upstream is asked where this one is merely slow to begin: one that is not resting itself."""
-        if not this.others or exchange.match.endpoint.operation not in STREAMED or self._is_for_once(exchange):
+        if not this.others or exchange.match.endpoint.operation not in STREAMED or self.is_for_once(exchange):
             return False
         if self._memory and all(self._rests(exchange, each, now) for each in this.others):
             return False
@@ -187,7 +188,7 @@ class SelectUpstream:
     def _rests(self, exchange: Exchange, candidate: Candidate, now: float) -> bool:
         return self._memory.resting(places_of(exchange, self._credentials, self._settings, candidate), now)
 
-    def _is_for_once(self, exchange: Exchange) -> bool:
+    def is_for_once(self, exchange: Exchange) -> bool:
         """Whether it must not be sent again once it may have been executed."""
         if exchange.method in IDEMPOTENT:
             return False
@@ -224,6 +225,28 @@ class SelectUpstream:
 
     def _places(self, exchange: Exchange) -> Places:
         return places_of(exchange, self._credentials, self._settings)
+
+
+class _Call:
+    """What its tries ask of a call. One object, not four closures: a stream keeps them as long as it lasts."""
+
+    __slots__ = ("_exchange", "_layer")
+
+    def __init__(self, exchange: Exchange, layer: SelectUpstream) -> None:
+        self._exchange = exchange
+        self._layer = layer
+
+    def repeatable(self) -> bool:
+        return self._exchange.repeatable
+
+    def once(self) -> bool:
+        return self._layer.is_for_once(self._exchange)
+
+    def held(self) -> float:
+        return self._exchange.held
+
+    def translated(self, candidate: Candidate) -> bool:
+        return translates(self._exchange, candidate, self._layer.apis)
 
 
 def routes_of(exchange: Exchange) -> Sequence[Route]:

@@ -93,7 +93,7 @@ class Memory:
         now: float,
         *,
         blame: Callable[[], Blame],
-        counted: set[Place],
+        counted: list[Place],
     ) -> None:
         """``counted``: the places where this request's failures have been counted already; the next does not count."""
         failure = classify(error)
@@ -107,7 +107,7 @@ class Memory:
                 breaker.limited = failure in LIMITED
                 breaker.rest(now, seconds)
             elif place not in counted:
-                counted.add(place)
+                counted.append(place)
                 times = breaker.doubt(*blame(), now) if action.doubted else 1
                 breaker.failed(call, began, now, times=times, limited=failure in LIMITED, silent=failure in SILENT)
             self._keep(place, breaker)
