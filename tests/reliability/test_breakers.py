@@ -64,7 +64,7 @@ async def breakers(gateway: Gateway) -> Any:
 
 
 async def until_half_open(gateway: Gateway) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(5):
         while await breakers(gateway) != {MODEL: "half_open"}:
             await asyncio.sleep(0.005)
 

@@ -297,7 +297,7 @@ async def test_comments_do_not_keep_a_silent_upstream_alive() -> None:
     upstream.answer(CHAT, lambda _: stream_answer(silent()))
     gateway = make_gateway(over(upstream, "a"), transport=upstream.transport(), settings=KEEPING)
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(5):
         body = (await call(gateway, chat(stream=True))).body
 
     assert COMMENT in body

@@ -236,13 +236,13 @@ async def assert_outcome(gateway: Gateway, fault: Fault, stream: bool, upstream:
 
 
 async def assert_recovered(gateway: Gateway, upstream: FakeUpstream, stream: bool) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(5):
         while (await call(gateway, chat(stream=stream))).status != 200:
             await asyncio.sleep(0.02)  # a cool-down that the upstream asked for
     answered = await call(gateway, chat(stream=stream))
     assert answered.body == (b"".join(WHOLE) if stream else OK)
     assert (await healthy(gateway))["127.0.0.1"]["in_use"] == 0
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(2):
         while upstream.open_connections > 1:  # one that is idle, and its own end is noticed a moment later
             await asyncio.sleep(0)
 

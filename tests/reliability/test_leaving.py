@@ -58,7 +58,7 @@ class World:
 
     async def back_to_base(self, calls: int) -> None:
         """All calls are over and recorded as left, and no place is held."""
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             while len(self.records) < calls or any(u.in_use for u in self.gateway.health().upstreams.values()):
                 await asyncio.sleep(0)
         assert len(self.records) == calls
@@ -129,7 +129,7 @@ async def test_while_waiting_for_a_token_that_others_wait_for_too(
             await asked.wait()
             await asyncio.sleep(0.05)
             leaving.leave()
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(5):
                 while len(here.records) < 1:
                     await asyncio.sleep(0)
             given.set()

@@ -87,7 +87,7 @@ async def test_names_that_are_looked_up_for_ever_cost_their_callers_the_limit_an
 
         names.found.add("hung0.test")
         names.released.set()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             while (await call(gateway, chat(model="hung0"))).status != 200:
                 await asyncio.sleep(0.01)
         await gateway.aclose()
@@ -209,7 +209,7 @@ async def test_a_call_that_its_host_cancels_leaves_nothing(cancel: Any, script: 
 
         async def reached() -> None:
             await upstream.until_requests(1)
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(5):
                 while script is not hang and len(talk.sent) < 2:
                     await asyncio.sleep(0)
 

@@ -53,7 +53,7 @@ def two_kinds(endpoint: TokenEndpoint) -> Gateway:
 
 async def unharmed(gateway: Gateway) -> None:
     """Calls that need no token go on, and as quickly as ever."""
-    async with asyncio.timeout(0.5):
+    async with lasting(0, 0.5):
         assert (await call(gateway, chat(model="plain"))).status == 200
 
 

@@ -25,7 +25,7 @@ from openai_gateway_asgi.upstream.request_body import Body
 from openai_gateway_asgi.upstream.request_head import outgoing
 from openai_gateway_asgi.upstream.transport import AiohttpTransport
 from tests.support.certificates import client_tls, server_tls
-from tests.support.leaks import open_sockets
+from tests.support.leaks import lasting, open_sockets
 
 PROMPT = 0.1  # seconds in which a closing must be seen at the upstream
 
@@ -37,7 +37,7 @@ async def transport() -> AsyncIterator[AiohttpTransport]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -442,7 +442,7 @@ async def test_the_pool_has_no_limit(transport: AiohttpTransport) -> None:
 
 async def test_localhost_is_reached_without_waiting_for_another_address_family(transport: AiohttpTransport) -> None:
     async with FakeUpstream(wire=[answer()]) as upstream:
-        async with asyncio.timeout(0.2):  # a connection attempt delay is 0.25 s
+        async with lasting(0, 0.2):  # a connection attempt delay is 0.25 s
             assert (await fetch(transport, request(f"http://localhost:{upstream.port}/")))[0] == 200
 
 
@@ -519,7 +519,7 @@ async def test_an_answer_that_breaks_in_its_middle_gives_what_came_and_then_the_
         assert await anext(pieces) == b"good"
         gate.set()
         with pytest.raises(error):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(5):
                 await anext(pieces)
         await upstream.connections[0].closed(PROMPT)
 
@@ -836,7 +836,7 @@ async def test_an_upstream_that_ends_while_it_does_not_read_is_noticed(transport
     gate = asyncio.Event()
     async with FakeUpstream(wire=[half_close]) as upstream:
         with pytest.raises(httpx.RemoteProtocolError):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(5):
                 await fetch(transport, request(upstream.url, "POST", content=b"x" * 2**25))
         gate.set()
 

@@ -373,7 +373,7 @@ async def test_case_284_a_stream_of_the_hosts_that_does_not_close_holds_its_call
     async with Conversation(gateway, "POST", "/v1/chat/completions", json={**CHAT, "stream": True}) as talk:
         await talk.receive_start()
         talk.disconnect()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             while talk.running:
                 await asyncio.sleep(0.01)
     assert "did not close" in caplog.text

@@ -84,7 +84,7 @@ async def test_case_218_nothing_is_told_before_it_is_whole(script: Any, api: Api
             assert (await talk.receive_start()).status == 200
             assert await talk.receive_rest() == api.whole
         assert told.records[0].first_byte is not None
-    async with told_by(script(*api.events, ending="open"), settings=HELD) as told, asyncio.timeout(1):
+    async with told_by(script(*api.events, ending="open"), settings=HELD) as told, asyncio.timeout(5):
         assert (await told.ask(api)).body == api.whole
 
 
