@@ -10,12 +10,19 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pytest_asyncio import is_async_test
 
 from tests.support.certificates import trust_a_stranger_alone
 from tests.support.leaks import Holdings, leaks_of_process, settled_leaks
 
 trust_a_stranger_alone()
+
+# Generated cases are the same in every run, and how fast the machine is just now decides nothing.
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 _PREFIXES = ("OPENAI_", "AZURE_", "IDENTITY_", "MSI_", "AIOHTTP_", "ENABLE_OPENAI_", "MODELS_CACHE_")
 _failed = pytest.StashKey[bool]()
