@@ -21,6 +21,7 @@ BY_REASON = {
     "missing_field": "the body",
     "model_not_found": "the upstreams' models",
     "not_found": "the API's table of operations, Settings.passthrough",
+    "out_of_filters_sight": "Filter.unseen",
     "payload_too_large": "Settings.json_limit, upload_limit and decode_limit",
     "permission_denied": "User.role",
     "unauthenticated": "the caller's own token",

@@ -146,12 +146,19 @@ class Desk:
             for key, (limit, claim) in needed.items()
             if key in held and claim.reserved > held[key].reserved
         ]
+        before = len(reservation.held)
         await self._take(reservation, [*more, *topped])
+        if len(reservation.held) == before:  # nothing was to be taken, or the store is away and lets calls pass
+            more, topped = [], []
         spare = [claim for _, claim in reservation.held if claim.key not in needed]
-        kept = [(limit, held[key], claim.amount) for key, (limit, claim) in needed.items() if key in held]
+        larger = {claim.key for _, claim in topped}
+        kept = [(limit, claim, held[key]) for key, (limit, claim) in needed.items() if key in held]
         reservation.held = [
             *more,
-            *((limit, structs.replace(claim, amount=max(claim.amount, amount))) for limit, claim, amount in kept),
+            *(
+                (limit, structs.replace(own, amount=claim.amount) if own.key in larger else own)
+                for limit, claim, own in kept
+            ),
         ]
         reservation.standings = [each for each in reservation.standings if each.claim.key in needed]
         reservation.subject, reservation.expected, reservation.limits = subject, expected, limits

@@ -16,13 +16,17 @@ from openai_gateway_asgi import (
     FilterCall,
     FilterEvent,
     Limit,
+    MemoryLimits,
     MemoryStore,
     PermissionDenied,
     Preset,
+    Price,
     Settings,
     ToldAnswer,
     Usage,
+    User,
 )
+from openai_gateway_asgi.limits.claims import StoreDown
 from openai_gateway_asgi.testing import json_answer, stream_answer
 from openai_gateway_asgi.testing.answers import DONE, bytes_answer, sse
 from tests.cases.gateways import error_of, upstream_a, upstream_b, world
@@ -287,6 +291,59 @@ async def test_the_limits_of_the_first_model_are_given_back_and_those_of_the_new
         own = (await host.chat("m1")).status
     assert statuses == [200, 200, 429]
     assert own == 200
+
+
+async def test_what_both_models_need_is_topped_up_and_settled_by_what_was_used() -> None:
+    """A dearer model is held against the budget; in the end the budget has lost what was used."""
+    prices = {"m1": Price(input="1", output="1"), "m2": Price(input="100", output="100")}
+    limits = [Limit(usd="0.05", per="day", by="user")]
+    store = MemoryStore([upstream_a("m1", "m2")])
+    turns = Filter("m1", before=lambda call: call.set("model", "m2") if call.get("user") == "turn" else None)
+    async with filtered(turns, store=store, limits=limits, prices=prices) as host:
+        cheap, dear = (await host.chat("m1")).status, (await host.chat("m1", user="turn")).status
+        dear_and_short = (await host.chat("m1", user="turn", max_tokens=10)).status
+        (standing,) = (await host.ask("GET", "/limits")).json()["data"]
+        spent = sum(record.cost or 0 for record in host.records)
+    assert (cheap, dear, dear_and_short) == (200, 429, 200)
+    assert float(standing["used"]) == pytest.approx(float(spent))
+
+
+async def test_a_store_that_is_away_lets_a_changed_model_pass() -> None:
+    class Away(MemoryLimits):
+        away = False
+
+        def take_now(self, claims: Any) -> Any:
+            if self.away:
+                raise StoreDown("away")
+            return super().take_now(claims)
+
+    store = Away()
+
+    def turns(call: FilterCall) -> None:
+        store.away = True
+        call.set("model", "m2")
+
+    limits = [
+        Limit(requests=5, per="day", by="user", models="m1"),
+        Limit(requests=5, per="day", by="user", models="m2"),
+    ]
+    own = {"store": MemoryStore([upstream_a("m1", "m2")]), "limits": limits, "limit_store": store}
+    async with filtered(Filter("m1", before=turns), **own) as host:
+        response = await host.chat("m1")
+        standings = (await host.ask("GET", "/limits")).json()["data"]
+    assert response.status == 200
+    assert [each["used"] for each in standings] == [0, 0]
+
+
+async def test_a_refusal_can_be_explained() -> None:
+    body = json.dumps({"model": "m1", "input": "x", "background": True}).encode()
+    async with filtered(Filter(before=passes_by)) as host:
+        told = await host.gateway.explain(User("u"), "POST", "/v1/responses", {}, body)
+        sent = await host.gateway.explain(User("u"), "POST", "/v1/responses", {}, body.replace(b"true", b"false"))
+    assert (told.outcome, told.code) == ("refused", "out_of_filters_sight")
+    assert any(each.by == "Filter.unseen" for each in told.decisions)
+    assert sent.outcome == "sent"
+    assert any("filters" in each for each in sent.would_ask)
 
 
 async def test_a_model_under_no_limits_holds_none_of_the_first_ones() -> None:
