@@ -18,6 +18,7 @@ from ..http.request_body import Bytes
 from .findings import Findings, unreadable
 from .long_texts import DECODE_LIMIT, LongTexts
 from .outline import Fields, read_fields
+from .parts import refuse_many_parts
 from .zones import NO_NAMES, Zone
 
 T = TypeVar("T")
@@ -31,6 +32,9 @@ def _new_decoder(kind: Any) -> Any:
 
 _decoder: Callable[[Any], Any] = functools.cache(_new_decoder)
 
+
+_PLAIN: frozenset[Any] = frozenset((bool, float, int, str))
+"""Kinds of values of which there is one."""
 
 PLAIN_FIELDS = frozenset(
     """annotations frequency_penalty max_completion_tokens max_output_tokens max_tokens model n presence_penalty seed
@@ -119,7 +123,11 @@ class Payload:
         raw = self.outline.get(name)
         if raw is None:
             return None
-        return decode_field(name, raw if self._texts is None else self._texts.restored(raw), kind)
+        if self._texts is not None:
+            raw = self._texts.restored(raw)
+        if kind not in _PLAIN:
+            refuse_many_parts(name, raw)
+        return decode_field(name, raw, kind)
 
     def says(self, name: str, text: str) -> bool:
         """Whether the field is this text, however it is spelt."""

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from ..bodies.outline import Fields
+from ..bodies.parts import LARGE, first_element
 from ..bodies.payload import Payload, decode_field
+from ..errors import InvalidRequest
 
 LEADING = ("system", "developer")
 BETWEEN = "\n"
@@ -31,6 +33,8 @@ def in_messages(payload: Payload, prompt: str) -> Payload:
     Raises ``InvalidRequest`` where the messages cannot be read.
     """
     raw = payload.readable("messages")
+    if raw is not None and len(memoryview(raw)) > LARGE:
+        return _before_many(payload, memoryview(raw), prompt)
     messages: list[Any] = [] if raw is None else decode_field("messages", raw, _list_of) or []
     led = _led(messages[0], prompt) if messages else None
     if led is None:
@@ -38,6 +42,18 @@ def in_messages(payload: Payload, prompt: str) -> Payload:
     else:
         messages[0] = led
     return payload.edited({"messages": messages})
+
+
+def _before_many(payload: Payload, data: memoryview, prompt: str) -> Payload:
+    """The same where there are so many that they are left as they are, but for the first one."""
+    place = first_element("messages", data) if bytes(data[:1]) == b"[" else None
+    if place is None:
+        raise InvalidRequest("Expected `array` - at `$.messages`", param="messages", code="invalid_type")
+    begin, end = place
+    led = _led(msgspec.Raw(bytes(data[begin:end])), prompt)
+    put = {"role": "system", "content": prompt} if led is None else led
+    rest = (b",", data[begin:]) if led is None else (data[end:],)
+    return payload.edited({"messages": msgspec.Raw(b"".join((b"[", _encode(put), *rest)))})
 
 
 def in_instructions(payload: Payload, prompt: str) -> Payload:

@@ -9,6 +9,7 @@ from typing import Any
 from ..api.conversations import CHAT, MATCHES
 from ..api.endpoints import Match
 from ..bodies.outline import Fields
+from ..bodies.parts import refuse_many_parts
 from ..bodies.payload import NOTHING, Payload
 from ..config import Upstream
 from ..errors import PayloadTooLarge
@@ -98,9 +99,13 @@ def _wants_json(fields: Fields) -> bool:
 
 def _readable(payload: Payload, names: Collection[str]) -> Fields:
     """The fields, those that are read in a form that can be decoded. Raises ``PayloadTooLarge``."""
-    if payload.texts is None:
-        return payload.outline
-    return {name: _field(payload, name) if name in names else raw for name, raw in payload.outline.items()}
+    fields = payload.outline
+    if payload.texts is not None:
+        fields = {name: _field(payload, name) if name in names else raw for name, raw in fields.items()}
+    for name, raw in fields.items():
+        if name in names:
+            refuse_many_parts(name, raw)
+    return fields
 
 
 def _field(payload: Payload, name: str) -> Any:

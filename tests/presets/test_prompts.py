@@ -9,9 +9,12 @@ import pytest
 from starlette.requests import Request
 
 from openai_gateway_asgi import ConfigError, Gateway, InvalidRequest, Preset, Settings, User, everyone
+from openai_gateway_asgi.bodies.parts import LONGEST_FIRST
 from openai_gateway_asgi.bodies.payload import Payload
+from openai_gateway_asgi.errors import PayloadTooLarge
 from openai_gateway_asgi.presets.prompts import in_instructions, in_messages
 from tests.cases.gateways import error_of, upstream_a, world
+from tests.support.cost import assert_costs
 
 LONG = "x" * 40_000
 SECRET = Settings(retries=0, identity_secret="0123456789abcdef")
@@ -47,6 +50,32 @@ SECRET = Settings(retries=0, identity_secret="0123456789abcdef")
 def test_it_is_put_in_front_of_the_leading_instructions(messages: str, becomes: str) -> None:
     payload = Payload.parse(f'{{"messages":{messages}}}'.encode())
     assert in_messages(payload, "SYS").encode() == f'{{"messages":{becomes}}}'.encode()
+
+
+MANY = ',{"role":"user","content":"hi"}' * 20_000 + "]"
+"""More than are taken to pieces."""
+
+
+@pytest.mark.parametrize(
+    ("messages", "becomes"),
+    [
+        ('[{"role":"system","content":"REQ"}', '[{"role":"system","content":"SYS\\nREQ"}'),
+        ('[ {"x":"\u00fc"} ', '[{"role":"system","content":"SYS"},{"x":"\u00fc"} '),
+        ('[\n7', '[{"role":"system","content":"SYS"},7'),
+        ('[{"role":"developer","content":[{"type":"text","text":"REQ"}]}',
+         '[{"role":"developer","content":[{"type":"text","text":"SYS\\nREQ"}]}'),
+    ],
+)  # fmt: skip
+def test_before_very_many_it_is_put_without_a_look_at_them(messages: str, becomes: str) -> None:
+    payload = Payload.parse(f'{{"messages":{messages}{MANY}}}'.encode())
+    assert in_messages(payload, "SYS").encode() == f'{{"messages":{becomes}{MANY}}}'.encode()
+    assert_costs(lambda: in_messages(payload, "SYS"), at_most=4)
+
+
+def test_a_first_message_of_megabytes_beside_long_texts_is_not_read() -> None:
+    payload = Payload.parse(b'{"messages":[{"role":"system","content":[%b7]}]}' % (b"7," * (LONGEST_FIRST // 2)))
+    with pytest.raises(PayloadTooLarge, match=r"messages\[0\]"):
+        in_messages(payload, "SYS")
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,7 @@ async def configurations(site: Site) -> None:
 Flood = Callable[[Site], Awaitable[None]]
 
 FLOODS: dict[Flood, tuple[int, str]] = {
-    large_bodies: (2, "bodies.findings bodies.grammar bodies.long_texts bodies.looks bodies.nested_fields bodies.outline bodies.scanner bodies.spelling bodies.zones rewrites.instruction_roles rewrites.logit_bias layers.select_upstream api.route_fields http.arrival http.pacing"),
+    large_bodies: (2, "bodies.findings bodies.grammar bodies.long_texts bodies.looks bodies.nested_fields bodies.outline bodies.parts bodies.scanner bodies.spelling bodies.zones rewrites.instruction_roles rewrites.logit_bias layers.select_upstream api.route_fields http.arrival http.pacing"),
     strange_forms: (3, "bodies.form_values bodies.multipart.handover bodies.multipart.headers bodies.multipart.parser bodies.multipart.shares bodies.multipart.spool bodies.multipart.upload layers.read_upload"),
     ever_new_models: (4, "models.merged rewrites.reasoning upstream.breaker upstream.memory upstream.failures config.model_ids host.notices http.retry_after limits.memory limits.estimate limits.claims limits.limit limits.desk limits.told contrib.prometheus.counting observe.few_values"),
     ever_new_users: (3, "upstream.list_views upstream.identity host.roles"),

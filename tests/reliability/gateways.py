@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from openai_gateway_asgi import Gateway, MemoryStore, Model, Settings, Timeouts, Upstream, UsageRecord, User
+from openai_gateway_asgi import Gateway, MemoryStore, Model, Preset, Settings, Timeouts, Upstream, UsageRecord, User
 from openai_gateway_asgi.testing import FakeUpstream
 from tests.support import certificates
 from tests.support.asgi import Conversation, Response, ask
@@ -52,11 +52,12 @@ def make_gateway(
     records: list[UsageRecord] | None = None,
     timeouts: Timeouts = SHORT,
     settings: Mapping[str, Any] = {},
+    presets: Iterable[Preset] = (),
     **options: Any,
 ) -> Gateway:
     """``settings`` are those of ``Settings``, ``options`` those of ``Gateway``."""
     return Gateway(
-        MemoryStore(upstreams, fallbacks=fallbacks),
+        MemoryStore(upstreams, fallbacks=fallbacks, presets=presets),
         resolve_user=resolve_user,
         authorize_model=allowed,
         record_usage=None if records is None else records.append,

@@ -15,7 +15,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from openai_gateway_asgi import Gateway, Timeouts, Upstream, UsageRecord, health_app
+from openai_gateway_asgi import Gateway, Preset, Timeouts, Upstream, UsageRecord, health_app
 from openai_gateway_asgi.http.asgi import ASGIApp, Message, Receive, Scope, Send
 from tests.reliability.deaf import Watched
 from tests.reliability.floods import flooded_gateway
@@ -84,7 +84,11 @@ def watched(given: Iterable[Upstream], **options: Any) -> ASGIApp:
 URL = os.environ["UPSTREAM_URL"]
 
 app = host([at(URL, max_concurrency=100_000)])
-bodies = host([at(URL, models=[MODEL, "o3", "gpt-image-1"])])
+of_bodies = {"models": [MODEL, "o3", "gpt-image-1"]}
+bodies = host([at(URL, **of_bodies)])
+to_responses = host([at(URL, **of_bodies, api="responses")])
+to_chat = host([at(URL, **of_bodies, api="chat")])
+behind_a_preset = host([at(URL, **of_bodies)], presets=[Preset(MODEL, system="Be kind.")])
 left = host(upstreams(URL, listed=False), oauth_token=endless_token)
 left_for_its_list = host(upstreams(URL, listed=True))
 deaf = watched([at(URL, models=[f"m{number}" for number in range(60_000)])], settings={"send_timeout": 0.5})

@@ -40,10 +40,19 @@ def forget(program: Program) -> None:
     Path(f"/proc/{program.process.pid}/clear_refs").write_text("5")
 
 
+ANSWER = json.dumps(
+    {
+        "id": "x", "object": "response", "created": 1, "created_at": 1, "model": "gpt", "status": "completed", "output": [],
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}],
+    }
+).encode()  # fmt: skip
+"""Of either API."""
+
+
 @asynccontextmanager
-async def serving() -> AsyncIterator[Program]:
-    async with FakeUpstream(wire=[answer(body=b'{"id":"x","value":"y"}')]) as upstream:
-        async with run("httptools", "bodies", {"UPSTREAM_URL": upstream.url, "WATCH_CALLBACKS": "1"}) as program:
+async def serving(app: str) -> AsyncIterator[Program]:
+    async with FakeUpstream(wire=[answer(body=ANSWER)]) as upstream:
+        async with run("httptools", app, {"UPSTREAM_URL": upstream.url, "WATCH_CALLBACKS": "1"}) as program:
             yield program
 
 
@@ -59,8 +68,8 @@ async def measured(program: Program, made: Made, size: int, *, at: str) -> tuple
     return said, seen["longest"], most, seen["long"]
 
 
-async def assert_bounded(names: Iterable[str], size: int, *, at: str = "/openai") -> None:
-    async with serving() as program:
+async def assert_bounded(names: Iterable[str], size: int, *, at: str = "/openai", app: str = "bodies") -> None:
+    async with serving(app) as program:
         await measured(program, PLAIN, size, at=at)
         said, _, plain, _ = await measured(program, PLAIN, size, at=at)
         assert said.startswith(b"HTTP/1.1 200")
@@ -92,3 +101,11 @@ async def test_case_263_a_long_key_above_many_zeros_costs_what_a_text_of_its_siz
 @pytest.mark.parametrize("size", [2, 8, 31])
 async def test_no_body_of_any_shape_holds_the_loop(size: int, at: str) -> None:
     await assert_bounded(HOSTILE, size * MIB, at=at)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("app", ["to_responses", "to_chat", "behind_a_preset"])
+@pytest.mark.parametrize("size", [2, 4, 31])
+async def test_no_body_that_is_changed_on_its_way_holds_the_loop(size: int, app: str) -> None:
+    """Messages that are translated, or get a system prompt in front."""
+    await assert_bounded(HOSTILE, size * MIB, app=app)

@@ -1,0 +1,63 @@
+"""How much there is to take to pieces in a value: what it costs to decode grows with that, not with its bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import msgspec
+
+from ..errors import PayloadTooLarge
+
+LARGE = 256 * 1024
+"""Bytes of a value up to which nothing is counted."""
+MOST_PARTS = 12_000
+"""Objects and lists of a value that is decoded, or translated: with more other calls would wait for more than 50 ms."""
+MOST_TEXTS = 200_000
+"""Keys and texts of such a value."""
+LONGEST_FIRST = 1024 * 1024
+"""Bytes of the first element of a long list that is read by itself."""
+
+_MARKS = b'{["'
+_OTHERS = bytes(set(range(256)) - set(_MARKS))
+_TEXT = re.compile(rb'"[^"]*+"')
+_raw_decode = json.JSONDecoder(strict=False).raw_decode
+
+
+def refuse_many_parts(name: str, raw: msgspec.Raw) -> None:
+    """Raises ``PayloadTooLarge`` for a value that would take too long to decode. Braces in texts do not count."""
+    if len(memoryview(raw)) > LARGE and _has_many(bytes(raw)):
+        raise PayloadTooLarge(
+            f"`$.{name}` has more than {MOST_PARTS} objects and lists, or {MOST_TEXTS} texts, which the gateway takes "
+            "to pieces for this call.",
+            param=name,
+        )
+
+
+def _has_many(data: bytes) -> bool:
+    if data.count(b"{") + data.count(b"[") <= MOST_PARTS and data.count(b'":') <= MOST_TEXTS:
+        return False  # nearly all, and without a look at what is in texts
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")  # what is left of quotes begins or ends a text
+    marks = data.translate(None, _OTHERS)
+    return marks.count(b'"') > 2 * MOST_TEXTS or len(_TEXT.sub(b"", marks)) > MOST_PARTS
+
+
+def first_element(name: str, data: memoryview) -> tuple[int, int] | None:
+    """Where the first element of a list begins and ends; None where it has none. What is behind it is not looked at.
+
+    ``data`` is good JSON. Raises ``PayloadTooLarge`` for an element longer than ``LONGEST_FIRST``.
+    """
+    # One character for each byte: nothing but the structure matters, which is ASCII.
+    text = bytes(data[: LONGEST_FIRST + 1]).decode("latin-1")
+    begin = len(text) - len(text[1:].lstrip(" \t\r\n"))
+    if text[begin : begin + 1] == "]":
+        return None
+    try:
+        _, end = _raw_decode(text, begin)
+    except (ValueError, RecursionError) as error:
+        raise PayloadTooLarge(
+            f"`$.{name}[0]` is larger than the {LONGEST_FIRST} bytes that the gateway reads of it for this call.",
+            param=f"{name}[0]",
+        ) from error
+    return begin, end
