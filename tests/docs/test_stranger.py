@@ -10,7 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "twine", "check", "--strict", *map(str, folder.iterdir()))
     (built,) = folder.glob("*.whl")
     return built
+
+
+def test_what_is_uploaded_has_no_strays(wheel: Path) -> None:
+    (sdist,) = wheel.parent.glob("*.tar.gz")
+    kept = set(run("git", "ls-files", folder=ROOT).split())
+    with tarfile.open(sdist) as archive:
+        sent = {name.partition("/")[2] for name in archive.getnames()} - {"PKG-INFO"}
+    with zipfile.ZipFile(wheel) as archive:
+        installed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert sent == kept
+    assert installed == {
+        name for name in kept if name.startswith(("openai_gateway_asgi/", "openai_gateway_asgi_pytest"))
+    }
 
 
 @pytest.fixture(scope="module", params=PYTHONS)
