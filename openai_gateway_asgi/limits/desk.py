@@ -214,18 +214,26 @@ class Desk:
         if reservation.settled:
             return
         reservation.settled = True
-        used = {claim.key: self._used(limit, claim, record) for limit, claim in reservation.held}
+        held = reservation.held
+        used = [0 if claim.account is _PLACES else self._used(limit, claim, record) for limit, claim in held]
+        if reservation.asks or reservation.outer is not None:
+            used = self._among_calls(reservation, used, record)
+        changes = [
+            Change(claim, amount - claim.reserved)
+            for (_, claim), amount in zip(held, used, strict=True)
+            if amount != claim.reserved or claim.account is _PLACES
+        ]
+        if changes:
+            self._start_settling(changes)
+
+    def _among_calls(self, reservation: Reservation, amounts: Sequence[int], record: UsageRecord) -> list[int]:
+        """What is charged to a call that has parts, or is one."""
+        used = {claim.key: amount for (_, claim), amount in zip(reservation.held, amounts, strict=True)}
         if reservation.asks:
             self._take_off_asked(reservation, used, record)
         if reservation.outer is not None:
             reservation.add_to_outer({key: amount + reservation.asked.get(key, 0) for key, amount in used.items()})
-        changes = []
-        for _, claim in reservation.held:
-            more = used[claim.key] - claim.reserved
-            if more or claim.account is _PLACES:
-                changes.append(Change(claim, more))
-        if changes:
-            self._start_settling(changes)
+        return [used[claim.key] for _, claim in reservation.held]
 
     async def standings(self, user: User, models: Sequence[Model]) -> list[Standing]:
         """What holds for a user, used and left. Nothing is taken; limits by upstream are not the user's to know.
@@ -345,8 +353,6 @@ class Desk:
     def _used(self, limit: Limit, claim: Claim, record: UsageRecord) -> int:
         """What a call used of one claim, in its unit."""
         unit, nothing_sent = limit.unit, not record.attempts
-        if unit == "concurrent":
-            return 0
         if unit == "requests":
             return 0 if nothing_sent else claim.reserved
         # What an upstream is charged is its own attempt's; those before it were settled when they failed.

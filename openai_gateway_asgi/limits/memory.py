@@ -154,9 +154,10 @@ class MemoryLimits:
         if kept is None:
             kept = self._accounts[key] = _Kept(claim.account, claim.capacity, claim.rate, claim.ends, now)
         else:
-            kept.rate, kept.capacity, kept.ends = claim.rate, claim.capacity, claim.ends or kept.ends
-            if kept.at != now or kept.account is not _BUCKET:
-                kept.settle_to(now)
+            kept.rate, kept.capacity = claim.rate, claim.capacity
+            if claim.ends:
+                kept.ends = claim.ends
+            kept.settle_to(now)
             self._accounts.move_to_end(key)
         return kept
 
