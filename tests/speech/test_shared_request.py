@@ -83,13 +83,21 @@ FIELDS: dict[str, Any] = {
     "flatten_tool_content": True,
     "forward_cookies": ["a"],
     "token_scope": "https://x.example/.default",
+    "identity": "jwt",
+    "identity_key": "of-32-characters-that-nobody-knows",
+    "identity_header": "X-Who",
+    "stamp": {"user": "{user.id}"},
+    "list_per_user": True,
 }
+TOGETHER = ("identity", "identity_key")
+"""Neither is taken without the other."""
 
 
 @pytest.mark.parametrize("field", [spec.name for spec in fields(Upstream)])
 def test_what_an_upstream_could_answer_to_is_in_the_key(field: str) -> None:
     same = field in SAME_SOUND - {"query"}
-    assert (key(upstream={field: FIELDS[field]}) == key()) is same
+    changed = TOGETHER if field in TOGETHER else (field,)
+    assert (key(upstream={name: FIELDS[name] for name in changed}) == key()) is same
 
 
 def test_a_credential_among_the_headers_may_change() -> None:
