@@ -22,13 +22,13 @@ class Dialect(NamedTuple):
     images_in_tools: bool = False
 
     @classmethod
-    def of(cls, upstream: Upstream, *, streams: bool = True) -> Dialect:
+    def of(cls, upstream: Upstream) -> Dialect:
         official = upstream.is_openai or upstream.is_azure
         return cls(
             developer=upstream.rewrites == "auto" or upstream.knows_developer,  # a rewrite knows the model as well
             custom_tools=official,
             allowed_tools=official,
-            usage=streams and _may_be_asked(upstream),
+            usage=_may_be_asked(upstream),
             obfuscation=upstream.is_openai,
             drop_hosted_tools=upstream.drop_hosted_tools,
         )

@@ -47,12 +47,17 @@ class Translation:
         return payload
 
 
-def translation(api: str, payload: Payload, upstream: Upstream, *, public_id: str) -> Translation:
-    """Of a call that is to be said in ``api``. ``public_id`` is what the model is called here.
+def translation(
+    api: str, payload: Payload, upstream: Upstream, *, public_id: str, dialect: Dialect | None = None
+) -> Translation:
+    """Of a call that is to be said in ``api``. ``public_id`` is what the model is called here, ``dialect`` the
+    upstream's, where it is known.
 
     Raises ``InvalidRequest`` for what cannot be said there, naming the client's field.
     """
-    return _to_chat(payload, upstream, public_id) if api == CHAT else _to_responses(payload, upstream, public_id)
+    if api == CHAT:
+        return _to_chat(payload, upstream, dialect or Dialect.of(upstream), public_id)
+    return _to_responses(payload, upstream, public_id)
 
 
 def _to_responses(payload: Payload, upstream: Upstream, public_id: str) -> Translation:
@@ -70,11 +75,11 @@ def _to_responses(payload: Payload, upstream: Upstream, public_id: str) -> Trans
     )
 
 
-def _to_chat(payload: Payload, upstream: Upstream, public_id: str) -> Translation:
+def _to_chat(payload: Payload, upstream: Upstream, dialect: Dialect, public_id: str) -> Translation:
     fields = _readable(payload, READ_OF_RESPONSES)
     if upstream.drop_fields:
         fields = {name: value for name, value in fields.items() if name not in upstream.drop_fields}
-    call = chat_call(fields, Dialect.of(upstream, streams="stream" in fields))
+    call = chat_call(fields, dialect)
     echoed = _echoed(payload)
     names, places = tuple(fields), call.places
     return Translation(

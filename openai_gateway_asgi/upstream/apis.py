@@ -18,6 +18,7 @@ from ..config.apis import EITHER
 from ..config.model_ids import ModelIds
 from ..errors import GatewayError, NotFound, NotServed
 from ..rewrites.reasoning import bare
+from ..translate.dialect import Dialect
 from ..translate.translation import Translation, translation
 
 logger = logging.getLogger("openai_gateway_asgi")
@@ -55,6 +56,7 @@ class Apis:
     def __init__(self) -> None:
         self.lacks: OrderedDict[Lack, float] = OrderedDict()
         """What was learned, and until when it is believed."""
+        self._dialects: dict[str, tuple[Upstream, Dialect]] = {}
         self._entries: dict[str, Upstream] = {}
 
     def other(self, upstream: Upstream, model: str, api: str, payload: Payload) -> str | None:
@@ -85,7 +87,17 @@ class Apis:
                 raise _of_other_api(operation)
             return None
         other = self.other(upstream, model, api, payload)
-        return None if other is None else translation(other, payload, upstream, public_id=public_id)
+        if other is None:
+            return None
+        return translation(other, payload, upstream, public_id=public_id, dialect=self._dialect(upstream))
+
+    def _dialect(self, upstream: Upstream) -> Dialect:
+        kept = self._dialects.get(upstream.name)
+        if kept is None or kept[0] is not upstream:
+            if len(self._dialects) >= MOST:
+                self._dialects.clear()
+            kept = self._dialects[upstream.name] = (upstream, Dialect.of(upstream))
+        return kept[1]
 
     def _has(self, upstream: Upstream, model: str, api: str) -> bool:
         """Whether an upstream may have what only one API has."""
@@ -114,6 +126,7 @@ class Apis:
 
     def keep_only(self, upstreams: Iterable[Upstream]) -> None:
         """Forgets what was of upstreams that a new configuration has no longer, or has otherwise."""
+        self._dialects.clear()
         before, self._entries = self._entries, {upstream.name: upstream for upstream in upstreams}
         changed = {name for name, entry in before.items() if self._entries.get(name) != entry}
         for lack in [lack for lack in self.lacks if lack.upstream in changed]:
