@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import UpstreamError
+from .response_objects import new_id
+from .shapes import objects_of, text_of
 from .usage import chat_usage
 
 FAILED_STATUS = {"rate_limit_exceeded": 429, "server_error": 500}
@@ -41,7 +43,7 @@ def chat_completion(response: Mapping[str, Any], *, structured: bool = False, mo
         "finish_reason": finish_reason(response, called=bool(calls)),
     }
     completion: dict[str, Any] = {
-        "id": response.get("id"),
+        "id": text_of(response.get("id")) or new_id("chatcmpl"),
         "object": "chat.completion",
         "created": created(response),
         "model": response.get("model") or model,
@@ -71,8 +73,13 @@ def failure_of(response: Mapping[str, Any]) -> dict[str, Any]:
     """The error of a response that failed, in OpenAI's shape."""
     said = response.get("error")
     error = said if isinstance(said, dict) else {}
-    message = error.get("message") or "The upstream failed to answer."
-    return {"message": message, "type": error.get("type") or "upstream_error", "param": None, "code": error.get("code")}
+    message = text_of(error.get("message")) or "The upstream failed to answer."
+    return {
+        "message": message,
+        "type": text_of(error.get("type")) or "upstream_error",
+        "param": None,
+        "code": text_of(error.get("code")) or None,
+    }
 
 
 def finish_reason(response: Mapping[str, Any], *, called: bool) -> str:
@@ -91,9 +98,9 @@ def created(response: Mapping[str, Any]) -> int:
 def tool_call(item: Mapping[str, Any]) -> dict[str, Any]:
     """A call that the model makes, whole."""
     if item.get("type") == "custom_tool_call":
-        custom = {"name": item.get("name"), "input": item.get("input") or ""}
+        custom = {"name": text_of(item.get("name")), "input": text_of(item.get("input"))}
         return {"id": item.get("call_id"), "type": "custom", "custom": custom}
-    function = {"name": item.get("name"), "arguments": item.get("arguments") or ""}
+    function = {"name": text_of(item.get("name")), "arguments": text_of(item.get("arguments"))}
     return {"id": item.get("call_id"), "type": "function", "function": function}
 
 
@@ -109,13 +116,13 @@ CALLS = ("function_call", "custom_tool_call")
 
 
 def _message(response: Mapping[str, Any], *, structured: bool) -> dict[str, Any]:
-    items = [item for item in response["output"] if isinstance(item, dict)]
+    items = objects_of(response["output"])
     spoken = [item for item in items if item.get("type") == "message"]
     if structured:
         spoken = spoken[-1:]
-    parts = [part for item in spoken for part in _parts(item, "content")]
-    texts = [str(part.get("text") or "") for part in parts if part.get("type") == "output_text"]
-    refusals = [str(part.get("refusal") or "") for part in parts if part.get("type") == "refusal"]
+    parts = [part for item in spoken for part in objects_of(item.get("content"))]
+    texts = [text_of(part.get("text")) for part in parts if part.get("type") == "output_text"]
+    refusals = [text_of(part.get("refusal")) for part in parts if part.get("type") == "refusal"]
     calls = [tool_call(item) for item in items if item.get("type") in CALLS]
     silent = (refusals or calls) and not any(texts)
     message: dict[str, Any] = {
@@ -128,23 +135,18 @@ def _message(response: Mapping[str, Any], *, structured: bool) -> dict[str, Any]
         message["reasoning_content"] = reasoning
     if calls:
         message["tool_calls"] = calls
-    annotations = [found for part in parts for each in _parts(part, "annotations") if (found := citation(each))]
+    annotations = [found for part in parts for each in objects_of(part.get("annotations")) if (found := citation(each))]
     if annotations:
         message["annotations"] = annotations
     return message
 
 
 def _thoughts(item: Mapping[str, Any]) -> Iterator[str]:
-    parts = [*_parts(item, "summary")] or [*_parts(item, "content")]
-    return (str(part["text"]) for part in parts if part.get("text"))
+    parts = objects_of(item.get("summary")) or objects_of(item.get("content"))
+    return (text for part in parts if (text := text_of(part.get("text"))))
 
 
 def _logprobs(response: Mapping[str, Any]) -> dict[str, Any] | None:
-    parts = [part for item in response["output"] if isinstance(item, dict) for part in _parts(item, "content")]
-    content = [entry for part in parts for entry in part.get("logprobs") or ()]
+    parts = [part for item in objects_of(response["output"]) for part in objects_of(item.get("content"))]
+    content = [entry for part in parts for entry in objects_of(part.get("logprobs"))]
     return {"content": content, "refusal": None} if content else None
-
-
-def _parts(holder: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
-    value = holder.get(name)
-    return (each for each in (value if isinstance(value, list) else ()) if isinstance(each, dict))

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .chat_answer import CALLS, citation, created, failure_of, finish_reason
+from .response_objects import new_id
+from .shapes import object_of, text_of
 from .usage import chat_usage
 from .wire import encode
 
@@ -60,7 +62,7 @@ class ChatStream:
         if handle is not None:
             yield from handle(self, event)
         elif kind in TERMINAL and not self.over:
-            yield from self._end(_object(event.get("response")))
+            yield from self._end(object_of(event.get("response")))
 
     def around_text(self) -> tuple[bytes, ...]:
         """What a chunk has before and behind a text, encoded, for texts that are told without being looked into; empty
@@ -74,10 +76,10 @@ class ChatStream:
         return self._around
 
     def _begin(self, event: Event) -> Iterator[Chunk]:
-        response = _object(event.get("response"))
+        response = object_of(event.get("response"))
         if not self._frame:
             self._frame = {
-                "id": response.get("id"),
+                "id": text_of(response.get("id")) or new_id("chatcmpl"),
                 "object": "chat.completion.chunk",
                 "created": created(response),
                 "model": response.get("model") or self._model,
@@ -87,14 +89,14 @@ class ChatStream:
     def _text(self, event: Event) -> Iterator[Chunk]:
         if self._asides and _place(event) in self._asides:
             return
-        chunk = self._chunk({"content": event.get("delta") or ""})
+        chunk = self._chunk({"content": text_of(event.get("delta"))})
         logprobs = event.get("logprobs")
-        if logprobs:
+        if isinstance(logprobs, list) and logprobs:
             chunk["choices"][0]["logprobs"] = {"content": logprobs, "refusal": None}
         yield chunk
 
     def _refusal(self, event: Event) -> Iterator[Chunk]:
-        yield self._chunk({"refusal": event.get("delta") or ""})
+        yield self._chunk({"refusal": text_of(event.get("delta"))})
 
     def _thought_begins(self, event: Event) -> Iterator[Chunk]:
         self._parts_of_thought += 1
@@ -102,35 +104,35 @@ class ChatStream:
             yield self._chunk({"reasoning_content": "\n\n"})
 
     def _thought(self, event: Event) -> Iterator[Chunk]:
-        yield self._chunk({"reasoning_content": event.get("delta") or ""})
+        yield self._chunk({"reasoning_content": text_of(event.get("delta"))})
 
     def _item_begins(self, event: Event) -> Iterator[Chunk]:
-        item = _object(event.get("item"))
+        item = object_of(event.get("item"))
         if self._structured and item.get("phase") == "commentary":
             self._asides.add(_place(event))
         if item.get("type") in CALLS:
             call = self._calls[_place(event)] = _Call(len(self._calls), item)
             yield self._called(call, "", first=True)
-            given = item.get("arguments") or item.get("input")
+            given = text_of(item.get("arguments")) or text_of(item.get("input"))
             if given:
                 call.told = True
                 yield self._called(call, given)
 
     def _arguments(self, event: Event) -> Iterator[Chunk]:
         call = self._calls.get(_place(event))
-        if call is not None and event.get("delta"):
+        if call is not None and (text := text_of(event.get("delta"))):
             call.told = True
-            yield self._called(call, event["delta"])
+            yield self._called(call, text)
 
     def _arguments_done(self, event: Event) -> Iterator[Chunk]:
         call = self._calls.get(_place(event))
-        whole = event.get("arguments") or event.get("input")
+        whole = text_of(event.get("arguments")) or text_of(event.get("input"))
         if call is not None and not call.told and whole:
             call.told = True
             yield self._called(call, whole)
 
     def _item_ends(self, event: Event) -> Iterator[Chunk]:
-        item = _object(event.get("item"))
+        item = object_of(event.get("item"))
         if item.get("type") in CALLS:
             if _place(event) not in self._calls:
                 yield from self._item_begins(event)
@@ -138,7 +140,7 @@ class ChatStream:
                 yield from self._arguments_done({**item, "output_index": _place(event)})
 
     def _annotation(self, event: Event) -> Iterator[Chunk]:
-        found = citation(_object(event.get("annotation")))
+        found = citation(object_of(event.get("annotation")))
         if found is not None:
             self._citations.append(found)
         yield from ()
@@ -170,8 +172,8 @@ class _Call:
 
     def __init__(self, index: int, item: Mapping[str, Any]) -> None:
         self.index = index
-        self.id = item.get("call_id")
-        self.name = item.get("name")
+        self.id = text_of(item.get("call_id")) or new_id("call")
+        self.name = text_of(item.get("name"))
         custom = item.get("type") == "custom_tool_call"
         self.kind, self.holds = ("custom", "input") if custom else ("function", "arguments")
         self.told = False
@@ -201,17 +203,15 @@ _HANDLERS: dict[str, Callable[[ChatStream, Event], Iterator[Chunk]]] = {
 def _place(event: Event) -> Any:
     """Where an event belongs: llama.cpp names items by their ids alone."""
     place = event.get("output_index")
-    return place if place is not None else event.get("item_id") or _object(event.get("item")).get("id")
+    if place is None:
+        place = event.get("item_id") or object_of(event.get("item")).get("id")
+    return place if isinstance(place, int | str) else None
 
 
 def _failure(event: Event) -> dict[str, Any]:
     if event.get("type") == "response.failed":
-        return failure_of(_object(event.get("response")))
+        return failure_of(object_of(event.get("response")))
     error = event.get("error")
     if isinstance(error, str):
         return failure_of({"error": {"message": error}})
     return failure_of({"error": error if isinstance(error, dict) else event})
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -33,6 +33,7 @@ from .response_events import (
     Told,
 )
 from .response_objects import new_id
+from .shapes import text_of
 
 Event = dict[str, Any]
 
@@ -72,7 +73,7 @@ class Repair:
             self.next_number += 1
 
     def _mended(self, event: Event) -> Iterator[Event]:
-        kind = event.get("type")
+        kind = text_of(event.get("type"))
         if kind in LIFECYCLE:
             yield from self._lifecycle(event)
         elif kind == "response.output_item.added":
@@ -81,7 +82,7 @@ class Repair:
             yield from self._done(event)
         elif kind in OPENING:
             yield from self._part_added(event, OPENING[kind])
-        elif (told := TELLING.get(str(kind))) is not None:
+        elif (told := TELLING.get(kind)) is not None:
             yield from self._tells(event, told)
         else:
             yield self._placed(event)
@@ -92,7 +93,7 @@ class Repair:
         self._begun.add(event["type"])
         given = event.get("response")
         response = {**REQUIRED, **(given if isinstance(given, dict) else {})}
-        self._id = response["id"] = self._id or response.get("id") or new_id("resp")
+        self._id = response["id"] = self._id or text_of(response.get("id")) or new_id("resp")
         if not self.next_number and event["type"] != "response.created":
             begun = {**response, "status": "in_progress", "output": [], "usage": None}
             yield {"type": "response.created", "response": begun}
@@ -112,7 +113,7 @@ class Repair:
                 yield from self._finish(item, match or {})
         for whole in output:
             if id(whole) not in known and (not self._items or not _is_empty(whole)):
-                yield from self._done({"type": "response.output_item.done", "item": whole, "output_index": object()})
+                yield from self._done({"type": "response.output_item.done", "item": whole, "output_index": _Place()})
 
     def _added(self, event: Event) -> Iterator[Event]:
         given = event.get("item")
@@ -187,7 +188,7 @@ class Repair:
                 yield self._at({"type": DELTAS[item.kind], "delta": early}, item, None)
         if item.kind in CALLS:
             held = HELD[item.kind]
-            text = item.whole.get(held)
+            text = text_of(item.whole.get(held))
             if text and not item.text(("", 0)):
                 told = INPUT if item.kind == "custom_tool_call" else ARGUMENTS
                 yield from self._tells({"type": DELTAS[item.kind], "delta": text}, told, item)
@@ -208,7 +209,7 @@ class Repair:
         self._gather(item, name, at, usual.part)
         for index, part in enumerate(item.whole[name]):
             told = REFUSAL if isinstance(part, dict) and part.get("type") == "refusal" else usual
-            if isinstance(part, dict) and not item.text((at, index)) and (text := part.get(told.holds)):
+            if isinstance(part, dict) and not item.text((at, index)) and (text := text_of(part.get(told.holds))):
                 delta = {"type": f"response.{NAMES[told.part]}.delta", "delta": text, at: index}
                 yield from self._tells(delta, told, item)
 
@@ -223,11 +224,11 @@ class Repair:
     def _new(self, given: Mapping[str, Any], place: Any) -> Item:
         whole = dict(given)
         kind = str(whole.setdefault("type", "message"))
-        whole["id"] = whole.get("id") or new_id(ID_KINDS.get(kind, "item"))
+        whole["id"] = text_of(whole.get("id")) or new_id(ID_KINDS.get(kind, "item"))
         if kind == "message":
             whole.setdefault("role", "assistant")
         if kind in CALLS:
-            whole["call_id"] = whole.get("call_id") or new_id("call")
+            whole["call_id"] = text_of(whole.get("call_id")) or new_id("call")
         if (held := HELD.get(kind)) is not None:
             whole.setdefault(held, "" if kind in CALLS else [])
         item = Item(len(self._items), whole)
@@ -277,7 +278,11 @@ class Repair:
 
 
 def _key(place: Any, otherwise: int) -> Any:
-    return otherwise if place is None else place
+    return place if isinstance(place, int | str | _Place) else otherwise
+
+
+class _Place:
+    """That of an item which only the final event has."""
 
 
 def _index(event: Mapping[str, Any], at: str) -> int:

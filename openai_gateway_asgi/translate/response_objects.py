@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .shapes import text_of
+
 ECHOED: dict[str, Any] = {
     "instructions": None,
     "max_output_tokens": None,
@@ -100,9 +102,9 @@ INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """The finish reasons of a chat with which an answer is not whole."""
 
 
-def ending(finish: str | None) -> tuple[str, str | None]:
+def ending(finish: Any) -> tuple[str, str | None]:
     """The status of a response, and why it is incomplete, by the finish reason of a chat."""
-    reason = INCOMPLETE.get(finish or "")
+    reason = INCOMPLETE.get(text_of(finish))
     return ("incomplete", reason) if reason else ("completed", None)
 
 

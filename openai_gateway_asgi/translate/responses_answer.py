@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from .response_objects import (
     thought_of,
     url_citation,
 )
+from .shapes import object_of, objects_of, text_of
 from .usage import responses_usage
 
 Spaces = Mapping[str, tuple[str, str]]
@@ -40,7 +42,7 @@ def response_of(
     status, incomplete = ending(choice.get("finish_reason"))
     output = list(_items(message if isinstance(message, dict) else {}, choice, status, custom_tools, spaces))
     usage = completion.get("usage")
-    frame.created = _integer(completion.get("created"))
+    frame.created = _seconds(completion.get("created"))
     tier = completion.get("service_tier")
     frame.service_tier = tier if isinstance(tier, str) else None
     told = responses_usage(usage) if isinstance(usage, dict) else None
@@ -53,8 +55,7 @@ def _items(
     thought = thought_of(message)
     if thought is not None:
         yield reasoning_item(new_id("rs"), thought)
-    given = message.get("tool_calls")
-    calls = [call for call in given if isinstance(call, dict)] if isinstance(given, list) else []
+    calls = objects_of(message.get("tool_calls"))
     if isinstance(old := message.get("function_call"), dict):
         calls.append({"type": "function", "function": old})
     content = list(_content(message, choice))
@@ -65,13 +66,12 @@ def _items(
 
 
 def _called(call: Mapping[str, Any], custom_tools: Collection[str], spaces: Spaces, status: str) -> dict[str, Any]:
-    id = call.get("id") or new_id("call")
-    inner = call.get("custom") or call.get("function")
-    inner = inner if isinstance(inner, dict) else {}
-    name = inner.get("name") or ""
+    id = text_of(call.get("id")) or new_id("call")
+    inner = object_of(call.get("custom") or call.get("function"))
+    name = text_of(inner.get("name"))
     space, own = spaces.get(name, ("", name))
     if call.get("custom"):
-        return call_item(new_id("ctc"), id, own, inner.get("input") or "", status, custom=True, space=space)
+        return call_item(new_id("ctc"), id, own, text_of(inner.get("input")), status, custom=True, space=space)
     said = inner.get("arguments") or ""
     said = said if isinstance(said, str) else json.dumps(said)  # some servers send an object
     if name in custom_tools:
@@ -92,16 +92,14 @@ def input_of(arguments: str) -> str:
 def _content(message: Mapping[str, Any], choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     text = message.get("content")
     if isinstance(text, list):  # some servers answer in parts
-        text = "".join(str(part.get("text") or "") for part in text if isinstance(part, dict))
-    if text:
-        found = [each for given in message.get("annotations") or () if (each := url_citation(given))]
-        logprobs = choice.get("logprobs")
-        content = logprobs.get("content") if isinstance(logprobs, dict) else None
-        yield text_part(text, found, content)
-    refusal = message.get("refusal")
+        text = "".join([text_of(part.get("text")) for part in objects_of(text)])
+    if text := text_of(text):
+        found = [each for given in objects_of(message.get("annotations")) if (each := url_citation(given))]
+        yield text_part(text, found, objects_of(object_of(choice.get("logprobs")).get("content")))
+    refusal = text_of(message.get("refusal"))
     if refusal:
         yield refusal_part(refusal)
 
 
-def _integer(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) else 0
+def _seconds(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) else int(time.time())

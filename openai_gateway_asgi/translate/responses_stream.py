@@ -7,11 +7,13 @@ event repeats are the very items that were told.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from .response_objects import Frame, ending, thought_of, url_citation
 from .responses_answer import Spaces
+from .shapes import objects_of
 from .streamed_items import Call, Item, Message, Reasoning, Telling
 from .usage import responses_usage
 
@@ -42,7 +44,7 @@ class ResponsesStream:
         """The events that a chunk becomes."""
         if not self._begun:
             created = chunk.get("created")
-            self._frame.created = int(created) if isinstance(created, int | float) else 0
+            self._frame.created = int(created) if isinstance(created, int | float) else int(time.time())
             yield from self.begin()
         tier = chunk.get("service_tier")
         if isinstance(tier, str):
@@ -50,8 +52,8 @@ class ResponsesStream:
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self._usage = usage
-        for choice in chunk.get("choices") or ():
-            if isinstance(choice, dict) and not choice.get("index"):
+        for choice in objects_of(chunk.get("choices")):
+            if not choice.get("index"):
                 yield from self._take(choice)
 
     def say(self, text: str) -> tuple[int, bytes, int, int] | None:
@@ -104,20 +106,21 @@ class ResponsesStream:
         if isinstance(content, str) and content:
             yield from self._speak(Message)
             logprobs = choice.get("logprobs")
-            entries = logprobs.get("content") if isinstance(logprobs, dict) else None
-            yield from self._told(self._speaking.text(content, entries or []))  # type: ignore[union-attr]
+            entries = objects_of(logprobs.get("content")) if isinstance(logprobs, dict) else []
+            yield from self._told(self._speaking.text(content, entries))  # type: ignore[union-attr]
         refusal = delta.get("refusal")
         if isinstance(refusal, str) and refusal:
             yield from self._speak(Message)
             assert isinstance(self._speaking, Message)
             yield from self._told(self._speaking.refuse(refusal))
-        for annotation in delta.get("annotations") or ():
-            found = url_citation(annotation) if isinstance(annotation, dict) else None
+        for annotation in objects_of(delta.get("annotations")):
+            found = url_citation(annotation)
             if found is not None and isinstance(self._speaking, Message):
                 yield from self._told(self._speaking.annotate(found))
-        for call in delta.get("tool_calls") or ():
-            if isinstance(call, dict):
-                yield from self._call(call)
+        for call in objects_of(delta.get("tool_calls")):
+            yield from self._call(call)
+        if isinstance(old := delta.get("function_call"), dict):
+            yield from self._call({"index": -1, "function": old})
         finish = choice.get("finish_reason")
         if isinstance(finish, str) and finish not in ("", "null"):
             self.finish = finish

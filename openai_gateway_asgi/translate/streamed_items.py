@@ -18,6 +18,7 @@ from .response_objects import (
     text_part,
 )
 from .responses_answer import Spaces, input_of
+from .shapes import text_of
 
 Telling = Iterator[tuple[str, dict[str, Any]]]
 
@@ -151,12 +152,11 @@ class Call(Item):
     def learn(self, delta: Mapping[str, Any], custom_tools: Collection[str], spaces: Spaces) -> None:
         """Some servers repeat id and name with every delta; the first ones count."""
         if not self._call_id:
-            self._call_id = delta.get("id") or ""
+            self._call_id = text_of(delta.get("id"))
         inner = delta.get("custom") if isinstance(delta.get("custom"), dict) else delta.get("function")
         if not isinstance(inner, dict):
             return
-        if not self.name and inner.get("name"):
-            name = inner["name"]
+        if not self.name and (name := text_of(inner.get("name"))):
             self._space, self.name = spaces.get(name, ("", name))
             self._as_function = name in custom_tools and "custom" not in delta
             self._custom = self._as_function or "custom" in delta

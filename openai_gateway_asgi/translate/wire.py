@@ -54,4 +54,6 @@ def comments_apart(events: bytes) -> tuple[bytes, bytes]:
 
 def named_event(event: Mapping[str, Any]) -> bytes:
     """As the Responses API sends its events."""
-    return b"event: %b\ndata: %b\n\n" % (str(event.get("type")).encode(), encode(event))
+    kind = event.get("type")
+    name = b"event: %b\n" % kind.encode() if isinstance(kind, str) and kind.isprintable() else b""
+    return b"%bdata: %b\n\n" % (name, encode(event))
