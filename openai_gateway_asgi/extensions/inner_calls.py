@@ -205,7 +205,10 @@ def scope_of(request: Any, within: Within) -> PrivateScope:
     for name in ("path_params", "route", "endpoint", "router", "extensions"):  # of the request around it
         scope.pop(name, None)
     path = request.url.raw_path.partition(b"?")[0]
-    kept = [pair for pair in within.scope.get("headers", ()) if pair[0] in OF_OUTER]
+    traced = () if within.outer is None else within.outer.attempt_headers  # a part of its attempt
+    others = OF_OUTER.difference([name for name, _ in traced])
+    kept = [pair for pair in within.scope.get("headers", ()) if pair[0] in others]
+    kept += [pair for pair in traced if pair[1]]
     names = {name for name, _ in kept}
     own = [(name.lower(), value) for name, value in request.headers.raw]
     scope.update(

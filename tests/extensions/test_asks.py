@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import openai
 import pytest
 
-from openai_gateway_asgi import Filter, Gateway, HostModel, Limit, MemoryLimits, ModelCall, Usage
+from openai_gateway_asgi import (
+    AttemptFacts,
+    AttemptRecord,
+    CallFacts,
+    Filter,
+    Gateway,
+    HostModel,
+    Limit,
+    MemoryLimits,
+    ModelCall,
+    Usage,
+    UsageRecord,
+)
 from openai_gateway_asgi.testing import json_answer
 from tests.cases.gateways import error_of, upstream_a, world
 
@@ -178,6 +190,31 @@ async def test_what_is_asked_when_the_call_is_over_takes_places_and_requests_of_
         over.set()
         assert await later[0] == "yes"
         assert (await host.chat("m1")).status == 429
+
+
+async def test_its_parts_belong_to_the_trace_of_the_call() -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+    class Tracing:
+        def call_started(self, call: CallFacts) -> Tracing:
+            started.append(call.trace_id)
+            return self
+
+        def attempt_started(self, attempt: AttemptFacts) -> Mapping[str, str]:
+            return {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"} if attempt.upstream == "host:mine" else {}
+
+        def attempt_ended(self, attempt: AttemptRecord) -> None:
+            pass
+
+        def finished(self, record: UsageRecord) -> None:
+            pass
+
+    started: list[str | None] = []
+    async with world(host_models=[HostModel("mine", asking())]) as host:
+        host.upstream.answer("/chat/completions", json_answer(ANSWER))
+        host.gateway.observe(Tracing())
+        await host.chat("mine")
+    assert started == [None, trace]
 
 
 async def test_filters_see_the_call_and_its_parts() -> None:
