@@ -122,10 +122,13 @@ class Course:
             return start
         first = len(events)
         for sign in (self._sign, b"error", DONE):
-            at = ahead.get(sign, -1)
+            at = ahead.get(sign)
+            if at is None:  # from behind, which is twice as fast: most are not there
+                at = -1 if events.rfind(sign, start) >= 0 else len(events)
             if at < start:
-                at = events.find(sign, start) if events.rfind(sign, start) >= 0 else len(events)
-                ahead[sign] = at
+                at = events.find(sign, start)
+                at = len(events) if at < 0 else at
+            ahead[sign] = at
             first = min(first, at)
         return start + last_boundary(events[start:first]) if first < len(events) else -1
 

@@ -82,6 +82,8 @@ class Desk:
         """``failed`` hears of each operation of the store that did."""
         self._limits = limits
         self._store = store
+        self._at_once = store if type(store) is MemoryLimits else None
+        """The store, where it needs no waiting for; a host's own kind of it may."""
         self._prices = prices
         self._background = background
         self._clock = clock
@@ -319,8 +321,8 @@ class Desk:
 
     async def _decision(self, claims: Sequence[Claim]) -> Decision:
         """The store's. Who leaves while it is on its way gets back what it granted."""
-        if isinstance(self._store, MemoryLimits):
-            return self._store.take_now(claims)  # it never waits, so nobody can leave meanwhile
+        if self._at_once is not None:
+            return self._at_once.take_now(claims)  # it never waits, so nobody can leave meanwhile
         taking = asyncio.ensure_future(self._store.take(claims))
         try:
             return await asyncio.shield(taking)
@@ -379,8 +381,8 @@ class Desk:
         if self._places and (places := self._places.get(asyncio.get_running_loop())):
             for change in changes:
                 places.pop(change.claim.lease, None)
-        if isinstance(self._store, MemoryLimits):
-            self._store.settle_now(changes)
+        if self._at_once is not None:
+            self._at_once.settle_now(changes)
         else:
             _ = self._background.start(self._settle(_marked(changes)))
 
