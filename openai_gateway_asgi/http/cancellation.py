@@ -33,6 +33,8 @@ class ClientWatch:
     ``receive`` is what inner layers may call instead: it tells the disconnect, and nothing else.
     """
 
+    __slots__ = ("_cancelling", "_clock", "_context", "_interrupted", "_over", "_receive", "_task", "_watcher")
+
     def __init__(self, receive: Receive, clock: Clock, *, over: Callable[[], bool]) -> None:
         """``over`` tells whether the answer is complete: a client that leaves then has missed nothing."""
         self._clock = clock
