@@ -210,6 +210,20 @@ def profiles() -> dict[str, Callable[[], Any]]:
         ]
         return with_options(record_usage=lambda record: None, limits=limits)
 
+    def preset(**values: Any) -> Any:
+        """In front of the same model, so that the calls are the same."""
+        from openai_gateway_asgi import Preset
+
+        return with_options(presets=[Preset("model-0", **values)])
+
+    def shaped() -> Any:
+        params = {"temperature": 0, "max_tokens": 500, "seed": 7}
+        return preset(system="You help {user.name}.", params=params, locked=["temperature"])
+
+    def identity() -> Any:
+        key, stamp = "0123456789abcdef" * 2, {"safety_identifier": "{user.id}"}
+        return one(headers={"X-User": "{user.name}"}, identity="jwt", identity_key=key, stamp=stamp)
+
     def observed() -> Any:
         gateway = plain()
         gateway.observe(Onlooker())
@@ -268,6 +282,9 @@ def profiles() -> dict[str, Callable[[], Any]]:
         "recorded": recorded,
         "priced": priced,
         "limited": limited,
+        "alias": preset,
+        "preset": shaped,
+        "identity": identity,
         "observed": observed,
         "prometheus": prometheus,
         "otel": otel,
