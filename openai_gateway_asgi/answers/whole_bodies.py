@@ -136,9 +136,9 @@ class WholeBody:
                 await self._forget()
 
     def _is_plain(self, chunk: bytes) -> bool:
-        """Whether that is all of an answer in JSON, as of nearly every call of a model, and nobody changes it."""
+        """Whether that is all of an answer in JSON, as of nearly every call of a model."""
         fits = len(chunk) == self._length and len(chunk) <= self._most
-        return fits and self._is_named_json and not self._stages and not chunk.isspace()
+        return fits and self._is_named_json and not chunk.isspace()
 
     async def _holds_all(self, chunk: bytes | None) -> bool:
         """Holds what comes, from ``chunk`` on, while it is to be held; whether that was all."""
@@ -231,10 +231,13 @@ class WholeBody:
     async def _send_at_once(self, body: bytes) -> None:
         """The head and all of the answer."""
         exchange, clocks, send = self._exchange, self._clocks, self._send
+        exchange.keep(body, part=True)
+        if self._stages:
+            body = await answered(self._stages, body)
+            self._start.append((b"content-length", b"%d" % len(body)))
         clocks.sent_at = monotonic()  # the client may not have taken the answer before on its connection
         exchange.told = True
         await send({"type": "http.response.start", "status": self._status, "headers": self._start})
-        exchange.keep(body, part=True)
         clocks.sent_at = monotonic()
         await send({"type": "http.response.body", "body": body, "more_body": False})
         clocks.sent_at = 0.0

@@ -18,13 +18,14 @@ MOST_WAYS = 64
 class PresetBook:
     """The presets that are enabled, by id, and what holds for all models of a pattern."""
 
-    __slots__ = ("by_id", "defaults")
+    __slots__ = ("_behind", "by_id", "defaults")
 
     def __init__(self, entries: Iterable[Preset | Defaults] = ()) -> None:
         entries = tuple(entries)
         self.by_id: Mapping[str, Preset] = {
             each.id: each for each in entries if isinstance(each, Preset) and each.enabled
         }
+        self._behind: dict[str, tuple[str, ...]] = {}
         self.defaults = tuple([each for each in entries if isinstance(each, Defaults)])
 
     def __bool__(self) -> bool:
@@ -37,8 +38,11 @@ class PresetBook:
 
     def leaves(self, id: str) -> tuple[str, ...]:
         """The ids of the models behind an id: itself, where it is no preset's."""
-        preset = self.by_id.get(id)
-        return (id,) if preset is None else tuple(dict.fromkeys(self._leaves(preset)))
+        if id not in self.by_id:
+            return (id,)
+        if id not in self._behind:
+            self._behind[id] = tuple(dict.fromkeys(self._leaves(self.by_id[id])))
+        return self._behind[id]
 
     def _leaves(self, preset: Preset) -> Iterator[str]:
         for id, inner in self.bases(preset):

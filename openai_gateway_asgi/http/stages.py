@@ -43,8 +43,26 @@ class Stage(Protocol):
 def joined(stages: tuple[Stage, ...]) -> Callable[[bytes], bytes | Awaitable[bytes]] | None:
     """What all of them do to whole events, as one; None where there are none."""
     if len(stages) > 1:
-        return partial(staged, stages)
+        return partial(_through, stages)
     return stages[0].events if stages else None
+
+
+def _through(stages: tuple[Stage, ...], events: bytes) -> bytes | Awaitable[bytes]:
+    """As ``staged``; only where one of them has to wait there is something to wait for."""
+    for number, stage in enumerate(stages, 1):
+        passed = stage.events(events)
+        if not isinstance(passed, bytes):
+            return _waited(passed, stages[number:])
+        if not passed:
+            break
+        events = passed
+    else:
+        return events
+    return b""
+
+
+async def _waited(passed: Awaitable[bytes], others: tuple[Stage, ...]) -> bytes:
+    return await staged(others, await passed)
 
 
 def next_number(stages: tuple[Stage, ...], pieces: Iterable[bytes]) -> int:

@@ -62,8 +62,8 @@ class ApplyPresets:
         if plan is None:
             return
         operation = exchange.upstream_match.endpoint.operation
-        if plan.preset is not None:
-            naming = NamePreset(plan.preset, exchange.pass_unchanged, streams=exchange.streams)
+        if plan.name is not None:
+            naming = NamePreset(plan.name, exchange.pass_unchanged, streams=exchange.streams)
             exchange.stages = (*exchange.stages, naming)
         if plan.guarded:
             refuse_going_around(plan, operation, exchange.model, nested=len(exchange.model_at) > 1)
@@ -73,6 +73,8 @@ class ApplyPresets:
             if self._refuses and plan.locks:
                 refuse_locked_fields(exchange.upload.fields, plan, exchange.model)
             exchange.form_edits = form_edits(plan)
+        elif not (plan.fills or plan.locks or plan.prompts):
+            return
         elif exchange.opaque is None and not exchange.bodiless:
             payload, values = exchange.attempt_payload, exchange.variables(self._secret)
             exchange.attempt_payload = applied(payload, plan, operation, values)

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..api.parameters import CHAT
 from ..bodies.payload import Payload
 from ..config.templates import Values
 from ..errors import InvalidRequest
-from .parameters import filled, locked
-from .plan import INSTRUCTIONS, WORDLESS, Plan
-from .prompts import in_instructions, in_messages
+from .parameters import missing, removals, with_value
+from .plan import INSTRUCTIONS, WORDLESS, Plan, Setting
+from .prompts import BETWEEN, instructions_behind, messages_behind
 
 
 def applied(payload: Payload, plan: Plan, operation: str, values: Values) -> Payload:
-    """The payload as the plan has it; the one given is not changed.
+    """The payload as the plan has it; the one given is not changed, and written anew once.
 
+    Locked parameters are there alone, whatever it says of them: at its top, inside ``extra_body``, in other spellings.
     Raises ``InvalidRequest`` for a field that has to be read and cannot.
     """
+    gone: list[str] = []
+    changes: dict[str, Any] = {}
+    inside: list[Setting] = []
     if plan.locks:
-        payload = locked(payload, plan.locks, plan.lock_names)
+        gone, changes = removals(payload, plan.lock_names)
+        _sort(plan.locks, changes, inside)
     if plan.fills:
-        payload = filled(payload, plan.fills, plan.fill_names)
-    for prompt in plan.prompts:
+        _sort(missing(payload, plan.fills, plan.fill_names), changes, inside)
+    if plan.prompts and (operation == CHAT or operation in INSTRUCTIONS):
+        prompt = BETWEEN.join([each.render(values) for each in plan.prompts])
         if operation == CHAT:
-            payload = in_messages(payload, prompt.render(values))
-        elif operation in INSTRUCTIONS:
-            payload = in_instructions(payload, prompt.render(values))
+            changes["messages"] = messages_behind(payload, prompt)
+        else:
+            changes["instructions"] = instructions_behind(payload, prompt)
+    if gone or changes:
+        payload = payload.edited(changes, without=gone)
+    for setting in inside:
+        payload = with_value(payload, setting.at, setting.value)
     return payload
+
+
+def _sort(settings: tuple[Setting, ...] | list[Setting], top: dict[str, Any], inside: list[Setting]) -> None:
+    """Those of the body's top, and those that stand in an object."""
+    for setting in settings:
+        if setting.is_inside:
+            inside.append(setting)
+        elif setting.at:
+            top[setting.at] = setting.value
 
 
 def refuse_going_around(plan: Plan, operation: str, model: str, *, nested: bool) -> None:

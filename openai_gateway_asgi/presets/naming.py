@@ -12,10 +12,14 @@ from ..http.sse import data_replaced, raw_events
 LONGEST = 1024 * 1024
 """Bytes of a JSON answer in which the model's name is replaced: a longer one passes as it came."""
 
+_BLANKS = 64
+"""Bytes of an answer's end in which its last brace is looked for."""
+
 Fields = dict[str, msgspec.Raw]
 
 _KEY = b'"model"'
 _ESCAPED = b"\\u006"  # how each of the letters of the key may be written
+_VALUE = re.compile(rb'\s*+:\s*+("[^"\\]*+")')
 _TEXT = rb'"(?:[^"\\]|\\.)*+"'
 _MEMBER = rb'"(?!model")(?:[^"\\]|\\.)*+"\s*:\s*(?:%b|[-+.\w]++)' % _TEXT
 _BEGINNING = re.compile(rb'data: ?\{\s*(?:%b\s*,\s*)*+"model"\s*:\s*(%b)' % (_MEMBER, _TEXT), re.DOTALL)
@@ -33,10 +37,10 @@ class NamePreset:
 
     __slots__ = ("_known", "_leads", "_name", "_passed", "_renamed", "_streams")
 
-    def __init__(self, name: str, passed: Callable[[], None], *, streams: bool) -> None:
-        """``passed`` is told of an answer that was too long; ``streams``: events are wanted, which are never too
-        long."""
-        self._name = _encode(name)
+    def __init__(self, name: bytes, passed: Callable[[], None], *, streams: bool) -> None:
+        """``name`` is in JSON. ``passed`` is told of an answer that was too long; ``streams``: events are wanted, which
+        are never too long."""
+        self._name = name
         self._passed = passed
         self._streams = streams
         self._known = self._renamed = b""
@@ -65,7 +69,20 @@ class NamePreset:
         if len(body) > LONGEST:
             self._passed()
             return body
-        return renamed(body, self._name) or body
+        return self._spliced(body) or renamed(body, self._name) or body
+
+    def _spliced(self, body: bytes) -> bytes | None:
+        """With all else as it was written, where the model stands before all objects and lists, and once."""
+        at, start = body.find(_KEY), body.find(b"{")
+        if at < 0 or body[:start].strip() or body.find(b"{", start + 1, at) >= 0 or body.find(b"[", 0, at) >= 0:
+            return None
+        model = _VALUE.match(body, at + len(_KEY))
+        if model is None or body[:at].rstrip()[-1:] not in (b"{", b","):
+            return None
+        end = model.end()
+        if body.find(_KEY, end) >= 0 or body.find(_ESCAPED) >= 0 or not body[-_BLANKS:].rstrip().endswith(b"}"):
+            return None
+        return body[: model.start(1)] + self._name + body[end:]
 
     def lets_pass(self) -> bool:
         return not self._streams

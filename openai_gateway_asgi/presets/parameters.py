@@ -10,9 +10,11 @@ from typing import Any
 
 import msgspec
 
+from ..api.parameters import NOT_PARAMETERS, PARAMETERS
+from ..bodies.json_body import USUAL_FIELDS
 from ..bodies.nested_fields import MOST_ON_THE_WAY
 from ..bodies.outline import Fields
-from ..bodies.payload import Payload, decode_field
+from ..bodies.payload import PLAIN_FIELDS, Payload, decode_field
 from ..bodies.spelling import plainly
 from ..errors import InvalidRequest, PayloadTooLarge
 from .plan import Names, Setting
@@ -20,26 +22,16 @@ from .plan import Names, Setting
 MERGED = frozenset({"extra_body", "__proto__"})
 """Objects whose fields some readers take for the body's own."""
 
+_FAMILIAR = frozenset({*PARAMETERS, *PLAIN_FIELDS, *USUAL_FIELDS, *NOT_PARAMETERS}) - MERGED
+"""Names of fields that every reader takes for just that."""
 _NULL = msgspec.Raw(b"null")
 _decode = msgspec.json.Decoder().decode
 
 
-def filled(payload: Payload, settings: Iterable[Setting], names: Names) -> Payload:
-    """With those parameters that it does not set; a null sets nothing. ``names`` are all names of all of them."""
+def missing(payload: Payload, settings: Iterable[Setting], names: Names) -> list[Setting]:
+    """Those that it does not set; a null sets nothing. ``names`` are all names of all of them."""
     said = {name for _, name, raw in found(payload, names) if raw != _NULL}
-    for setting in settings:
-        if said.isdisjoint(setting.names):
-            payload = with_value(payload, setting.at, setting.value)
-    return payload
-
-
-def locked(payload: Payload, settings: Iterable[Setting], names: Names) -> Payload:
-    """With these parameters alone, whatever it says of them: at its top, inside ``extra_body``, in other spellings."""
-    payload = without(payload, names)
-    for setting in settings:
-        if setting.at:
-            payload = with_value(payload, setting.at, setting.value)
-    return payload
+    return [setting for setting in settings if said.isdisjoint(setting.names)]
 
 
 def refuse_locked(payload: Payload, settings: Iterable[Setting], names: Names, model: str) -> None:
@@ -57,33 +49,35 @@ def refuse_locked(payload: Payload, settings: Iterable[Setting], names: Names, m
 
 def found(payload: Payload, names: Names, above: str = "", inside: str = "") -> Iterator[tuple[str, str, msgspec.Raw]]:
     """Where one of the names stands, in any spelling, which it is, and what is said there."""
-    for key, raw in payload.outline.items():
-        name = _meant(key)
+    for key, name in _meant(payload, names):
         if name in names.top:
-            yield above + key, inside + name, raw
-        elif name in names.inside or name in MERGED:
-            below = _inside(payload, key)
-            if below is not None and name in MERGED:
-                yield from found(below, names, f"{above}{key}.", inside)
-            elif below is not None:
-                yield from found(below, names.inside[name], f"{above}{key}.", f"{inside}{name}.")
+            yield above + key, inside + name, payload.outline[key]
+            continue
+        below = _inside(payload, key)
+        if below is not None and name in MERGED:
+            yield from found(below, names, f"{above}{key}.", inside)
+        elif below is not None:
+            yield from found(below, names.inside[name], f"{above}{key}.", f"{inside}{name}.")
 
 
 def without(payload: Payload, names: Names) -> Payload:
     """Without what stands under any of the names, in any spelling."""
+    gone, changed = removals(payload, names)
+    return payload.edited(changed, without=gone) if gone or changed else payload
+
+
+def removals(payload: Payload, names: Names) -> tuple[list[str], dict[str, Any]]:
+    """The fields that would be gone, and what would become of the objects that hold others."""
     gone: list[str] = []
-    changed: dict[str, msgspec.Raw] = {}
-    for key in payload.outline:
-        name = _meant(key)
+    changed: dict[str, Any] = {}
+    for key, name in _meant(payload, names):
         if name in names.top:
             gone.append(key)
-        elif name in names.inside or name in MERGED:
-            below = _inside(payload, key)
-            if below is not None:
-                left = without(below, names if name in MERGED else names.inside[name])
-                if left is not below:
-                    changed[key] = left.as_value()
-    return payload.edited(changed, without=gone) if gone or changed else payload
+        elif (below := _inside(payload, key)) is not None:
+            left = without(below, names if name in MERGED else names.inside[name])
+            if left is not below:
+                changed[key] = left.as_value()
+    return gone, changed
 
 
 def with_value(payload: Payload, at: str, value: msgspec.Raw | None) -> Payload:
@@ -96,12 +90,17 @@ def with_value(payload: Payload, at: str, value: msgspec.Raw | None) -> Payload:
     return payload.edited({holder: held.as_value()})
 
 
-def _meant(key: str) -> str:
-    """The name that some reader takes a key for."""
-    if key.islower() and key.isidentifier() and key.isascii():
-        return key
-    spelt = plainly(key)
-    return key if spelt is None else spelt.name
+def _meant(payload: Payload, names: Names) -> list[tuple[str, str]]:
+    """The fields that some reader may take for one of the names, or for an object that may have one; as what."""
+    outline = payload.outline
+    concerned = [(key, key) for key in names.all.intersection(outline)]
+    if not _FAMILIAR.issuperset(outline):
+        for key in outline.keys() - _FAMILIAR - names.all:
+            spelt = None if key.islower() and key.isidentifier() and key.isascii() else plainly(key)
+            name = key if spelt is None else spelt.name
+            if name in names.all or name in MERGED:
+                concerned.append((key, name))
+    return concerned
 
 
 def _inside(payload: Payload, key: str) -> Payload | None:

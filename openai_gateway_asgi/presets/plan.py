@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 class Names:
     """Names of parameters, by where they stand: those with a dot inside an object."""
 
-    __slots__ = ("inside", "top")
+    __slots__ = ("all", "inside", "top")
 
     def __init__(self, names: Iterable[str]) -> None:
         below: dict[str, list[str]] = {}
@@ -47,6 +47,8 @@ class Names:
                 top.append(name)
         self.top = frozenset(top)
         self.inside: Mapping[str, Names] = {holder: Names(rest) for holder, rest in below.items()}
+        self.all = self.top | self.inside.keys()
+        """At the top: the names, and the objects that hold others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ class Setting:
     by: str
     """Who sets it, as ``Preset 'lawyer'``."""
 
+    is_inside: bool = False
+    """Whether it stands in an object there."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
@@ -73,16 +78,13 @@ class Plan:
     """Set whatever the client sends."""
     lock_names: Names
     prompts: tuple[Template, ...]
-    """Put in front of what the client says, one after the other: those of presets near the model come last, and so
-    stand first."""
-    preset: str | None
-    """Which answers name."""
+    """Put in front of what the client says, in this order: those of presets near the model first."""
+    name: bytes | None
+    """Of the preset, in JSON, which answers name; None where a model itself was asked for."""
     guarded: bool
     """Whether a system prompt or a locked parameter would be gone around by an operation that knows neither."""
-
-    @property
-    def asks_context(self) -> bool:
-        return any(prompt.context_keys for prompt in self.prompts)
+    asks_context: bool
+    """Whether a prompt has something of the host's ``context``."""
 
 
 @functools.lru_cache(maxsize=MOST_PLANS)
@@ -99,9 +101,11 @@ def plan_of(via: Via, operation: str) -> Plan:
             if canon not in locked:
                 _ = values.setdefault(canon, setting)
     fills = tuple([each for canon, each in values.items() if canon not in locks and each.at])
-    prompts = tuple([preset.prompt for preset in via.presets if preset.prompt is not None])
+    prompts = tuple([preset.prompt for preset in reversed(via.presets) if preset.prompt is not None])
+    asks = any(prompt.context_keys for prompt in prompts)
+    answering = None if via.preset is None else _encode(via.preset)
     settings = tuple([each for each in locks.values() if each.names])
-    return Plan(fills, _names(fills), settings, _names(settings), prompts, via.preset, bool(prompts or locks))
+    return Plan(fills, _names(fills), settings, _names(settings), prompts, answering, bool(prompts or locks), asks)
 
 
 def _names(settings: Iterable[Setting]) -> Names:
@@ -122,4 +126,4 @@ def _setting(name: str, value: object, operation: str, by: str) -> Setting:
     at = name if name in spellings else next(iter(spellings), "")
     # A format of files is another thing than a format of words, under the same name.
     another = canonical(name) == FORMAT and not at and operation in (*FILE_FORMAT.at, *PARAMETERS[FORMAT].at)
-    return Setting(at, frozenset() if another else names_of(name), msgspec.Raw(_encode(value)), by)
+    return Setting(at, frozenset() if another else names_of(name), msgspec.Raw(_encode(value)), by, "." in at)

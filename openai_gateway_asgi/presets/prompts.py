@@ -27,24 +27,24 @@ class _Part(msgspec.Struct, gc=False):
 _part = msgspec.json.Decoder(_Part).decode
 
 
-def in_messages(payload: Payload, prompt: str) -> Payload:
-    """In front of the text of a leading system or developer message, else as a message of its own before all others.
+def messages_behind(payload: Payload, prompt: str) -> list[Any] | msgspec.Raw:
+    """Its messages with the prompt in front of the text of a leading system or developer message, else as a message of
+    its own before all others.
 
     Raises ``InvalidRequest`` where the messages cannot be read.
     """
     raw = payload.readable("messages")
     if raw is not None and len(memoryview(raw)) > LARGE:
-        return _before_many(payload, memoryview(raw), prompt)
+        return _before_many(memoryview(raw), prompt)
     messages: list[Any] = [] if raw is None else decode_field("messages", raw, _list_of) or []
     led = _led(messages[0], prompt) if messages else None
     if led is None:
-        messages.insert(0, {"role": "system", "content": prompt})
-    else:
-        messages[0] = led
-    return payload.edited({"messages": messages})
+        return [{"role": "system", "content": prompt}, *messages]
+    messages[0] = led
+    return messages
 
 
-def _before_many(payload: Payload, data: memoryview, prompt: str) -> Payload:
+def _before_many(data: memoryview, prompt: str) -> msgspec.Raw:
     """The same where there are so many that they are left as they are, but for the first one."""
     place = first_element("messages", data) if bytes(data[:1]) == b"[" else None
     if place is None:
@@ -53,15 +53,15 @@ def _before_many(payload: Payload, data: memoryview, prompt: str) -> Payload:
     led = _led(msgspec.Raw(bytes(data[begin:end])), prompt)
     put = {"role": "system", "content": prompt} if led is None else led
     rest = (b",", data[begin:]) if led is None else (data[end:],)
-    return payload.edited({"messages": msgspec.Raw(b"".join((b"[", _encode(put), *rest)))})
+    return msgspec.Raw(b"".join((b"[", _encode(put), *rest)))
 
 
-def in_instructions(payload: Payload, prompt: str) -> Payload:
-    """In front of ``instructions``. Raises ``InvalidRequest`` where they are no text."""
+def instructions_behind(payload: Payload, prompt: str) -> msgspec.Raw | str:
+    """Its ``instructions`` with the prompt in front. Raises ``InvalidRequest`` where they are no text."""
     raw = payload.readable("instructions")
     if raw is None or decode_field("instructions", raw, str) is None:
-        return payload.edited({"instructions": prompt})
-    return payload.edited({"instructions": _before(raw, prompt)})
+        return prompt
+    return _before(raw, prompt)
 
 
 def _led(message: msgspec.Raw, prompt: str) -> dict[str, Any] | None:

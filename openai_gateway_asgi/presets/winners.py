@@ -54,7 +54,7 @@ def deciders(plan: Plan) -> dict[str, str]:
     }
     if plan.prompts:
         told |= dict.fromkeys(("$.messages", "$.instructions"), "Preset.system")
-    if plan.preset is not None:
+    if plan.name is not None:
         told["$.model"] = "GatewayConfig.presets"
     return told
 

@@ -81,7 +81,7 @@ class ModelLists:
         if roster is None:
             return None
         view = roster.view(caller)
-        if monotonic() >= view.until or view.undecided(roster.wanted(ids), view.first):
+        if monotonic() >= view.until or (view.first and view.undecided(roster.wanted(ids), view.first)):
             return None
         return view.catalogue
 

@@ -19,7 +19,7 @@ WORD = b'{"index":0,"delta":{"content":"a \\"model\\":\\"x\\" word","model":"nes
 
 
 def stage(name: str = "lawyer") -> NamePreset:
-    return NamePreset(name, lambda: None, streams=True)
+    return NamePreset(json.dumps(name, ensure_ascii=False).encode(), lambda: None, streams=True)
 
 
 def models(events: bytes) -> list[Any]:
@@ -41,7 +41,7 @@ def test_every_chunk_names_the_preset_and_nothing_else_changes(form: bytes) -> N
     [
         # Another order, other blanks, a second model of the same name, and an escaped name
         (b'{"a":{"model":"x"},"model":"m","b":[{"model":"y"}]}', b'{"a":{"model":"x"},"model":"N","b":[{"model":"y"}]}'),
-        (b'{ "model" : "m" , "x" : 1 }', b'{"model":"N","x":1}'),
+        (b'{ "x" : [1] , "model" : "m" }', b'{"x":[1],"model":"N"}'),
         (b'{"\\u006dodel":"m"}', b'{"model":"N"}'),
         (b'{"model":"m","tools":[{"type":"image_generation","model":"gpt-image-1"}]}',
          b'{"model":"N","tools":[{"type":"image_generation","model":"gpt-image-1"}]}'),
@@ -60,6 +60,8 @@ def test_every_chunk_names_the_preset_and_nothing_else_changes(form: bytes) -> N
 )  # fmt: skip
 async def test_it_is_told_by_structure(data: bytes, becomes: bytes | None) -> None:
     assert await stage("N").answer(data) == (becomes or data)
+    plain = b' {\n "id" : "a\\"b" , "n": 1.50, "model" : "m" , "x" : [ 1 ] }\n'
+    assert await stage("N").answer(plain) == plain.replace(b'"m"', b'"N"')
     event = b"event: x\nid: 7\ndata: " + data + b"\n\n"
     assert stage("N").events(event) == event.replace(data, becomes or data)
 

@@ -12,7 +12,7 @@ from openai_gateway_asgi import ConfigError, Gateway, InvalidRequest, Preset, Se
 from openai_gateway_asgi.bodies.parts import LONGEST_FIRST
 from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.errors import PayloadTooLarge
-from openai_gateway_asgi.presets.prompts import in_instructions, in_messages
+from openai_gateway_asgi.presets.prompts import instructions_behind, messages_behind
 from tests.cases.gateways import error_of, upstream_a, world
 from tests.support.cost import assert_costs
 
@@ -49,7 +49,9 @@ SECRET = Settings(retries=0, identity_secret="0123456789abcdef")
 )  # fmt: skip
 def test_it_is_put_in_front_of_the_leading_instructions(messages: str, becomes: str) -> None:
     payload = Payload.parse(f'{{"messages":{messages}}}'.encode())
-    assert in_messages(payload, "SYS").encode() == f'{{"messages":{becomes}}}'.encode()
+    assert (
+        payload.edited({"messages": messages_behind(payload, "SYS")}).encode() == f'{{"messages":{becomes}}}'.encode()
+    )
 
 
 MANY = ',{"role":"user","content":"hi"}' * 20_000 + "]"
@@ -68,14 +70,15 @@ MANY = ',{"role":"user","content":"hi"}' * 20_000 + "]"
 )  # fmt: skip
 def test_before_very_many_it_is_put_without_a_look_at_them(messages: str, becomes: str) -> None:
     payload = Payload.parse(f'{{"messages":{messages}{MANY}}}'.encode())
-    assert in_messages(payload, "SYS").encode() == f'{{"messages":{becomes}{MANY}}}'.encode()
-    assert_costs(lambda: in_messages(payload, "SYS"), at_most=4)
+    put = payload.edited({"messages": messages_behind(payload, "SYS")})
+    assert put.encode() == f'{{"messages":{becomes}{MANY}}}'.encode()
+    assert_costs(lambda: messages_behind(payload, "SYS"), at_most=4)
 
 
 def test_a_first_message_of_megabytes_beside_long_texts_is_not_read() -> None:
     payload = Payload.parse(b'{"messages":[{"role":"system","content":[%b7]}]}' % (b"7," * (LONGEST_FIRST // 2)))
     with pytest.raises(PayloadTooLarge, match=r"messages\[0\]"):
-        in_messages(payload, "SYS")
+        messages_behind(payload, "SYS")
 
 
 @pytest.mark.parametrize(
@@ -89,16 +92,17 @@ def test_a_first_message_of_megabytes_beside_long_texts_is_not_read() -> None:
     ],
 )
 def test_for_responses_it_is_put_in_front_of_instructions(body: str, becomes: str) -> None:
-    assert in_instructions(Payload.parse(body.encode()), "SYS").encode() == becomes.encode()
+    payload = Payload.parse(body.encode())
+    assert payload.edited({"instructions": instructions_behind(payload, "SYS")}).encode() == becomes.encode()
 
 
 @pytest.mark.parametrize("messages", ['"text"', "5", "{}"])
 def test_messages_that_cannot_be_read_are_the_clients_fault(messages: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        in_messages(Payload.parse(f'{{"messages":{messages}}}'.encode()), "SYS")
+        messages_behind(Payload.parse(f'{{"messages":{messages}}}'.encode()), "SYS")
     assert raised.value.param == "messages"
     with pytest.raises(InvalidRequest):
-        in_instructions(Payload.parse(b'{"instructions":[1]}'), "SYS")
+        instructions_behind(Payload.parse(b'{"instructions":[1]}'), "SYS")
 
 
 # At the HTTP boundary
