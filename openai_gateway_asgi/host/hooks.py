@@ -79,7 +79,7 @@ class Hook(Generic[P, T]):
     __slots__ = ("_call", "_patience", "_warned", "is_async", "name", "slow")
 
     def __init__(self, name: str, call: Callable[P, T | Awaitable[T]], *, slow: float, patience: float = 60.0) -> None:
-        """In seconds: a ``def`` that takes longer than ``slow`` earns one logged warning, an ``async def`` that takes
+        """In seconds: a ``def`` that takes longer than ``slow`` is named once in a warning, an ``async def`` that takes
         longer than ``patience`` has hung, and is cancelled.
         """
         self.name = name

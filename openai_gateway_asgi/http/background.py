@@ -13,7 +13,7 @@ LAST = 1.0
 
 
 class Background:
-    """Keeps its tasks, since an event loop holds them weakly, and sees to it that none outlives its loop's gateway."""
+    """Keeps its tasks, since an event loop holds them weakly, and ends them with their gateway."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -1,4 +1,4 @@
-"""The scopes other than http: answered when the gateway is the root application, refused politely otherwise."""
+"""The scopes other than http: answered when the gateway is the root application, refused otherwise."""
 
 from __future__ import annotations
 

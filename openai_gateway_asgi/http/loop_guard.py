@@ -1,4 +1,4 @@
-"""A gateway that was configured to call itself, directly or through others, is told so instead of calling for ever."""
+"""A gateway that was configured to call itself, directly or through others, refuses instead of calling for ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ALLOWED_HOSTS``, which Django applies where its own code asks for the host: not beside it."""
+"""``ALLOWED_HOSTS`` for the gateway: Django applies it only where its own code asks for the host."""
 
 from __future__ import annotations
 

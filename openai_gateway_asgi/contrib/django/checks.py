@@ -46,7 +46,7 @@ def check_gateways(app_configs: Any = None, **options: Any) -> list[CheckMessage
 
 
 def check_orm_threads(app_configs: Any = None, **options: Any) -> list[CheckMessage]:
-    """Threads of the gateway's own cannot see a database that is one connection's memory."""
+    """A database in memory belongs to one connection: threads of the gateway's own cannot see it."""
     try:
         mounted = installed.mounted()
     except Exception:  # told by the other check

@@ -14,7 +14,7 @@ from ...observe.few_values import FewValues
 from .families import Families
 
 REST = 20
-"""Times as long as a look at the breakers took there is none, while calls fail: of many upstreams it takes a while."""
+"""Times the duration of the last look at the breakers that pass until the next one, while calls fail."""
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
