@@ -105,7 +105,7 @@ def _wants_json(fields: Fields) -> bool:
 def _readable(payload: Payload, names: Collection[str]) -> Fields:
     """The fields, those that are read in a form that can be decoded. Raises ``PayloadTooLarge``."""
     fields = payload.outline
-    if payload.texts is not None:
+    if payload.texts:
         fields = {name: _field(payload, name) if name in names else raw for name, raw in fields.items()}
     for name, raw in fields.items():
         if name in names:
@@ -124,7 +124,7 @@ def _echoed(payload: Payload) -> Mapping[str, Any]:
         if name not in ECHOED or value == NULL:
             continue
         try:
-            found[name] = value if payload.texts is None else payload.raw(name)
+            found[name] = payload.raw(name) if payload.texts else value
         except PayloadTooLarge:
             continue
     return found
