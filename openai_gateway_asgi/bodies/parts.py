@@ -40,7 +40,10 @@ def _has_many(data: bytes) -> bool:
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")  # what is left of quotes begins or ends a text
     marks = data.translate(None, _OTHERS)
-    return marks.count(b'"') > 2 * MOST_TEXTS or len(_TEXT.sub(b"", marks)) > MOST_PARTS
+    if marks.count(b'"') > 2 * MOST_TEXTS:
+        return True
+    # Texts without brackets; to take out two quotes beside each other changes nothing about all others.
+    return len(_TEXT.sub(b"", marks.replace(b'""', b""))) > MOST_PARTS
 
 
 def first_element(name: str, data: memoryview) -> tuple[int, int] | None:
