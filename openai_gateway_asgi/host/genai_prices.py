@@ -14,6 +14,9 @@ from ..errors import ConfigError
 from .prices import Cost, Price, Priced, PriceTable
 from .usage import Usage
 
+_PROBES = (Usage(input=1000, output=1000), Usage(seconds=60.0), Usage(characters=1000))
+"""One of each kind of unit that a model may have a price for."""
+
 
 class GenaiPrices:
     """The prices of the package ``genai-prices`` (extra ``prices``), loaded in a thread: importing it takes 200 ms.
@@ -77,8 +80,9 @@ class GenaiPrices:
             return None
 
     def known(self, priced: Priced) -> bool:
-        probe = Usage(input=1000, output=1000)
-        return self.cost(Priced(priced.upstream, priced.base_url, priced.models, probe)) is not None
+        return any(
+            self.cost(Priced(priced.upstream, priced.base_url, priced.models, probe)) is not None for probe in _PROBES
+        )
 
 
 def genai_prices(table: Mapping[str, Price] | None = None) -> GenaiPrices:

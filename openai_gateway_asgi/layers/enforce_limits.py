@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Sequence
 from ..api.unmetered import family_of
 from ..errors import PermissionDenied
 from ..exchange import Exchange
-from ..host.usage import Usage
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..limits.desk import Desk
-from ..limits.estimate import ANSWERING, answer_tokens, input_tokens
+from ..limits.estimate import expected_usage
 from ..limits.limit import Limit, Subject
 from ..limits.reservation import Reservation
 from ..models import Model
@@ -46,9 +45,7 @@ class EnforceLimits:
                 self._desk.give_back(exchange.reservation)
             await self.app(scope, receive, send)
             return
-        operation = exchange.match.endpoint.operation
-        answer = answer_tokens(exchange.payload) if operation in ANSWERING else 0
-        expected = Usage(input=input_tokens(exchange.payload), output=answer)
+        expected = expected_usage(exchange.match.endpoint.operation, exchange.payload)
         if exchange.reservation is not None:  # for another model, in whose place a filter has put this one
             await self._desk.trade(exchange.reservation, limits, subject, expected, exchange.candidates[:1])
             await self.app(scope, receive, send)

@@ -15,7 +15,7 @@ from ..errors import ClientDisconnected, GatewayError, UpstreamError
 from ..exchange import Exchange
 from ..host.hooks import Hook
 from ..host.observers import trace_id_of
-from ..host.records import Outcome, UsageRecord, used_in_all
+from ..host.records import Outcome, UsageRecord, Used, used_in_all
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..http.background import Background
 from ..http.cancellation import ClientWatch
@@ -77,7 +77,10 @@ class RecordUsage:
             failure = error
             raise
         finally:
-            record = _record_of(exchange, failure)
+            used = used_in_all(exchange.tries)
+            if used.usage is None and exchange.attempts > len(exchange.tries):
+                used = self._attempts.goes_on(exchange)
+            record = _record_of(exchange, failure, used)
             failure = None  # it knows this frame: a cycle, which would keep the body until the next collection
             if exchange.finishing is not None:
                 if exchange.reservation is not None and self._desk is not None:
@@ -146,9 +149,8 @@ def _note_failure(record: UsageRecord) -> None:
     logger.error("record_usage failed for request %s", record.request_id)
 
 
-def _record_of(exchange: Exchange, failure: BaseException | None) -> UsageRecord:
+def _record_of(exchange: Exchange, failure: BaseException | None, used: Used) -> UsageRecord:
     now = monotonic()
-    used = used_in_all(exchange.tries)
     upstream = getattr(exchange, "upstream", None)
     translation = getattr(exchange, "translation", None)
     served = getattr(exchange, "served", None)

@@ -340,12 +340,9 @@ class Desk:
     ) -> int | None:
         """Nano-dollars; None for a model without a price that is let pass. Of an upstream that tells the cost itself
         nothing can be reserved where no price is known: its calls are charged when they are over."""
-        for each in candidates:
-            ids = tuple(dict.fromkeys((each.model_id, *reversed(subject.models))))
-            priced = Priced(each.upstream.name, each.upstream.base_url, ids, expected)
-            cost = None if self._prices is None else self._prices.cost(priced)
-            if cost is not None:
-                return int(cost.usd * NANO)
+        found = None if self._prices is None else _expected_cost(self._prices, subject, expected, candidates)
+        if found is not None:
+            return found
         if any(each.upstream.tells_cost for each in candidates):
             return 0
         if limit.unpriced == "refuse":
@@ -432,6 +429,22 @@ class Desk:
         if not self._warned:
             self._warned = True
             logger.warning("the store of limits is away (%s); limits are held as `when_down` says", error)
+
+
+def _expected_cost(prices: Prices, subject: Subject, expected: Usage, candidates: Sequence[Candidate]) -> int | None:
+    """In nano-dollars: of tokens, or of what else a model may be priced by; None where there is no price for either."""
+    ways = [Usage(input=expected.input, output=expected.output)]
+    others = Usage(characters=expected.characters, images=expected.images, seconds=expected.seconds)
+    if others:
+        ways.append(others)
+    for each in candidates:
+        ids = tuple(dict.fromkeys((each.model_id, *reversed(subject.models))))
+        for usage in ways:
+            priced = Priced(each.upstream.name, each.upstream.base_url, ids, usage)
+            cost = prices.cost(priced)
+            if cost is not None:
+                return int(cost.usd * NANO)
+    return None
 
 
 def _told(limit: Limit, attempt: AttemptRecord | None) -> int:

@@ -6,12 +6,17 @@ usually counts, because its bytes say nothing.
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from ..bodies.payload import Payload
+from ..host.usage import Usage
 
 BYTES_PER_TOKEN = 4
 """Of text, for what is expected of a call that limits reserve for."""
 THING = 1000
 """Tokens of an image, a recording or a file."""
+RECORDING = 60.0
+"""Seconds of a recording that is transcribed: how long it is nobody knows before."""
 USUAL_ANSWER = 1000
 """Tokens of an answer that nobody limited."""
 MOST_CHOICES = 128
@@ -19,6 +24,9 @@ MOST_CHOICES = 128
 
 ANSWERING = frozenset({"createChatCompletion", "createCompletion", "createResponse", "createImage", "createImageEdit"})
 """Operations whose answer is made of tokens that were not there before."""
+SPEECH = "createSpeech"
+RECORDINGS = frozenset({"createTranscription", "createTranslation"})
+IMAGES = frozenset({"createImage", "createImageEdit", "createImageVariation"})
 _ANSWER_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _SPACES = (b" ", b"\n", b"\\n")
 _SEEN = 512
@@ -45,6 +53,18 @@ def answer_tokens(payload: Payload) -> int:
     limit = max([each for each in limits if each is not None], default=USUAL_ANSWER)
     choices = min(max(_number(payload, "n") or 1, 1), MOST_CHOICES) if "n" in there else 1
     return max(limit, 0) * choices
+
+
+def expected_usage(operation: str, payload: Payload) -> Usage:
+    """Tokens, and what is counted otherwise where a model's price may be for that: the one or the other is charged."""
+    expected = Usage(input=input_tokens(payload), output=answer_tokens(payload) if operation in ANSWERING else 0)
+    if operation == SPEECH:
+        return structs.replace(expected, characters=max(0, payload.size("input") - len('""')))
+    if operation in RECORDINGS:
+        return structs.replace(expected, seconds=RECORDING)
+    if operation in IMAGES:
+        return structs.replace(expected, images=min(max(_number(payload, "n") or 1, 1), MOST_CHOICES))
+    return expected
 
 
 def _number(payload: Payload, name: str) -> int | None:

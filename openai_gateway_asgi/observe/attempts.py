@@ -17,7 +17,7 @@ from ..errors import ClientDisconnected, GatewayError
 from ..exchange import Exchange
 from ..host.notices import Notices
 from ..host.observers import AttemptFacts
-from ..host.records import AttemptRecord
+from ..host.records import AttemptRecord, Used
 from ..http.sse import last_events
 from ..upstream.failures import classify
 from ..upstream.words import Words, in_words, kept
@@ -96,6 +96,12 @@ class Attempts:
         if exchange.watch is not None and exchange.finishing is None:
             exchange.watch.attempt_ended(record)
         return record
+
+    def goes_on(self, exchange: Exchange) -> Used:
+        """Of a call that an attempt of its outlives, because others listen: what it has used so far, as far as that
+        can be known. They have asked for nothing."""
+        usage, raw, cost = self._counting.count(exchange, asyncio.CancelledError())
+        return Used(usage, raw, None if cost is None else cost.usd, None if cost is None else cost.source)
 
     def finished(self, exchange: Exchange) -> None:
         """The answer of the last attempt was read to its end after its client had left: its usage may be known now."""

@@ -442,6 +442,54 @@ async def test_a_budget_at_an_upstream_that_tells_its_cost_needs_no_price() -> N
     assert (entry["used"], entry["left"]) == ("0.4", "0")
 
 
+UNITS = [
+    ("/v1/audio/speech", {"input": "x" * 50, "voice": "alloy"}, Price(character="0.01"), "0.5", 1),
+    ("/v1/images/generations", {"prompt": "x", "n": 2}, Price(image="0.2"), "0.4", 2),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "price", "cost", "fit"), UNITS)
+async def test_a_budget_reserves_by_the_unit_that_a_model_is_priced_in(
+    path: str, body: dict[str, Any], price: Price, cost: str, fit: int
+) -> None:
+    async with limited(Limit(usd="0.9", per="day"), prices={"m": price}) as world:
+        headers = {"authorization": "Bearer ann"}
+        answers = [
+            (await world.http.post(path, json={"model": "m", **body, "user": str(n)}, headers=headers)).status_code
+            for n in range(fit + 1)
+        ]
+        (entry,) = (await world.get("/v1/limits"))["data"]
+    assert answers == [200] * fit + [429]
+    assert Decimal(entry["used"]) == fit * Decimal(cost)
+
+
+async def test_a_price_that_lacks_what_a_call_uses_is_none() -> None:
+    async with limited(Limit(usd=1, per="day"), prices={"m": Price(input=1)}) as world:
+        refused = await world.ask()
+    assert refused.json()["error"]["message"] == "This model has no price, so that a budget cannot count it."
+
+
+async def test_seconds_of_audio_are_charged_when_they_are_known() -> None:
+    form = {"model": "m"}
+    async with limited(Limit(usd="0.10", per="day"), prices={"m": Price(second="0.01")}) as world:
+        world.fake.answer(
+            "/audio/transcriptions", json_answer({"text": "x", "usage": {"type": "duration", "seconds": 12}})
+        )
+        statuses = [
+            (
+                await world.http.post(
+                    "/v1/audio/transcriptions",
+                    data=form,
+                    files={"file": ("a.mp3", b"x")},
+                    headers={"authorization": "Bearer ann"},
+                )
+            ).status_code
+            for _ in range(2)
+        ]
+        (entry,) = (await world.get("/v1/limits"))["data"]
+    assert (statuses, entry["used"]) == ([200, 429], "0.12")
+
+
 async def test_a_call_larger_than_the_whole_account_passes_where_nothing_was_used() -> None:
     async with limited(Limit(tokens=50, per="minute", by="user")) as world:
         assert (await world.ask(max_tokens=4000)).status_code == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 
@@ -150,6 +151,17 @@ async def test_who_leaves_before_the_answer_came_gets_back_what_was_granted(
         await desk.aclose()
     balances = await store.balances([claim for _, claim in first.held])
     assert [balance.remaining for balance in balances] == [600, 1]
+
+
+async def test_a_call_asks_the_server_once_before_its_answer_begins(server: RedisServer, store: RedisLimits) -> None:
+    limits = [Limit(requests=9, per="minute", by="user"), Limit(tokens=900, per="day"), Limit(concurrent=3)]
+    desk, subject = Desk(limits, store, None, Background()), Subject(User("ann"), ("m",))
+    counted = []
+    for _ in range(3):
+        await desk.reserve(limits, subject, Usage(input=1, output=0), ())
+        stats = await store._client().info("commandstats")
+        counted.append(stats["cmdstat_evalsha"]["calls"])
+    assert [later - earlier for earlier, later in pairwise(counted)] == [1, 1]
 
 
 async def test_one_that_hangs_costs_a_call_no_more_than_its_time() -> None:

@@ -17,6 +17,7 @@ from openai_gateway_asgi.limits.estimate import input_tokens
 from openai_gateway_asgi.testing import Answer, error_answer, json_answer, stream_answer
 from openai_gateway_asgi.testing.answers import DONE, RESPONSES_USAGE, USAGE, bytes_answer, chat_events, sse
 from tests.cases.gateways import EAGER, chat, upstream_a, upstream_b, world
+from tests.contrib.shared_speech import left_by_the_first_of_two
 
 CHAT = "/chat/completions"
 MIB = 1024 * 1024
@@ -282,6 +283,18 @@ async def test_what_was_spoken_before_uses_nothing() -> None:
         for _ in range(2):
             assert (await w.post("/audio/speech", {"model": "tts", "input": "hi", "voice": "alloy"})).status == 200
     assert [record.usage for record in w.records] == [Usage(characters=2), None]
+
+
+async def test_who_began_a_speech_that_others_hear_to_its_end_has_used_it() -> None:
+    async with world(limits=[Limit(usd=1, per="day", by="user")], prices={"m1": Price(character="0.01")}) as w:
+        async with left_by_the_first_of_two(w):
+            pass
+        entry = (await w.ask("GET", "/limits")).json()["data"][0]
+    assert [(record.usage, record.cost) for record in w.records] == [
+        (Usage(characters=5), Decimal("0.05")),
+        (None, None),
+    ]
+    assert entry["used"] == "0.05"
 
 
 @pytest.mark.parametrize("status", [400, 500])
