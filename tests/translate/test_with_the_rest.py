@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from openai_gateway_asgi import HostModel, ModelCall, Preset, ToolCall, Usage
+from openai_gateway_asgi import (
+    Filter,
+    FilterCall,
+    FilterEvent,
+    HostModel,
+    ModelCall,
+    Preset,
+    ToolCall,
+    Usage,
+)
 from tests.cases.gateways import MESSAGES, upstream_a, world
 from tests.translate.sdk import final_response
 
@@ -62,3 +71,26 @@ async def test_a_preset_answers_both_apis_of_either_upstream(api: str, path: str
     assert "Be brief." in json.dumps(sent)
     assert b'"m1"' not in answer.body
     assert b'"helper"' in answer.body
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("api", "path"), [("chat", RESPONSES), ("responses", "/chat/completions")])
+async def test_a_filter_sees_the_clients_own_api(api: str, path: str, stream: bool) -> None:
+    seen: list[str] = []
+
+    def event(call: FilterCall, event: FilterEvent) -> FilterEvent:
+        if event.data is not None:
+            seen.append(event.data.get("type") or event.data["object"])
+        return event
+
+    def after(call: FilterCall, answer: Any) -> None:
+        seen.append(answer.text)
+
+    said = {"input": "hi"} if path == RESPONSES else {"messages": MESSAGES[1:]}
+    async with world(upstream_a(api=api), filters=[Filter(event=event if stream else None, after=after)]) as w:
+        assert (await w.post(path, {"model": "m1", "stream": stream, **said})).status == 200
+    assert seen[-1] == "Hello from upstream."
+    if stream:
+        assert (seen[0], seen[-2]) == (
+            ("response.created", "response.completed") if path == RESPONSES else ("chat.completion.chunk",) * 2
+        )
