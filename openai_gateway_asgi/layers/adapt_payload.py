@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..api.endpoints import upstream_path
 from ..bodies.body_rules import with_model_in_query
-from ..bodies.multipart import Sending, Upload
+from ..bodies.multipart import Addition, Sending, Upload
 from ..bodies.nested_fields import with_text_at
 from ..bodies.payload import Payload
 from ..errors import InvalidRequest
@@ -86,4 +86,6 @@ def _form(exchange: Exchange, upload: Upload, model: str) -> Sending:
     field, value = exchange.model_at[0], model.encode()
     if exchange.model_at != TOP:
         value = bytes(with_text_at(exchange.payload, exchange.model_at, model).fields[field])
+    if exchange.default is not None:  # nothing names it yet
+        return Sending(upload, replace(edits, add=(*edits.add, Addition(field, value))))
     return Sending(upload, replace(edits, replace={field: value}))

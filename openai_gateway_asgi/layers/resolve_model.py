@@ -82,10 +82,19 @@ class ResolveModel:
         exchange.candidates, exchange.bases = route.candidates, None
         if route.bases is not None:
             exchange.take_bases(self._draw(route).bases or ())
+            if exchange.default is not None:
+                _name_in_body(exchange)
         named = exchange.config.fallbacks and exchange.default is None  # a fallback has to be named, and the body stays
         chain = exchange.config.fallbacks.get(exchange.model, ()) if named else ()
         found = [found for id in chain if (found := catalogue.find(id)) is not None] if chain else ()
         exchange.fallbacks = tuple([self._draw(each) for each in found]) if found else ()
+
+
+def _name_in_body(exchange: Exchange) -> None:
+    """A preset that is an operation's default: its base has to be named, for the upstream's own default is another."""
+    if exchange.match.endpoint.model_at != "model":
+        raise exchange.lacking_model()
+    exchange.model_at = ("model",)
 
 
 def _named(exchange: Exchange) -> tuple[str, ...]:
