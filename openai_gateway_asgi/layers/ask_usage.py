@@ -6,11 +6,12 @@ from collections.abc import Awaitable
 
 from ..answers.endings import CHAT
 from ..answers.usage_asked import UsageTakenOut
+from ..bodies.payload import NOTHING
 from ..errors import UpstreamRefused
 from ..exchange import Exchange
 from ..host.notices import Notices
 from ..http.asgi import ASGIApp, Receive, Scope, Send
-from ..rewrites.stream_usage import ASKED, FIELD, Asking, asking, may_be_asked
+from ..rewrites.stream_usage import ASKED, FIELD, asking, may_be_asked, without_asking
 from ..upstream.usage_refusals import UsageRefusals
 
 ZEROS = frozenset({"createCompletion"})
@@ -23,7 +24,8 @@ class AskUsage:
     """Per attempt. An upstream that refuses to be asked is asked once more as its client wrote it, which is no attempt
     and no failure of its own; of each upstream and model that is remembered for a while.
 
-    A stream that is translated belongs to the translation, which needs the usage itself.
+    A stream that is translated is asked by the translation, which needs the usage itself; here it is seen to that those
+    are not asked who do not take it.
     """
 
     def __init__(self, app: ASGIApp, *, refusals: UsageRefusals, notices: Notices) -> None:
@@ -33,33 +35,38 @@ class AskUsage:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
-        wanted = self._wanted(exchange) if exchange.streams else None
+        if exchange.streams and exchange.upstream_match.endpoint.operation in CHAT and self._asks(exchange):
+            return self._asked(exchange, scope, receive, send)
+        return self.app(scope, receive, send)
+
+    def _asks(self, exchange: Exchange) -> bool:
+        """Whether the attempt asks, which it does from then on."""
+        upstream, payload = exchange.upstream, exchange.attempt_payload
+        translated = exchange.upstream_match is not exchange.match
+        may = may_be_asked(upstream, translated=translated)
+        may = may and not self._refusals.has(upstream, exchange.upstream_model)
+        if translated:
+            unasked = without_asking(payload)
+            exchange.attempt_payload, exchange.unasked = (payload, unasked) if may else (unasked, NOTHING)
+            return may and unasked is not payload
+        wanted = asking(payload) if may else None
         if wanted is None:
-            return self.app(scope, receive, send)
-        return self._asked(wanted, exchange, scope, receive, send)
-
-    def _wanted(self, exchange: Exchange) -> Asking | None:
-        """How the stream is asked for its usage, None where it is not."""
-        upstream, translated = exchange.upstream, exchange.upstream_match is not exchange.match
-        if translated or exchange.match.endpoint.operation not in CHAT or not may_be_asked(upstream):
-            return None
-        if self._refusals.has(upstream, exchange.upstream_model):
-            return None
-        return asking(exchange.attempt_payload)
-
-    async def _asked(self, wanted: Asking, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange.unasked, stages = exchange.attempt_payload, exchange.stages
+            return False
         zeros = exchange.match.endpoint.operation in ZEROS
-        exchange.attempt_payload = wanted.payload
-        exchange.stages = (*stages, UsageTakenOut(everywhere=wanted.everywhere, zeros=zeros))
-        del wanted  # the exchange lets go of the body when the stream has begun
+        exchange.attempt_payload, exchange.unasked = wanted.payload, payload
+        exchange.stages = (*exchange.stages, UsageTakenOut(everywhere=wanted.everywhere, zeros=zeros))
+        return True
+
+    async def _asked(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        """The exchange has the body, and lets go of it when the stream has begun."""
+        others = tuple([stage for stage in exchange.stages if not isinstance(stage, UsageTakenOut)])
         try:
             await self.app(scope, receive, send)
             return
         except UpstreamRefused as refused:
             if exchange.told or not _names_the_field(refused):
                 raise
-        exchange.attempt_payload, exchange.stages = exchange.unasked, stages
+        exchange.attempt_payload, exchange.stages = exchange.unasked, others
         await self.app(scope, receive, send)
         self._remember(exchange)  # it was for that alone
 

@@ -33,11 +33,11 @@ class Asking(NamedTuple):
     everywhere: bool
 
 
-def may_be_asked(upstream: Upstream) -> bool:
-    """By ``Upstream.stream_usage``."""
+def may_be_asked(upstream: Upstream, *, translated: bool) -> bool:
+    """By ``Upstream.stream_usage``. Bodies that are ``translated`` are rewritten, whatever ``rewrites`` says."""
     if upstream.stream_usage != "auto":
         return upstream.stream_usage == "always"
-    if upstream.rewrites == "off" or FIELD in upstream.drop_fields:
+    if (upstream.rewrites == "off" and not translated) or FIELD in upstream.drop_fields:
         return False
     if upstream.is_azure:
         return not is_older(upstream, AZURE_SINCE)
@@ -61,3 +61,16 @@ def asking(payload: Payload) -> Asking | None:
     # At the end, because some readers take any case of a name and the last of two.
     asked = payload.edited(without=(FIELD,)).edited({FIELD: {**others, ASKED: _TRUE}})
     return Asking(asked, options.get(CONTINUOUS) not in _UNSAID)
+
+
+def without_asking(payload: Payload) -> Payload:
+    """The payload without ``include_usage``; the same one where it does not ask."""
+    raw = payload.raw(FIELD)
+    try:
+        options = _options(raw) if raw is not None else None
+    except (msgspec.DecodeError, RecursionError):
+        return payload
+    if not options or ASKED not in options:
+        return payload
+    others = {name: value for name, value in options.items() if name != ASKED}
+    return payload.edited({FIELD: others}) if others else payload.edited(without=(FIELD,))

@@ -28,12 +28,7 @@ class Dialect(NamedTuple):
             developer=upstream.rewrites == "auto" or upstream.knows_developer,  # a rewrite knows the model as well
             custom_tools=official,
             allowed_tools=official,
-            usage=_may_be_asked(upstream),
+            usage=may_be_asked(upstream, translated=True),
             obfuscation=upstream.is_openai,
             drop_hosted_tools=upstream.drop_hosted_tools,
         )
-
-
-def _may_be_asked(upstream: Upstream) -> bool:
-    """Bodies that are translated are rewritten, whatever ``rewrites`` says."""
-    return may_be_asked(upstream) or (upstream.stream_usage == "auto" and upstream.rewrites == "off")

@@ -191,6 +191,25 @@ async def test_a_refusal_that_is_not_for_that_goes_to_the_client_and_is_not_reme
         assert w.sent["stream_options"] == ASKS
 
 
+async def test_a_stream_that_is_translated_is_asked_for_its_usage_where_that_can_be() -> None:
+    body = {"model": "m1", "input": "hi", "stream": True}
+    async with world(upstream_a(api="chat")) as w:
+        w.upstream.answer(CHAT, refusing(422, FORBIDDEN))
+        for requests in (2, 3):
+            answer = await w.post("/responses", body)
+            assert (answer.status, b"response.completed" in answer.body) == (200, True)
+            assert len(w.upstream.requests) == requests
+            assert "stream_options" not in w.sent
+    async with world(upstream_a(api="chat")) as w:
+        w.upstream.answer(CHAT, openai_answer)
+        assert b'"total_tokens":11' in (await w.post("/responses", body)).body.replace(b" ", b"")
+        assert w.records[0].usage_raw == USAGE
+    mistral = Upstream("https://api.mistral.ai/v1", api_key="k", model_ids=["m1"], api="chat")
+    async with world(mistral) as w:
+        assert (await w.post("/responses", body)).status == 200
+        assert "stream_options" not in w.sent
+
+
 def test_what_is_remembered_of_refusals_is_bounded_and_forgotten() -> None:
     clock = Clock()
     refusals = UsageRefusals(clock=clock)
