@@ -264,6 +264,34 @@ async def test_a_preset_that_is_denied_looks_like_none_whatever_became_of_its_ba
         assert len({answer.text.replace(id, "X") for id, answer in answers.items()}) == 1
 
 
+async def test_administrators_change_presets_while_the_gateway_runs() -> None:
+    async with world(upstream_a("m1", "m2"), presets=[Preset("fast", base="m1")]) as it:
+        config = json.loads((await it.ask("GET", "/config")).body)
+        assert config["MODEL_PRESETS"] == [{"id": "fast", "base": ["m1"]}]
+        assert (await it.chat("fast")).status == 200
+        assert it.sent["model"] == "m1"
+
+        posted = config | {"MODEL_PRESETS": [{"id": "fast", "base": "m2", "system": "SYS"}]}
+        assert (await it.post("/config/update", posted)).status == 200
+        assert (await it.chat("fast")).status == 200
+        assert (it.sent["model"], it.sent["messages"][0]["content"]) == ("m2", "SYS\nS")
+
+        version = json.loads((await it.ask("GET", "/config")).body)["version"]
+        for presets, param in (
+            ([{"id": "a", "base": "b"}, {"id": "b", "base": "a"}], "MODEL_PRESETS.0.base"),
+            ([{"id": "fast", "base": "gone"}], "MODEL_PRESETS.0.base"),
+            ([{"id": "fast", "base": "m1", "system": "{user.password}"}], "MODEL_PRESETS.0.system"),
+            ([{"id": "fast", "base": "m1", "system": "{user.id:hmac}"}], "MODEL_PRESETS.0.system"),
+        ):
+            refused = await it.post("/config/update", posted | {"version": version, "MODEL_PRESETS": presets})
+            assert (refused.status, error_of(refused)["param"]) == (400, param)
+        kept = {name: value for name, value in posted.items() if name != "MODEL_PRESETS"} | {"version": version}
+        assert (await it.post("/config/update", kept)).status == 200
+        assert (await it.chat("fast")).status == 200
+        assert it.sent["model"] == "m2"
+        assert json.loads((await it.ask("GET", "/config/health")).body)["presets"] == {}
+
+
 # Who else looks at ids
 
 
