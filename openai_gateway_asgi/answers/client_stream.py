@@ -9,7 +9,7 @@ from ..exchange import Exchange
 from ..http.asgi import Message, RawHeaders, Send
 from ..http.headers import EVENT_STREAM
 from ..http.sse import last_boundary, next_event, only_comments, without_comments
-from ..http.stages import ended, staged
+from ..http.stages import in_pieces, staged
 from .answer_clocks import SLOW, Clocks
 
 MOST = 1024 * 1024
@@ -98,7 +98,8 @@ class ClientStream:
         """As the stages give it; an event that is too long to be held passes as it is, where they let it."""
         start = 0 if self._exchange.at_boundary else _end_of_long(events)
         end = len(events) if at_boundary else max(start, last_boundary(events))
-        changed = await (staged if more else ended)(self._exchange.stages, events[start:end])
+        exchange = self._exchange
+        changed = await in_pieces(exchange.stages, events[start:end], exchange.clock.slices, over=not more)
         return changed if end - start == len(events) else b"".join((events[:start], changed, events[end:]))
 
     async def fail(self, events: bytes, error: bytes) -> None:

@@ -24,7 +24,8 @@ from ..http.sse import (
     next_event,
     only_comments,
 )
-from ..http.stages import joined, next_number, too_long
+from ..http.stages import IN_ONE_GO as STAGED
+from ..http.stages import in_pieces, joined, next_number, too_long
 from ..upstream.response_reads import Reads, upstream_failure
 from ..upstream.sent_secrets import Secrets
 from .answer_clocks import SLOW, Clocks
@@ -152,7 +153,8 @@ class Events:
             keep(events)
             exchange.delivered += len(events)
             if change is not None:
-                passed = change(events)
+                few = len(events) <= STAGED
+                passed = change(events) if few else in_pieces(exchange.stages, events, exchange.clock.slices)
                 events = passed if isinstance(passed, bytes) else await passed
                 if not events:
                     clocks.sent_at = 0.0

@@ -12,7 +12,11 @@ from functools import partial
 from typing import Protocol
 
 from ..errors import UpstreamError
-from .sse import next_sequence_number
+from .pacing import Turns
+from .sse import BOUNDARIES, last_boundary, next_sequence_number
+
+IN_ONE_GO = 4 * 1024
+"""Bytes of a read that stages get between two turns for others; of a longer event all."""
 
 
 class Stage(Protocol):
@@ -87,6 +91,26 @@ async def ended(stages: tuple[Stage, ...], events: bytes) -> bytes:
     for stage in stages:
         events = await staged((stage,), events) + await stage.end()
     return events
+
+
+async def in_pieces(stages: tuple[Stage, ...], events: bytes, turns: Turns, *, over: bool = False) -> bytes:
+    """The same for a read that holds very many events; ``over``: they are the last of a whole stream."""
+    changed, at = [], 0
+    while len(events) - at > IN_ONE_GO and (end := _end_near(events, at)) < len(events):
+        changed.append(await staged(stages, events[at:end]))
+        at = end
+        await turns.wait()
+    changed.append(await (ended if over else staged)(stages, events[at:]))
+    return b"".join(changed)
+
+
+def _end_near(events: bytes, at: int) -> int:
+    """Where an event ends, about ``IN_ONE_GO`` behind ``at``."""
+    far = at + IN_ONE_GO
+    if end := last_boundary(events[at:far]):
+        return at + end
+    ends = [found + len(mark) for mark in BOUNDARIES if (found := events.find(mark, far - len(mark))) >= 0]
+    return min(ends, default=len(events))
 
 
 async def answered(stages: tuple[Stage, ...], body: bytes) -> bytes:

@@ -78,9 +78,12 @@ def _no_collections() -> Iterator[None]:
     gc.enable()
 
 
-async def assert_turns(answer: Answer, *, stream: bool, commit: Literal["told", "whole"] = "told") -> None:
-    async with world(upstream_a(), upstream_b(), settings=Settings(retries=0, commit=commit)) as w:
-        w.upstream.answer(CHAT, answer)
+async def assert_turns(
+    answer: Answer, *, stream: bool, commit: Literal["told", "whole"] = "told", api: str = "auto"
+) -> None:
+    settings = Settings(retries=0, commit=commit)
+    async with world(upstream_a(api=api), upstream_b(api=api), settings=settings) as w:
+        w.upstream.answer("", answer)
         await w.post(CHAT, chat(stream=stream))  # what is made by the first call is no matter here
         async with stall_watch() as stalls:
             assert (await w.post(CHAT, chat(stream=stream))).body
@@ -98,6 +101,19 @@ async def test_whatever_is_in_one_read_others_have_turns(
 ) -> None:
     chunks = [WORD] * told + [many(ONE_READ[name], READ), END]
     await assert_turns(Answer(chunks, 200, EVENTS), stream=True, commit=commit)
+
+
+@pytest.mark.parametrize("told", [False, pytest.param(True, marks=LATER)])
+@pytest.mark.parametrize("name", ["empty events", "fields without a value", "other line ends", "words"])
+async def test_whatever_is_translated_others_have_turns(name: str, told: bool) -> None:
+    """Chat, of an upstream that speaks Responses."""
+    begins = (
+        b'data: {"type":"response.output_text.delta","item_id":"i","output_index":0,"content_index":0,"delta":"a"}\n\n'
+    )
+    ends = b'data: {"type":"response.completed","response":{"id":"r","status":"completed","output":[]}}\n\n'
+    part = begins if name == "words" else ONE_READ[name]
+    chunks = [begins] * told + [many(part, READ), ends]
+    await assert_turns(Answer(chunks, 200, EVENTS), stream=True, api="responses")
 
 
 def pieces(begins: bytes, part: bytes, ends: bytes) -> list[bytes]:
