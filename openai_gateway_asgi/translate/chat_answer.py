@@ -27,20 +27,25 @@ class ResponseFailed(Exception):
         self.error = error
 
 
-def chat_completion(response: Mapping[str, Any], *, structured: bool = False, model: str = "") -> dict[str, Any]:
+def chat_completion(
+    response: Mapping[str, Any], *, structured: bool = False, model: str = "", old: bool = False
+) -> dict[str, Any]:
     """The chat completion of a response. ``model`` is named where it names none.
-    ``structured``: JSON was asked for, so that the last message alone counts.
+    ``structured``: JSON was asked for, so that the last message alone counts. ``old``: it was asked with ``functions``,
+    whose answers have one ``function_call``.
 
     Raises ``ResponseFailed`` for one that failed and ``UpstreamError`` for one that is not over.
     """
     check_over(response)
     message = _message(response, structured=structured)
     calls = message.get("tool_calls")
+    if old and calls:
+        message["function_call"] = message.pop("tool_calls")[0]["function"]
     choice = {
         "index": 0,
         "message": message,
         "logprobs": _logprobs(response),
-        "finish_reason": finish_reason(response, called=bool(calls)),
+        "finish_reason": finish_reason(response, called=bool(calls), old=old),
     }
     completion: dict[str, Any] = {
         "id": text_of(response.get("id")) or new_id("chatcmpl"),
@@ -82,12 +87,12 @@ def failure_of(response: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def finish_reason(response: Mapping[str, Any], *, called: bool) -> str:
+def finish_reason(response: Mapping[str, Any], *, called: bool, old: bool = False) -> str:
     if response.get("status") == "incomplete":
         details = response.get("incomplete_details")
         reason = details.get("reason") if isinstance(details, dict) else None
         return REASONS.get(str(reason), "length")
-    return "tool_calls" if called else "stop"
+    return "stop" if not called else "function_call" if old else "tool_calls"
 
 
 def created(response: Mapping[str, Any]) -> int:

@@ -38,11 +38,13 @@ class ChatStream:
     ``over`` once the final event came: then ``[DONE]`` is due. It keeps one entry per call and what the citations say.
     """
 
-    def __init__(self, *, include_usage: bool, structured: bool = False, model: str = "") -> None:
-        """``model`` is named where the upstream names none.
-        ``structured``: JSON was asked for, so that comments of the model's on what it does are no part of it."""
+    def __init__(self, *, include_usage: bool, structured: bool = False, model: str = "", old: bool = False) -> None:
+        """``model`` is named where the upstream names none. ``structured``: JSON was asked for, so that comments of the
+        model's on what it does are no part of it. ``old``: it was asked with ``functions``.
+        """
         self.over = False
         self._model = model
+        self._old = old
         self._structured = structured
         self._asides: set[Any] = set()
         self._include_usage = include_usage
@@ -112,24 +114,24 @@ class ChatStream:
             self._asides.add(_place(event))
         if item.get("type") in CALLS:
             call = self._calls[_place(event)] = _Call(len(self._calls), item)
-            yield self._called(call, "", first=True)
+            yield from self._called(call, "", first=True)
             given = text_of(item.get("arguments")) or text_of(item.get("input"))
             if given:
                 call.told = True
-                yield self._called(call, given)
+                yield from self._called(call, given)
 
     def _arguments(self, event: Event) -> Iterator[Chunk]:
         call = self._calls.get(_place(event))
         if call is not None and (text := text_of(event.get("delta"))):
             call.told = True
-            yield self._called(call, text)
+            yield from self._called(call, text)
 
     def _arguments_done(self, event: Event) -> Iterator[Chunk]:
         call = self._calls.get(_place(event))
         whole = text_of(event.get("arguments")) or text_of(event.get("input"))
         if call is not None and not call.told and whole:
             call.told = True
-            yield self._called(call, whole)
+            yield from self._called(call, whole)
 
     def _item_ends(self, event: Event) -> Iterator[Chunk]:
         item = object_of(event.get("item"))
@@ -150,18 +152,22 @@ class ChatStream:
         if self._citations:
             yield self._chunk({"annotations": self._citations})
         self.over = True
-        yield self._chunk({}, finish_reason(response, called=bool(self._calls)))
+        yield self._chunk({}, finish_reason(response, called=bool(self._calls), old=self._old))
         usage = response.get("usage")
         if self._include_usage and isinstance(usage, dict):
             yield {**self._frame, "choices": [], "usage": chat_usage(usage)}
 
-    def _called(self, call: _Call, text: str, *, first: bool = False) -> Chunk:
+    def _called(self, call: _Call, text: str, *, first: bool = False) -> Iterator[Chunk]:
         inner: dict[str, Any] = {call.holds: text}
+        if self._old:
+            if not call.index:
+                yield self._chunk({"function_call": inner | ({"name": call.name} if first else {})})
+            return
         delta: dict[str, Any] = {"index": call.index, call.kind: inner}
         if first:
             inner["name"] = call.name
             delta |= {"id": call.id, "type": call.kind}
-        return self._chunk({"tool_calls": [delta]})
+        yield self._chunk({"tool_calls": [delta]})
 
     def _chunk(self, delta: Mapping[str, Any], finish: str | None = None) -> Chunk:
         return {**self._frame, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}

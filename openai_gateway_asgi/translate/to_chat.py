@@ -33,12 +33,14 @@ _decode_text = msgspec.json.Decoder(TextTold).decode
 class ToChat:
     """A stage of one attempt (``http/stages.py``)."""
 
-    def __init__(self, *, include_usage: bool, structured: bool, model: str = "") -> None:
+    def __init__(self, *, include_usage: bool, structured: bool, model: str = "", old: bool = False) -> None:
         """``model`` is named where the upstream names none.
-        ``include_usage``: the client asked for it. ``structured``: it asked for JSON."""
-        self._stream = ChatStream(include_usage=include_usage, structured=structured, model=model)
+        ``include_usage``: the client asked for it. ``structured``: it asked for JSON. ``old``: it asked with
+        ``functions``."""
+        self._stream = ChatStream(include_usage=include_usage, structured=structured, model=model, old=old)
         self._structured = structured
         self._model = model
+        self._old = old
         self._around: tuple[bytes, ...] = ()
         """What a chunk of text has before and behind it; empty while that is not known, or differs."""
 
@@ -89,7 +91,7 @@ class ToChat:
         if not isinstance(response, dict):
             raise UpstreamError("The upstream's answer is no response.")
         try:
-            return encode(chat_completion(response, structured=self._structured, model=self._model))
+            return encode(chat_completion(response, structured=self._structured, model=self._model, old=self._old))
         except ResponseFailed as failed:
             raise UpstreamRefused(failed.status, (), encode({"error": failed.error}), content_type=JSON) from None
 

@@ -17,7 +17,7 @@ from ..http.stages import Stage
 from .chat_request import READ as READ_OF_CHAT
 from .chat_request import responses_call
 from .dialect import Dialect
-from .fields import NULL, read
+from .fields import NULL, Raw, given, read
 from .params import chat_param, responses_param
 from .response_objects import ECHOED, Frame
 from .responses_request import READ as READ_OF_RESPONSES
@@ -64,13 +64,16 @@ def _to_responses(payload: Payload, upstream: Upstream, public_id: str) -> Trans
     fields = _readable(payload, READ_OF_CHAT)
     call = responses_call(fields, dropped=upstream.drop_fields)
     include_usage, structured = _wants_usage(fields), _wants_json(fields)
+    old = given(fields, "functions") is not None and given(fields, "tools") is None
+    if old:
+        call.body["parallel_tool_calls"] = Raw(b"false")  # such an answer has one call
     names, places = tuple(fields), call.places
     return Translation(
         "responses",
         MATCHES["responses"],
         Payload(call.body, payload.texts),
         (),
-        lambda limit: ToChat(include_usage=include_usage, structured=structured, model=public_id),
+        lambda limit: ToChat(include_usage=include_usage, structured=structured, model=public_id, old=old),
         lambda param: chat_param(param, names, places),
     )
 

@@ -106,6 +106,24 @@ async def test_a_chat_with_tools_goes_on() -> None:
     assert sent["tools"] == [{**FLAT, "strict": False}]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_client_of_the_old_functions_is_answered_in_their_words() -> None:
+    functions: Any = [{"name": "weather", "parameters": {"type": "object"}}]
+    async with between("responses", CALLED) as (_, fake, sdk):
+        whole = await sdk.chat.completions.create(model="m1", messages=ASK, functions=functions)
+        stream = await sdk.chat.completions.create(model="m1", messages=ASK, functions=functions, stream=True)
+        chunks = [chunk.choices[0] async for chunk in stream]
+        assert fake.last.fields()["parallel_tool_calls"] is False
+    choice = whole.choices[0]
+    assert choice.message.function_call is not None
+    assert choice.message.tool_calls is None
+    calls = [chunk.delta.function_call for chunk in chunks if chunk.delta.function_call]
+    told = "".join(call.name or "" for call in calls), "".join(call.arguments or "" for call in calls)
+    assert told == (choice.message.function_call.name, choice.message.function_call.arguments)
+    assert told == ("weather", '{"city": "Ulm"}')
+    assert (choice.finish_reason, chunks[-1].finish_reason) == ("function_call", "function_call")
+
+
 async def test_chat_with_a_schema() -> None:
     async with between("responses", JSON_SAID) as (_s, fake, sdk):
         whole = await sdk.chat.completions.parse(model="m1", messages=ASK, response_format=Weather)
