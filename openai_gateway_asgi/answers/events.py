@@ -153,8 +153,10 @@ class Events:
             keep(events)
             exchange.delivered += len(events)
             if change is not None:
-                few = len(events) <= STAGED
-                passed = change(events) if few else in_pieces(exchange.stages, events, exchange.clock.slices)
+                if len(events) <= STAGED:
+                    passed = change(events)
+                else:
+                    passed = in_pieces(exchange.stages, events, exchange.clock.slices)
                 events = passed if isinstance(passed, bytes) else await passed
                 if not events:
                     clocks.sent_at = 0.0
