@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from openai_gateway_asgi import ConfigError, Limit, Settings, Upstream
+from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.testing import Answer, FakeUpstream, error_answer, json_answer, stream_answer
 from openai_gateway_asgi.testing.answers import DONE, USAGE, chat_events, sse
 from openai_gateway_asgi.testing.requests import FakeRequest
@@ -95,6 +98,41 @@ async def test_counts_on_every_event_that_need_the_gateways_own_asking_are_not_s
         answer = await w.chat(stream=True, stream_options={"continuous_usage_stats": True})
         assert answer.body == PLAIN
         assert w.records[0].usage_raw == USAGE
+
+
+TEXT = "kept for as long as the stream lasts?"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [(CHAT, {"messages": [{"role": "user", "content": TEXT}]}), ("/responses", {"input": TEXT})],
+    ids=["asked", "translated"],
+)
+async def test_a_stream_that_has_begun_keeps_nothing_of_its_request(path: str, fields: dict[str, Any]) -> None:
+    """A stream may be long, and the body large: neither what was sent is kept nor what is sent without asking."""
+    gate = asyncio.Event()
+
+    async def answer() -> AsyncIterator[bytes]:
+        *events, done = chat_events({"model": "m1"})
+        for event in events:
+            yield event
+        await gate.wait()
+        yield done
+
+    async with world(upstream_a(api="chat")) as w:
+        w.upstream.answer(CHAT, lambda request: Answer(answer(), 200, [("content-type", "text/event-stream")]))
+        async with w.conversation(path, {"model": "m1", "stream": True, **fields}, read_ahead=False) as talk:
+            await talk.receive_start()
+            await talk.receive_chunk()
+            assert w.sent["stream_options"] == ASKS
+            gc.collect()
+            assert not [each for each in gc.get_objects() if isinstance(each, Payload) and _has_text(each)]
+            gate.set()
+            await talk.receive_rest()
+
+
+def _has_text(payload: Payload) -> bool:
+    return any(TEXT.encode() in bytes(value) for value in payload.outline.values())
 
 
 async def test_completions_are_asked_too_and_responses_and_whole_answers_are_not() -> None:
