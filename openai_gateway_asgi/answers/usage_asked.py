@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ..http.sse import Event, last_boundary, next_event, without_comments
+from ..http.stages import EventsOnly
 from .endings import decoded
 
 KEY = b'"usage"'
@@ -24,7 +25,7 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-class UsageTakenOut:
+class UsageTakenOut(EventsOnly):
     """A stage of one attempt. Of counts that stand beside choices, ``everywhere`` takes out all, where they are there
     only for what the gateway asked, and ``zeros`` those that count nothing."""
 
@@ -44,16 +45,6 @@ class UsageTakenOut:
             if found and tail.find(_END) == len(tail) - 3 and b"\n" not in head:
                 return head + tail
         return events if events.rfind(KEY) < 0 else self._of_each(events)
-
-    async def end(self) -> bytes:
-        return b""
-
-    async def answer(self, body: bytes, /) -> bytes:
-        return body
-
-    def lets_pass(self) -> bool:
-        """An event that is not held passes as it is: it is more of the answer than of its usage."""
-        return True
 
     def _of_each(self, events: bytes) -> bytes:
         if self._member is None or b"\r" in events:

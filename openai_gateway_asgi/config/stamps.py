@@ -16,7 +16,7 @@ MOST = 8
 LONGEST_KEY = 64
 """Characters of a key of ``metadata`` (OpenAI's description of its API)."""
 
-_FIELD = re.compile(r"[a-z][a-z0-9_]*(?:\.[A-Za-z0-9_-]{1,64})?")
+_FIELD = re.compile(rf"[a-z][a-z0-9_]*(?:\.[A-Za-z0-9_-]{{1,{LONGEST_KEY}}})?")
 
 
 def stamp(where: str, value: Any) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ import msgspec
 
 from ..errors import GatewayError
 from ..host.usage import Usage
+from ..http.stages import EventsOnly
 from .pieces import Chunk, NotAPiece, Reasoning, ToolCall, arguments_of, chat_usage, chunk_of, plain
 
 DONE = b"data: [DONE]\n\n"
@@ -245,7 +246,7 @@ def _joined(texts: Mapping[str, list[str]]) -> dict[str, str]:
     return {name: "".join(pieces) for name, pieces in texts.items()}
 
 
-class UsageUntold:
+class UsageUntold(EventsOnly):
     """A stage for a client that asked for no usage: the gateway has learned it before."""
 
     __slots__ = ("_answer",)
@@ -256,12 +257,3 @@ class UsageUntold:
     def events(self, events: bytes) -> bytes:
         told = self._answer.usage_event
         return events.replace(told, b"") if told else events
-
-    async def end(self) -> bytes:
-        return b""
-
-    async def answer(self, body: bytes) -> bytes:
-        return body
-
-    def lets_pass(self) -> bool:
-        return True

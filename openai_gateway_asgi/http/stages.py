@@ -44,6 +44,22 @@ class Stage(Protocol):
         ...
 
 
+class EventsOnly:
+    """The rest of a stage that changes nothing but streams."""
+
+    __slots__ = ()
+
+    async def end(self) -> bytes:
+        return b""
+
+    async def answer(self, body: bytes, /) -> bytes:
+        return body
+
+    def lets_pass(self) -> bool:
+        """An event that is too long to be held is passed on unchanged."""
+        return True
+
+
 def joined(stages: tuple[Stage, ...]) -> Callable[[bytes], bytes | Awaitable[bytes]] | None:
     """What all of them do to whole events, as one; None where there are none."""
     if len(stages) > 1:

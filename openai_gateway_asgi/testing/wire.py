@@ -140,15 +140,6 @@ def chunked(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def by_path(scripts: Mapping[str, WireScript]) -> WireScript:
-    """The script for the target without its query; a target that is not listed fails the test."""
-
-    async def choose(call: Call) -> None:
-        await scripts[call.request.target.partition(b"?")[0].decode()](call)
-
-    return choose
-
-
 def raw(data: bytes, *, close: bool = False, read_body: bool = True) -> WireScript:
     """Sends exactly ``data``, and ends the connection if asked to."""
 

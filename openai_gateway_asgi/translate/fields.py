@@ -42,28 +42,17 @@ def read(fields: Fields, name: str, kind: type[T] | Hashable, at: str = "") -> A
 
 MOST = 4_096
 """Messages, items, parts or tools in one list that is translated; to read more would keep all other calls waiting."""
-LARGE = 1024 * 1024
-"""Bytes of a list, up to which its braces are not counted."""
-MOST_BRACES = 100_000
-"""In a list of more than ``LARGE`` bytes that is translated."""
 
 
 def read_list(fields: Fields, name: str, at: str = "") -> list[Fields]:
-    """A list of objects, empty where it is missing or null. Raises ``PayloadTooLarge`` for one that is made up."""
-    value = fields.get(name)
-    if value is None:
-        return []
-    size = memoryview(value).nbytes
-    if size > LARGE and bytes(value).count(b"{") > MOST_BRACES:
-        raise _too_many(f"{at}{name}")
+    """A list of objects, empty where it is missing or null. Raises ``PayloadTooLarge`` for more than ``MOST``."""
     found: list[Fields] = read(fields, name, list[Fields], at) or []
     if len(found) > MOST:
-        raise _too_many(f"{at}{name}")
+        param = f"{at}{name}"
+        raise PayloadTooLarge(
+            f"`{param}` holds more than can be carried to the API that serves this model.", param=param
+        )
     return found
-
-
-def _too_many(param: str) -> PayloadTooLarge:
-    return PayloadTooLarge(f"`{param}` holds more than can be carried to the API that serves this model.", param=param)
 
 
 def unsupported(param: str, why: str) -> InvalidRequest:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..http.stages import too_long
+from ..http.stages import EventsOnly, too_long
 from .repair import Repair
 from .wire import comments_apart, named_event, values_in
 
 
-class Repaired:
+class Repaired(EventsOnly):
     """A stage of one attempt (``http/stages.py``)."""
 
     def __init__(self, *, limit: int) -> None:
@@ -26,12 +26,3 @@ class Repaired:
 
     def next_number(self) -> int:
         return self._repair.next_number
-
-    async def end(self) -> bytes:
-        return b""
-
-    async def answer(self, body: bytes) -> bytes:
-        return body
-
-    def lets_pass(self) -> bool:
-        return True

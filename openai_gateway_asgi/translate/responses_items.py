@@ -8,7 +8,6 @@ from typing import Any
 from ..bodies.outline import Fields
 from .fields import given, invalid, is_text, missing, raw, read, read_list, unsupported
 
-OUTPUTS = ("function_call_output", "custom_tool_call_output")
 WITHOUT_A_PLACE = ("web_search_call",)
 """Items that say nothing which the message behind them does not say."""
 INSTRUCTING = ("system", "developer")
