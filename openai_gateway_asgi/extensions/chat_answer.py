@@ -42,6 +42,8 @@ class Frame:
         self._calls = 0
         self._called: set[int] = set()
         self._finished: set[int] = set()
+        self.introduced: set[int] = set()
+        """The choices whose role has been told: clients put the texts of deltas together, this one too."""
         self.seen: set[int] = set()
         """The choices that something came of."""
 
@@ -84,6 +86,7 @@ class Frame:
                 self._finished.add(index)
             if choice["delta"].get("tool_calls"):
                 self._called.add(index)
+            choice["delta"] = self._introduced(index, choice["delta"])
         if chunk["choices"]:
             yield {"choices": chunk["choices"]}
 
@@ -93,7 +96,16 @@ class Frame:
         if calls := delta.get("tool_calls"):
             delta = {**delta, "tool_calls": [self._numbered(call) for call in calls]}
             self._called.add(0)
-        return self._delta(delta)
+        return self._delta(self._introduced(0, delta))
+
+    def _introduced(self, index: int, delta: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Without a role that has been told already."""
+        if "role" not in delta:
+            return delta
+        if index in self.introduced:
+            return {name: value for name, value in delta.items() if name != "role"}
+        self.introduced.add(index)
+        return delta
 
     def _numbered(self, call: Any) -> Mapping[str, Any]:
         if not isinstance(call, Mapping) or not isinstance(call.get(call.get("type") or "function"), Mapping):
@@ -149,6 +161,7 @@ class Streamed:
         if self._begun:
             return b""
         self._begun = True
+        self._frame.introduced.add(0)
         delta = {"role": "assistant", "content": ""}
         return self._event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
 

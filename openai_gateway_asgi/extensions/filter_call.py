@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
+from ..bodies.loose_json import as_json
 from ..bodies.payload import Payload
 from ..host.users import User
 from ..http.asgi import Scope
-from .filter_event import as_json
 from .texts import ASKED, IMAGES, texts_in, with_texts
 
 FIXED = frozenset({"stream"})

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-import msgspec
-
+from ..bodies.loose_json import as_json, read_loosely
 from .texts import TOLD, texts_in, with_texts
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
 _UNREAD: Any = object()
 _UNFINISHED = b'"finish_reason":null'
 
@@ -82,22 +78,10 @@ def written_event(name: str, data: bytes) -> bytes:
 
 def _decoded(data: bytes) -> Any:
     try:
-        return _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        return json.loads(data)  # halves of letters, which upstreams cut anywhere
-    except (ValueError, RecursionError):
+        return read_loosely(data)
+    except ValueError:
         return data.decode("utf-8", "replace")
 
 
 def _written(value: Any) -> bytes:
     return value.encode("utf-8", "replace") if isinstance(value, str) else as_json(value)
-
-
-def as_json(value: Any) -> bytes:
-    """Also of integers of any size, and of halves of letters."""
-    try:
-        return _encode(value)
-    except (OverflowError, UnicodeEncodeError):
-        return json.dumps(value, separators=(",", ":")).encode()

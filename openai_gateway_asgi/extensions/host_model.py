@@ -27,8 +27,9 @@ class HostModel:
 
     The handler is an ``async def`` with one argument, the ``ModelCall``. It yields texts, ``Reasoning``, ``ToolCall``,
     ``Usage``, chunks and usage of the OpenAI SDK's (or mappings that say the same), or returns one of these, a whole
-    completion, or something to iterate over. Where it is cancelled its ``finally`` runs at once. A ``GatewayError``
-    that it raises is the client's; whatever else fails in it is logged, and the next candidate or fallback is asked.
+    completion, a list of them, or what iterates over them asynchronously. Where it is cancelled its ``finally`` runs at
+    once. A ``GatewayError`` that it raises is the client's; whatever else fails in it is logged, and the next candidate
+    or fallback is asked.
 
     Raises ``ConfigError`` naming the field.
     """

@@ -124,7 +124,8 @@ async def _pieces(given: Any) -> AsyncGenerator[Any, None]:
         if given is None:
             return
         if not hasattr(given, "__aiter__"):
-            yield given
+            for piece in given if isinstance(given, list | tuple) else (given,):
+                yield piece
             return
     try:
         async for piece in given:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
-
+from ..bodies.loose_json import as_json as encode
+from ..bodies.loose_json import read_loosely
 from ..http.sse import events_in, without_comments
 
 DONE = b"data: [DONE]\n\n"
-encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
+__all__ = ["DONE", "comments_apart", "data_in", "decoded", "encode", "named_event", "values_in"]
 
 
 def data_in(events: bytes) -> list[bytes]:
@@ -40,8 +39,8 @@ def values_in(events: bytes) -> Iterator[Mapping[str, Any]]:
 def decoded(data: bytes) -> Any:
     """None for what is no JSON."""
     try:
-        return _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return read_loosely(data)
+    except ValueError:
         return None
 
 

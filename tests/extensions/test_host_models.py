@@ -658,3 +658,28 @@ async def test_methods_partials_and_objects_serve_as_well() -> None:
     async with world(host_models=models) as host:
         said = [(await host.chat(id)).json()["choices"][0]["message"]["content"] for id in "abc"]
     assert said == ["method", "object", "partial"]
+
+
+async def test_a_role_that_a_handler_passes_on_is_told_once() -> None:
+    async def relays(call: ModelCall) -> AsyncIterator[object]:
+        for index in (0, 1):
+            yield {"choices": [{"index": index, "delta": {"role": "assistant", "content": "a"}}]}
+            yield {"choices": [{"index": index, "delta": {"role": "assistant", "content": "b"}}]}
+        yield {"role": "assistant", "content": "c"}
+
+    async with serving(relays) as host:
+        events = events_of(await host.chat("mine", stream=True))
+    told = [choice for event in events[:-1] for choice in event["choices"]]
+    assert [choice["index"] for choice in told if "role" in choice["delta"]] == [0, 1]
+    assert text_of(events[:-1]) == "ababc"
+
+
+async def test_a_list_of_pieces_may_be_returned() -> None:
+    async def lists(call: ModelCall) -> list[object]:
+        return ["a", "b", Usage(input=1, output=2)]
+
+    async with serving(lists) as host:
+        answer = (await host.chat("mine")).json()
+        streamed = text_of(events_of(await host.chat("mine", stream=True)))
+    assert (answer["choices"][0]["message"]["content"], answer["usage"]["total_tokens"]) == ("ab", 3)
+    assert streamed == "ab"
