@@ -18,15 +18,17 @@ from msgspec import structs
 
 from ..errors import ConfigError, GatewayBusy, GatewayError
 from ..host.hooks import Hook
-from ..host.prices import Priced, Prices
-from ..host.records import AttemptRecord, Outcome, UsageRecord
+from ..host.prices import Prices
+from ..host.records import AttemptRecord, UsageRecord
 from ..host.usage import Usage
 from ..host.users import User
 from ..http.background import Background
 from ..models import Candidate, Model
+from . import charges
 from .claims import Account, Change, Claim, Decision, LimitStore, StoreDown
-from .limit import LEASE, NANO, Limit, Subject
+from .limit import Limit, Subject
 from .memory import MemoryLimits
+from .places import Places
 from .reservation import WHOLE_CALL, Reservation
 from .told import LimitExceeded, Standing, UpstreamLimited, refusal, unpriced
 
@@ -34,8 +36,6 @@ logger = logging.getLogger("openai_gateway_asgi")
 
 _PLACES = Account.PLACES
 
-RENEW = LEASE / 3
-"""Seconds between two renewals of a place."""
 SHOWN = 1000
 """Models that are looked at for what holds for a user."""
 MOST_DRAWN = 4096
@@ -88,7 +88,7 @@ class Desk:
         self._background = background
         self._clock = clock
         self._failed = failed
-        self._places: dict[asyncio.AbstractEventLoop, dict[str, Claim]] = {}
+        self._places = Places(store, background, self._note_down)
         self._warned = False
         self.known: Sequence[Limit] = () if isinstance(limits, Hook) else limits
         """Those that hold for everybody; none where a callable of the host's says which hold."""
@@ -202,7 +202,9 @@ class Desk:
         spent = [pair for pair in reservation.held if pair[0].per_attempt and pair[0].unit != "requests"]
         if spent:
             reservation.held = [pair for pair in reservation.held if pair not in spent]
-            self._start_settling([Change(claim, _told(limit, attempt) - claim.reserved) for limit, claim in spent])
+            self._start_settling(
+                [Change(claim, charges.used_by_attempt(limit, attempt) - claim.reserved) for limit, claim in spent]
+            )
 
     def leave(self, reservation: Reservation) -> None:
         """Gives back the places of a call whose client has gone; what it uses is settled when that is known."""
@@ -217,7 +219,7 @@ class Desk:
             return
         reservation.settled = True
         held = reservation.held
-        used = [0 if claim.account is _PLACES else self._used(limit, claim, record) for limit, claim in held]
+        used = [0 if claim.account is _PLACES else charges.used(limit, claim, record) for limit, claim in held]
         if reservation.asks or reservation.outer is not None:
             used = self._among_calls(reservation, used, record)
         changes = [
@@ -317,7 +319,7 @@ class Desk:
         reservation.standings += standings
         places = {claim.lease: claim for _, claim in wanted if claim.account is _PLACES}
         if places:
-            self._keep_places(places)
+            self._places.keep(places)
 
     async def _decision(self, claims: Sequence[Claim]) -> Decision:
         """The store's. Who leaves while it is on its way gets back what it granted."""
@@ -340,7 +342,7 @@ class Desk:
     ) -> int | None:
         """Nano-dollars; None for a model without a price that is let pass. Of an upstream that tells the cost itself
         nothing can be reserved where no price is known: its calls are charged when they are over."""
-        found = None if self._prices is None else _expected_cost(self._prices, subject, expected, candidates)
+        found = None if self._prices is None else charges.expected_cost(self._prices, subject, expected, candidates)
         if found is not None:
             return found
         if any(each.upstream.tells_cost for each in candidates):
@@ -348,23 +350,6 @@ class Desk:
         if limit.unpriced == "refuse":
             raise unpriced(limit)
         return None
-
-    def _used(self, limit: Limit, claim: Claim, record: UsageRecord) -> int:
-        """What a call used of one claim, in its unit."""
-        unit, nothing_sent = limit.unit, not record.attempts
-        if unit == "requests":
-            return 0 if nothing_sent else claim.reserved
-        # What an upstream is charged is its own attempt's; those before it were settled when they failed.
-        counted: UsageRecord | AttemptRecord = record.tries[-1] if limit.per_attempt and record.tries else record
-        if limit.unit == "usd" and counted.cost is not None:
-            return int(counted.cost * NANO)
-        tokens = None if counted.usage is None else counted.usage.tokens
-        if tokens is None:
-            generated = record.outcome in (Outcome.COMPLETED, Outcome.CLIENT_GONE) or (
-                record.first_byte is not None and record.outcome is not Outcome.REJECTED
-            )
-            return claim.reserved if generated and not nothing_sent else 0
-        return tokens if limit.unit == "tokens" else claim.reserved
 
     def _take_off_asked(self, reservation: Reservation, used: dict[str, int], record: UsageRecord) -> None:
         """A call is charged beyond what its parts were charged; one that says nothing of itself used nothing else."""
@@ -375,9 +360,8 @@ class Desk:
                 used[claim.key] = 0 if silent else max(0, used[claim.key] - asked)
 
     def _start_settling(self, changes: Sequence[Change]) -> None:
-        if self._places and (places := self._places.get(asyncio.get_running_loop())):
-            for change in changes:
-                places.pop(change.claim.lease, None)
+        if self._places.held:
+            self._places.drop(changes)
         if self._at_once is not None:
             self._at_once.settle_now(changes)
         else:
@@ -393,67 +377,11 @@ class Desk:
                 if number + 1 < SETTLED_WITHIN:
                     await asyncio.sleep(SETTLED_AGAIN)
 
-    def _keep_places(self, new: dict[str, Claim]) -> None:
-        """Renews places, by their leases, while their calls last: one task for all of an event loop."""
-        loop = asyncio.get_running_loop()
-        held = self._places.get(loop)
-        if held is not None:
-            held.update(new)
-            return
-        for ended in [each for each in self._places if each.is_closed()]:
-            del self._places[ended]
-        self._places[loop] = new
-        loop.call_later(RENEW, self._renew, loop)
-
-    def _renew(self, loop: asyncio.AbstractEventLoop) -> None:
-        held = self._places.get(loop)
-        if not held:
-            self._places.pop(loop, None)
-            return
-        _ = self._background.start(self._renewed(tuple(held.values())))
-        loop.call_later(RENEW, self._renew, loop)
-
-    async def _renewed(self, claims: Sequence[Claim]) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            await self._store.renew(claims)
-            held = self._places.get(loop, {})
-            over = [Change(claim) for claim in claims if claim.lease not in held]
-            if over:  # given back meanwhile: the renewal may have come behind it
-                await self._store.settle(over)
-        except StoreDown as error:
-            self._note_down("renew", error)
-
     def _note_down(self, operation: str, error: StoreDown) -> None:
         self._failed(operation)
         if not self._warned:
             self._warned = True
             logger.warning("the store of limits is away (%s); limits are held as `when_down` says", error)
-
-
-def _expected_cost(prices: Prices, subject: Subject, expected: Usage, candidates: Sequence[Candidate]) -> int | None:
-    """In nano-dollars: of tokens, or of what else a model may be priced by; None where there is no price for either."""
-    ways = [Usage(input=expected.input, output=expected.output)]
-    others = Usage(characters=expected.characters, images=expected.images, seconds=expected.seconds)
-    if others:
-        ways.append(others)
-    for each in candidates:
-        ids = tuple(dict.fromkeys((each.model_id, *reversed(subject.models))))
-        for usage in ways:
-            priced = Priced(each.upstream.name, each.upstream.base_url, ids, usage)
-            cost = prices.cost(priced)
-            if cost is not None:
-                return int(cost.usd * NANO)
-    return None
-
-
-def _told(limit: Limit, attempt: AttemptRecord | None) -> int:
-    """What a failed attempt is known to have used, in the unit of a limit."""
-    if attempt is None or limit.unit == "concurrent":
-        return 0
-    if limit.unit == "usd":
-        return 0 if attempt.cost is None else int(attempt.cost * NANO)
-    return (None if attempt.usage is None else attempt.usage.tokens) or 0
 
 
 def _marked(changes: Sequence[Change]) -> Sequence[Change]:

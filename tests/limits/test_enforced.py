@@ -18,7 +18,7 @@ from openai_gateway_asgi import ConfigError, Gateway, MemoryStore, RateLimited, 
 from openai_gateway_asgi.exchange import Exchange
 from openai_gateway_asgi.host.prices import Price, Priced
 from openai_gateway_asgi.http.asgi import ASGIApp, Receive, Scope, Send
-from openai_gateway_asgi.limits import Claim, Limit, MemoryLimits, RedisLimits, desk
+from openai_gateway_asgi.limits import Claim, Limit, MemoryLimits, RedisLimits, places
 from openai_gateway_asgi.testing import FakeUpstream, Script, json_answer
 from tests.support.clock import Clock
 
@@ -339,7 +339,7 @@ async def test_a_place_given_back_while_it_is_renewed_is_free(monkeypatch: pytes
             await super().renew(claims)
             self.renewed.set()
 
-    monkeypatch.setattr(desk, "RENEW", 0.001)
+    monkeypatch.setattr(places, "RENEW", 0.001)
     store = Slow()
     async with limited(Limit(concurrent=1, by="user"), store=store) as world:
         world.fake.script("m", silence=True)
