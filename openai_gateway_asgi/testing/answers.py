@@ -173,16 +173,19 @@ def responses(request: dict[str, Any], says: Says = Says()) -> Answer:
     """``/responses``, whole or streamed as the request says."""
     if request.get("stream"):
         return stream_answer(responses_events(request, says))
-    return json_answer(_response(request, "completed", _outputs(says), says))
+    return json_answer(_response(request, _status(says), _outputs(says), says))
 
 
 def responses_events(request: dict[str, Any], says: Says = Says()) -> list[bytes]:
-    """From ``response.created`` to ``response.completed``, without a ``[DONE]``, as OpenAI's own API ends."""
+    """From ``response.created`` to the final event, without a ``[DONE]``, as OpenAI's own API ends."""
     events: list[dict[str, Any]] = [
         {"type": "response.created", "response": _response(request, "in_progress", [], says)}
     ]
+    before = _reasoning(says)
+    for item in before:
+        events += _reasoning_events(item)
     if says.tool_calls:
-        for index, item in enumerate(_outputs(says)):
+        for index, item in enumerate(_outputs(says)[len(before) :], len(before)):
             place = {"item_id": item["id"], "output_index": index}
             begun = {**item, "arguments": "", "status": "in_progress"}
             arguments = item["arguments"]
@@ -193,24 +196,53 @@ def responses_events(request: dict[str, Any], says: Says = Says()) -> list[bytes
                 {"type": "response.output_item.done", "output_index": index, "item": item},
             ]
     else:
-        part = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+        place = {"output_index": len(before)}
+        part = {"item_id": "msg_1", **place, "content_index": 0}
         events += [
-            {"type": "response.output_item.added", "output_index": 0, "item": _output(None, "in_progress")},
+            {"type": "response.output_item.added", **place, "item": _output(None, "in_progress")},
             {"type": "response.content_part.added", **part, "part": _text("")},
             *({"type": "response.output_text.delta", **part, "delta": word, "logprobs": []} for word in says.words),
             {"type": "response.output_text.done", **part, "text": says.text, "logprobs": []},
             {"type": "response.content_part.done", **part, "part": _text(says.text)},
-            {"type": "response.output_item.done", "output_index": 0, "item": _output(says.text, "completed")},
+            {"type": "response.output_item.done", **place, "item": _output(says.text, _status(says))},
         ]
-    done = _response(request, "completed", _outputs(says), says)
-    events.append({"type": "response.completed", "response": done})
+    status = _status(says)
+    events.append({"type": f"response.{status}", "response": _response(request, status, _outputs(says), says)})
     return [sse({**event, "sequence_number": n}, event["type"]) for n, event in enumerate(events)]
 
 
-def _outputs(says: Says) -> list[dict[str, Any]]:
-    if not says.tool_calls:
-        return [_output(says.text, "completed")]
+CUT_SHORT = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""The finish reasons of a chat that make a response incomplete, and why it is then."""
+
+
+def _status(says: Says) -> str:
+    return "incomplete" if says.finish_reason in CUT_SHORT else "completed"
+
+
+def _reasoning(says: Says) -> list[dict[str, Any]]:
+    if says.reasoning is None:
+        return []
+    return [{"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": says.reasoning}]}]
+
+
+def _reasoning_events(item: dict[str, Any]) -> list[dict[str, Any]]:
+    at = {"item_id": item["id"], "output_index": 0, "summary_index": 0}
+    (part,) = item["summary"]
     return [
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "summary": []}},
+        {"type": "response.reasoning_summary_part.added", **at, "part": {**part, "text": ""}},
+        {"type": "response.reasoning_summary_text.delta", **at, "delta": part["text"]},
+        {"type": "response.reasoning_summary_text.done", **at, "text": part["text"]},
+        {"type": "response.reasoning_summary_part.done", **at, "part": part},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+    ]
+
+
+def _outputs(says: Says) -> list[dict[str, Any]]:
+    before = _reasoning(says)
+    if not says.tool_calls:
+        return [*before, _output(says.text, _status(says))]
+    return before + [
         {
             "type": "function_call",
             "id": f"fc_{n}",
@@ -230,12 +262,13 @@ def _response(request: dict[str, Any], status: str, output: list[dict[str, Any]]
         "object": "response",
         "created_at": CREATED,
         "status": status,
+        "incomplete_details": {"reason": CUT_SHORT[says.finish]} if status == "incomplete" else None,
         "model": request.get("model"),
         "output": output,
         "parallel_tool_calls": True,
         "tool_choice": "auto",
         "tools": [],
-        "usage": usage if status == "completed" else None,
+        "usage": None if status == "in_progress" else usage,
     }
 
 

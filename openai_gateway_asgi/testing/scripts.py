@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from .answers import Answer, Ending, HeaderPairs, Says, error_answer, json_answer
@@ -101,7 +102,7 @@ def _stop(script: Script) -> tuple[int | None, Ending]:
 
 
 def _events(script: Script, events: list[bytes], stop: int | None) -> list[bytes]:
-    before = sum(1 for event in events if _only_begins(event))
+    before = sum(1 for _ in takewhile(_only_begins, events))
     if script.malformed_after is not None:
         events.insert(before + script.malformed_after, MALFORMED)
     if script.error_after is not None:
@@ -113,7 +114,12 @@ def _events(script: Script, events: list[bytes], stop: int | None) -> list[bytes
 
 
 def _only_begins(event: bytes) -> bool:
-    starts = (b"response.created", b"response.output_item.added", b"response.content_part.added")
+    starts = (
+        b"response.created",
+        b"response.output_item.added",
+        b"response.content_part.added",
+        b"response.reasoning_summary_part.added",
+    )
     return b'"role": "assistant", "content": ""' in event or any(b"event: " + start in event for start in starts)
 
 

@@ -218,3 +218,31 @@ async def test_a_request_is_told_in_typed_values(fake: Fake) -> None:
         True,
         HELLO,
     )
+
+
+@pytest.mark.parametrize(("finish", "why"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
+async def test_a_response_thinks_and_ends_as_the_script_says(fake: Fake, finish: str, why: str) -> None:
+    upstream, client = fake
+    upstream.script("m", reasoning="Hm.", text="So", finish_reason=finish)
+    answer = await client.responses.create(model="m", input="hi")
+    stream = await client.responses.create(model="m", input="hi", stream=True)
+    *said, last = [event async for event in stream]
+    assert [item.type for item in answer.output] == ["reasoning", "message"]
+    assert last.type == "response.incomplete"
+    for response in (answer, last.response):
+        assert response.status == "incomplete"
+        assert response.incomplete_details is not None
+        assert response.incomplete_details.reason == why
+    assert [item.type for item in last.response.output] == ["reasoning", "message"]
+    done = [(event.output_index, event.item.type) for event in said if event.type == "response.output_item.done"]
+    assert done == [(0, "reasoning"), (1, "message")]
+
+
+async def test_a_cut_is_counted_from_the_first_event_that_says_something(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", tool_calls=[("f", {}), ("g", {})], cut_after=1)
+    kinds = []
+    with pytest.raises((openai.APIConnectionError, httpx.RemoteProtocolError)):
+        async for event in await client.responses.create(model="m", input="hi", stream=True):
+            kinds.append(event.type)
+    assert kinds == ["response.created", "response.output_item.added", "response.function_call_arguments.delta"]
