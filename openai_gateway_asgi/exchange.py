@@ -245,6 +245,11 @@ class Exchange:
             self.take_bases(kept)
         return bool(self.candidates)
 
+    @property
+    def ways_on(self) -> tuple[Route, ...]:
+        """The models behind a preset, and those of every fallback."""
+        return (*(self.bases or ()), *(way for route in self.fallbacks for way in route.ways))
+
     def take_bases(self, bases: Iterable[Route]) -> None:
         """The models behind the preset that was asked for, in the order in which they are asked."""
         self.bases = tuple(bases)

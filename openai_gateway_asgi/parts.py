@@ -50,7 +50,7 @@ MOST_TOLD = 16
 
 
 class Parts:
-    """Those that follow the configuration are told of each that comes into force."""
+    """Parts that follow the configuration are told of each configuration that comes into force."""
 
     def __init__(
         self,

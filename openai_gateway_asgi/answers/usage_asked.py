@@ -26,8 +26,8 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class UsageTakenOut(EventsOnly):
-    """A stage of one attempt. Of counts that stand beside choices, ``everywhere`` takes out all, where they are there
-    only for what the gateway asked, and ``zeros`` those that count nothing."""
+    """A stage of one attempt. ``everywhere``: counts beside choices are taken out as well, because they are there only
+    for what the gateway asked. ``zeros``: of counts beside choices, those that count nothing are taken out."""
 
     __slots__ = ("_everywhere", "_member", "_zeros")
 

@@ -260,7 +260,8 @@ def _joined(texts: Mapping[str, list[str]]) -> dict[str, str]:
 
 
 class UsageUntold(EventsOnly):
-    """A stage for a client that asked for no usage: the gateway has learned it before."""
+    """A stage that takes out the usage's event, for a client that did not ask for it. The gateway reads the usage
+    before the stages."""
 
     __slots__ = ("_answer",)
 

@@ -16,6 +16,5 @@ def hops(exchange: Exchange) -> tuple[str, ...]:
     if exchange.resolved is not None:
         ids.append(exchange.resolved.id)
     ids += [route.model.id for route in exchange.fallbacks]
-    ways = (way for route in exchange.fallbacks for way in route.ways)
-    ids += [id for way in (*(exchange.bases or ()), *ways) for id in way.hops]
+    ids += [id for way in exchange.ways_on for id in way.hops]
     return tuple(dict.fromkeys(filter(None, ids)))

@@ -99,7 +99,8 @@ class Running(httpx.AsyncByteStream):
             raise self._failure(f"gave what is no part of an answer: {error}") from error
 
     def _translated(self, error: Exception) -> GatewayError:
-        """What a handler raised. What passes, and what is nobody's fault but its own, others are asked in place of."""
+        """What a handler raised, as an error of the gateway's. After a 429, a 5xx or a failure of the handler's own the
+        next candidate is asked."""
         if isinstance(error, GatewayError):
             return error
         response = getattr(error, "response", None)  # as the SDK's errors have

@@ -22,7 +22,7 @@ IN_ONE_GO = 4 * 1024
 class Stage(Protocol):
     """One step, made anew for each attempt, so that what an attempt said that was given up leaves nothing.
 
-    What it raises ends the attempt: before something was told an ``UpstreamError`` may be mended by another one.
+    What it raises ends the attempt. Where nothing has been told yet, an ``UpstreamError`` leads to the next attempt.
     """
 
     def events(self, events: bytes, /) -> bytes | Awaitable[bytes]:
@@ -39,8 +39,8 @@ class Stage(Protocol):
         ...
 
     def lets_pass(self) -> bool:
-        """Of an answer that is no stream, or an event, longer than is usually held: whether it may pass as it is. If
-        not it is held up to ``event_limit``."""
+        """Whether what is longer than is usually held (an event, or an answer that is no stream) may pass unchanged. If
+        not, it is held, up to ``event_limit``."""
         ...
 
 
@@ -68,7 +68,7 @@ def joined(stages: tuple[Stage, ...]) -> Callable[[bytes], bytes | Awaitable[byt
 
 
 def _through(stages: tuple[Stage, ...], events: bytes) -> bytes | Awaitable[bytes]:
-    """As ``staged``; only where one of them has to wait there is something to wait for."""
+    """As ``staged``, without a coroutine unless a stage has to wait."""
     for number, stage in enumerate(stages, 1):
         passed = stage.events(events)
         if not isinstance(passed, bytes):

@@ -21,11 +21,11 @@ REFUSED = (400, 422)
 
 
 class AskUsage:
-    """Per attempt. An upstream that refuses to be asked is asked once more as its client wrote it, which is no attempt
-    and no failure of its own; of each upstream and model that is remembered for a while.
+    """Per attempt. An upstream that refuses the field gets the call once more without it. That counts neither as an
+    attempt nor as a failure; the refusal is remembered for a while, by upstream and model.
 
-    A stream that is translated is asked by the translation, which needs the usage itself; here it is seen to that those
-    are not asked who do not take it.
+    A translated stream asks already, because the translation needs the usage; this layer takes the field out for
+    upstreams that do not accept it.
     """
 
     def __init__(self, app: ASGIApp, *, refusals: UsageRefusals, notices: Notices) -> None:
@@ -40,7 +40,7 @@ class AskUsage:
         return self.app(scope, receive, send)
 
     def _asks(self, exchange: Exchange) -> bool:
-        """Whether the attempt asks, which it does from then on."""
+        """Makes the attempt ask, where it may. Gives whether it asks."""
         upstream, payload = exchange.upstream, exchange.attempt_payload
         translated = exchange.upstream_match is not exchange.match
         may = may_be_asked(upstream, translated=translated)

@@ -38,8 +38,7 @@ class EnforceLimits:
             _refuse_unmetered(family, [limit for limit in limits if model is None or limit.concerns(subject.models)])
         may_serve = subject.models
         if exchange.fallbacks or exchange.bases:
-            ways = (way for route in exchange.fallbacks for way in route.ways)
-            may_serve = (*may_serve, *(id for way in (*(exchange.bases or ()), *ways) for id in way.hops))
+            may_serve = (*may_serve, *(id for way in exchange.ways_on for id in way.hops))
         if model is None or not any(limit.concerns(may_serve) for limit in limits):
             if exchange.reservation is not None:
                 self._desk.give_back(exchange.reservation)

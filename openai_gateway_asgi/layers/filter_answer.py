@@ -11,7 +11,7 @@ from ..http.background import Background
 
 
 class FilterAnswer:
-    """Puts them among the stages of the attempt. ``after`` sees an answer that broke off in its middle as well."""
+    """Adds them to the stages of the attempt. ``after`` sees an answer that broke off in its middle as well."""
 
     def __init__(self, app: ASGIApp, *, background: Background, most: int) -> None:
         self.app = app

@@ -133,8 +133,8 @@ class Desk:
         expected: Usage,
         candidates: Sequence[Candidate],
     ) -> None:
-        """Another model is called than the one that this was reserved for: takes what that needs and gives back what it
-        does not, in one step. What both need stays taken, and is topped up where that one needs more of it.
+        """The call goes to another model than was reserved for. Takes what the new model needs, in one step,
+        and gives back what it does not need. What both need stays taken, and is topped up where the new one needs more.
 
         Raises what ``reserve`` does; then nothing has changed.
         """

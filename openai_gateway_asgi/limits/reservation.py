@@ -33,7 +33,7 @@ class Reservation:
     """What they used, by the key of the claim."""
 
     def of_outer(self) -> set[str]:
-        """The keys of what is taken already: while a call lasts its parts are within its place, and its one request."""
+        """The keys of what the calls around this one hold: a part takes no place and no request beside theirs."""
         taken: set[str] = set()
         outer = self.outer
         while outer is not None:

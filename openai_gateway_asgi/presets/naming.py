@@ -32,8 +32,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class NamePreset:
-    """A stage (``http/stages.py``). All chunks of a chat begin, or end, alike: once that part of one has been read, it
-    is replaced wherever it occurs, for its quotes are not escaped, so that it is no part of any text."""
+    """A stage (``http/stages.py``). All chunks of a chat begin alike, or end alike. Once that part has been read in one
+    chunk, it is replaced wherever it occurs: its quotes are not escaped, so that it cannot be part of a text."""
 
     __slots__ = ("_known", "_leads", "_name", "_passed", "_renamed", "_streams")
 

@@ -89,7 +89,8 @@ class Plan:
 
 @functools.lru_cache(maxsize=MOST_PLANS)
 def plan_of(via: Via, operation: str) -> Plan:
-    """Of what is set twice, who is asked first wins, as a client would; of locks the one nearest to the model."""
+    """What the presets and defaults on the way want together. Where two of them set a parameter, the one nearer to the
+    client wins; where two lock it, the one nearer to the model."""
     values: dict[str, Setting] = {}
     locks: dict[str, Setting] = {}
     for entry, by in _entries(via):

@@ -16,7 +16,6 @@ from .wire import DONE, comments_apart, data_in, decoded, encode
 
 TEXT = "response.output_text.delta"
 
-
 _UNSAID = (msgspec.Raw(), msgspec.Raw(b"[]"), msgspec.Raw(b"null"))
 
 
@@ -34,9 +33,8 @@ class ToChat:
     """A stage of one attempt (``http/stages.py``)."""
 
     def __init__(self, *, include_usage: bool, structured: bool, model: str = "", old: bool = False) -> None:
-        """``model`` is named where the upstream names none.
-        ``include_usage``: the client asked for it. ``structured``: it asked for JSON. ``old``: it asked with
-        ``functions``."""
+        """``include_usage``: the client asked for it. ``structured``: it asked for JSON. ``old``: it asked with
+        ``functions``. ``model`` is named where the upstream names none."""
         self._stream = ChatStream(include_usage=include_usage, structured=structured, model=model, old=old)
         self._structured = structured
         self._model = model
