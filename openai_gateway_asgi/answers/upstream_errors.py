@@ -87,11 +87,6 @@ class Said:
     """Whether what was read is JSON of that shape already."""
 
 
-def says_error(data: Any) -> bool:
-    """Whether a decoded answer of status 200, or the decoded data of an event, is or carries an error."""
-    return find(data, surely=False) is not None
-
-
 def error_in_data(data: Any, *, named_error: bool = False) -> Said | None:
     """What the decoded data of an event, or a decoded answer of status 200, says of an error, if it is or carries one.
 

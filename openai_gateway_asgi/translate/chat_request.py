@@ -29,16 +29,11 @@ class ResponsesCall(NamedTuple):
     """Where in the client's body stands what each input item says."""
 
 
-def responses_body(fields: Fields, *, dropped: Collection[str] = ()) -> Fields:
+def responses_call(fields: Fields, *, dropped: Collection[str] = ()) -> ResponsesCall:
     """The Responses body of a chat body. ``dropped`` are fields that the upstream's setting drops.
 
     Raises ``InvalidRequest`` naming the client's field.
     """
-    return responses_call(fields, dropped=dropped).body
-
-
-def responses_call(fields: Fields, *, dropped: Collection[str] = ()) -> ResponsesCall:
-    """The same, and where it comes from."""
     if dropped:
         fields = {name: value for name, value in fields.items() if name not in dropped}
     rules: dict[Rule, None] = {}

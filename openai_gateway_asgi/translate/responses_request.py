@@ -33,13 +33,9 @@ class ChatCall(NamedTuple):
     """Where in the client's body stands what each message begins with."""
 
 
-def chat_body(fields: Fields, dialect: Dialect) -> Fields:
-    """The chat body of a Responses body. Raises ``InvalidRequest`` naming the client's field."""
-    return chat_call(fields, dialect).body
-
-
 def chat_call(fields: Fields, dialect: Dialect) -> ChatCall:
-    """The same, and what its answer will have to be told by."""
+    """The chat body of a Responses body, and what its answer is translated by. Raises ``InvalidRequest`` naming the
+    client's field."""
     rules: dict[Rule, None] = {}
     for name in fields:
         if name in SAID_BY:

@@ -14,7 +14,6 @@ from openai_gateway_asgi.answers.upstream_errors import (
     error_in_data,
     error_in_events,
     error_in_json,
-    says_error,
 )
 from openai_gateway_asgi.causes import Failure
 from tests.support.cost import assert_costs
@@ -134,7 +133,7 @@ def test_every_spelling_is_read_wherever_it_stands(data: Any, status: int, messa
     ],
 )
 def test_an_answer_is_no_error(data: Any) -> None:
-    assert not says_error(data)
+    assert error_in_data(data) is None
     assert error_in_json(json.dumps(data).encode()) is None
     assert error_in_events(b"data: " + json.dumps(data).encode() + b"\n\n") is None
 

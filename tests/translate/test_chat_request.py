@@ -10,7 +10,7 @@ import pytest
 
 from openai_gateway_asgi.bodies.outline import Fields
 from openai_gateway_asgi.errors import InvalidRequest
-from openai_gateway_asgi.translate.chat_request import responses_body
+from openai_gateway_asgi.translate.chat_request import responses_call
 
 USER = {"role": "user", "content": "hi"}
 
@@ -21,7 +21,7 @@ def fields(body: dict[str, Any] | str) -> Fields:
 
 def translated(body: dict[str, Any], **options: Any) -> dict[str, Any]:
     given = body if "messages" in body else {"messages": [USER], **body}
-    result: dict[str, Any] = json.loads(msgspec.json.encode(responses_body(fields(given), **options)))
+    result: dict[str, Any] = json.loads(msgspec.json.encode(responses_call(fields(given), **options).body))
     return result
 
 
@@ -285,7 +285,7 @@ def test_what_cannot_be_said_is_refused_by_the_clients_own_field(case: str) -> N
 
 def test_no_messages_at_all() -> None:
     with pytest.raises(InvalidRequest) as caught:
-        responses_body(fields({"model": "m"}))
+        responses_call(fields({"model": "m"}))
     assert caught.value.param == "messages"
 
 
@@ -301,7 +301,7 @@ def test_case_329_values_that_nobody_translates_keep_their_bytes() -> None:
         f'"response_format":{{"type":"json_schema","json_schema":{{"name":"o","schema":{schema}}}}},'
         '"metadata":{"n":"1e400"},"temperature":0.70}'
     )
-    sent = msgspec.json.encode(responses_body(fields(body))).decode()
+    sent = msgspec.json.encode(responses_call(fields(body)).body).decode()
     assert sent.count(schema) == 2
     assert '"\\u00e9 \\ud83d\\ude00"' in sent
     assert '"temperature":0.70' in sent

@@ -11,14 +11,14 @@ import pytest
 from openai_gateway_asgi.bodies.outline import Fields
 from openai_gateway_asgi.errors import InvalidRequest
 from openai_gateway_asgi.translate.dialect import Dialect
-from openai_gateway_asgi.translate.responses_request import chat_body
+from openai_gateway_asgi.translate.responses_request import chat_call
 
 HI = {"role": "user", "content": "hi"}
 
 
 def translated(body: dict[str, Any], **dialect: bool) -> dict[str, Any]:
     given = msgspec.json.decode(json.dumps(body if "input" in body else {"input": "hi", **body}), type=Fields)
-    result: dict[str, Any] = json.loads(msgspec.json.encode(chat_body(given, Dialect(**dialect))))
+    result: dict[str, Any] = json.loads(msgspec.json.encode(chat_call(given, Dialect(**dialect)).body))
     return result
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.testing.answers import sse
 from openai_gateway_asgi.translate.chat_answer import chat_completion
-from openai_gateway_asgi.translate.chat_request import responses_body
+from openai_gateway_asgi.translate.chat_request import responses_call
 from openai_gateway_asgi.translate.chat_stream import ChatStream
 from openai_gateway_asgi.translate.dialect import Dialect
 from openai_gateway_asgi.translate.response_objects import Frame
 from openai_gateway_asgi.translate.responses_answer import response_of
-from openai_gateway_asgi.translate.responses_request import chat_body
+from openai_gateway_asgi.translate.responses_request import chat_call
 from openai_gateway_asgi.translate.responses_stream import ResponsesStream
 from openai_gateway_asgi.translate.responses_tools import NO_TOOLS
 from openai_gateway_asgi.translate.to_chat import ToChat
@@ -122,8 +122,8 @@ def plain(fields: Any) -> dict[str, Any]:
 @given(chats())
 @settings(max_examples=150, deadline=None)
 def test_a_chat_comes_back_as_it_was(body: dict[str, Any]) -> None:
-    there = responses_body(fields(body))
-    back = plain(chat_body(there, OFFICIAL))
+    there = responses_call(fields(body)).body
+    back = plain(chat_call(there, OFFICIAL).body)
     if "tools" not in body:
         body.pop("parallel_tool_calls", None)
     assert back == body
@@ -132,8 +132,8 @@ def test_a_chat_comes_back_as_it_was(body: dict[str, Any]) -> None:
 @given(chats())
 @settings(max_examples=100, deadline=None)
 def test_a_response_comes_back_as_it_was(body: dict[str, Any]) -> None:
-    there = plain(responses_body(fields(body)))
-    back = plain(responses_body(chat_body(fields(there), OFFICIAL)))
+    there = plain(responses_call(fields(body)).body)
+    back = plain(responses_call(chat_call(fields(there), OFFICIAL).body).body)
     if "tools" not in there:
         there.pop("parallel_tool_calls", None)
     assert back == there
