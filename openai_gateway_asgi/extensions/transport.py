@@ -47,12 +47,12 @@ class HandlerTransport(httpx.AsyncBaseTransport):
             )
         call, id = self._call(exchange), exchange.request_id
         if exchange.streams:
-            streamed = Streamed(id, exchange.model)
+            streamed = Streamed(id, self._model.id)
             if exchange.upstream_match is exchange.match and not _wants_usage(exchange.attempt_payload):
                 exchange.stages = (UsageUntold(streamed), *exchange.stages)
             running = Running(self._model.id, lambda: self._begun(call), streamed)
             return httpx.Response(200, headers=LazyHeaders([(b"content-type", EVENT_STREAM)]), stream=running)
-        running = Running(self._model.id, lambda: self._begun(call), Whole(id, exchange.model, most=self._most))
+        running = Running(self._model.id, lambda: self._begun(call), Whole(id, self._model.id, most=self._most))
         try:
             body = await running.whole()
         finally:

@@ -46,7 +46,7 @@ class FakeTransport(httpx.AsyncBaseTransport):
         answer = await upstream.reply(came)
         stream = AnswerStream(upstream, came, answer)
         if not answer.status:
-            await anext(stream)
+            await stream.no_head()
         return httpx.Response(answer.status, headers=answer.headers, stream=stream)
 
     async def aclose(self) -> None:
@@ -74,6 +74,13 @@ class AnswerStream(httpx.AsyncByteStream):
         except BaseException:
             self._close(early=False)
             raise
+
+    async def no_head(self) -> None:
+        """What becomes of an answer without a head: nothing comes, or the connection ends."""
+        try:
+            await anext(self)
+        finally:
+            await self.aclose()
 
     async def aclose(self) -> None:
         self._close(early=True)

@@ -212,6 +212,8 @@ class FakeUpstream:
         stream = AnswerStream(self, request, answer)
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
         try:
+            if not answer.status:
+                await stream.no_head()
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             async for chunk in stream:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -390,6 +390,7 @@ async def test_a_handler_stands_in_for_a_model_that_fails() -> None:
         host.upstream.answer("/chat/completions", json_answer({"error": {"message": "down"}}, status=503))
         response = await host.chat("m1")
     assert response.json()["choices"][0]["message"]["content"] == "Hello, you."
+    assert response.json()["model"] == "mine"  # as an upstream's own answer says who gave it
     assert (host.records[0].model, host.records[0].served_model) == ("m1", "mine")
 
 

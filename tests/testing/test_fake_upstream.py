@@ -246,3 +246,30 @@ async def test_a_cut_is_counted_from_the_first_event_that_says_something(fake: F
         async for event in await client.responses.create(model="m", input="hi", stream=True):
             kinds.append(event.type)
     assert kinds == ["response.created", "response.output_item.added", "response.function_call_arguments.delta"]
+
+
+async def test_a_client_that_gives_up_waiting_has_left(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", silence=True)
+    waiting = asyncio.create_task(client.chat.completions.create(model="m", messages=HELLO))
+    await upstream.until_requests(1)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await upstream.until_closed_early()
+    assert upstream.open_answers == 0
+
+
+async def test_as_an_application_it_can_be_silent_and_end_the_connection_too() -> None:
+    upstream = FakeUpstream()
+    transport = httpx.ASGITransport(upstream)
+    async with httpx.AsyncClient(transport=transport, base_url="http://fake.test/v1") as http:
+        upstream.script("m", refuse=True)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.post("/chat/completions", json={"model": "m"})
+        upstream.script("m", silence=True)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await http.post("/chat/completions", json={"model": "m"})
+    assert upstream.open_answers == 0
