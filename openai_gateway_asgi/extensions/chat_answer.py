@@ -48,7 +48,7 @@ class Frame:
         """The choices that something came of."""
 
     def chunks(self, piece: object) -> Iterator[Chunk]:
-        """A piece as the chunk that it is; of usage nothing, for that comes last."""
+        """The chunks that a piece becomes. Usage becomes none: it is kept for the end."""
         if isinstance(piece, str):
             yield self._delta({"content": piece})
         elif isinstance(piece, Reasoning):

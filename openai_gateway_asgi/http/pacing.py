@@ -57,7 +57,7 @@ class Turns:
 
 
 async def in_turns(steps: Generator[None, None, T], line: Turns) -> T:
-    """What the steps come to. After each of them others have a turn; where there is but one, nobody waits."""
+    """Runs the steps, and gives their result. After each one other calls have a turn; a single step never waits."""
     while True:
         try:
             next(steps)
@@ -67,7 +67,7 @@ async def in_turns(steps: Generator[None, None, T], line: Turns) -> T:
 
 
 def at_once(steps: Generator[None, None, T]) -> T:
-    """What the steps come to, with no turns for others in between."""
+    """Runs the steps, and gives their result, with no turns for others in between."""
     while True:
         try:
             next(steps)

@@ -9,9 +9,9 @@ MOST = 64 * 1024
 
 
 class Pipe:
-    """What one task puts in another gets, all that is there at once. For one writer and one reader on one event loop.
+    """One task puts bytes in; another gets all that are there at once. Both run on one event loop.
 
-    A writer whose reader is slow waits for it; one whose reader has left is told nothing, and writes for nobody.
+    A writer whose reader is slow waits for it. When the reader has left, what is written is dropped, without an error.
     """
 
     __slots__ = ("_error", "_loop", "_pieces", "_reader", "_size", "_writer", "closed", "over")
@@ -40,7 +40,7 @@ class Pipe:
             await self._writer
 
     def end(self, error: Exception | None = None) -> None:
-        """Nothing more comes; ``error`` is raised for who has got all that came before it."""
+        """Nothing more comes. The reader gets what came before, and then ``error`` is raised, if any."""
         if not self.over:
             self.over, self._error = True, error
             _wake(self._reader)

@@ -37,7 +37,7 @@ class Translation:
     dropped: tuple[str, ...]
     """What was left out, because the upstream is set so, as ``tools[0] (web_search)``."""
     stage: Callable[[int], Stage]
-    """Makes the one that tells the answer; to be told how many bytes of an answer it may keep."""
+    """Makes the stage that translates the answer; takes how many bytes of an answer it may keep."""
     param: Callable[[str], str | None]
     """The client's own name of a field that the upstream complains about."""
 
@@ -121,7 +121,7 @@ def _field(payload: Payload, name: str) -> Any:
 
 
 def _echoed(payload: Payload) -> Mapping[str, Any]:
-    """What a response repeats of its request; what is too large to be decoded it does not."""
+    """What a response repeats of its request, except what is too large to be decoded."""
     found: dict[str, Any] = {}
     for name, value in payload.outline.items():
         if name not in ECHOED or value == NULL:
