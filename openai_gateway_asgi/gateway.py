@@ -253,6 +253,7 @@ class Gateway:
                 ServeAdmin,
                 admin=admin,
                 desk=parts.desk,
+                find_user=parts.hooks["find_user"],
                 lists=parts.lists,
                 limit=settings.config_limit,
                 idle=settings.upload_idle,

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from ..errors import InvalidRequest
+from ..host.hooks import Hook, found_by
 from ..host.users import User
 from ..limits.claims import StoreDown
 from ..limits.desk import Desk, away
@@ -22,8 +23,11 @@ class Reset(msgspec.Struct, forbid_unknown_fields=True):
     user: str | None = None
 
 
-async def limits_of(desk: Desk | None, query: bytes, models: list[Model]) -> bytes:
-    """Where the user of the query stands. Limits by groups need a user who asks: what groups an id has, the host knows.
+async def limits_of(
+    desk: Desk | None, query: bytes, models: list[Model], find_user: Hook[[str], User | None] | None
+) -> bytes:
+    """Where the user of the query stands. What groups an id has, the host knows: limits by groups are left out where it
+    does not tell.
 
     Raises ``InvalidRequest`` without a ``user``.
     """
@@ -32,7 +36,11 @@ async def limits_of(desk: Desk | None, query: bytes, models: list[Model]) -> byt
         raise InvalidRequest("Name one `user` in the query.", param="user", code="missing_field")
     if desk is None:
         return encoded(())
-    return encoded(await desk.standings(User(ids[0]), models))
+    user = None if find_user is None else await found_by(find_user, ids[0])
+    if user is not None:
+        return encoded(await desk.standings(user, models))
+    standings = await desk.standings(User(ids[0]), models)
+    return encoded([each for each in standings if "user_groups" not in each.limit.scopes])
 
 
 async def reset(desk: Desk | None, body: bytes) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import HostFailure, InvalidRequest
-from ..host.hooks import Hook, logger
+from ..errors import InvalidRequest
+from ..host.hooks import Hook, found_by
 from ..host.users import User
 
 
@@ -13,11 +13,7 @@ async def user_of(id: str, find_user: Hook[[str], User | None] | None) -> User:
         raise InvalidRequest(
             "This gateway cannot find users by their ids; give it find_user.", param="user", code="invalid_value"
         )
-    user = await find_user(id)
+    user = await found_by(find_user, id)
     if user is None:
         raise InvalidRequest("There is no user with this id.", param="user", code="invalid_value")
-    given: object = user
-    if not isinstance(given, User):
-        logger.error("find_user returned %s; return a User, or None", type(given).__name__)
-        raise HostFailure("The application failed while it handled this request.")
     return user

@@ -65,7 +65,8 @@ RequestContext = Callable[[User, Request], Mapping[str, str] | Awaitable[Mapping
 """Facts of the host's own about this call, such as ``{"chat_id": "..."}``, for the user-info headers."""
 
 FindUser = Callable[[str], User | None | Awaitable[User | None]]
-"""Which user has this id? None: nobody. Asked for administrators only, by ``POST /config/explain``."""
+"""Which user has this id? None: nobody. Asked for administrators only, by ``POST /config/explain`` and
+``GET /config/limits``."""
 
 RecordUsage = Callable[[UsageRecord], None | Awaitable[None]]
 """Takes one record per model call, also when the client left."""
@@ -137,6 +138,11 @@ class Hook(Generic[P, T]):
         logger.error("%s took longer than %.1f s and was cancelled", self.name, self._patience)
         return _failure()
 
+    def failed(self, how: str) -> HostFailure:
+        """For a result that is none; the log says how."""
+        logger.error("%s %s", self.name, how)
+        return _failure()
+
     def translated(self, error: Exception) -> GatewayError:
         if isinstance(error, GatewayError):
             return error
@@ -148,6 +154,14 @@ class Hook(Generic[P, T]):
 
 def _failure() -> HostFailure:
     return HostFailure("The application failed while it handled this request.")
+
+
+async def found_by(find_user: Hook[[str], User | None], id: str) -> User | None:
+    """Raises ``HostFailure`` where the host gives what is no user."""
+    given: object = await find_user(id)
+    if given is None or isinstance(given, User):
+        return given
+    raise find_user.failed(f"returned {type(given).__name__}; return a User, or None")
 
 
 def in_thread(call: Callable[P, T]) -> Callable[P, Awaitable[T]]:

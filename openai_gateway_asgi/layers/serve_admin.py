@@ -11,6 +11,8 @@ from ..api.endpoints import Kind
 from ..bodies.body_rules import require_json
 from ..exchange import Exchange
 from ..hidden import HiddenBytes
+from ..host.hooks import Hook
+from ..host.users import User
 from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
 from ..http.request_body import read_body
@@ -28,6 +30,7 @@ class ServeAdmin:
         *,
         admin: Admin,
         desk: Desk | None,
+        find_user: Hook[[str], User | None] | None,
         lists: ModelLists,
         limit: int,
         idle: float,
@@ -35,6 +38,7 @@ class ServeAdmin:
     ) -> None:
         self.app = app
         self._desk = desk
+        self._find_user = find_user
         self._lists = lists
         self._admin = admin
         self._limit = limit
@@ -73,7 +77,7 @@ class ServeAdmin:
                 return [], await answer(admin.explain, exchange.user, body)
             case "readLimitsOf":
                 catalogue = await self._lists.for_listing(config, exchange.caller)
-                return [], await limits_of(self._desk, exchange.query, list(catalogue.models))
+                return [], await limits_of(self._desk, exchange.query, list(catalogue.models), self._find_user)
             case "resetLimits":
                 return [], await reset(self._desk, body)
             case "readHealth":

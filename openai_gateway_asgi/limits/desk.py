@@ -101,10 +101,18 @@ class Desk:
         return self._store
 
     async def limits_for(self, user: User, model: Model | None) -> Sequence[Limit]:
-        """Those that may hold for a call; without a model those that hold at all."""
-        if isinstance(self._limits, Hook):
-            return tuple(await self._limits(user, model))
-        return self._limits
+        """Those that may hold for a call; without a model those that hold at all.
+
+        Raises ``HostFailure`` where the host's callable gives something else: no call passes uncounted.
+        """
+        if not isinstance(self._limits, Hook):
+            return self._limits
+        given: Any = await self._limits(user, model)
+        limits = tuple(given) if isinstance(given, Iterable) else (given,)
+        for each in limits:
+            if not isinstance(each, Limit):
+                raise self._limits.failed(f"returned {type(each).__name__}; return a list of Limit(...), or []")
+        return limits
 
     async def reserve(
         self,

@@ -18,6 +18,7 @@ import msgspec
 
 from ..config.model_ids import ModelIds
 from ..errors import ConfigError
+from ..host.hooks import Hook
 from ..host.users import User
 from ..models import Model
 from .claims import Account, Claim
@@ -28,6 +29,9 @@ UNITS: tuple[Unit, ...] = ("requests", "tokens", "usd", "concurrent")
 SCOPES = ("user", "model", "upstream", "user_groups")
 NANO = 10**9
 """Nano-dollars of a dollar: money is counted in whole numbers."""
+
+SLOW = 0.05
+"""Seconds after which a ``by`` of the host's own is named in a warning: all calls wait for it."""
 
 LEASE = 60.0
 """Seconds after which a place is free again unless it is renewed."""
@@ -96,10 +100,12 @@ class Limit:
         _check_period(unit, self.per)
         self._set("scopes", _scopes(self.by))
         self._set("per_attempt", "upstream" in self.scopes)
+        self._set("_own", Hook("Limit.by", self.by, slow=SLOW) if callable(self.by) else None)
         for name, allowed in (("when_down", ("open", "closed")), ("unpriced", ("refuse", "allow"))):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"limits.{name}", f"must be {' or '.join(map(repr, allowed))}")
-        patterns: tuple[Any, ...] = (self.models,) if isinstance(self.models, str) else tuple(self.models)
+        given_models: Any = self.models
+        patterns: tuple[Any, ...] = (given_models,) if isinstance(given_models, str) else tuple(given_models or ())
         if not patterns or not all(isinstance(pattern, str) and pattern for pattern in patterns):
             raise ConfigError("limits.models", "must be patterns of model ids, such as 'gpt-*'")
         self._set("_patterns", ModelIds(patterns))
@@ -113,6 +119,7 @@ class Limit:
         told = json.dumps([unit, self.per, own, sorted(patterns), self.zone, self.name]).encode()
         self._set("key", hashlib.blake2b(told, digest_size=6).hexdigest())
 
+    _own: Hook[[User, Model | None], str | None] | None = field(init=False, repr=False, compare=False)
     _patterns: ModelIds = field(init=False, repr=False, compare=False)
     _is_for_all: bool = field(init=False, repr=False, compare=False)
     _rate: float = field(init=False, repr=False, compare=False)
@@ -148,8 +155,8 @@ class Limit:
         return Claim(f"{key}{period.name}/", Account.PERIOD, self.amount, amount, ends=period.ends)
 
     def _owners(self, subject: Subject) -> Iterator[str]:
-        if callable(self.by):
-            own = self.by(subject.user, subject.model)
+        if self._own is not None:
+            own = _of_host(self._own, subject)
             if own is not None:
                 yield f"own={_part(own)}/"
             return
@@ -167,6 +174,14 @@ class Limit:
             yield "model", next(model for model in reversed(subject.models) if model in self._patterns)
         if "upstream" in self.scopes:
             yield "upstream", subject.upstream or ""
+
+
+def _of_host(by: Hook[[User, Model | None], str | None], subject: Subject) -> str | None:
+    """Raises ``HostFailure`` where the host's own ``by`` raises, or gives what is no name of an account."""
+    own: object = by.now(subject.user, subject.model)
+    if own is not None and not isinstance(own, str):
+        raise by.failed(f"returned {type(own).__name__}; return a str, or None")
+    return own
 
 
 def mark_of(user_id: str) -> str:
@@ -189,7 +204,7 @@ def _amount(unit: Unit, value: Any) -> int:
             money = Decimal(value) if isinstance(value, str | Decimal) or type(value) is int else None
         except InvalidOperation:
             money = None
-        if money is None or not money.is_finite() or money <= 0:
+        if money is None or not money.is_finite() or money * NANO < 1:
             raise ConfigError("limits.usd", "must be an amount of dollars above 0, as '5.00' or a Decimal")
         return int(money * NANO)
     if not isinstance(value, int) or isinstance(value, bool) or value <= 0:

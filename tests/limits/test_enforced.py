@@ -307,6 +307,44 @@ async def test_administrators_see_where_a_user_stands_and_let_them_begin_anew() 
         assert (await world.http.get("/v1/config/limits?user=ann")).status_code == 403
 
 
+async def test_administrators_see_limits_by_groups_where_the_host_tells_of_them() -> None:
+    def find_user(id: str) -> User | None:
+        return User(id, groups={"staff"}) if id == "ann" else None
+
+    by_groups = Limit(requests=9, per="day", by="user_groups")
+    async with limited(by_groups, find_user=find_user) as world:
+        await world.ask()
+        (entry,) = (await world.get("/v1/config/limits?user=ann", "root"))["data"]
+        assert (entry["used"], entry["left"]) == (1, 8)
+        assert (await world.get("/v1/config/limits?user=who", "root"))["data"] == []
+    async with limited(by_groups) as world:
+        assert (await world.get("/v1/config/limits?user=ann", "root"))["data"] == []
+
+
+def raising(user: User, model: Any) -> str:
+    raise LookupError
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"of": lambda user, model: None},
+        {"of": lambda user, model: [1]},
+        {"of": lambda user, model: Limit(requests=1, per="day").key},
+        {"of": (Limit(requests=1, per="day", by=lambda user, model: 5),)},  # type: ignore[arg-type,return-value]
+        {"of": (Limit(requests=1, per="day", by=raising),)},
+    ],
+)
+async def test_a_host_that_says_no_limits_and_no_account_is_told_so_and_nothing_passes(
+    options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with limited(**options) as world:
+        answers = [await world.ask(), await world.http.get("/v1/limits", headers={"authorization": "Bearer ann"})]
+        assert not world.fake.calls("/chat/completions")
+    assert [(each.status_code, each.json()["error"]["code"]) for each in answers] == [(500, "host_failure")] * 2
+    assert any(name in caplog.text for name in ("limits returned", "Limit.by returned", "Limit.by raised"))
+
+
 async def test_who_is_under_no_limit_sees_an_empty_list() -> None:
     async with limited() as world:
         assert await world.get("/v1/limits") == {"object": "list", "data": []}
