@@ -111,6 +111,8 @@ class FakeUpstream:
         """What a model does from now on: ``script("gpt-4o", cut_after=3)``, or several ``Script``s in turn, the last
         of them for ever. ``*`` is every model that has none of its own. A path, ``script("/files", status=503)``, is
         every request to it, whatever the model."""
+        if scripts and says:
+            raise TypeError(f"give either Scripts or {', '.join(says)}; a Script takes these itself")
         self._scripts[model] = list(scripts) or [Script(**says)]
 
     def answer(self, path: str, *answers: Answer | Respond) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .chat_answer import CALLS, citation, created, failure_of, finish_reason
 from .response_objects import new_id
-from .shapes import object_of, text_of
+from .shapes import object_of, objects_of, text_of
 from .usage import chat_usage
 from .wire import encode
 
@@ -43,6 +43,8 @@ class ChatStream:
         model's on what it does are no part of it. ``old``: it was asked with ``functions``.
         """
         self.over = False
+        self.silent = True
+        """Whether nothing has been told yet of what the model said."""
         self._model = model
         self._old = old
         self._structured = structured
@@ -62,6 +64,8 @@ class ChatStream:
             raise StreamFailed(_failure(event), shown=bool(error) or kind != "error")
         handle = _HANDLERS.get(str(kind))
         if handle is not None:
+            if not self._frame:
+                yield from self._begin(event)
             yield from handle(self, event)
         elif kind in TERMINAL and not self.over:
             yield from self._end(object_of(event.get("response")))
@@ -91,6 +95,7 @@ class ChatStream:
     def _text(self, event: Event) -> Iterator[Chunk]:
         if self._asides and _place(event) in self._asides:
             return
+        self.silent = False
         chunk = self._chunk({"content": text_of(event.get("delta"))})
         logprobs = event.get("logprobs")
         if isinstance(logprobs, list) and logprobs:
@@ -98,6 +103,7 @@ class ChatStream:
         yield chunk
 
     def _refusal(self, event: Event) -> Iterator[Chunk]:
+        self.silent = False
         yield self._chunk({"refusal": text_of(event.get("delta"))})
 
     def _thought_begins(self, event: Event) -> Iterator[Chunk]:
@@ -106,6 +112,7 @@ class ChatStream:
             yield self._chunk({"reasoning_content": "\n\n"})
 
     def _thought(self, event: Event) -> Iterator[Chunk]:
+        self.silent = False
         yield self._chunk({"reasoning_content": text_of(event.get("delta"))})
 
     def _item_begins(self, event: Event) -> Iterator[Chunk]:
@@ -149,6 +156,8 @@ class ChatStream:
 
     def _end(self, response: Mapping[str, Any]) -> Iterator[Chunk]:
         yield from self._begin({"response": response})
+        if self.silent:
+            yield from self._whole(response)
         if self._citations:
             yield self._chunk({"annotations": self._citations})
         self.over = True
@@ -157,7 +166,22 @@ class ChatStream:
         if self._include_usage and isinstance(usage, dict):
             yield {**self._frame, "choices": [], "usage": chat_usage(usage)}
 
+    def _whole(self, response: Mapping[str, Any]) -> Iterator[Chunk]:
+        """All that the model said: some upstreams say it in their final event alone."""
+        for index, item in enumerate(objects_of(response.get("output"))):
+            yield from self._item_begins({"output_index": index, "item": item})
+            for part in objects_of(item.get("summary")):
+                yield from self._thought_begins(part)
+                yield from self._thought({"delta": part.get("text")})
+            for part in objects_of(item.get("content")) if item.get("type") == "message" else ():
+                tell = self._refusal if part.get("type") == "refusal" else self._text
+                said = {"output_index": index, "delta": part.get("refusal") or part.get("text")}
+                yield from tell({**said, "logprobs": part.get("logprobs")})
+                for annotation in objects_of(part.get("annotations")):
+                    yield from self._annotation({"annotation": annotation})
+
     def _called(self, call: _Call, text: str, *, first: bool = False) -> Iterator[Chunk]:
+        self.silent = False
         inner: dict[str, Any] = {call.holds: text}
         if self._old:
             if not call.index:

@@ -49,6 +49,7 @@ class ToChat:
             for data in data_in(events):
                 text = self._text_of(data)
                 if text is not None:
+                    self._stream.silent = False
                     told.append(text)
                 elif isinstance(value := decoded(data), dict):
                     told += self._told(value)

@@ -273,3 +273,8 @@ async def test_as_an_application_it_can_be_silent_and_end_the_connection_too() -
             async with asyncio.timeout(0.05):
                 await http.post("/chat/completions", json={"model": "m"})
     assert upstream.open_answers == 0
+
+
+def test_a_script_is_written_in_one_way_or_the_other() -> None:
+    with pytest.raises(TypeError, match="either Scripts or cut_after"):
+        FakeUpstream().script("m", Script(text="a"), cut_after=3)

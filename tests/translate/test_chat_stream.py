@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
-from openai_gateway_asgi.testing.answers import Says, responses_events
+from openai_gateway_asgi.testing.answers import Says, responses_events, sse
 from openai_gateway_asgi.translate.chat_stream import ChatStream, StreamFailed
 from openai_gateway_asgi.translate.response_objects import Frame
 from openai_gateway_asgi.translate.responses_stream import ResponsesStream
+from openai_gateway_asgi.translate.to_chat import ToChat
 from tests.translate.sdk import final_completion
 
 USAGE = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
@@ -241,3 +242,38 @@ def test_items_that_are_named_by_their_ids_alone() -> None:
     assert {chunk["model"] for chunk in told} == {"m"}
     calls = final_completion(told).choices[0].message.tool_calls
     assert [(call.id, call.function.arguments) for call in calls] == [("cfc_1", '"fc_1"'), ("cfc_2", '"fc_2"')]
+
+
+def test_what_only_the_final_event_says_is_told_from_it() -> None:
+    text = {"type": "output_text", "text": "only", "annotations": [{"type": "url_citation", "url": "u"}]}
+    output = [
+        {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "hm"}]},
+        {"type": "message", "id": "m", "content": [text, {"type": "refusal", "refusal": "no"}]},
+        {"type": "function_call", "id": "fc", "call_id": "c1", "name": "f", "arguments": '{"a":1}'},
+    ]
+    told = chunks(CREATED, {"type": "response.completed", "response": response("completed", output=output)})
+    message = final_completion(told).choices[0].message
+    assert (message.content, message.refusal) == ("only", "no")
+    assert [delta["reasoning_content"] for delta in deltas(told) if "reasoning_content" in delta] == ["hm"]
+    assert [delta["annotations"][0]["url_citation"]["url"] for delta in deltas(told) if "annotations" in delta] == ["u"]
+    assert message.tool_calls is not None
+    assert message.tool_calls[0].function.arguments == '{"a":1}'
+    assert told[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_what_was_told_is_not_told_again_from_the_final_event() -> None:
+    message = {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "ab"}]}
+    last = {"type": "response.completed", "response": response("completed", output=[message])}
+    stage = ToChat(include_usage=False, structured=False)
+    told = b"".join([stage.events(sse(event)) for event in (CREATED, delta("a"), delta("b"), last)])
+    events = [json.loads(line[6:]) for line in told.decode().split("\n") if line.startswith("data: {")]
+    assert "".join(each.get("content", "") for each in deltas(events)) == "ab"
+    first_is_fast = ToChat(include_usage=False, structured=False)
+    first_is_fast.events(sse(CREATED))
+    assert first_is_fast.events(sse(delta("ab"))).count(b'"ab"') == 1
+    assert b"ab" not in first_is_fast.events(sse(last))
+
+
+def test_a_stream_that_begins_with_its_text_has_the_role_first() -> None:
+    told = deltas(chunks(delta("a"), COMPLETED))
+    assert told[:2] == [{"role": "assistant", "content": ""}, {"content": "a"}]
