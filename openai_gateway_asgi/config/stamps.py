@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..api.parameters import NOT_PARAMETERS
+import msgspec
+
+from ..api.parameters import NOT_PARAMETERS, PARAMETERS, canonical
 from ..errors import ConfigError
 from .hidden_values import HiddenValues
 from .templates import Template
@@ -30,7 +32,21 @@ def stamp(where: str, value: Any) -> Mapping[str, str]:
             raise ConfigError(where, "must name fields such as safety_identifier or metadata.team")
         if name.partition(".")[0] in NOT_PARAMETERS:
             raise ConfigError(f"{where}.{name}", "is what a call is about; name a field that says who asks, as user")
+        if not _takes_text(name):
+            raise ConfigError(f"{where}.{name}", "takes no text in the API; name another field, as metadata.team")
         if not isinstance(text, str) or not text:
             raise ConfigError(f"{where}.{name}", "must be text, such as {user.id:hmac}")
         _ = Template(text, f"{where}.{name}")
     return HiddenValues(dict(value))
+
+
+def _takes_text(name: str) -> bool:
+    """Whether the API takes a text there; what stands in no table is the host's own to know."""
+    known = PARAMETERS.get(canonical(name))
+    if known is None:
+        return True
+    try:
+        msgspec.convert("", known.kind)
+    except msgspec.ValidationError:
+        return False
+    return True

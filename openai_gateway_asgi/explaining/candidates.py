@@ -213,7 +213,7 @@ def _deciders(exchange: Exchange) -> dict[str, str]:
     stamps = {f"$.{name}": "Upstream.stamp" for name in exchange.upstream.stamps}
     tops = {f"$.{name.partition('.')[0]}": "Upstream.stamp" for name in exchange.upstream.stamps}
     translated = {} if exchange.translation is None else {"$": "Upstream.api", "$.model": NAMED}
-    return translated | ({} if plan is None else deciders(plan)) | tops | stamps
+    return translated | ({} if plan is None else deciders(exchange.payload, plan)) | tops | stamps
 
 
 def _parameters(exchange: Exchange) -> Iterator[ParameterExplained]:

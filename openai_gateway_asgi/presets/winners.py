@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..bodies.payload import Payload
-from .parameters import found
+from .parameters import found, missing
 from .plan import Plan, Setting
 
 CLIENT = "the client"
@@ -43,9 +43,10 @@ def winners(payload: Payload, plan: Plan) -> Iterator[Winner]:
             yield Winner(setting.at, setting.value, setting.by, False, False)
 
 
-def deciders(plan: Plan) -> dict[str, str]:
-    """By the path of what is changed in a body, who changes it."""
-    told = {path: f"{setting.by}, params" for setting in plan.fills for path in _paths(setting, setting.at)}
+def deciders(payload: Payload, plan: Plan) -> dict[str, str]:
+    """By the path of what is changed in a body, who changes it; ``payload`` is the client's own body."""
+    filled = missing(payload, plan.fills, plan.fill_names)
+    told = {path: f"{setting.by}, params" for setting in filled for path in _paths(setting, setting.at)}
     told |= {
         path: f"{setting.by}, locked"
         for setting in plan.locks

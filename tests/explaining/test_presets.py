@@ -76,6 +76,19 @@ async def test_it_says_what_changes_the_body_and_what_tells_who_asks() -> None:
     assert "lawyer." not in str(first)  # prompts are told by their length
 
 
+async def test_a_preset_does_not_change_what_the_client_said_itself() -> None:
+    gateway = Gateway(
+        [Upstream("https://up.test/v1", api_key="k", name="up", model_ids=["gpt-5"])],
+        authorize_model=everyone,
+        presets=[Preset("fast", base="gpt-5", params={"max_tokens": 9})],
+    )
+    body = {"model": "fast", "messages": [], "max_tokens": 3}
+    async with gateway.lifespan():
+        told = await gateway.explain(ADA, "POST", "/chat/completions", body=json.dumps(body).encode())
+    by = {change.at: change.by for change in told.candidates[0].body}
+    assert by["$.max_tokens"] == by["$.max_completion_tokens"] == "Upstream.provider, Upstream.rewrites"
+
+
 async def test_a_refusal_names_who_decides() -> None:
     told = await GATEWAY.explain(ADA, "POST", "/completions", body=b'{"model": "lawyer", "prompt": "x"}')
     assert (told.outcome, told.code) == ("refused", "unsupported_operation")

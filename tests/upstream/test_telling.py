@@ -245,6 +245,8 @@ async def test_an_upstream_that_repeats_the_token_is_cut_short() -> None:
         ({"stamp": {"model": "{user.id}"}}, "stamp.model"),
         ({"stamp": {"a.b.c": "x"}}, "stamp"),
         ({"stamp": {"User": "x"}}, "stamp"),
+        ({"stamp": {"metadata": "{user.id}"}}, "stamp.metadata"),
+        ({"stamp": {"temperature": "{user.id}"}}, "stamp.temperature"),
         ({"stamp": {"user": ""}}, "stamp.user"),
         ({"stamp": {"user": "{user.nope}"}}, "stamp.user"),
         ({"stamp": {f"f{n}": "x" for n in range(9)}}, "stamp"),
