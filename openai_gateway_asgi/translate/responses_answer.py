@@ -20,7 +20,7 @@ from .response_objects import (
     thought_of,
     url_citation,
 )
-from .shapes import object_of, objects_of, text_of
+from .shapes import object_of, objects_of, said_in, text_of
 from .usage import responses_usage
 
 Spaces = Mapping[str, tuple[str, str]]
@@ -90,10 +90,7 @@ def input_of(arguments: str) -> str:
 
 
 def _content(message: Mapping[str, Any], choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    text = message.get("content")
-    if isinstance(text, list):  # some servers answer in parts
-        text = "".join([text_of(part.get("text")) for part in objects_of(text)])
-    if text := text_of(text):
+    if text := said_in(message.get("content")):
         found = [each for given in objects_of(message.get("annotations")) if (each := url_citation(given))]
         yield text_part(text, found, objects_of(object_of(choice.get("logprobs")).get("content")))
     refusal = text_of(message.get("refusal"))

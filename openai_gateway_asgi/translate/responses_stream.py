@@ -13,7 +13,7 @@ from typing import Any
 
 from .response_objects import Frame, ending, thought_of, url_citation
 from .responses_answer import Spaces
-from .shapes import objects_of
+from .shapes import objects_of, said_in
 from .streamed_items import Call, Item, Message, Reasoning, Telling
 from .usage import responses_usage
 
@@ -102,8 +102,7 @@ class ResponsesStream:
         if thought is not None:
             yield from self._speak(Reasoning)
             yield from self._told(self._speaking.text(thought))  # type: ignore[union-attr]
-        content = delta.get("content")
-        if isinstance(content, str) and content:
+        if content := said_in(delta.get("content")):
             yield from self._speak(Message)
             logprobs = choice.get("logprobs")
             entries = objects_of(logprobs.get("content")) if isinstance(logprobs, dict) else []

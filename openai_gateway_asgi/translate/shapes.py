@@ -19,3 +19,10 @@ def text_of(value: Any) -> str:
 
 def count_of(value: Any) -> int:
     return value if isinstance(value, int) else 0
+
+
+def said_in(content: Any) -> str:
+    """The text of a message or a delta; some servers give it in parts."""
+    if isinstance(content, list):
+        return "".join([text_of(part.get("text")) for part in objects_of(content)])
+    return text_of(content)

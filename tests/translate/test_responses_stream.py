@@ -227,3 +227,9 @@ def test_only_the_first_choice_is_looked_at() -> None:
     other = chunk({"content": "b"})
     other["choices"][0]["index"] = 1
     assert final_response(events(chunk({"content": "a"}), other, STOP)).output_text == "a"
+
+
+def test_a_text_that_comes_in_parts_is_told() -> None:
+    told = events(chunk({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}), chunk({}, "stop"))
+    assert [event["delta"] for event in told if event["type"] == "response.output_text.delta"] == ["ab"]
+    assert told[-1]["response"]["output"][0]["content"][0]["text"] == "ab"
