@@ -13,7 +13,7 @@ from ..limits.claims import StoreDown
 from ..limits.desk import Desk, away
 from ..limits.limit import mark_of
 from ..limits.told import encoded
-from ..models import Model
+from ..models import Catalogue
 
 
 class Reset(msgspec.Struct, forbid_unknown_fields=True):
@@ -24,7 +24,7 @@ class Reset(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def limits_of(
-    desk: Desk | None, query: bytes, models: list[Model], find_user: Hook[[str], User | None] | None
+    desk: Desk | None, query: bytes, catalogue: Catalogue, find_user: Hook[[str], User | None] | None
 ) -> bytes:
     """Where the user of the query stands. What groups an id has, the host knows: limits by groups are left out where it
     does not tell.
@@ -38,8 +38,8 @@ async def limits_of(
         return encoded(())
     user = None if find_user is None else await found_by(find_user, ids[0])
     if user is not None:
-        return encoded(await desk.standings(user, models))
-    standings = await desk.standings(User(ids[0]), models)
+        return encoded(await desk.standings(user, catalogue.models, catalogue.find))
+    standings = await desk.standings(User(ids[0]), catalogue.models, catalogue.find)
     return encoded([each for each in standings if "user_groups" not in each.limit.scopes])
 
 

@@ -77,7 +77,7 @@ class ServeAdmin:
                 return [], await answer(admin.explain, exchange.user, body)
             case "readLimitsOf":
                 catalogue = await self._lists.for_listing(config, exchange.caller)
-                return [], await limits_of(self._desk, exchange.query, list(catalogue.models), self._find_user)
+                return [], await limits_of(self._desk, exchange.query, catalogue, self._find_user)
             case "resetLimits":
                 return [], await reset(self._desk, body)
             case "readHealth":

@@ -39,7 +39,7 @@ class ServeLimits:
             with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished):
                 catalogue = await self._lists.for_listing(exchange.config, exchange.caller)
                 models = await self._access.visible(exchange.user, catalogue.models)
-                body = encoded(await desk.standings(exchange.user, models))
+                body = encoded(await desk.standings(exchange.user, models, catalogue.find), keys=False)
         head = exchange.method == "HEAD"
         headers = [(b"cache-control", b"no-store")]
         await respond(send, 200, body, headers, within=self._send_timeout, clock=exchange.clock, head=head)

@@ -23,7 +23,7 @@ from ..host.records import AttemptRecord, UsageRecord
 from ..host.usage import Usage
 from ..host.users import User
 from ..http.background import Background
-from ..models import Candidate, Model
+from ..models import Candidate, Model, Route
 from . import charges
 from .claims import Account, Change, Claim, Decision, LimitStore, StoreDown
 from .limit import Limit, Subject
@@ -64,6 +64,15 @@ def checked_limits(limits: Any) -> tuple[Limit, ...]:
         if not isinstance(limit, Limit):
             raise ConfigError(f"limits.{index}", f"must be a Limit(...), not {type(limit).__name__}")
     return given
+
+
+def _ways_of(model: Model, route: Route | None) -> list[tuple[str, ...]]:
+    """The ids on each way from a model to one that may be asked for it."""
+    if route is None:
+        return [(model.id,)]
+    if route.bases is None:
+        return [route.hops]
+    return [hops for base in route.bases for hops in _ways_of(model, base)]
 
 
 class Desk:
@@ -247,16 +256,19 @@ class Desk:
             reservation.add_to_outer({key: amount + reservation.asked.get(key, 0) for key, amount in used.items()})
         return [used[claim.key] for _, claim in reservation.held]
 
-    async def standings(self, user: User, models: Sequence[Model]) -> list[Standing]:
-        """What holds for a user, used and left. Nothing is taken; limits by upstream are not the user's to know.
+    async def standings(
+        self, user: User, models: Sequence[Model], find: Callable[[str], Route | None]
+    ) -> list[Standing]:
+        """What holds for a user, used and left; ``find`` says what is behind a model. Nothing is taken; limits by
+        upstream are not the user's to know.
 
         Raises ``GatewayBusy`` while the store is away.
         """
         found: dict[str, tuple[Limit, Claim]] = {}
         for model in models[:SHOWN]:
-            subject = Subject(user, (model.id,), model)
+            subjects = [Subject(user, hops, model) for hops in _ways_of(model, find(model.id))]
             for limit in await self.limits_for(user, model):
-                if not limit.per_attempt:
+                for subject in subjects if not limit.per_attempt else ():
                     for claim in limit.claims(subject, 0, self._clock()):
                         found.setdefault(claim.key, (limit, claim))
             await asyncio.sleep(0)

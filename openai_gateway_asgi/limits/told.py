@@ -143,9 +143,11 @@ def duration(seconds: float) -> bytes:
     return (f"{hours:.0f}h{text}" if hours else text).encode()
 
 
-def encoded(standings: Iterable[Standing]) -> bytes:
-    """A list of limits as JSON: amounts in the unit's own words, money as text, times in seconds."""
-    return msgspec.json.encode({"object": "list", "data": [_entry(each) for each in standings]})
+def encoded(standings: Iterable[Standing], *, keys: bool = True) -> bytes:
+    """A list of limits as JSON: amounts in the unit's own words, money as text, times in seconds. ``keys``: with those
+    of the accounts, which may name a model behind a preset and are for administrators."""
+    entries = [_entry(each) | ({"key": each.claim.key} if keys else {}) for each in standings]
+    return msgspec.json.encode({"object": "list", "data": entries})
 
 
 def _entry(standing: Standing) -> dict[str, Any]:
@@ -154,7 +156,7 @@ def _entry(standing: Standing) -> dict[str, Any]:
     amounts = {name: _usd(amount) for name, amount in shown.items()} if limit.unit == "usd" else shown
     by = "callable" if callable(limit.by) else list(limit.scopes)
     entry = {"object": "limit", "name": limit.name, "unit": limit.unit, "per": limit.per, "by": by, **amounts}
-    return {**entry, "resets_in": round(standing.balance.reset, 3), "key": standing.claim.key}
+    return {**entry, "resets_in": round(standing.balance.reset, 3)}
 
 
 def _usd(nano: int) -> str:

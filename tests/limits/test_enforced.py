@@ -14,7 +14,17 @@ import openai
 import pytest
 from starlette.requests import Request
 
-from openai_gateway_asgi import ConfigError, Gateway, MemoryStore, RateLimited, Settings, Upstream, User, everyone
+from openai_gateway_asgi import (
+    ConfigError,
+    Gateway,
+    MemoryStore,
+    Preset,
+    RateLimited,
+    Settings,
+    Upstream,
+    User,
+    everyone,
+)
 from openai_gateway_asgi.exchange import Exchange
 from openai_gateway_asgi.host.prices import Price, Priced
 from openai_gateway_asgi.http.asgi import ASGIApp, Receive, Scope, Send
@@ -60,7 +70,7 @@ async def limited(*limits: Limit, upstreams: Any = None, **options: Any) -> Asyn
     gateway = Gateway(
         upstreams or [Upstream("http://up.test/v1", api_key="k", model_ids=["m", "other"])],
         resolve_user=resolve_user,
-        authorize_model=everyone,
+        authorize_model=options.pop("authorize", everyone),
         transport=fake.transport(),
         limits=options.pop("of", limits),
         limit_store=options.pop("store", MemoryLimits(clock=clock)),
@@ -319,6 +329,19 @@ async def test_administrators_see_limits_by_groups_where_the_host_tells_of_them(
         assert (await world.get("/v1/config/limits?user=who", "root"))["data"] == []
     async with limited(by_groups) as world:
         assert (await world.get("/v1/config/limits?user=ann", "root"))["data"] == []
+
+
+async def test_limits_of_a_hidden_base_show_to_who_uses_the_preset_and_do_not_name_it() -> None:
+    of_base = Limit(requests=5, per="day", by=("user", "model"), models="other")
+    presets = [Preset("mine", base="other"), Preset("arena", base={"m": 1, "mine": 1})]
+    for visible in ("mine", "arena"):
+        async with limited(
+            of_base, presets=presets, authorize=lambda user, model, seen=visible: model.id == seen
+        ) as world:
+            assert (await world.ask(model="mine")).status_code == (200 if visible == "mine" else 404)
+            (entry,) = (await world.get("/v1/limits"))["data"]
+            assert entry["used"] == (1 if visible == "mine" else 0)
+            assert "other" not in str(entry)
 
 
 def raising(user: User, model: Any) -> str:
