@@ -11,6 +11,7 @@ import pytest
 from openai_gateway_asgi import Settings
 from openai_gateway_asgi.testing import Answer
 from tests.cases.gateways import chat, upstream_a, upstream_b, world
+from tests.support.cost import TRIES
 from tests.support.leaks import stall_watch
 
 CHAT = "/chat/completions"
@@ -85,9 +86,12 @@ async def assert_turns(
     async with world(upstream_a(api=api), upstream_b(api=api), settings=settings) as w:
         w.upstream.answer("", answer)
         await w.post(CHAT, chat(stream=stream))  # what is made by the first call is no matter here
-        async with stall_watch() as stalls:
-            assert (await w.post(CHAT, chat(stream=stream))).body
-        assert stalls.loops < LOOPS
+        for _ in range(TRIES):  # what else the machine does makes a turn dearer, and none cheaper
+            async with stall_watch() as stalls:
+                assert (await w.post(CHAT, chat(stream=stream))).body
+            if stalls.loops < LOOPS:
+                return
+    raise AssertionError(f"One turn takes {stalls.loops:.0f} times as long as a_loop.")
 
 
 LATER = pytest.mark.soak
