@@ -158,6 +158,8 @@ ROUTES = frozenset(
 )
 OBJECTS = frozenset("file_id file_ids vector_store_ids previous_response_id container_id skill_id".split())
 NOTES = frozenset("metadata annotations schema json_schema input_schema arguments functions".split())
+FORMATS = frozenset("response_format format grammar".split())
+"""At the top: how an answer is to look, and no more."""
 SCHEMAS = (None, "function", "custom")
 """Types of tools whose ``parameters`` are a schema."""
 
@@ -185,7 +187,7 @@ def named(read: Any, where: Where, reader: Reader, items: str = "") -> Iterator[
         yield from _item(fields)
     types = [value for key, value in fields if key == "type"] or [None]
     for key, value in fields:
-        if key in NOTES or (where == "tools" and key == "function"):
+        if key in NOTES or (where == "top" and key in FORMATS) or (where == "tools" and key == "function"):
             continue
         if where == "tools" and key == "parameters" and all(type in SCHEMAS for type in types):
             continue
