@@ -28,21 +28,7 @@ def missing() -> str:
 @pytest.mark.skipif(bool(missing()), reason=missing())
 async def test_threads_answer_side_by_side_and_leave_no_connection_open() -> None:
     """How many times as much they answer is for the bench to say; that it is more is certain, for they wait together."""
-    command = (
-        "-m",
-        "bench.orm_threads",
-        "--threads",
-        "1",
-        "4",
-        "--rounds",
-        "1",
-        "--seconds",
-        "2",
-        "--latency",
-        "5",
-        "--clients",
-        "8",
-    )
+    command = "-m bench.orm_threads --threads 1 4 --rounds 1 --seconds 2 --latency 5 --clients 8".split()
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
