@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -39,9 +40,12 @@ class Frame:
     def __init__(self, id: str, model: str) -> None:
         self.head = {"id": f"chatcmpl-{id}", "created": int(time.time()), "model": model}
         self.usage: Mapping[str, Any] | None = None
-        self._calls = 0
+        self._calls: Counter[int] = Counter()
+        self._numbers: dict[tuple[int, int], tuple[str, int]] = {}
+        """Of calls of tools in chunks, by their choice and their number there: the id, and the number here."""
         self._called: set[int] = set()
-        self._finished: set[int] = set()
+        self._finishes: dict[int, str] = {}
+        """Why choices of chunks that were passed on have finished: it is said at the end, for more may come."""
         self.introduced: set[int] = set()
         """The choices whose role has been told: clients put the texts of deltas together, this one too."""
         self.seen: set[int] = set()
@@ -61,13 +65,19 @@ class Frame:
             yield from self._given(plain(piece))
 
     def ending(self) -> list[Chunk]:
-        """The chunk that finishes whatever has not been finished."""
-        open = (self.seen or {0}) - self._finished
-        choices: list[Chunk] = [
-            {"index": index, "delta": {}, "finish_reason": "tool_calls" if index in self._called else "stop"}
-            for index in sorted(open)
+        """The chunk that finishes all choices."""
+        return [
+            {
+                "choices": [
+                    {"index": index, "delta": {}, "finish_reason": self._finish(index)}
+                    for index in sorted(self.seen or {0})
+                ]
+            }
         ]
-        return [{"choices": choices}] if choices else []
+
+    def _finish(self, index: int) -> str:
+        told = self._finishes.get(index, "stop")
+        return "tool_calls" if told == "stop" and index in self._called else told
 
     def _given(self, value: Mapping[str, Any]) -> Iterator[Chunk]:
         if "choices" not in value and (value.get("type") or value.get("role")):
@@ -80,15 +90,17 @@ class Frame:
         if isinstance(usage := chunk.get("usage"), Mapping):
             self.usage = usage
         for choice in chunk["choices"]:
-            index = choice["index"]
+            index, delta = choice["index"], choice["delta"]
             self.seen.add(index)
-            if choice.get("finish_reason"):
-                self._finished.add(index)
-            if choice["delta"].get("tool_calls"):
+            if reason := choice.get("finish_reason"):
+                self._finishes[index] = reason
+                choice["finish_reason"] = None
+            if isinstance(calls := delta.get("tool_calls"), list) and calls:
                 self._called.add(index)
-            choice["delta"] = self._introduced(index, choice["delta"])
-        if chunk["choices"]:
-            yield {"choices": chunk["choices"]}
+                delta = {**delta, "tool_calls": [self._renumbered(index, call) for call in calls]}
+            choice["delta"] = self._introduced(index, delta)
+        if said := [choice for choice in chunk["choices"] if _says_something(choice)]:
+            yield {"choices": said}
 
     def _said(self, value: Mapping[str, Any]) -> Chunk:
         """A message of the SDK's, or a call of a tool in one, that a handler passes on."""
@@ -108,20 +120,35 @@ class Frame:
         return delta
 
     def _numbered(self, call: Any) -> Mapping[str, Any]:
+        """A call in a message, or one that stands alone."""
         if not isinstance(call, Mapping) or not isinstance(call.get(call.get("type") or "function"), Mapping):
             raise NotAPiece("a mapping that is no chunk, no message and no call of a tool")
-        index = call.get("index")
-        if not isinstance(index, int):
-            index = self._calls
-        self._calls = max(self._calls, index + 1)
-        return {**call, "index": index}
+        return self._renumbered(0, call)
+
+    def _renumbered(self, choice: int, call: Any) -> Mapping[str, Any]:
+        """A call, or a piece of one. Several streams that are passed on number theirs from 0 each, so that one of
+        another id is another call; what has no number is whole."""
+        if not isinstance(call, Mapping):
+            raise NotAPiece("a chunk with a call of a tool that is no object")
+        number, id = call.get("index"), call.get("id") or ""
+        if not isinstance(number, int):
+            return {**call, "index": self._next_call(choice)}
+        known = self._numbers.get((choice, number))
+        if known is None or (id and known[0] and id != known[0]):
+            known = id, self._next_call(choice)
+        self._numbers[choice, number] = known[0] or id, known[1]
+        return {**call, "index": known[1]}
+
+    def _next_call(self, choice: int) -> int:
+        number = self._calls[choice]
+        self._calls[choice] += 1
+        return number
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
-        index, self._calls = self._calls, self._calls + 1
         self._called.add(0)
         function = {"name": call.name, "arguments": arguments_of(call)}
         return {
-            "index": index,
+            "index": self._next_call(0),
             "id": call.id or f"call_{secrets.token_hex(12)}",
             "type": "function",
             "function": function,
@@ -130,6 +157,11 @@ class Frame:
     def _delta(self, delta: Mapping[str, Any]) -> Chunk:
         self.seen.add(0)
         return {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+
+
+def _says_something(choice: Chunk) -> bool:
+    """Whether there is more in it than that it has finished."""
+    return any(value for name, value in choice.items() if name != "index")
 
 
 class Streamed:

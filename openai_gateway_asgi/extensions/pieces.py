@@ -60,22 +60,13 @@ def _choice(choice: Any) -> Chunk:
     index = choice.get("index")
     delta = choice.get("delta")
     if delta is None and "message" in choice:
-        delta = _delta_of(choice["message"])
+        delta = choice["message"]
+        if not isinstance(delta, Mapping):
+            raise NotAPiece("an answer with a choice whose `message` is no object")
     if not isinstance(delta, Mapping):
         raise NotAPiece("a chunk with a choice that has no `delta`")
     rest = {name: value for name, value in choice.items() if name != "message"}
     return {**rest, "index": index if isinstance(index, int) else 0, "delta": delta}
-
-
-def _delta_of(message: Any) -> Mapping[str, Any]:
-    """A whole message as the one delta of it: calls of tools are numbered there."""
-    if not isinstance(message, Mapping):
-        raise NotAPiece("an answer with a choice whose `message` is no object")
-    calls = message.get("tool_calls")
-    if not isinstance(calls, list):
-        return message
-    numbered = [{"index": index, **each} for index, each in enumerate(calls) if isinstance(each, Mapping)]
-    return {**message, "tool_calls": numbered}
 
 
 def arguments_of(call: ToolCall) -> str:

@@ -267,6 +267,47 @@ async def test_chunks_and_completions_of_others_come_under_its_own_name(
         assert answer["choices"][0]["finish_reason"] == finish
 
 
+def streamed_by_others(id: str, name: str) -> list[dict[str, Any]]:
+    """A stream of another model's that says something, calls a tool and finishes."""
+    begun = {"index": 0, "id": id, "type": "function", "function": {"name": name, "arguments": '{"a":'}}
+    deltas: list[dict[str, Any]] = [{"content": name}, {"tool_calls": [begun]}]
+    deltas.append({"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]})
+    chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    return [*chunks, {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}]
+
+
+async def test_streams_that_are_passed_on_one_after_the_other_are_one_answer_that_finishes_once() -> None:
+    async def passes(call: ModelCall) -> AsyncIterator[object]:
+        for chunk in (*streamed_by_others("c1", "f"), *streamed_by_others("c2", "g")):
+            yield chunk
+        yield ToolCall("h", '{"a":1}')
+        yield "!"
+
+    async with serving(passes) as host:
+        (whole,) = (await host.chat("mine")).json()["choices"]
+        events = events_of(await host.chat("mine", stream=True))
+    assert (whole["message"]["content"], whole["finish_reason"]) == ("fg!", "tool_calls")
+    called = [(each["function"]["name"], each["function"]["arguments"]) for each in whole["message"]["tool_calls"]]
+    assert called == [("f", '{"a":1}'), ("g", '{"a":1}'), ("h", '{"a":1}')]
+    choices = [choice for event in events[:-1] for choice in event["choices"]]
+    numbers = [call["index"] for choice in choices for call in choice["delta"].get("tool_calls", ())]
+    assert numbers == [0, 0, 1, 1, 2]
+    assert [choice["finish_reason"] for choice in choices if choice["finish_reason"]] == ["tool_calls"]
+    assert choices[-1]["finish_reason"], "and nothing is said after it"
+
+
+async def test_what_is_said_after_a_whole_answer_that_was_passed_on_comes_before_the_finish() -> None:
+    async def passes(call: ModelCall) -> AsyncIterator[object]:
+        yield {"choices": [{"index": 0, "message": MESSAGE, "finish_reason": "tool_calls"}]}
+        yield {"choices": [{"index": 0, "message": {**MESSAGE, "content": "so."}, "finish_reason": "stop"}]}
+        yield ToolCall("h")
+
+    async with serving(passes) as host:
+        (choice,) = (await host.chat("mine")).json()["choices"]
+    assert [call["function"]["name"] for call in choice["message"]["tool_calls"]] == ["f", "f", "h"]
+    assert choice["finish_reason"] == "tool_calls"
+
+
 async def test_a_long_answer_is_gathered_up_to_the_event_limit() -> None:
     async def floods(call: ModelCall) -> AsyncIterator[str]:
         while True:
