@@ -183,7 +183,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None, used: Used) ->
         reason=None if went_well else _reason(exchange, failure),
         limit=None if error is None else error.limit,
         within=None if exchange.outer is None else exchange.outer.request_id,
-        preset=_preset(exchange),
+        preset=_preset(exchange, asked=upstream is not None),
         upstream_operation=None if translation is None else translation.match.endpoint.operation,
         dropped=() if translation is None else translation.dropped,
         unnamed=exchange.passed_unchanged and exchange.via is not None and exchange.via.preset is not None,
@@ -191,9 +191,10 @@ def _record_of(exchange: Exchange, failure: BaseException | None, used: Used) ->
     )
 
 
-def _preset(exchange: Exchange) -> str | None:
-    if exchange.via is not None:
-        return exchange.via.preset
+def _preset(exchange: Exchange, *, asked: bool) -> str | None:
+    """Of the upstream that was asked last, which may be a fallback's; else of what the client asked for."""
+    if asked:
+        return None if exchange.via is None else exchange.via.preset
     resolved = getattr(exchange, "resolved", None)
     return resolved.id if resolved is not None and resolved.is_preset else None
 

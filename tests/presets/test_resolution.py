@@ -23,7 +23,7 @@ from openai_gateway_asgi import (
     everyone,
 )
 from openai_gateway_asgi.testing import FakeRequest
-from tests.cases.gateways import World, error_of, upstream_a, upstream_b, world
+from tests.cases.gateways import MESSAGES, World, error_of, upstream_a, upstream_b, world
 
 
 def denies(*ids: str) -> Any:
@@ -191,6 +191,23 @@ async def test_a_fallback_may_be_a_preset() -> None:
         assert asked_for(it) == ["m1", "m2"]
         record = it.records[-1]
         assert (record.model, record.preset, record.served_model) == ("m1", "spare", "m2")
+
+
+async def test_a_fallback_of_a_preset_is_a_model_of_its_own_and_not_on_record_as_the_preset() -> None:
+    store = MemoryStore(
+        [upstream_a("m1"), upstream_b("m2")],
+        fallbacks={"lawyer": ["m2"], "m1": ["m2"]},
+        presets=[Preset("lawyer", base="m1", system="You know the law."), Preset("alias", base="m1")],
+    )
+    async with world(store=store) as it:
+        it.upstream.script("m1", status=503)
+        answer = (await it.chat("lawyer")).json()
+        assert (answer["model"], it.upstream.last.messages) == ("m2", MESSAGES), "it has nothing of the prompt"
+        record = it.records[-1]
+        assert (record.model, record.preset, record.served_model) == ("lawyer", None, "m2")
+        refused = await it.chat("alias")
+        assert refused.status == 503, "the fallbacks of its base are asked for that id only"
+        assert it.records[-1].preset == "alias"
 
 
 # What leads nowhere
