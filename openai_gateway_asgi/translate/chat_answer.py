@@ -41,26 +41,48 @@ def chat_completion(
     calls = message.get("tool_calls")
     if old and calls:
         message["function_call"] = message.pop("tool_calls")[0]["function"]
-    choice = {
-        "index": 0,
-        "message": message,
-        "logprobs": _logprobs(response),
-        "finish_reason": finish_reason(response, called=bool(calls), old=old),
-    }
-    completion: dict[str, Any] = {
-        "id": text_of(response.get("id")) or new_id("chatcmpl"),
+    usage = response.get("usage")
+    return completion(
+        text_of(response.get("id")) or new_id("chatcmpl"),
+        created(response),
+        response.get("model") or model,
+        message,
+        finish_reason(response, called=bool(calls), old=old),
+        logprobs=_logprobs(response),
+        usage=chat_usage(usage) if isinstance(usage, dict) else None,
+        **{name: response.get(name) for name in CARRIED},
+    )
+
+
+CARRIED = ("service_tier", "metadata", "moderation")
+
+
+def completion(
+    id: str,
+    created: int,
+    model: str,
+    message: Mapping[str, Any],
+    finish: str,
+    *,
+    usage: Mapping[str, Any] | None,
+    logprobs: Any = None,
+    **carried: Any,
+) -> dict[str, Any]:
+    """The one object that a chat client gets. What is not known of it is left out."""
+    choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": finish}
+    told: dict[str, Any] = {
+        "id": id,
         "object": "chat.completion",
-        "created": created(response),
-        "model": response.get("model") or model,
+        "created": created,
+        "model": model,
         "choices": [choice],
     }
-    usage = response.get("usage")
-    if isinstance(usage, dict):
-        completion["usage"] = chat_usage(usage)
-    for name in ("service_tier", "metadata", "moderation"):
-        if response.get(name) is not None:
-            completion[name] = response[name]
-    return completion
+    if usage is not None:
+        told["usage"] = usage
+    for name, value in carried.items():
+        if value is not None:
+            told[name] = value
+    return told
 
 
 def check_over(response: Mapping[str, Any]) -> None:

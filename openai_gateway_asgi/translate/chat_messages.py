@@ -2,102 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from ..bodies.outline import Fields
-from .fields import NULL, Raw, encode, given, is_text, missing, raw, read, read_list, unsupported
+from ..bodies.payload import decode_field
+from .fields import EMPTY, NULL, Raw, given, is_text, missing, raw, read, read_all, read_list, unsupported
 
 INSTRUCTING = ("system", "developer")
+SPEAKING = ("user", *INSTRUCTING)
 
 
-class Item(NamedTuple):
-    """An input item, and where in the client's body stands what it says."""
+class Message(msgspec.Struct, gc=False):
+    """What is read of a message; a ``name`` is not, because items have none."""
 
-    fields: Fields
-    at: str
+    role: str | None = None
+    content: Raw = NULL
+    refusal: Raw = NULL
+    audio: Raw = NULL
+    tool_calls: Raw = NULL
+    function_call: Raw = NULL
+    tool_call_id: Raw = NULL
 
 
-def items_of(fields: Fields) -> Iterator[Item]:
-    """One item or more for each message. Raises ``InvalidRequest`` for what no item can say."""
-    if given(fields, "messages") is None:
-        raise missing("messages")
-    custom_calls: set[str] = set()
-    last_call = ""
-    for index, message in enumerate(read_list(fields, "messages")):
-        at = f"messages[{index}]"
-        role = read(message, "role", str, f"{at}.")
-        if role in ("user", *INSTRUCTING):
-            content = message.get("content")
-            yield Item(_message(role, _parts(content, f"{at}.content", "input_text")), at)
+class Items:
+    """The input items in the making."""
+
+    def __init__(self) -> None:
+        self.said: list[dict[str, Any]] = []
+        self.places: list[str] = []
+        """Where in the client's body stands what each item says."""
+        self._custom_calls: set[str] = set()
+        self._last_call: str | Raw = ""
+
+    def take(self, message: Message, at: str) -> None:
+        """Adds what a message says, which stands ``at`` that place. Raises ``InvalidRequest`` for what no item can."""
+        role = message.role
+        if role in SPEAKING:
+            parts = _parts(message.content, at, "input_text")
+            self.said.append({"type": "message", "role": role, "content": parts})
+            self.places.append(at)
         elif role == "assistant":
-            for item in _assistant(message, at):
-                last_call = _text(item.fields.get("call_id")) or last_call
-                if _text(item.fields.get("type")) == "custom_tool_call":
-                    custom_calls.add(last_call)
-                yield item
+            self._assistant(message, at)
         elif role == "tool":
-            id = read(message, "tool_call_id", str, f"{at}.")
+            id = decode_field(f"{at}.tool_call_id", message.tool_call_id, str)
             if id is None:
                 raise missing(f"{at}.tool_call_id")
-            kind = "custom_tool_call_output" if id in custom_calls else "function_call_output"
-            output = _output(message.get("content"), f"{at}.content")
-            yield Item({"type": raw(kind), "call_id": raw(id), "output": output}, at)
+            kind = "custom_tool_call_output" if id in self._custom_calls else "function_call_output"
+            self._add({"type": kind, "call_id": id, "output": _output(message.content, at)}, at)
         elif role == "function":
-            output = _output(message.get("content"), f"{at}.content")
-            yield Item({"type": raw("function_call_output"), "call_id": raw(last_call), "output": output}, at)
+            output = _output(message.content, at)
+            self._add({"type": "function_call_output", "call_id": self._last_call, "output": output}, at)
         else:
             raise unsupported(f"{at}.role", "Responses knows no such role")
 
+    def _add(self, item: dict[str, Any], at: str) -> None:
+        self.said.append(item)
+        self.places.append(at)
 
-def _message(role: str, parts: Raw) -> Fields:
-    return {"type": raw("message"), "role": raw(role), "content": parts}
+    def _assistant(self, message: Message, at: str) -> None:
+        if message.audio != NULL:
+            raise unsupported(f"{at}.audio", "Responses cannot go on from a spoken answer")
+        parts = [] if message.content == NULL else _parts(message.content, at, "output_text")
+        if message.refusal != NULL:
+            parts.append({"type": "refusal", "refusal": message.refusal})
+        if [part for part in parts if part.get("text") != EMPTY]:
+            self._add({"type": "message", "role": "assistant", "content": parts}, at)
+        for number, call in enumerate(read_list({"tool_calls": message.tool_calls}, "tool_calls", f"{at}.")):
+            place = f"{at}.tool_calls[{number}]"
+            item = _call(call, place)
+            self._last_call = item["call_id"]
+            if item["type"] == "custom_tool_call":
+                self._custom_calls.add(_text(item["call_id"]))
+            self._add(item, place)
+        old: Fields | None = decode_field(f"{at}.function_call", message.function_call, Fields)
+        if old is not None:
+            self._last_call = f"call_{at[9:-1]}"
+            self._add({"type": "function_call", "call_id": self._last_call, **old}, f"{at}.function_call")
 
 
-def _assistant(message: Fields, at: str) -> Iterator[Item]:
-    if given(message, "audio") is not None:
-        raise unsupported(f"{at}.audio", "Responses cannot go on from a spoken answer")
-    content = message.get("content")
-    parts: list[Any] = []
-    if given(message, "content") is not None:
-        parts += _decoded_parts(content, f"{at}.content", "output_text")
-    refusal = given(message, "refusal")
-    if refusal is not None:
-        parts.append({"type": "refusal", "refusal": refusal})
-    if [part for part in parts if part.get("text") != Raw(b'""')]:
-        yield Item(_message("assistant", raw(parts)), at)
-    for number, call in enumerate(read_list(message, "tool_calls", f"{at}.")):
-        place = f"{at}.tool_calls[{number}]"
-        yield Item(_call(call, place), place)
-    old: Fields | None = read(message, "function_call", Fields, f"{at}.")
-    if old is not None:
-        call = {"type": raw("function_call"), "call_id": raw(f"call_{at[9:-1]}"), **old}
-        yield Item(call, f"{at}.function_call")
+def items_of(fields: Fields) -> Items:
+    """One item or more for each message. Raises ``InvalidRequest`` for what no item can say."""
+    messages = read_all(fields, "messages", list[Message])
+    if messages is None:
+        raise missing("messages")
+    items = Items()
+    for index, message in enumerate(messages):
+        items.take(message, f"messages[{index}]")
+    return items
 
 
-def _call(call: Fields, at: str) -> Fields:
+def _call(call: Fields, at: str) -> dict[str, Any]:
     id = given(call, "id")
     if id is None:
         raise missing(f"{at}.id")
     if read(call, "type", str, f"{at}.") == "custom":
         custom: Fields = read(call, "custom", Fields, f"{at}.") or {}
-        return {"type": raw("custom_tool_call"), "call_id": id, **custom}
+        return {"type": "custom_tool_call", "call_id": id, **custom}
     function: Fields = read(call, "function", Fields, f"{at}.") or {}
-    return {"type": raw("function_call"), "call_id": id, **function}
+    return {"type": "function_call", "call_id": id, **function}
 
 
-def _parts(content: Raw | None, at: str, text: str) -> Raw:
-    return raw(_decoded_parts(content, at, text))
-
-
-def _decoded_parts(content: Raw | None, at: str, text: str) -> list[dict[str, Any]]:
-    """A text is one part; texts keep their bytes."""
-    if content is None or content == NULL:
-        raise missing(at)
+def _parts(content: Raw, at: str, text: str) -> list[dict[str, Any]]:
+    """The content of the message ``at`` that place. A text is one part; texts keep their bytes."""
     if is_text(content):
         return [{"type": text, "text": content}]
-    parts: list[Fields] = read_list({"": content}, "", at)
-    return [_part(part, f"{at}[{index}]", text) for index, part in enumerate(parts)]
+    if content == NULL:
+        raise missing(f"{at}.content")
+    parts = read_list({"content": content}, "content", f"{at}.")
+    return [_part(part, f"{at}.content[{index}]", text) for index, part in enumerate(parts)]
 
 
 def _part(part: Fields, at: str, text: str) -> dict[str, Any]:
@@ -105,7 +119,7 @@ def _part(part: Fields, at: str, text: str) -> dict[str, Any]:
     rest = {name: value for name, value in part.items() if name not in ("type", "text", "image_url", "file")}
     match kind:
         case "text":
-            return {"type": text, "text": part.get("text", Raw(b'""')), **rest}
+            return {"type": text, "text": part.get("text", EMPTY), **rest}
         case "refusal":
             return {"type": "refusal", **rest}
         case "image_url":
@@ -121,12 +135,12 @@ def _part(part: Fields, at: str, text: str) -> dict[str, Any]:
             raise unsupported(f"{at}.type", f"Responses has no input of the type {kind!r}")
 
 
-def _output(content: Raw | None, at: str) -> Raw:
+def _output(content: Raw, at: str) -> Any:
     """What a tool gave back; it is required, even when it is nothing."""
-    if content is None or content == NULL:
-        return raw("")
-    return content if is_text(content) else Raw(encode(_decoded_parts(content, at, "input_text")))
+    if content == NULL:
+        return ""
+    return content if is_text(content) else _parts(content, at, "input_text")
 
 
-def _text(value: Raw | None) -> str:
-    return "" if value is None else read({"": value}, "", str) or ""
+def _text(value: Raw) -> str:
+    return read({"": value}, "", str) or ""

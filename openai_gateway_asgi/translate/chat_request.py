@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..bodies.outline import Fields
 from .chat_messages import items_of
-from .fields import Raw, encode, given, invalid, raw, read, read_list, unsupported
+from .fields import FALSE, TRUE, Raw, encode, given, invalid, raw, read, read_list, unsupported
 
 # What Responses has no word for. A value beside these would change the answer.
 NO_WORD: dict[str, tuple[Any, ...]] = {
@@ -25,7 +25,7 @@ NO_WORD: dict[str, tuple[Any, ...]] = {
 
 class ResponsesCall(NamedTuple):
     body: Fields
-    places: tuple[str, ...]
+    places: list[str]
     """Where in the client's body stands what each input item says."""
 
 
@@ -36,19 +36,27 @@ def responses_call(fields: Fields, *, dropped: Collection[str] = ()) -> Response
     """
     if dropped:
         fields = {name: value for name, value in fields.items() if name not in dropped}
+    said = () if _OF_CHAT_ALONE.isdisjoint(fields) else list(_said(fields))
+    items = items_of(fields)
+    body = fields.copy()
+    for name in READ.intersection(fields):
+        del body[name]
+    body["input"] = raw(items.said)
+    body.update(said)
+    body["store"] = TRUE if "store" in fields and read(fields, "store", bool) else FALSE
+    return ResponsesCall(body, items.places)
+
+
+def _said(fields: Fields) -> Iterator[tuple[str, Raw]]:
+    """What Responses calls otherwise."""
     rules: dict[Rule, None] = {}
     for name in fields:
         if name in SAID_BY:
             rules[SAID_BY[name]] = None
         elif name in NO_WORD and (value := read(fields, name, Any)) is not None and value not in NO_WORD[name]:
             raise unsupported(name, "Responses has no such parameter")
-    items = list(items_of(fields))
-    body = {name: value for name, value in fields.items() if name not in READ}
-    body["input"] = raw([item.fields for item in items])
     for rule in rules:
-        body.update(rule(fields))
-    body["store"] = Raw(b"true" if read(fields, "store", bool) else b"false")
-    return ResponsesCall(body, tuple([item.at for item in items]))
+        yield from rule(fields)
 
 
 def _limits(fields: Fields) -> Iterator[tuple[str, Raw]]:
@@ -110,7 +118,7 @@ def _flat_tools(fields: Fields) -> Iterator[Fields]:
 
 def _function(function: Fields) -> Fields:
     """Responses takes an absent ``strict`` as true, chat as false."""
-    return {"type": raw("function"), **function, "strict": given(function, "strict") or Raw(b"false")}
+    return {"type": raw("function"), **function, "strict": given(function, "strict") or FALSE}
 
 
 def _custom(custom: Fields, at: str) -> Fields:
@@ -181,4 +189,5 @@ SAID_BY: Mapping[str, Rule] = {
     "modalities": _modalities,
 }
 """What says in Responses what a field of a chat says."""
-READ = NO_WORD.keys() | SAID_BY.keys() | {"messages", "store"}
+_OF_CHAT_ALONE = NO_WORD.keys() | SAID_BY.keys()
+READ = _OF_CHAT_ALONE | {"messages", "store"}

@@ -8,12 +8,17 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..bodies.outline import Fields
+from ..bodies.parts import refuse_many_parts
 from ..bodies.payload import decode_field
 from ..errors import InvalidRequest, PayloadTooLarge
 
 T = TypeVar("T")
 Raw = msgspec.Raw
 NULL = Raw(b"null")
+TRUE, FALSE = Raw(b"true"), Raw(b"false")
+EMPTY = Raw(b'""')
+
+_QUOTE = ord('"')
 
 encode = msgspec.json.Encoder().encode
 
@@ -31,28 +36,40 @@ def given(fields: Fields, name: str) -> Raw | None:
 
 def is_text(value: Raw) -> bool:
     """Whether it is a JSON string; a large one is not copied for that."""
-    return bytes(memoryview(value)[:1]) == b'"'
+    return memoryview(value)[0] == _QUOTE
 
 
 def read(fields: Fields, name: str, kind: type[T] | Hashable, at: str = "") -> Any:
-    """The field as ``kind``, None where it is missing or null. A wrong type is a 400 that names ``at.name``."""
+    """The field as ``kind``, None where it is missing or null. A wrong type is a 400 that names ``at.name``.
+
+    Raises ``PayloadTooLarge`` for a field of the body itself that has too many parts; ``at`` is the place of others.
+    """
     value = fields.get(name)
-    return None if value is None else decode_field(f"{at}{name}", value, kind)  # type: ignore[arg-type]
+    if value is None:
+        return None
+    if not at:
+        refuse_many_parts(name, value)
+    return decode_field(f"{at}{name}", value, kind)  # type: ignore[arg-type]
 
 
 MOST = 4_096
 """Messages, items, parts or tools in one list that is translated; to read more would keep all other calls waiting."""
 
 
-def read_list(fields: Fields, name: str, at: str = "") -> list[Fields]:
-    """A list of objects, empty where it is missing or null. Raises ``PayloadTooLarge`` for more than ``MOST``."""
-    found: list[Fields] = read(fields, name, list[Fields], at) or []
-    if len(found) > MOST:
+def read_all(fields: Fields, name: str, kind: type[list[T]], at: str = "") -> list[T] | None:
+    """A list, None where it is missing or null. Raises ``PayloadTooLarge`` for more than ``MOST``."""
+    found: list[T] | None = read(fields, name, kind, at)
+    if found is not None and len(found) > MOST:
         param = f"{at}{name}"
         raise PayloadTooLarge(
             f"`{param}` holds more than can be carried to the API that serves this model.", param=param
         )
     return found
+
+
+def read_list(fields: Fields, name: str, at: str = "") -> list[Fields]:
+    """A list of objects, empty where it is missing or null. Raises ``PayloadTooLarge`` for more than ``MOST``."""
+    return read_all(fields, name, list[Fields], at) or []
 
 
 def unsupported(param: str, why: str) -> InvalidRequest:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
+from .fields import Raw
 from .shapes import text_of
 
 ECHOED: dict[str, Any] = {
@@ -25,6 +27,7 @@ ECHOED: dict[str, Any] = {
     "user": None,
 }
 """What a response repeats of its request, and what stands there where the request said nothing."""
+ECHOED_NAMES = frozenset(ECHOED)
 
 
 def new_id(kind: str) -> str:
@@ -32,14 +35,13 @@ def new_id(kind: str) -> str:
     return f"{kind}_{random.getrandbits(128):032x}"  # tells items apart, guards nothing
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(msgspec.Struct, gc=False):
     """What all events of one response repeat."""
 
     request: Mapping[str, Any]
     """What is repeated of the client's own body (``ECHOED``), as far as it says something."""
     model: str
-    id: str = field(default_factory=lambda: new_id("resp"))
+    id: str = msgspec.field(default_factory=lambda: new_id("resp"))
     created: int = 0
     service_tier: str | None = None
 
@@ -71,7 +73,9 @@ class Frame:
         return response
 
 
-def text_part(text: str, annotations: list[Any] | None = None, logprobs: list[Any] | None = None) -> dict[str, Any]:
+def text_part(
+    text: str | Raw, annotations: list[Any] | None = None, logprobs: list[Any] | None = None
+) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": annotations or [], "logprobs": logprobs or []}
 
 

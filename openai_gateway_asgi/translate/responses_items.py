@@ -5,12 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from ..bodies.outline import Fields
-from .fields import given, invalid, is_text, missing, raw, read, read_list, unsupported
+from ..bodies.payload import decode_field
+from .dialect import Dialect
+from .fields import EMPTY, NULL, Raw, encode, given, invalid, is_text, missing, read, read_all, read_list, unsupported
 
 WITHOUT_A_PLACE = ("web_search_call",)
 """Items that say nothing which the message behind them does not say."""
-INSTRUCTING = ("system", "developer")
+SPEAKING = ("user", "system", "developer")
+A_MESSAGE = (None, "message")
+
+
+class InputItem(msgspec.Struct, gc=False):
+    """What is read of an input item; of a message that says no type the type is meant."""
+
+    type: str | None = None
+    role: str | None = None
+    content: Raw = NULL
+    summary: Raw = NULL
+    call_id: Raw = NULL
+    namespace: Raw = NULL
+    name: Raw = EMPTY
+    arguments: Raw = EMPTY
+    input: Raw = EMPTY
+    output: Raw = NULL
 
 
 @dataclass(slots=True)
@@ -40,37 +60,29 @@ class Assembly:
     """Messages in the making. A message between a call and its output joins the turn that called, because a chat's tool
     messages must follow their calls at once."""
 
-    def __init__(self, instructing: str | None, *, custom_tools: bool, images_in_tools: bool) -> None:
+    at = ""
+    """The item at hand."""
+    _turn: Turn | None = None
+    _turn_at = 0
+
+    def __init__(self, dialect: Dialect) -> None:
         self.messages: list[dict[str, Any]] = []
         self.places: list[str] = []
         """Where in the client's body stands what each message begins with."""
-        self.at = ""
-        """The item at hand."""
-        self.custom_tools = custom_tools
-        self.images_in_tools = images_in_tools
-        self._instructing = instructing
-        self._turn = Turn()
-        self._turn_at = -1
+        self._dialect = dialect
         self._open: set[str] = set()
         self._called: set[str] = set()
 
-    def say(self, role: str, content: Any) -> None:
-        self._close()
-        role = (self._instructing or role) if role in INSTRUCTING else role
-        self._append({"role": role, "content": content})
-
-    def turn(self) -> Turn:
-        """The assistant's turn that goes on, or a new one."""
-        if self._turn_at < 0:
-            self._turn = Turn()
-            self._turn_at = len(self.messages)
-            self._append({})
-        return self._turn
+    def say(self, role: str, content: Any, at: str) -> None:
+        if self._turn is not None:
+            self._close(self._turn)
+        if role == "developer" and not self._dialect.developer:
+            role = "system"
+        self.messages.append({"role": role, "content": content})
+        self.places.append(at)
 
     def call(self, id: str, call: dict[str, Any]) -> None:
-        if self._turn_at >= 0 and self._turn_at < len(self.messages) - 1 and not self._open:
-            self._close()
-        self.turn().calls.append(call)
+        self.spoken().calls.append(call)
         self._open.add(id)
         self._called.add(id)
 
@@ -83,97 +95,101 @@ class Assembly:
         self._append({"role": "tool", "tool_call_id": id, "content": content})
 
     def spoken(self) -> Turn:
-        """The turn that an assistant's text belongs to: after its calls were all answered it is a new one."""
-        if self._turn_at >= 0 and self._turn_at < len(self.messages) - 1 and not self._open:
-            self._close()
-        return self.turn()
+        """The assistant's turn that goes on, or a new one: after its calls were all answered it is another."""
+        turn = self._turn
+        if turn is not None and self._turn_at < len(self.messages) - 1 and not self._open:
+            self._close(turn)
+            turn = None
+        if turn is None:
+            turn = self._turn = Turn()
+            self._turn_at = len(self.messages)
+            self._append({})
+        return turn
 
     def finish(self) -> None:
-        self._close()
+        if self._turn is not None:
+            self._close(self._turn)
 
     def _append(self, message: dict[str, Any]) -> None:
         self.messages.append(message)
         self.places.append(self.at)
 
-    def _close(self) -> None:
-        if self._turn_at >= 0:
-            if self._turn:
-                self.messages[self._turn_at] = self._turn.message()
-            else:
-                del self.messages[self._turn_at], self.places[self._turn_at]
-            self._turn_at = -1
+    def _close(self, turn: Turn) -> None:
+        if turn:
+            self.messages[self._turn_at] = turn.message()
+        else:
+            del self.messages[self._turn_at], self.places[self._turn_at]
+        self._turn = None
 
 
-def messages_of(fields: Fields, developer: bool, custom_tools: bool, images_in_tools: bool) -> Assembly:
+def messages_of(fields: Fields, dialect: Dialect) -> Assembly:
     """All messages, and where they come from. Raises ``InvalidRequest`` for what no message can say."""
-    assembly = Assembly(None if developer else "system", custom_tools=custom_tools, images_in_tools=images_in_tools)
-    instructions = given(fields, "instructions")
-    if instructions is not None:
-        assembly.at = "instructions"
-        assembly.say("system", read(fields, "instructions", str))
-    given_input = given(fields, "input")
-    if given_input is not None and is_text(given_input):
-        assembly.at = "input"
-        assembly.say("user", given_input)
+    assembly = Assembly(dialect)
+    if "instructions" in fields and (instructions := read(fields, "instructions", str)) is not None:
+        assembly.say("system", instructions, "instructions")
+    said = fields.get("input", NULL)
+    if is_text(said):
+        assembly.say("user", said, "input")
     else:
-        for index, item in enumerate(read_list(fields, "input")):
-            assembly.at = f"input[{index}]"
-            _take(assembly, item, assembly.at)
+        for index, item in enumerate(read_all(fields, "input", list[InputItem]) or ()):
+            if item.role in SPEAKING and item.type in A_MESSAGE and is_text(item.content):
+                assembly.say(item.role, item.content, f"input[{index}]")
+            else:
+                assembly.at = f"input[{index}]"
+                _take(assembly, item, dialect)
     assembly.finish()
     if not assembly.messages:
         raise missing("input")
     return assembly
 
 
-def _take(assembly: Assembly, item: Fields, at: str) -> None:
-    kind = read(item, "type", str, f"{at}.") or "message"
+def _take(assembly: Assembly, item: InputItem, dialect: Dialect) -> None:
+    kind, at = item.type or "message", assembly.at
     match kind:
         case "message":
             _take_message(assembly, item, at)
         case "reasoning":
             assembly.spoken().thoughts += _thoughts(item, at)
         case "function_call" | "custom_tool_call":
-            id = read(item, "call_id", str, f"{at}.")
-            if not id:
-                raise missing(f"{at}.call_id")
-            assembly.call(id, _call(kind, id, item, assembly.custom_tools, at))
+            id = _call_id(item, at)
+            assembly.call(id, _call(kind, id, item, dialect.custom_tools, at))
         case "function_call_output" | "custom_tool_call_output":
-            id = read(item, "call_id", str, f"{at}.")
-            if not id:
-                raise missing(f"{at}.call_id")
-            content = _output(item, f"{at}.output", images=assembly.images_in_tools)
-            assembly.output(id, content, f"{at}.call_id")
+            id = _call_id(item, at)
+            assembly.output(id, _output(item, f"{at}.output", images=dialect.images_in_tools), f"{at}.call_id")
         case _ if kind in WITHOUT_A_PLACE:
             return
         case _:
             raise unsupported(f"{at}.type", f"a chat knows no item of the type {kind!r}")
 
 
-def _take_message(assembly: Assembly, item: Fields, at: str) -> None:
-    role = read(item, "role", str, f"{at}.")
-    if given(item, "content") is None:
+def _call_id(item: InputItem, at: str) -> str:
+    id = decode_field(f"{at}.call_id", item.call_id, str)
+    if not id:
+        raise missing(f"{at}.call_id")
+    return id
+
+
+def _take_message(assembly: Assembly, item: InputItem, at: str) -> None:
+    role, content = item.role, item.content
+    if content == NULL:
         raise missing(f"{at}.content")
     if role == "assistant":
         turn = assembly.spoken()
-        for part in _parts(item, f"{at}.content"):
+        for part in _parts(content, f"{at}.content"):
             if part.get("type") == "refusal":
                 turn.refusals.append(part["refusal"])
             else:
                 turn.texts.append(part["text"])
-    elif role in ("user", *INSTRUCTING):
-        content = item["content"]
-        plain = is_text(content)
-        assembly.say(role, content if plain else _simplest(_parts(item, f"{at}.content")))
+    elif role in SPEAKING:
+        assembly.say(role, content if is_text(content) else _simplest(_parts(content, f"{at}.content")), at)
     else:
         raise unsupported(f"{at}.role", "a chat knows no such role")
 
 
-def _parts(item: Fields, at: str) -> list[dict[str, Any]]:
-    content = item["content"]
+def _parts(content: Raw, at: str) -> list[dict[str, Any]]:
     if is_text(content):
-        return [{"type": "text", "text": read(item, "content", str, at)}]
-    parts: list[Fields] = read_list({"": content}, "", at)
-    return [_part(part, f"{at}[{index}]") for index, part in enumerate(parts)]
+        return [{"type": "text", "text": decode_field(at, content, str)}]
+    return [_part(part, f"{at}[{index}]") for index, part in enumerate(read_list({"": content}, "", at))]
 
 
 def _part(part: Fields, at: str) -> dict[str, Any]:
@@ -203,36 +219,34 @@ def _simplest(parts: list[dict[str, Any]]) -> Any:
     return parts[0]["text"] if len(parts) == 1 and set(parts[0]) == {"type", "text"} else parts
 
 
-def _thoughts(item: Fields, at: str) -> list[str]:
-    for name in ("summary", "content"):
-        parts: list[Fields] = read_list(item, name, f"{at}.")
+def _thoughts(item: InputItem, at: str) -> list[str]:
+    for name, said in (("summary", item.summary), ("content", item.content)):
+        parts = read_list({name: said}, name, f"{at}.")
         texts = [read(part, "text", str, f"{at}.{name}.") or "" for part in parts]
         if any(texts):
             return texts
     return []
 
 
-def _call(kind: str, id: str, item: Fields, custom_tools: bool, at: str) -> dict[str, Any]:
-    name = item.get("name", raw(""))
-    namespace = read(item, "namespace", str, f"{at}.")
-    if namespace:
-        name = raw(f"{namespace}__{read(item, 'name', str, f'{at}.')}")
+def _call(kind: str, id: str, item: InputItem, custom_tools: bool, at: str) -> dict[str, Any]:
+    name: Any = item.name
+    if namespace := decode_field(f"{at}.namespace", item.namespace, str):
+        name = f"{namespace}__{decode_field(f'{at}.name', item.name, str)}"
     if kind == "function_call":
-        return {"id": id, "type": "function", "function": {"name": name, "arguments": item.get("arguments", raw(""))}}
-    text = item.get("input", raw(""))
+        return {"id": id, "type": "function", "function": {"name": name, "arguments": item.arguments}}
     if custom_tools:
-        return {"id": id, "type": "custom", "custom": {"name": name, "input": text}}
-    arguments = raw({"input": text})
-    return {"id": id, "type": "function", "function": {"name": name, "arguments": bytes(arguments).decode()}}
+        return {"id": id, "type": "custom", "custom": {"name": name, "input": item.input}}
+    arguments = encode({"input": item.input}).decode()
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def _output(item: Fields, at: str, *, images: bool) -> Any:
-    output = given(item, "output")
-    if output is None:
+def _output(item: InputItem, at: str, *, images: bool) -> Any:
+    output = item.output
+    if output == NULL:
         raise missing(at)
     if is_text(output):
         return output
-    parts = _parts({"content": output}, at)
+    parts = _parts(output, at)
     for index, part in enumerate(parts):
         if part["type"] != "text" and not images:
             raise unsupported(f"{at}[{index}].type", "a tool message of a chat is text")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..bodies.outline import Fields
 from .dialect import Dialect
-from .fields import Raw, encode, given, raw, read, unsupported
+from .fields import TRUE, Raw, encode, given, raw, read, unsupported
 from .responses_items import messages_of
 from .responses_tools import ChatTools
 
@@ -29,24 +29,22 @@ NO_WORD: dict[str, tuple[Any, ...]] = {
 class ChatCall(NamedTuple):
     body: Fields
     tools: ChatTools
-    places: tuple[str, ...]
+    places: list[str]
     """Where in the client's body stands what each message begins with."""
 
 
 def chat_call(fields: Fields, dialect: Dialect) -> ChatCall:
     """The chat body of a Responses body, and what its answer is translated by. Raises ``InvalidRequest`` naming the
     client's field."""
-    rules: dict[Rule, None] = {}
-    for name in fields:
-        if name in SAID_BY:
-            rules[SAID_BY[name]] = None
-        elif name in NO_WORD and (value := read(fields, name, Any)) is not None and value not in NO_WORD[name]:
-            raise unsupported(name, "a chat has no such parameter, and keeps nothing between calls")
-    assembly = messages_of(fields, dialect.developer, dialect.custom_tools, dialect.images_in_tools)
-    body = {name: value for name, value in fields.items() if name not in READ}
+    said = () if _OF_RESPONSES_ALONE.isdisjoint(fields) else list(_said(fields, dialect))
+    assembly = messages_of(fields, dialect)
+    body = fields.copy()
+    for name in READ.intersection(fields):
+        del body[name]
     body["messages"] = raw(assembly.messages)
-    for rule in rules:
-        body.update(rule(fields, dialect))
+    body.update(said)
+    if fields.get("stream") == TRUE:
+        body.update(_stream_options(fields, dialect))
     tools = ChatTools.of(fields, dialect)
     if tools.tools:
         body["tools"] = raw(tools.tools)
@@ -54,7 +52,19 @@ def chat_call(fields: Fields, dialect: Dialect) -> ChatCall:
             body["tool_choice"] = raw(tools.choice)
     else:
         body.pop("parallel_tool_calls", None)
-    return ChatCall(body, tools, tuple(assembly.places))
+    return ChatCall(body, tools, assembly.places)
+
+
+def _said(fields: Fields, dialect: Dialect) -> Iterator[tuple[str, Raw]]:
+    """What a chat calls otherwise."""
+    rules: dict[Rule, None] = {}
+    for name in fields:
+        if name in SAID_BY:
+            rules[SAID_BY[name]] = None
+        elif name in NO_WORD and (value := read(fields, name, Any)) is not None and value not in NO_WORD[name]:
+            raise unsupported(name, "a chat has no such parameter, and keeps nothing between calls")
+    for rule in rules:
+        yield from rule(fields, dialect)
 
 
 def _limit(fields: Fields, _dialect: Dialect) -> Iterator[tuple[str, Raw]]:
@@ -65,7 +75,7 @@ def _limit(fields: Fields, _dialect: Dialect) -> Iterator[tuple[str, Raw]]:
 
 def _logprobs(fields: Fields, _dialect: Dialect) -> Iterator[tuple[str, Raw]]:
     if "message.output_text.logprobs" in (read(fields, "include", list[str]) or ()):
-        yield "logprobs", Raw(b"true")
+        yield "logprobs", TRUE
         top = given(fields, "top_logprobs")
         if top is not None:
             yield "top_logprobs", top
@@ -102,7 +112,7 @@ def _stream_options(fields: Fields, dialect: Dialect) -> Iterator[tuple[str, Raw
     options: dict[str, Any] = {**given_options} if dialect.obfuscation else {}
     if dialect.usage:
         options["include_usage"] = True
-    if options and read(fields, "stream", bool):
+    if options:
         yield "stream_options", raw(options)
 
 
@@ -113,9 +123,7 @@ SAID_BY: Mapping[str, Rule] = {
     "reasoning": _reasoning,
     "text": _text,
     **dict.fromkeys(("include", "top_logprobs"), _logprobs),
-    **dict.fromkeys(("stream", "stream_options"), _stream_options),
 }
 """What says in a chat what a field of Responses says."""
-READ = (NO_WORD.keys() | SAID_BY.keys() | set("input instructions tools tool_choice store max_tool_calls".split())) - {
-    "stream"
-}
+_OF_RESPONSES_ALONE = NO_WORD.keys() | SAID_BY.keys()
+READ = _OF_RESPONSES_ALONE | set("input instructions tools tool_choice store max_tool_calls stream_options".split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -11,7 +12,8 @@ from ..errors import UpstreamError, UpstreamRefused
 from ..http.asgi import JSON
 from .chat_answer import ResponseFailed, chat_completion
 from .chat_stream import ChatStream, StreamFailed
-from .fields import is_text
+from .fields import NULL, is_text
+from .plain import plain_completion
 from .wire import DONE, comments_apart, data_in, decoded, encode
 
 TEXT = "response.output_text.delta"
@@ -21,7 +23,7 @@ _UNSAID = (msgspec.Raw(), msgspec.Raw(b"[]"), msgspec.Raw(b"null"))
 
 class TextTold(msgspec.Struct, gc=False):
     type: str = ""
-    delta: msgspec.Raw = _UNSAID[0]
+    delta: msgspec.Raw = NULL
     logprobs: msgspec.Raw = _UNSAID[0]
     error: msgspec.Raw = _UNSAID[0]
 
@@ -35,12 +37,18 @@ class ToChat:
     def __init__(self, *, include_usage: bool, structured: bool, model: str = "", old: bool = False) -> None:
         """``include_usage``: the client asked for it. ``structured``: it asked for JSON. ``old``: it asked with
         ``functions``. ``model`` is named where the upstream names none."""
-        self._stream = ChatStream(include_usage=include_usage, structured=structured, model=model, old=old)
+        self._include_usage = include_usage
         self._structured = structured
         self._model = model
         self._old = old
         self._around: tuple[bytes, ...] = ()
         """What a chunk of text has before and behind it; empty while that is not known, or differs."""
+
+    @cached_property
+    def _stream(self) -> ChatStream:
+        return ChatStream(
+            include_usage=self._include_usage, structured=self._structured, model=self._model, old=self._old
+        )
 
     def events(self, events: bytes) -> bytes:
         comments, events = comments_apart(events)
@@ -86,6 +94,8 @@ class ToChat:
         return b""
 
     async def answer(self, body: bytes) -> bytes:
+        if (plain := plain_completion(body, self._model)) is not None:
+            return encode(plain)
         response = decoded(body)
         if not isinstance(response, dict):
             raise UpstreamError("The upstream's answer is no response.")

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import UpstreamError
 from ..http.stages import too_long
 from .chat_answer import failure_of
+from .plain import plain_response
 from .response_objects import Frame
 from .responses_answer import response_of
 from .responses_stream import ResponsesStream
@@ -55,6 +56,8 @@ class ToResponses:
         return b"".join([named_event(event) for event in self._stream.end()])
 
     async def answer(self, body: bytes) -> bytes:
+        if (plain := plain_response(body, self._frame)) is not None:
+            return encode(plain)
         completion = decoded(body)
         if not isinstance(completion, dict):
             raise UpstreamError("The upstream's answer is no chat completion.")

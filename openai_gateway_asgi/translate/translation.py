@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
 from typing import Any
+
+import msgspec
 
 from ..api.conversations import CHAT, MATCHES
 from ..api.endpoints import Match
 from ..bodies.outline import Fields
-from ..bodies.parts import refuse_many_parts
 from ..bodies.payload import NOTHING, Payload
 from ..config import Upstream
 from ..errors import PayloadTooLarge
@@ -17,17 +18,16 @@ from ..http.stages import Stage
 from .chat_request import READ as READ_OF_CHAT
 from .chat_request import responses_call
 from .dialect import Dialect
-from .fields import NULL, Raw, given, read
+from .fields import FALSE, NULL, given, read
 from .params import chat_param, responses_param
-from .response_objects import ECHOED, Frame
+from .response_objects import ECHOED_NAMES, Frame
 from .responses_request import READ as READ_OF_RESPONSES
 from .responses_request import chat_call
 from .to_chat import ToChat
 from .to_responses import ToResponses
 
 
-@dataclass(slots=True)
-class Translation:
+class Translation(msgspec.Struct, gc=False):
     api: str
     """The one that the upstream speaks."""
     match: Match
@@ -64,9 +64,9 @@ def _to_responses(payload: Payload, upstream: Upstream, public_id: str) -> Trans
     fields = _readable(payload, READ_OF_CHAT)
     call = responses_call(fields, dropped=upstream.drop_fields)
     include_usage, structured = _wants_usage(fields), _wants_json(fields)
-    old = given(fields, "functions") is not None and given(fields, "tools") is None
+    old = "functions" in fields and given(fields, "functions") is not None and given(fields, "tools") is None
     if old:
-        call.body["parallel_tool_calls"] = Raw(b"false")  # such an answer has one call
+        call.body["parallel_tool_calls"] = FALSE  # such an answer has one call
     names, places = tuple(fields), call.places
     return Translation(
         "responses",
@@ -96,24 +96,25 @@ def _to_chat(payload: Payload, upstream: Upstream, dialect: Dialect, public_id: 
 
 
 def _wants_usage(fields: Fields) -> bool:
+    if "stream_options" not in fields:
+        return False
     options: Fields = read(fields, "stream_options", Fields) or {}
     return bool(read(options, "include_usage", bool, "stream_options."))
 
 
 def _wants_json(fields: Fields) -> bool:
+    if "response_format" not in fields:
+        return False
     form: Fields = read(fields, "response_format", Fields) or {}
     return read(form, "type", str, "response_format.") in ("json_schema", "json_object")
 
 
-def _readable(payload: Payload, names: Collection[str]) -> Fields:
-    """The fields, those that are read in a form that can be decoded. Raises ``PayloadTooLarge``."""
+def _readable(payload: Payload, names: Set[str]) -> Fields:
+    """The fields, those of these ``names`` in a form that can be decoded. Raises ``PayloadTooLarge``."""
     fields = payload.outline
-    if payload.texts:
-        fields = {name: _field(payload, name) if name in names else raw for name, raw in fields.items()}
-    for name, raw in fields.items():
-        if name in names:
-            refuse_many_parts(name, raw)
-    return fields
+    if not payload.texts:
+        return fields
+    return {name: _field(payload, name) if name in names else raw for name, raw in fields.items()}
 
 
 def _field(payload: Payload, name: str) -> Any:
@@ -122,12 +123,13 @@ def _field(payload: Payload, name: str) -> Any:
 
 def _echoed(payload: Payload) -> Mapping[str, Any]:
     """What a response repeats of its request, except what is too large to be decoded."""
+    fields = payload.outline
+    names = ECHOED_NAMES.intersection(fields)
+    if not payload.texts:
+        return {name: value for name in names if (value := fields[name]) != NULL}
     found: dict[str, Any] = {}
-    for name, value in payload.outline.items():
-        if name not in ECHOED or value == NULL:
-            continue
-        try:
-            found[name] = payload.raw(name) if payload.texts else value
-        except PayloadTooLarge:
-            continue
+    for name in names:
+        with suppress(PayloadTooLarge):
+            if (whole := payload.raw(name)) != NULL:
+                found[name] = whole
     return found

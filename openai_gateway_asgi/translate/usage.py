@@ -10,12 +10,24 @@ from .shapes import count_of, object_of
 
 def chat_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
     """A Responses ``usage`` as chat's."""
+    return chat_counts(
+        count_of(usage.get("input_tokens")),
+        count_of(usage.get("output_tokens")),
+        count_of(usage.get("total_tokens")),
+        object_of(usage.get("input_tokens_details")),
+        object_of(usage.get("output_tokens_details")),
+    )
+
+
+def chat_counts(
+    input: int, output: int, total: int, read: Mapping[str, Any], written: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
-        "prompt_tokens": count_of(usage.get("input_tokens")),
-        "completion_tokens": count_of(usage.get("output_tokens")),
-        "total_tokens": count_of(usage.get("total_tokens")),
-        "prompt_tokens_details": object_of(usage.get("input_tokens_details")),
-        "completion_tokens_details": object_of(usage.get("output_tokens_details")),
+        "prompt_tokens": input,
+        "completion_tokens": output,
+        "total_tokens": total,
+        "prompt_tokens_details": read,
+        "completion_tokens_details": written,
     }
 
 
@@ -23,14 +35,23 @@ def responses_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
     """A chat ``usage`` as that of Responses. Strict readers require both details, so that what is unknown is 0."""
     read = object_of(usage.get("prompt_tokens_details"))
     written = object_of(usage.get("completion_tokens_details"))
-    input, output = count_of(usage.get("prompt_tokens")), count_of(usage.get("completion_tokens"))
+    return responses_counts(
+        count_of(usage.get("prompt_tokens")),
+        count_of(usage.get("completion_tokens")),
+        count_of(usage.get("total_tokens")),
+        count_of(read.get("cached_tokens")),
+        count_of(read.get("cache_write_tokens")),
+        count_of(written.get("reasoning_tokens")),
+    )
+
+
+def responses_counts(
+    input: int, output: int, total: int, cached: int, cache_write: int, reasoning: int
+) -> dict[str, Any]:
     return {
         "input_tokens": input,
-        "input_tokens_details": {
-            "cached_tokens": count_of(read.get("cached_tokens")),
-            "cache_write_tokens": count_of(read.get("cache_write_tokens")),
-        },
+        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": cache_write},
         "output_tokens": output,
-        "output_tokens_details": {"reasoning_tokens": count_of(written.get("reasoning_tokens"))},
-        "total_tokens": count_of(usage.get("total_tokens")) or input + output,
+        "output_tokens_details": {"reasoning_tokens": reasoning},
+        "total_tokens": total or input + output,
     }

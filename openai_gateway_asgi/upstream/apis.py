@@ -89,7 +89,8 @@ class Apis:
         other = self.other(upstream, model, api, payload)
         if other is None:
             return None
-        return translation(other, payload, upstream, public_id=public_id, dialect=self._dialect(upstream))
+        dialect = self._dialect(upstream) if other == CHAT else None
+        return translation(other, payload, upstream, public_id=public_id, dialect=dialect)
 
     def _dialect(self, upstream: Upstream) -> Dialect:
         kept = self._dialects.get(upstream.name)
