@@ -72,6 +72,7 @@ NOT_BOUNDS: Mapping[str, str] = {
     "observe.call_log.DIGITS": "a format",
     "rewrites.logit_bias._LIMIT": "a rule of the API",
     "speech.shared.PIECE": "what is counted for a piece",
+    "upstream.own_lists.MODEL": "what is counted for a model",
     "upstream.own_lists.PLACE": "what is counted for a model",
 }
 """Numbers that bound nothing, each with what it is."""

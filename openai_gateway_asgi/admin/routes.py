@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -28,7 +29,9 @@ from ..errors import (
 from ..hidden import hidden
 from ..host.users import User
 from ..http.asgi import NamedHeaders, RawHeaders
+from ..http.pacing import in_turns
 from ..http.threads import in_own_thread
+from ..http.timers import Clock
 from ..models import read_listing, static_listing
 from ..observe.health import Health
 from ..upstream.credentials import Caller, Credentials
@@ -129,7 +132,7 @@ class Admin:
         except UpstreamError as error:
             raise explained(error, upstream, self.settings) from None
         try:
-            return await in_own_thread("read-models", partial(_ids_in, upstream, body))
+            return await in_turns(_ids_in(upstream, body), Clock.of(asyncio.get_running_loop()).slices)
         except ValueError as error:
             raise UpstreamError(sentence(no_list(upstream, LIST_PATH))) from error
 
@@ -143,10 +146,10 @@ def _decoded(body: bytes) -> Any:
     raise InvalidRequest("The request body is not valid JSON.", code="invalid_json")
 
 
-def _ids_in(upstream: Upstream, body: bytes) -> bytes:
+def _ids_in(upstream: Upstream, body: bytes) -> Generator[None, None, bytes]:
     """Of all that it lists, under the ids that it uses itself."""
     plain = Upstream(upstream.base_url, name=upstream.name)
-    return _ids(read_listing(static_listing(plain, 0), body).models)
+    return _ids((yield from read_listing(static_listing(plain, 0), body)).models)
 
 
 def _shown(finding: Finding) -> dict[str, str]:

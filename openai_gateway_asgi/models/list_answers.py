@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import msgspec
@@ -25,7 +25,9 @@ LONGEST_ENTRY = 256 * 1024
 """Bytes of one model's entry; a longer one is left out."""
 
 MENDED = 1024 * 1024
-"""Bytes of an answer in which small faults are looked for; that holds the interpreter as well."""
+"""Bytes of an answer in which small faults are looked for."""
+IN_ONE_GO = 2_048
+"""Small faults, or what looks like one, that are looked at between two turns for others; a millisecond."""
 
 _NO_NUMBER = re.compile(rb"(?<=[:,\[])(\s*)-?(?:NaN|Infinity)(?=\s*[,}\]])")
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|.)", re.DOTALL)
@@ -33,6 +35,7 @@ _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|
 _BOM = b"\xef\xbb\xbf"
 
 Entry = dict[str, Any]
+Entries = Sequence[msgspec.Raw]
 
 
 class _Answer(msgspec.Struct):
@@ -51,17 +54,18 @@ _decode_entry = msgspec.json.Decoder(dict[str, Any] | str).decode
 _decode_any = msgspec.json.Decoder().decode
 
 
-def raw_entries(body: bytes) -> Sequence[msgspec.Raw]:
-    """The entries, undecoded: a broken one costs itself alone, and no decoding holds the interpreter for long.
+def raw_entries(body: bytes) -> Generator[None, None, Entries]:
+    """The steps to the entries, undecoded: a broken one costs itself alone, and no decoding holds the loop for long.
 
     Raises ``ValueError`` where the answer is no list of models, or is too long a one.
     """
     body = body.removeprefix(_BOM)
     if body.count(b",") > MOST_VALUES:
         raise ValueError(f"the answer holds more than {MOST_VALUES} values")
-    entries = _entries(body)
-    if entries is None and (mended := _mended(body)) != body:
-        entries = _entries(mended)
+    yield
+    entries = yield from _entries(body)
+    if entries is None and (mended := (yield from _mended(body))) != body:
+        entries = yield from _entries(mended)
     if entries is None:
         raise ValueError("the answer holds no list of models")
     return entries
@@ -81,30 +85,34 @@ def read_entry(raw: bytes | memoryview) -> tuple[str, Entry] | None:
     return (id, entry) if isinstance(id, str) else None
 
 
-def _entries(body: bytes) -> Sequence[msgspec.Raw] | None:
+def _entries(body: bytes) -> Generator[None, None, Entries | None]:
     try:
-        return _read_list(body) if body.lstrip()[:1] == b"[" else _listed(_decode_answer(body))
+        if body.lstrip()[:1] == b"[":
+            return (yield from _read_list(body))
+        answer = _decode_answer(body)
+        yield
+        return (yield from _listed(answer))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def _listed(answer: _Answer) -> Sequence[msgspec.Raw] | None:
+def _listed(answer: _Answer) -> Generator[None, None, Entries | None]:
     given = [raw for key in LIST_KEYS if len(raw := memoryview(getattr(answer, key)))]
-    lists = (_read_list(raw) for raw in given if bytes(raw[:1]) != b"n")
-    found = next(lists, None)
-    if found:
+    lists = [raw for raw in given if bytes(raw[:1]) != b"n"]
+    if lists and (found := (yield from _read_list(lists[0]))):
         return found
     # None where there is nothing to list, as servers written in Go say it: a null, or a key that is left out.
     empty = bool(given) or _says(answer.object, "list")
     return [] if empty and not _tells_failure(answer) else None
 
 
-def _read_list(data: bytes | memoryview) -> Sequence[msgspec.Raw]:
+def _read_list(data: bytes | memoryview) -> Generator[None, None, Entries]:
     found: list[msgspec.Raw] = []
     for window in elements(data):
         found += window
         if len(found) > MOST_MODELS:
             raise ValueError(f"the answer lists more than {MOST_MODELS} models")
+        yield
     return found
 
 
@@ -121,13 +129,17 @@ def _is_given(raw: msgspec.Raw) -> bool:
     return len(memoryview(raw)) > 0
 
 
-def _mended(body: bytes) -> bytes:
+def _mended(body: bytes) -> Generator[None, None, bytes]:
     """Without what is no JSON, though servers send it: Python's ``NaN``, and halves of letters that JavaScript cuts."""
     if len(body) > MENDED:
         return body
-    return _ESCAPE.sub(_whole_letter, _NO_NUMBER.sub(rb"\1null", body))
-
-
-def _whole_letter(escape: re.Match[bytes]) -> bytes:
-    lone = len(escape[0]) == len(rb"\ud83d")
-    return rb"\ufffd" if lone else escape[0]
+    body = _NO_NUMBER.sub(rb"\1null", body)
+    pieces, at = [], 0
+    for count, escape in enumerate(_ESCAPE.finditer(body), 1):
+        begin, end = escape.span()
+        if end - begin == len(rb"\ud83d"):  # neither half of a pair, nor of one byte
+            pieces += [body[at:begin], rb"\ufffd"]
+            at = end
+        if count % IN_ONE_GO == 0:
+            yield
+    return b"".join([*pieces, body[at:]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,11 @@ NOT_FOR_CHAT = ("babbage", "dall-e", "davinci", "embedding", "tts", "whisper")
 """Parts of ids that the official API lists and a chat application does not want to see; they stay callable."""
 OTHER = "other"
 """The label of models that are not named one by one."""
+
+IN_ONE_GO = 256
+"""Models that are read between two turns for others; a millisecond or two."""
+_WINDOW = 1024 * 1024
+"""Bytes of an answer of which the digest is made in one go."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -77,13 +82,21 @@ def host_listing(upstream: Upstream, index: int, id: str, name: str) -> Listing:
     return Listing(upstream, index, {id: model})
 
 
-def digest_of(body: bytes) -> bytes:
-    """What tells one answer from another."""
-    return hashlib.blake2b(body, digest_size=32).digest()
+def digest_of(body: bytes) -> Generator[None, None, bytes]:
+    """The steps to what tells one answer from another."""
+    digest = hashlib.blake2b(digest_size=32)
+    with memoryview(body) as view:
+        for begin in range(0, len(body), _WINDOW):
+            digest.update(view[begin : begin + _WINDOW])
+            yield
+    return digest.digest()
 
 
-def read_listing(named: Listing, body: bytes, *, own: bool = False) -> Listing:
-    """The models in an upstream's answer; entries that are no models are left out, of the same id the first counts.
+def read_listing(
+    named: Listing, body: bytes, digest: bytes = b"", *, own: bool = False
+) -> Generator[None, None, Listing]:
+    """The steps to the models in an upstream's answer, of this digest; entries that are no models are left out, of the
+    same id the first counts.
 
     ``named`` are those that its ``model_ids`` name; they are all there, and the answer's entries say more of them.
     ``own``: it is one caller's own list. Raises ``ValueError`` where the answer is no model list at all.
@@ -91,13 +104,16 @@ def read_listing(named: Listing, body: bytes, *, own: bool = False) -> Listing:
     upstream, index = named.upstream, named.index
     wanted = ModelIds(upstream.model_ids) if upstream.model_ids else None
     models: dict[str, Model] = {}
-    for raw in raw_entries(body):
+    entries = yield from raw_entries(body)
+    for count, raw in enumerate(entries, 1):
         model = _read_model(upstream, index, memoryview(raw), wanted)
         if model is not None:
             if own and model.id not in named.models:
                 model = replace(model, label=OTHER)
             models.setdefault(model.id, model)
-    return Listing(upstream, index, {**named.models, **models}, digest_of(body))
+        if count % IN_ONE_GO == 0:
+            yield
+    return Listing(upstream, index, {**named.models, **models}, digest)
 
 
 def _read_model(upstream: Upstream, index: int, raw: memoryview, wanted: ModelIds | None) -> Model | None:
@@ -118,10 +134,11 @@ def unlisted_model(listing: Listing, id: str) -> Model:
 
 
 def _public_model(upstream: Upstream, index: int, id: str, entry: Entry, listed: bool) -> Model:
-    prefix = upstream.prefix_id
-    given_name = entry.get("name")
-    name = public_id(prefix, given_name) if isinstance(given_name, str) and given_name else public_id(prefix, id)
-    raw = {**entry, "id": public_id(prefix, id)}
+    prefix, given_name = upstream.prefix_id, entry.get("name")
+    name = shown = public_id(prefix, id)
+    if isinstance(given_name, str) and given_name not in ("", id):
+        name = public_id(prefix, given_name)
+    raw = {**entry, "id": shown}
     raw.pop("name", None)
     if given_name:
         raw["name"] = name
@@ -136,7 +153,7 @@ def _public_model(upstream: Upstream, index: int, id: str, entry: Entry, listed:
     }  # fmt: skip
     tags: Any = raw.get("tags")
     return Model(
-        id=raw["id"],
+        id=shown,
         upstream=upstream.name,
         name=name,
         connection_type=connection_type,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from ..config import Upstream
+from ..http.pacing import at_once
 from ..http.whole_answers import Pieces
 from .listing import Listing, unlisted_model
 from .model import Model
@@ -14,7 +16,9 @@ from .prefix import upstream_id
 from .via import Via
 
 MOST_FOUND = 256
-"""How many routes are kept ready for each set of lists."""
+"""How many routes are kept ready for each set of lists that all share."""
+MOST_FOUND_BY_ONE = 32
+"""How many for each set with a list that is its callers' own: there are thousands of these."""
 MOST_UNLISTED = 4_096
 """How many models that only patterns speak for are kept ready: they match more ids than anybody could list."""
 WORTH_KEEPING = 1_000
@@ -24,7 +28,7 @@ IN_A_PIECE = 2_048
 AT_ONCE = 16_384
 """Models of a list that is encoded in one go."""
 MANY_MODELS = 2_000
-"""From so many models on, putting them together is noticed by others."""
+"""From so many models on, putting them together is noticed by others; as many are put together between two turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ class MergedModels:
         """
         route = self._found.get(id)
         if route is None and (route := self._search(id)) is not None:
-            if len(self._found) >= MOST_FOUND:
+            if len(self._found) >= (MOST_FOUND if self._many_see_it else MOST_FOUND_BY_ONE):
                 self._found.clear()
             self._found[id] = route
         return route
@@ -134,22 +138,26 @@ class MergedModels:
     @property
     def all(self) -> tuple[Model, ...]:
         """What ``GET /models`` shows."""
-        return self.merge() if self._all is None else self._all
+        return at_once(self.merge()) if self._all is None else self._all
 
     def keeps_all(self) -> bool:
         return self._all is not None
 
     @property
     def is_at_hand(self) -> bool:
-        """Whether ``all`` is there, or is soon put together: else ``merge`` in a thread first."""
+        """Whether ``all`` is there, or is soon put together: else ``merge`` it in steps first."""
         return self._all is not None or sum([len(listing.models) for listing in self.listings]) <= MANY_MODELS
 
-    def merge(self) -> tuple[Model, ...]:
-        """Puts ``all`` together; what is only called needs it not."""
+    def merge(self) -> Generator[None, None, tuple[Model, ...]]:
+        """The steps that put ``all`` together; what is only called needs it not."""
         merged: dict[str, Model] = {}
         for listing in self.listings:
-            for id, model in listing.models.items():
-                merged.setdefault(id, model)
+            items = iter(listing.models.items())
+            while some := tuple(islice(items, MANY_MODELS)):
+                for id, model in some:
+                    merged.setdefault(id, model)
+                if len(some) == MANY_MODELS:
+                    yield
         shown: Sequence[Model] = [model for model in merged.values() if model.listed]
         all = tuple(shown if self._overlay is None else self._overlay.listed(shown, self.find))
         if self._many_see_it or len(all) < WORTH_KEEPING:

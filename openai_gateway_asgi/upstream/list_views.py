@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from time import monotonic
 from weakref import WeakValueDictionary
 
@@ -70,6 +70,12 @@ class View:
         self.first = [source for source in self.sources if source.is_first]
         soonest = min([source.due for source in self.sources], default=float("inf"))
         self.until = float("-inf") if uncached else max(soonest, now + IN_FLIGHT)
+
+    def let_go(self) -> None:
+        """What has been put together for it is made anew when its callers come back: it has lists that are replaced."""
+        if self._listings is not None:
+            self.until, self._listings, self._gaps = float("-inf"), None, ()
+            del self.catalogue
 
     def as_known(self) -> Catalogue:
         """What would be found if no list came any more; nothing of the view itself is changed."""
@@ -168,6 +174,14 @@ class Roster:
     def retire(self) -> None:
         """Another is in force; requests that began before it are few, and their own lists can be asked for again."""
         self._users.clear()
+        self._everyones.let_go()
+
+    def let_go(self) -> Generator[None, None, None]:
+        """The steps after which no user who stays away keeps a list that all share, and that has been replaced."""
+        for views in list(self._users.values()):
+            for view in views.values():
+                view.let_go()
+            yield
 
     def trim(self) -> None:
         """Own lists may not take more than their share of memory, however many users and upstreams make them differ."""

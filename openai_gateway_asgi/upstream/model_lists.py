@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from ..config import GatewayConfig, Settings, Upstream
 from ..errors import GatewayError, HostFailure, HostRefusal, Unauthenticated, UpstreamCredentialError
 from ..host.notices import Notices
-from ..http.pacing import Turns
+from ..http.pacing import Turns, at_once, in_turns
 from ..http.threads import in_own_thread
+from ..http.timers import Clock
 from ..models import Catalogue, Listing, Model, read_listing
 from ..models.listing import asks_upstream, digest_of
 from .connections import Connections
@@ -31,8 +32,9 @@ from .list_views import Roster, View
 from .singleflight import SingleFlight
 from .words import in_words
 
-OFF_LOOP = 256 * 1024
-"""Lists longer than this, in bytes, are read in a thread: decoding one would hold up every stream."""
+LONG = 64 * 1024
+"""Bytes of a list from which on it is read with turns for others in between. A thread would hold up others longer:
+whenever one of them waits for its socket, the thread has the interpreter for five milliseconds."""
 
 MANY = 500
 """Upstreams and models named outright: from so many on a configuration's lists are set up in a thread."""
@@ -41,6 +43,8 @@ MOST_ROSTERS = 4
 """How many configurations are served at once: the one in force, and those that requests began with just before."""
 
 logger = logging.getLogger("openai_gateway_asgi")
+
+T = TypeVar("T")
 
 
 class Known(NamedTuple):
@@ -117,15 +121,15 @@ class ModelLists:
         return await self._merged(view.catalogue)
 
     async def _merged(self, catalogue: Catalogue) -> Catalogue:
-        """With the models that it shows, put together in a thread where they are many, once however many ask."""
+        """With the models that it shows, put together in steps where they are many, once however many ask."""
         merged = catalogue.merged
         if merged.keeps_all():
             return catalogue
         models: Sequence[Model]
         if merged.is_at_hand:
-            models = merged.merge()
+            models = merged.all
         else:
-            models = await self._merging.do(id(merged), partial(in_own_thread, "merge-models", merged.merge))
+            models = await self._merging.do(id(merged), lambda: _in_turns(merged.merge()))
         return catalogue if merged.keeps_all() else catalogue.showing(models)
 
     async def known(self, config: GatewayConfig, caller: Caller | None, ids: Iterable[str] | None) -> Known:
@@ -225,7 +229,14 @@ class ModelLists:
             refusal = None if source.kept is None else _refusal(source.upstream, error)
             source.fail(fault, outdated=source.task is not asyncio.current_task(), refusal=refusal)
         else:
+            replaced = source.kept is None and source.listing is not listing
             source.store(listing, outdated=source.task is not asyncio.current_task())
+            if replaced:
+                for roster in list(self._rosters.values()):
+                    await _in_turns(roster.let_go())
+        finally:
+            if source.task is asyncio.current_task():
+                source.task = None  # it would keep the context of the request that it began with
 
     async def _take_turn(self) -> None:
         """A thousand lists that are due at once are asked for a few at a time: others have their turns in between."""
@@ -237,11 +248,7 @@ class ModelLists:
             await turns.wait()
 
     async def _listing(self, source: Source, body: bytes) -> Listing:
-        if len(body) > OFF_LOOP:
-            listing = await in_own_thread("read-models", partial(_read, source, body))
-        else:
-            listing = _read(source, body)
-        return listing if source.kept is None else source.kept.add(listing)
+        return await _in_turns(_read(source, body)) if len(body) > LONG else at_once(_read(source, body))
 
     def _note_failure(self, source: Source, reason: str) -> None:
         name = source.upstream.name
@@ -274,14 +281,20 @@ async def _told_of(ids: Collection[str], tasks: Mapping[asyncio.Task[None], Sour
             task.remove_done_callback(ended)
 
 
-def _read(source: Source, body: bytes) -> Listing:
+async def _in_turns(steps: Generator[None, None, T]) -> T:
+    return await in_turns(steps, Clock.of(asyncio.get_running_loop()).slices)
+
+
+def _read(source: Source, body: bytes) -> Generator[None, None, Listing]:
     """The same list as before where the answer is, or as another caller's: then nothing has to be built anew."""
-    digest = digest_of(body)
-    known = source.listing
+    digest = yield from digest_of(body)
+    known, kept = source.listing, source.kept
     if known is not None and known.digest == digest:
         return known
-    other = None if source.kept is None else source.kept.find(digest)
-    return other or read_listing(source.named, body, own=source.kept is not None)
+    if kept is None:
+        return (yield from read_listing(source.named, body, digest))
+    other = kept.find(digest)
+    return other or (yield from kept.add((yield from read_listing(source.named, body, digest, own=True))))
 
 
 def _refusal(upstream: Upstream, error: Exception) -> GatewayError | None:

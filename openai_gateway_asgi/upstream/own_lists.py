@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping
 from weakref import WeakValueDictionary, finalize
 
 from ..models import Listing, Model
 
 PLACE = 100
 """Bytes that a model takes in a list, beside the model itself."""
+MODEL = 250
+"""Bytes that a model takes beside its entry."""
+IN_ONE_GO = 2_048
+"""Models that are looked for between two turns for others; a millisecond."""
 
 
 class KeptListings:
@@ -20,37 +24,44 @@ class KeptListings:
         self._listings: WeakValueDictionary[bytes, Listing] = WeakValueDictionary()
         self._models: dict[bytes, Model] = {}
         self._holders: dict[bytes, int] = {}
+        """How many lists have a model, where it is more than one: most lists differ, or are one and the same."""
 
     def find(self, digest: bytes) -> Listing | None:
         """The list that was read from an answer of this digest."""
         return self._listings.get(digest)
 
-    def add(self, listing: Listing) -> Listing:
-        """The same list, made of what others hold already as far as it is equal."""
+    def add(self, listing: Listing) -> Generator[None, None, Listing]:
+        """The steps to the same list, made of what others hold already as far as it is equal."""
         known = self._listings.get(listing.digest)
         if known is not None:
             return known
-        models = {id: self._hold(model) for id, model in listing.models.items()}
+        models: dict[str, Model] = {}
         kept = Listing(listing.upstream, listing.index, models, listing.digest)
-        self._listings[kept.digest] = kept
-        finalize(kept, self._let_go, tuple(models.values())).atexit = False
-        return kept
+        finalize(kept, self._let_go, models).atexit = False
+        for count, (id, model) in enumerate(listing.models.items(), 1):
+            models[id] = self._hold(model)
+            if count % IN_ONE_GO == 0:
+                yield
+        return self._listings.setdefault(kept.digest, kept)  # another caller's may have come meanwhile
 
     def _hold(self, model: Model) -> Model:
         key = model.listing
         kept = self._models.get(key)
         if kept is None:
             kept = self._models[key] = model
-            self.size += len(key)
+            self.size += len(key) + MODEL
+        else:
+            self._holders[key] = self._holders.get(key, 1) + 1
         self.size += PLACE
-        self._holders[key] = self._holders.get(key, 0) + 1
         return kept
 
-    def _let_go(self, models: Sequence[Model]) -> None:
-        for model in models:
+    def _let_go(self, models: Mapping[str, Model]) -> None:
+        for model in models.values():
             key = model.listing
             self.size -= PLACE
-            self._holders[key] -= 1
-            if not self._holders[key]:
-                self.size -= len(key)
-                del self._models[key], self._holders[key]
+            holders = self._holders.pop(key, 1)
+            if holders > 2:
+                self._holders[key] = holders - 1
+            elif holders == 1:
+                self.size -= len(key) + MODEL
+                del self._models[key]

@@ -9,6 +9,7 @@ import pytest
 
 from openai_gateway_asgi.config import Upstream
 from openai_gateway_asgi.errors import ModelListUnavailable, ModelNotFound, Unauthenticated
+from openai_gateway_asgi.http.pacing import at_once
 from openai_gateway_asgi.models import Catalogue, Gap, Listing, MergedModels, read_listing, static_listing
 from openai_gateway_asgi.models.merged import AT_ONCE, IN_A_PIECE, WORTH_KEEPING
 from tests.support.operations import operations
@@ -18,7 +19,7 @@ B = Upstream("http://b/v1")
 
 
 def listing(upstream: Upstream, *ids: str, index: int = 0) -> Listing:
-    return read_listing(static_listing(upstream, index), json.dumps([{"id": id} for id in ids]).encode())
+    return at_once(read_listing(static_listing(upstream, index), json.dumps([{"id": id} for id in ids]).encode()))
 
 
 def catalogue_of(*listings: Listing, **options: Any) -> Catalogue:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from openai_gateway_asgi.http.pacing import at_once
 from openai_gateway_asgi.models import list_answers
 from openai_gateway_asgi.models.list_answers import (
     LONGEST_ENTRY,
@@ -21,7 +22,7 @@ BOM = b"\xef\xbb\xbf"
 
 def ids(data: Any) -> list[str]:
     body = data if isinstance(data, bytes) else json.dumps(data).encode()
-    return [found[0] for raw in raw_entries(body) if (found := read_entry(memoryview(raw))) is not None]
+    return [found[0] for raw in at_once(raw_entries(body)) if (found := read_entry(memoryview(raw))) is not None]
 
 
 @pytest.mark.parametrize(
@@ -99,15 +100,15 @@ def test_case_243_no_models_are_an_empty_list(answer: Any) -> None:
 )
 def test_what_is_no_list_of_models_is_a_value_error(body: bytes) -> None:
     with pytest.raises(ValueError, match="no list of models"):
-        raw_entries(body)
+        at_once(raw_entries(body))
 
 
 def test_a_list_that_would_take_the_decoder_long_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(ValueError, match="values"):
-        raw_entries(b"[" + b"0," * (MOST_VALUES + 1) + b"0]")
+        at_once(raw_entries(b"[" + b"0," * (MOST_VALUES + 1) + b"0]"))
     with pytest.raises(ValueError, match="models"):
-        raw_entries(b"[" + b"0," * MOST_MODELS + b"0]")
-    assert len(raw_entries(b"[" + b"0," * (MOST_MODELS - 1) + b"0]")) == MOST_MODELS
+        at_once(raw_entries(b"[" + b"0," * MOST_MODELS + b"0]"))
+    assert len(at_once(raw_entries(b"[" + b"0," * (MOST_MODELS - 1) + b"0]"))) == MOST_MODELS
 
 
 @pytest.mark.parametrize(("size", "found"), [(LONGEST_ENTRY, True), (LONGEST_ENTRY + 1, False)])
@@ -145,7 +146,7 @@ def test_of_ids_the_first_that_is_not_empty_counts() -> None:
 )
 def test_what_is_nearly_json_is_read(entry: bytes, kept: dict[str, Any]) -> None:
     """A text that JavaScript has cut in the middle of a letter, and numbers that Python writes, cost nobody a list."""
-    [before, raw, after] = raw_entries(b'{"data": [{"id": "a"}, ' + entry + b', {"id": "z"}]}')
+    [before, raw, after] = at_once(raw_entries(b'{"data": [{"id": "a"}, ' + entry + b', {"id": "z"}]}'))
     assert read_entry(memoryview(raw)) == ("m", {"id": "m", **kept})
     assert [read_entry(memoryview(each)) for each in (before, after)] == [("a", {"id": "a"}), ("z", {"id": "z"})]
 
@@ -171,6 +172,6 @@ def test_an_entry_that_cannot_be_read_costs_itself_alone(entry: bytes) -> None:
 def test_no_answer_takes_long_to_be_mended(body: bytes) -> None:
     def mended() -> None:
         with pytest.raises(ValueError, match="no list"):
-            raw_entries(body[:MENDED])
+            at_once(raw_entries(body[:MENDED]))
 
     assert_costs(mended, at_most=400)

@@ -7,7 +7,8 @@ import pytest
 
 from openai_gateway_asgi.config import Upstream
 from openai_gateway_asgi.config.model_ids import MAX_ID
-from openai_gateway_asgi.models import read_listing, static_listing
+from openai_gateway_asgi.http.pacing import at_once
+from openai_gateway_asgi.models import Listing, read_listing, static_listing
 from openai_gateway_asgi.models.listing import asks_upstream
 
 PLAIN = Upstream("http://a/v1")
@@ -15,7 +16,11 @@ PLAIN = Upstream("http://a/v1")
 
 def read(data: Any, upstream: Upstream = PLAIN, index: int = 0) -> dict[str, dict[str, Any]]:
     body = data if isinstance(data, bytes) else json.dumps(data).encode()
-    return {id: model.metadata for id, model in read_listing(static_listing(upstream, index), body).models.items()}
+    return {id: model.metadata for id, model in listing(upstream, body, index).models.items()}
+
+
+def listing(upstream: Upstream, body: bytes, index: int = 0) -> Listing:
+    return at_once(read_listing(static_listing(upstream, index), body))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +105,7 @@ def test_an_upstream_cannot_speak_for_the_gateway() -> None:
 
 @pytest.mark.parametrize("tags", [None, "x", 5, {"a": 1}])
 def test_tags_that_are_no_list_are_shown_but_not_used(tags: Any) -> None:
-    (model,) = read_listing(static_listing(PLAIN, 0), json.dumps([{"id": "m", "tags": tags}]).encode()).models.values()
+    (model,) = listing(PLAIN, json.dumps([{"id": "m", "tags": tags}]).encode()).models.values()
     assert model.tags == ()
 
 
@@ -122,7 +127,7 @@ def test_patterns_choose_from_the_list_and_named_models_are_added() -> None:
 @pytest.mark.parametrize("id", ["babbage-002", "dall-e-3", "davinci", "x-embedding", "tts-1", "whisper-1"])
 def test_the_official_host_hides_what_is_not_for_chat(id: str) -> None:
     official = Upstream("https://API.openai.com/v1", prefix_id="tts")
-    (model,) = read_listing(static_listing(official, 0), json.dumps([{"id": id}]).encode()).models.values()
+    (model,) = listing(official, json.dumps([{"id": id}]).encode()).models.values()
     assert not model.listed
-    (elsewhere,) = read_listing(static_listing(PLAIN, 0), json.dumps([{"id": id}]).encode()).models.values()
+    (elsewhere,) = listing(PLAIN, json.dumps([{"id": id}]).encode()).models.values()
     assert elsewhere.listed

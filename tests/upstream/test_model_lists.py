@@ -4,6 +4,8 @@ import asyncio
 import gc
 import json
 import logging
+import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from openai_gateway_asgi.config import GatewayConfig, Settings, Upstream
 from openai_gateway_asgi.errors import ModelListUnavailable, Unauthenticated
 from openai_gateway_asgi.host.users import User
-from openai_gateway_asgi.models import Catalogue
+from openai_gateway_asgi.models import Catalogue, Listing
 from openai_gateway_asgi.testing import Answer, FakeRequest, FakeUpstream, error_answer, json_answer
 from openai_gateway_asgi.testing.answers import bytes_answer
 from openai_gateway_asgi.upstream.connections import Connections
@@ -498,3 +500,52 @@ async def test_a_catalogue_of_a_hundred_thousand_models_does_not_stall_the_loop(
         catalogue = await lists.call()
     assert len(catalogue.models) == 100_000
     assert stalls.loops < 40
+
+
+async def test_users_who_stay_away_keep_no_list_that_has_been_replaced(make: MakeLists) -> None:
+    """Each of them had the shared list there was when they came last: with every change of it there was one more."""
+    lists = make(SESSION, B, model_list_lifetime=0.001)
+    lists.a.answer("/models", own_list)
+    for number in range(8):
+        lists.b.models = [f"m{number}", *map(str, range(10))]
+        await asyncio.sleep(EXPIRED)
+        await lists.shown(caller(f"user{number}", f"t{number}"))
+        await lists.refreshed(lists.b, number + 1)
+        await lists.shown(caller(f"user{number}", f"t{number}"))
+    gc.collect()
+    shared = [each for each in gc.get_objects() if isinstance(each, Listing) and each.models.keys() & {"9"}]
+    assert [next(iter(each.models)) for each in shared] == ["m7"]
+    assert await lists.served("m7", caller("user0", "t0")) == ["b"]
+    assert await lists.served("m-t0", caller("user0", "t0")) == ["a"]
+
+
+async def test_a_refresh_that_is_over_keeps_nothing_of_the_request_that_began_it(make: MakeLists) -> None:
+    """Its task would: tasks have their request's context."""
+    lists = make(SESSION, B)
+    await lists.shown(caller("ann", "ta"))
+    await lists.refreshed(lists.b, 1)
+    gc.collect()
+    tasks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task)]
+    assert [task for task in tasks if task.done() and "_load" in repr(task.get_coro())] == []
+
+
+@pytest.mark.parametrize("upstream", [A, SESSION], ids=["shared", "own"])
+async def test_a_long_list_is_read_in_turns_and_in_no_thread(make: MakeLists, upstream: Upstream) -> None:
+    """A thread takes the interpreter for five milliseconds whenever the loop's own waits for a socket."""
+    lists = make(upstream)
+    lists.a.models = [f"vendor/model-{number}" for number in range(20_000)]
+    before = threading.active_count()
+    most = 0
+
+    def look() -> None:
+        nonlocal most
+        most = max(most, threading.active_count())
+        watching.append(asyncio.get_running_loop().call_soon(look))
+
+    watching: deque[asyncio.Handle] = deque(maxlen=1)
+    look()
+    some, others = await asyncio.gather(*(lists.shown(caller("ann", "ta")) for _ in range(2)))
+    again = await lists.shown(caller("bob", "tb"))
+    watching[0].cancel()
+    assert some == others == again == lists.a.models
+    assert most == before
