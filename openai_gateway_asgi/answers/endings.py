@@ -14,6 +14,7 @@ import msgspec
 
 from ..bodies.payload import Payload
 from ..http.sse import Event, events_in, last_boundary
+from .error_names import GAVE_UP
 from .upstream_errors import Said, error_in_data, error_in_events
 
 CHAT = frozenset({"createChatCompletion", "createCompletion"})
@@ -32,14 +33,14 @@ FINAL_EVENTS: dict[str, tuple[str, ...]] = {
     "createTranscription": ("transcript.text.done",),
     "createSpeech": ("speech.audio.done",),
 }
+SAY_THE_END = RESPONSES | {"createImage", "createImageEdit"}
+"""Without their final event they are cut, though a proxy has put ``[DONE]`` behind what it got."""
 FAILED = "response.failed"
 """The final event by which the Responses API says that it gave up."""
 
 DONE = b"[DONE]"
-NO_REASONS = frozenset({"", "null"})
+NO_REASONS = frozenset({"", "null", "None"})
 """What some upstreams write where the API has null."""
-GAVE_UP = "error"
-"""The finish reason by which some upstreams say that they failed."""
 
 MOST_PARTS = 60_000
 """Brackets and braces of an event that is taken to pieces: twice those of a mebibyte of probabilities."""
@@ -50,7 +51,7 @@ _ENDS = 64 * 1024
 """Bytes at either end of an event that is not taken to pieces."""
 _REASON_KEY = b'"finish_reason"'
 _SPELT = re.compile(rb'("finish_reason"\s*:\s*)null[^\r\n]{0,256}[\r\n]+\Z')
-_REASON = re.compile(rb'"finish_reason"\s*:\s*"(?!"|null")')
+_REASON = re.compile(rb'"finish_reason"\s*:\s*"(?!"|null"|None")')
 _SEVERAL = re.compile(rb'\[\s*["\[]')  # prompts; a list of numbers is one
 _NEVER = b"\0"
 
@@ -138,7 +139,7 @@ class Course:
             return self.take_long(event.data[:_ENDS], event.data[-_ENDS:])
         if not isinstance(value, dict):
             if is_done(event):
-                self.state = State.WHOLE
+                self.state = State.WHOLE if self._finished or self._operation not in SAY_THE_END else State.FAILED
             else:
                 self._take_error(event, value)
         elif value.get(self._mark) and event.data.rfind(b"error") < 0 and event.name != b"error":
@@ -197,7 +198,7 @@ class Course:
             if self._finished is None or index not in self._finished:
                 self._open.add(index)
                 self.state = State.OPEN if self.state is State.FINISHED else self.state
-        elif reason == GAVE_UP:
+        elif reason in GAVE_UP:
             self.state = State.FAILED
         else:
             self._finish(index)

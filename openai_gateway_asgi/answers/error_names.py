@@ -75,6 +75,17 @@ STATUSES = {
     "invalid_parameter_error": 400,
     "data_inspection_failed": 400,
     "arrearage": 402,
+    # MiniMax, in its `base_resp` (platform.minimax.io/docs/api-reference/errorcode)
+    "1002": 429,
+    "1004": 401,
+    "1008": 402,
+    "1026": 400,
+    "1027": 400,
+    "1039": 400,
+    "1041": 429,
+    "2013": 400,
+    "2049": 401,
+    "2056": 429,
     # LiteLLM (litellm/exceptions.py)
     "context_window_exceeded_error": 400,
     "content_policy_violation_error": 400,
@@ -83,6 +94,16 @@ STATUSES = {
 }
 """The status of an error that comes without one, by its code, type or status in words. Any other is the upstream's
 own fault."""
+
+GAVE_UP = frozenset(
+    {
+        "error",  # OpenRouter, vLLM
+        "insufficient_system_resource",  # DeepSeek (api-docs.deepseek.com/api/create-chat-completion)
+        "network_error",  # Zhipu (docs.z.ai/api-reference/llm/chat-completion)
+        "abort",  # vLLM, SGLang: the server has dropped the request
+    }
+)
+"""The finish reasons of a choice by which upstreams say that they failed, and that what came is half an answer."""
 
 CONTEXT_LENGTH_NAMES = frozenset(
     {
@@ -136,6 +157,8 @@ CONTENT_NAMES = frozenset(
         "content_moderation",
         "data_inspection_failed",  # DashScope
         "prohibited_content",  # Gemini
+        "1026",  # MiniMax: of what was asked
+        "1027",  # MiniMax: of what was answered
         "1301",  # Zhipu
         "unsafe_content",
     }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .error_names import STATUSES
+from .error_names import GAVE_UP, STATUSES
 
 LONGEST_FIELD = 4096
 """Characters of a code, a type or a param."""
@@ -17,7 +17,9 @@ ANSWERS = ("choices", "output", "data", "embeddings", "results", "delta", "text"
 WITH_ERRORS = frozenset({"eval.run", "fine_tuning.job", "video"})
 """Objects of the API whose ``error`` says what became of them later (OpenAI's description)."""
 
-_STATUS_KEYS = ("status", "status_code", "statusCode", "code", "http_status")
+HALF = "The upstream gave up in the middle of its answer."
+
+_STATUS_KEYS = ("status", "status_code", "statusCode", "code", "http_status", "http_code")
 _MESSAGE_KEYS = (
     "message", "msg", "detail", "error_message", "errorMessage", "error_msg", "status_msg", "error_description",
     "Message", "title", "reason", "description", "faultstring",
@@ -53,7 +55,25 @@ def find(data: Any, *, surely: bool) -> Found | None:
         return Found(_nested(response.get("error"), NONE) if isinstance(response, dict) else NONE)
     if data.get("errors") and (surely or not _answers(data)):
         return Found(_nested(data["errors"], NONE), data)
+    if (told := _told_inside(data)) is not None:
+        return Found(told, data)
     return Found(_unwrapped(data)) if surely or (not _answers(data) and _is_flat(data)) else None
+
+
+def _told_inside(data: Object) -> Object | None:
+    """What an answer of a model says that it has failed with: MiniMax beside its choices, OpenRouter in one of them."""
+    base = data.get("base_resp")
+    if isinstance(base, dict) and base.get("status_code"):
+        return {"message": base.get("status_msg"), "code": base["status_code"]}
+    choices = data.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict):
+            reason, error = choice.get("finish_reason"), choice.get("error")
+            if isinstance(error, dict) and error:
+                return error
+            if isinstance(reason, str) and reason in GAVE_UP:
+                return {"message": HALF}
+    return None
 
 
 def _nothing(surely: bool) -> Found | None:

@@ -31,6 +31,7 @@ from ..upstream.sent_secrets import Secrets
 from .answer_clocks import SLOW, Clocks
 from .client_stream import ClientStream
 from .endings import CHAT, Course, State, choices_asked, decoded, is_done
+from .error_shapes import HALF
 from .redaction import events_without_secrets
 from .refusal import detail_of, refused_inside
 from .told import answers, any_tells, tells
@@ -241,6 +242,7 @@ class Events:
             value = decoded(event.data)
             state = course.take(event, value)
             if state is State.FAILED:
+                end = begin if is_done(event) else end  # behind [DONE] nobody would read what failed
                 break
             if (looks_on or (looks and not telling)) and tells(self._operation, event, value):
                 if not telling:
@@ -306,7 +308,7 @@ class Events:
         for event in events_in(rest):
             value = decoded(event.data)
             if course.take(event, value) is State.FAILED:
-                return await self._fail(rest)
+                return await self._fail(b"" if is_done(event) else rest)
             understood = value is not None or is_done(event)
             if understood and tells(self._operation, event, value):
                 self._tell()
@@ -348,7 +350,7 @@ class Events:
         said = self._course.said
         if said is not None:
             return refused_inside(said, self._exchange.upstream)
-        return UpstreamError("The upstream gave up in the middle of its answer.")
+        return UpstreamError(HALF)
 
     def _clean(self, events: bytes) -> bytes:
         if self._course.state is not State.FAILED and events.rfind(b'"error"') < 0:

@@ -23,7 +23,7 @@ from .redaction import without_secrets
 from .refusal import AS_CALLER, redirected, refusal, refused_inside
 from .upstream_errors import LONGEST, error_in_events, error_in_json
 from .whole_bodies import HELD as JSON_HELD
-from .whole_bodies import WholeBody, empty
+from .whole_bodies import SPOKEN, WholeBody, empty
 
 _FIELD = re.compile(rb"(?:data|event|id|retry|error)?:")
 _BLANK = b"\xef\xbb\xbf \t\n\v\f\r"
@@ -81,7 +81,7 @@ class Relay:
             whole = (exchange.upstream.commit or self._settings.commit) == "whole"
             of_attempt = exchange, self._send, self._clocks, self._settings, start
             streams = kind == EVENT_STREAM and exchange.method != "HEAD"
-            if streams != exchange.streams and exchange.upstream_match.endpoint.operation in STREAMED:
+            if streams != exchange.streams and self._knows_what_was_asked(streams):
                 streams = await self._is_stream_after_all(reads)
             if streams:
                 await Events(*of_attempt, reads, whole=whole).relay()
@@ -105,6 +105,14 @@ class Relay:
             raise await refusal(status, start, reads, upstream, head=self._exchange.method == "HEAD")
         if 300 <= status < 400 and status != 304:
             raise redirected(status, named)
+
+    def _knows_what_was_asked(self, streams: bool) -> bool:
+        """Whether an answer that is none, or one, is not what the client asked for. Not every model streams everything
+        it is asked to; speech has another word for it; and of a form the field may not have been read."""
+        exchange, operation = self._exchange, self._exchange.upstream_match.endpoint.operation
+        if operation in STREAMED:
+            return True
+        return streams and bool(exchange.model) and exchange.upload is None and operation not in SPOKEN
 
     async def _is_stream_after_all(self, reads: Reads) -> bool:
         """Whether an answer that calls itself something else than what was asked for comes in events.

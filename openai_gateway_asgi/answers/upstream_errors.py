@@ -11,6 +11,8 @@ Spellings, each also as the whole of a body, as the data of an event, or behind 
     {"message": ..., "code" | "status" | "status_code" | "statusCode": ...}
     {"detail": text | list | object} FastAPI, problem+json (RFC 9457)
     {"errors": [...]}                Cloudflare
+    {"base_resp": {...}, ...}        MiniMax
+    {"choices": [{"error": {...}}]}  OpenRouter; also a choice that is finished by a reason which is none (``GAVE_UP``)
     a page or XML, or plain text     proxies
 
 What is not said is filled in; what is said too long is cut. Nothing here raises.
@@ -28,6 +30,7 @@ import msgspec
 
 from ..causes import Failure
 from .error_kinds import SEARCHED, kind_of
+from .error_names import GAVE_UP
 from .error_shapes import (
     ANSWERS,
     NONE,
@@ -64,6 +67,9 @@ _ANSWERS = re.compile(rb'"(?:%b)"\s*:' % "|".join(ANSWERS).encode())
 _SAYS = re.compile(rb'"error(?:s?"\s*:\s*(?!null|false|\[\s*\]|\{\s*\})\S|"\s*[,}])')
 """An error under that key, or a ``type`` or ``object`` of that name."""
 _OBJECT = b'"object"'
+_REASON = b'"finish_reason"'
+_GAVE_UP = re.compile(rb'"finish_reason"\s*:\s*"(?:%b)"' % "|".join(sorted(GAVE_UP)).encode())
+_BASE = b'"base_resp"'
 _FAILED = b'"response.failed"'
 
 
@@ -106,6 +112,10 @@ def error_in_json(body: bytes) -> Said | None:
 def _is_plainly_none(body: bytes) -> bool:
     """Looking for a word costs much less than a pattern, and nearly all answers do not have it."""
     if body.rfind(b'"error') >= 0 and _SAYS.search(body) is not None:
+        return False
+    if (at := body.find(_REASON)) >= 0 and _GAVE_UP.search(body, at) is not None:
+        return False
+    if body.rfind(_BASE) >= 0:
         return False
     return _OBJECT in body or _ANSWERS.search(body) is not None
 

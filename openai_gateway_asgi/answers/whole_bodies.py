@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from ..config import Settings
-from ..errors import UpstreamUnavailable
+from ..errors import UpstreamError, UpstreamUnavailable
 from ..exchange import Exchange
 from ..http.asgi import JSON, NamedHeaders, RawHeaders, Send
 from ..http.stages import answered, too_long
@@ -28,10 +28,13 @@ HELD = 1024 * 1024
 
 REALTIME_CALL = "create-realtime-call"
 _CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
+_OTHER = re.compile(rb"\s*+(?:\xef\xbb\xbf)?\s*+(?:(<(?:!doctype\s|html))|(?:data|event|error)?:)", re.IGNORECASE)
 _BEGINNING = re.compile(rb"\s*+(?:\xef\xbb\xbf)?(.)", re.DOTALL)
 _SOUNDS = (b"audio/", b"video/")
 SPOKEN = frozenset({"createSpeech"})
 """Operations whose answers are sounds, in which there is nothing for a stage."""
+SILENT = frozenset({"accept-realtime-call"})
+"""Operations of models that answer nothing but their status."""
 EMPTY = (204, 304)
 """Statuses of answers that have no body (RFC 9110, 6.4.1)."""
 
@@ -51,6 +54,7 @@ class WholeBody:
         "_is_named_json",
         "_kind",
         "_length",
+        "_may_be_silent",
         "_most",
         "_named",
         "_pieces",
@@ -102,6 +106,9 @@ class WholeBody:
         exchange = self._exchange
         self._status = status
         has_body = status not in EMPTY and exchange.method != "HEAD"
+        self._may_be_silent = exchange.match.endpoint.operation in SILENT
+        if status in EMPTY and exchange.model and exchange.method != "HEAD" and not self._may_be_silent:
+            raise empty()
         self._stages = exchange.stages if has_body else ()
         is_held = bool(self._stages) or (bool(exchange.model) and status == 200 and has_body)
         if self._length is not None and not self._stages:
@@ -190,7 +197,7 @@ class WholeBody:
 
     def _judge(self, body: bytes) -> None:
         """Whether an answer that came to its end is one."""
-        if self._blank and (self._came or not self._pieces):
+        if self._blank and (self._came or not self._pieces) and not self._may_be_silent:
             raise empty()
         if body:
             self._judge_json(body)
@@ -201,8 +208,8 @@ class WholeBody:
         if (said := error_in_json(body)) is not None:
             self._exchange.unsent = body
             raise refused_inside(said, self._exchange.upstream)
-        if self._is_named_json and _stops_early(body):
-            raise cut_short()
+        if self._is_named_json:
+            _judge_syntax(body)
 
     def _show(self) -> None:
         """Sends the head and the white space that is held, beside whatever is waited for: from then on it is told."""
@@ -272,15 +279,19 @@ def is_json(kind: bytes) -> bool:
     return kind == JSON or kind.endswith(b"+json") or kind == b"text/json"
 
 
-def _stops_early(body: bytes) -> bool:
-    """Whether JSON ends in its middle, although its framing is in order. What is no JSON at all is not ours to mend."""
+def _judge_syntax(body: bytes) -> None:
+    """Raises for JSON that ends in its middle, although its framing is in order, and for a page or a stream of events
+    under its name. What else is no JSON is not ours to mend."""
     try:
         _decode_raw(body)
     except msgspec.DecodeError as error:
-        return "truncated" in str(error)
+        if "truncated" in str(error):
+            raise cut_short() from None
+        if (other := _OTHER.match(body)) is not None:
+            instead = "a page" if other[1] else "a stream"
+            raise UpstreamError(f"The upstream answered with {instead} instead of JSON.") from None
     except RecursionError:
-        return False
-    return False
+        return
 
 
 def _location(named: NamedHeaders, exchange: Exchange) -> RawHeaders:

@@ -67,6 +67,21 @@ SPELLINGS: list[tuple[str, Any, int, str]] = [
     ("Cloudflare", {"success": False, "errors": [{"code": 503, "message": MESSAGE}], "result": None}, 503, MESSAGE),
     ("a list of texts", {"errors": [MESSAGE]}, 502, MESSAGE),
     ("LiteLLM around another", {"error": {"error": {"message": MESSAGE, "code": "503"}}}, 503, MESSAGE),
+    ("MiniMax", {"choices": None, "base_resp": {"status_code": 1002, "status_msg": MESSAGE}}, 429, MESSAGE),
+    ("MiniMax, by another number", {"base_resp": {"status_code": 1000, "status_msg": MESSAGE}}, 502, MESSAGE),
+    ("MiniMax, later", {"type": "error", "error": {"type": "x", "message": MESSAGE, "http_code": "429"}}, 429, MESSAGE),
+    (
+        "OpenRouter, in a choice",
+        {"object": "chat.completion", "choices": [{"finish_reason": "error", "error": {"code": 429, "message": MESSAGE}}]},
+        429,
+        MESSAGE,
+    ),
+    (
+        "DeepSeek, in a choice",
+        {"object": "chat.completion", "choices": [{"finish_reason": "insufficient_system_resource"}]},
+        502,
+        "The upstream gave up in the middle of its answer.",
+    ),
     ("nothing said", {"error": {"code": 503}}, 503, "The upstream answered 503 and said no more."),
 ]  # fmt: skip
 

@@ -175,7 +175,7 @@ async def test_case_203_one_that_goes_on_to_speak_is_not_over(brief: float) -> N
         assert (await told.ask(CHAT)).body == b"".join(rounds)
 
 
-@pytest.mark.parametrize("reason", ["", "null"])
+@pytest.mark.parametrize("reason", ["", "null", "None"])
 async def test_case_204_an_empty_reason_is_none(reason: str) -> None:
     events = [word("Hello", reason), word(" from", reason)]
     async with told_by(at_once(*events)) as told:
@@ -186,14 +186,49 @@ async def test_case_204_an_empty_reason_is_none(reason: str) -> None:
 
 
 @pytest.mark.parametrize("then", [(), (DONE,)], ids=["end", "done"])
-async def test_case_205_a_reason_that_is_an_error_is_one(then: tuple[bytes, ...]) -> None:
-    events = [*CHAT.told(), finish("error")]
+@pytest.mark.parametrize("reason", ["error", "insufficient_system_resource", "network_error", "abort"])
+async def test_case_205_a_reason_that_is_an_error_is_one(then: tuple[bytes, ...], reason: str) -> None:
+    events = [*CHAT.told(), finish(reason)]
     async with told_by(stream(*events, *then)) as told, told.sdk() as client:
         answer = await told.ask(CHAT)
         assert answer.body.startswith(b"".join(events) + b"event: error")
         assert DONE not in answer.body
         with pytest.raises(openai.APIError):
             await read(client, CHAT)
+        assert told.outcomes == ["upstream_failed"] * 2
+
+
+@pytest.mark.parametrize("index", [0, 1])
+async def test_case_205_what_an_error_in_a_choice_says_is_told(index: int) -> None:
+    """OpenRouter has it there; before anything was told it has its status."""
+    choice = {
+        "index": index,
+        "delta": {"content": ""},
+        "finish_reason": "error",
+        "error": {"code": 429, "message": "Slow."},
+    }
+    failed = sse({"id": "1", "choices": [choice]})
+    async with told_by(stream(failed, DONE), stream(*CHAT.events)) as told:
+        assert (await told.ask(CHAT)).body == CHAT.whole
+        assert told.asked == [1, 1]
+    async with told_by(stream(*CHAT.told(), failed, DONE)) as told:
+        assert error_event_of((await told.ask(CHAT)).body)["error"]["message"] == "Slow."
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("done", [DONE, b"data: [DONE]\n"])
+async def test_case_205_done_behind_a_response_without_its_final_event_hides_nothing(
+    done: bytes, together: bool
+) -> None:
+    """A proxy that writes it behind whatever it got: clients stop reading there, so the error stands before it."""
+    cut = RESPONSES.told()
+    events = [b"".join((*cut, done))] if together else [*cut, done]
+    async with told_by(stream(*events)) as told, told.sdk() as client:
+        answer = await told.ask(RESPONSES)
+        assert answer.body.startswith(b"".join(cut) + b"event: error")
+        assert b"[DONE]" not in answer.body
+        with pytest.raises(openai.APIError):
+            await read(client, RESPONSES)
         assert told.outcomes == ["upstream_failed"] * 2
 
 

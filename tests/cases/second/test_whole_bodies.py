@@ -83,6 +83,48 @@ async def test_case_215_so_is_that_of_every_model_call(path: str) -> None:
         assert (await asked(told, path, input="x", prompt="x")).body == b'{"id": "good"}'
 
 
+GAVE_UP = ("error", "insufficient_system_resource", "network_error", "abort")
+
+
+@pytest.mark.parametrize("reason", GAVE_UP)
+@pytest.mark.parametrize("before", ["", '{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}, '])
+async def test_case_215_a_choice_that_was_given_up_is_half_an_answer(reason: str, before: str) -> None:
+    given_up = f'{{"choices": [{before}{{"message": {{"content": "Hel"}}, "finish_reason": "{reason}"}}]}}'.encode()
+    async with told_by(answer(200, body=given_up), GOOD, settings=NO_RETRY) as told:
+        assert (await asked(told)).body == b'{"id": "good"}'
+        assert told.outcomes == ["completed"]
+    async with told_by(answer(200, body=given_up), settings=NO_RETRY) as told, told.sdk() as client:
+        with pytest.raises(openai.InternalServerError, match="in the middle of its answer"):
+            await client.chat.completions.create(**chat())  # type: ignore[call-overload]
+
+
+async def test_case_215_a_text_about_such_a_choice_is_a_text() -> None:
+    said = json.dumps(
+        {"choices": [{"message": {"content": '"finish_reason": "error"'}, "finish_reason": "stop"}]}
+    ).encode()
+    async with told_by(answer(200, body=said)) as told:
+        assert (await asked(told)).body == said
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("path", [CHAT_PATH, "/v1/embeddings", "/v1/images/generations"])
+async def test_case_215_a_status_without_a_body_is_no_answer_of_a_model(path: str, status: int) -> None:
+    async with told_by(answer(status, ()), GOOD, settings=NO_RETRY) as told:
+        assert (await asked(told, path, input="x", prompt="x")).body == b'{"id": "good"}'
+    async with told_by(answer(status, ()), settings=NO_RETRY) as told:
+        assert_error(await asked(told, path, input="x", prompt="x"), 502, "upstream_unavailable")
+
+
+@pytest.mark.parametrize(
+    "script", [answer(200, ()), raw(head(200, ((b"Transfer-Encoding", b"chunked"),)) + b"0\r\n\r\n")]
+)
+async def test_case_215_what_has_nothing_to_answer_may_be_empty(script: WireScript) -> None:
+    """OpenAI accepts a call with a status alone."""
+    async with told_by(script, settings={"open_groups": {"realtime"}}) as told, told.sdk() as client:
+        await client.realtime.calls.accept("rtc_1", type="realtime", model="gpt")
+        assert told.outcomes == ["completed"]
+
+
 @pytest.mark.parametrize("at_a_time", [1, 7, 10_000])
 async def test_case_215_whole_json_passes_as_it_came(at_a_time: int) -> None:
     spaced = b" \n" + WHOLE + b"\n"
@@ -293,6 +335,21 @@ async def test_case_219_a_stream_that_nobody_asked_for_is_a_502_that_says_so(api
         assert (await told.ask(api, stream=False)).body == b'{"id": "good"}'
 
 
+@pytest.mark.parametrize("path", ["/v1/images/generations", "/v1/embeddings"])
+async def test_case_219_nor_is_one_the_answer_of_another_model(path: str) -> None:
+    events = b'event: image_generation.completed\ndata: {"type": "image_generation.completed"}\n\n'
+    async with told_by(stream(events), GOOD, settings=NO_RETRY) as told:
+        assert (await asked(told, path, input="x", prompt="x")).body == b'{"id": "good"}'
+
+
+@pytest.mark.parametrize("first", [b"", b"\n", b"\xef\xbb\xbf", b": hello\n\n"])
+async def test_case_219_nor_is_one_that_calls_itself_json(first: bytes) -> None:
+    async with told_by(answer(200, body=first + CHAT.whole), GOOD, settings=NO_RETRY) as told:
+        assert (await told.ask(CHAT, stream=False)).body == b'{"id": "good"}'
+    async with told_by(answer(200, body=first + CHAT.whole), settings=NO_RETRY) as told:
+        assert "a stream" in assert_error(await told.ask(CHAT, stream=False), 502, "upstream_error")["message"]
+
+
 async def test_case_219_an_error_in_such_a_stream_is_that_error() -> None:
     error = b'data: {"error":{"message":"Too long.","code":"context_length_exceeded"}}\n\n'
     async with told_by(stream(error), settings=NO_RETRY) as told:
@@ -313,6 +370,17 @@ async def test_case_220_a_page_is_no_answer(kind: bytes, path: str) -> None:
     async with told_by(page, settings=NO_RETRY) as told:
         answered = await asked(told, path, input="x")
         assert_error(answered, 502, "upstream_error")
+        assert b"log in" not in answered.body
+
+
+@pytest.mark.parametrize("page", [b"<html>log in</html>", b"\n<!DOCTYPE html><html>log in</html>"])
+@pytest.mark.parametrize("path", [CHAT_PATH, "/v1/embeddings", "/v1/responses"])
+async def test_case_220_a_page_is_none_under_the_name_of_json_either(page: bytes, path: str) -> None:
+    async with told_by(answer(200, body=page), GOOD, settings=NO_RETRY) as told:
+        assert (await asked(told, path, input="x")).body == b'{"id": "good"}'
+    async with told_by(answer(200, body=page), settings=NO_RETRY) as told:
+        answered = await asked(told, path, input="x")
+        assert "a page" in assert_error(answered, 502, "upstream_error")["message"]
         assert b"log in" not in answered.body
 
 
