@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from time import monotonic
 from typing import Protocol
 
 from ..errors import UpstreamError
@@ -16,7 +17,9 @@ from .pacing import Turns
 from .sse import BOUNDARIES, last_boundary, next_sequence_number
 
 IN_ONE_GO = 4 * 1024
-"""Bytes of a read that stages get between two turns for others; of a longer event all."""
+"""Bytes of a read that stages get at once; of a longer event all."""
+LONGEST_TURN = 0.001
+"""Seconds after which others have their turn: most stages need no time at all, and to wait for a turn costs some."""
 
 
 class Stage(Protocol):
@@ -111,11 +114,14 @@ async def ended(stages: tuple[Stage, ...], events: bytes) -> bytes:
 
 async def in_pieces(stages: tuple[Stage, ...], events: bytes, turns: Turns, *, over: bool = False) -> bytes:
     """The same for a read that holds very many events; ``over``: they are the last of a whole stream."""
-    changed, at = [], 0
+    changed, at, began = [], 0, monotonic()
     while len(events) - at > IN_ONE_GO and (end := _end_near(events, at)) < len(events):
-        changed.append(await staged(stages, events[at:end]))
+        passed = _through(stages, events[at:end])
+        changed.append(passed if isinstance(passed, bytes) else await passed)
         at = end
-        await turns.wait()
+        if monotonic() - began > LONGEST_TURN:
+            await turns.wait()
+            began = monotonic()
     changed.append(await (ended if over else staged)(stages, events[at:]))
     return b"".join(changed)
 

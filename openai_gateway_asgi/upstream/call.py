@@ -64,6 +64,8 @@ class Call(httpx.AsyncByteStream):
             if message.code == 101:
                 raise httpx.RemoteProtocolError("The upstream changed the protocol unasked.")
             message, content = await protocol.read()
+        if type(content) is StreamReader:  # else there is no body
+            content.__class__ = Pieces
         self._content = content
         if self._upload is not None and message.code >= 400:
             self._upload.cancel()  # RFC 9112 section 9.5: an error answers a body that nobody will read
@@ -128,19 +130,17 @@ class Call(httpx.AsyncByteStream):
 
     async def __anext__(self) -> bytes:
         content = self._content
-        assert content is not None
-        try:
-            piece = await content.readany()
-        except ENGINE_ERRORS as error:
-            if content._buffer:
-                _let_go(error)
-                return content._read_nowait(-1)  # what came before the break goes out before it is told
-            self.end()
-            raise self.failure(error) from error
-        if not piece:
-            self.end()
-            raise StopAsyncIteration
-        return piece
+        if isinstance(content, Pieces):
+            try:
+                while not content._buffer and not content._eof:
+                    await content.more()
+            except ENGINE_ERRORS as error:
+                self.end()
+                raise self.failure(error) from error
+            if content._buffer:  # what came before a break goes out before it is told
+                return content.take()
+        self.end()
+        raise StopAsyncIteration
 
     def failure(self, error: Exception) -> Exception:
         """What the caller is to see of the engine's error, or what its own request stream raised and so caused it."""
@@ -182,6 +182,52 @@ class Call(httpx.AsyncByteStream):
             self._protocol.rest()
         else:
             self._connection.close()
+
+
+class Pieces(StreamReader):
+    """aiohttp's body of an answer, which is read in whatever pieces have come, and does not note where its chunks end.
+
+    Of a stream each event is a chunk: to note that costs more than all else that is done here for an event. aiohttp's
+    parser makes the body itself, so that it becomes this once the head of its answer has come.
+    """
+
+    __slots__ = ()
+
+    def feed_data(self, data: bytes, size: int = 0) -> bool:
+        if data:
+            self._buffer.append(data)
+            self._size += len(data)
+            if (waiter := self._waiter) is not None:
+                self._waiter = None
+                if not waiter.done():
+                    waiter.set_result(None)
+            if self._size > self._high_water or len(self._buffer) > self._high_water_chunks:
+                self._protocol.pause_reading()
+        return False
+
+    def begin_http_chunk_receiving(self) -> None:
+        pass
+
+    def end_http_chunk_receiving(self) -> None:
+        pass
+
+    def more(self) -> asyncio.Future[None]:
+        """Done once there is more, or the end. Raises what broke the answer off."""
+        if self._exception is not None:
+            raise self._exception
+        if not self._protocol.connected:
+            raise ClientConnectionError("Connection closed.")
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
+
+    def take(self) -> bytes:
+        """All that has come."""
+        buffer = self._buffer
+        data = buffer[0] if len(buffer) == 1 else b"".join(buffer)
+        buffer.clear()
+        self._size = 0
+        self._protocol.resume_reading()
+        return data
 
 
 class Protocol(ResponseHandler):
