@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from asyncio import Task
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import itemgetter
@@ -242,7 +242,7 @@ class Exchange:
                 for base in self.bases
                 if (left := tuple([each for each in base.candidates if wanted(each)]))
             ]
-            self.take_bases(kept)
+            self.take_bases(tuple(kept))
         return bool(self.candidates)
 
     @property
@@ -250,10 +250,10 @@ class Exchange:
         """The models behind a preset, and those of every fallback."""
         return (*(self.bases or ()), *(way for route in self.fallbacks for way in route.ways))
 
-    def take_bases(self, bases: Iterable[Route]) -> None:
+    def take_bases(self, bases: tuple[Route, ...]) -> None:
         """The models behind the preset that was asked for, in the order in which they are asked."""
-        self.bases = tuple(bases)
-        self.candidates = self.bases[0].candidates if self.bases else ()
+        self.bases = bases
+        self.candidates = bases[0].candidates if bases else ()
 
     def take(self, found: Findings) -> None:
         """What the body was found to name, beside ``model``, which is known by now and is written anew where it stands.
@@ -313,9 +313,6 @@ class Exchange:
         """What variables stand for in this attempt; ``secret`` hides users' ids."""
         operation = self.upstream_match.endpoint.operation
         return Facts(self.user, self.model, operation, self.context or {}, secret)
-
-    def pass_unchanged(self) -> None:
-        self.passed_unchanged = True
 
     def missing_base(self) -> GatewayError:
         """What the caller is told of a preset that they may call, and of which no base is there: nothing of these."""

@@ -17,7 +17,7 @@ from ..config import Settings
 from ..errors import UpstreamError, UpstreamUnavailable
 from ..exchange import Exchange
 from ..http.asgi import JSON, NamedHeaders, RawHeaders, Send
-from ..http.stages import answered, too_long
+from ..http.stages import Stage, answered, too_long
 from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
 from .refusal import refused_inside
@@ -169,7 +169,7 @@ class WholeBody:
         if not lets_pass and self._came > self._settings.event_limit:
             raise too_long(self._settings.event_limit, "an answer")
         if lets_pass and self._stages:
-            self._exchange.pass_unchanged()
+            self._exchange.passed_unchanged = True
         return lets_pass
 
     def _is_for_stages(self) -> bool:
@@ -179,9 +179,15 @@ class WholeBody:
         is_sound = self._exchange.match.endpoint.operation in SPOKEN
         return not is_sound and not all(stage.lets_pass() for stage in self._stages)
 
+    def _staying(self) -> tuple[Stage, ...]:
+        """The stages that change an answer longer than is usually held."""
+        changing = tuple([stage for stage in self._stages if not stage.lets_pass()])
+        self._exchange.passed_unchanged = len(changing) < len(self._stages)
+        return changing
+
     async def _change(self, body: bytes) -> None:
         self._exchange.keep(body, part=True)  # as it came
-        self._pieces = [await answered(self._stages, body)]
+        self._pieces = [await answered(self._stages if len(body) <= HELD else self._staying(), body)]
         if not self._begun:
             self._start.append((b"content-length", b"%d" % len(self._pieces[0])))
 
@@ -240,7 +246,9 @@ class WholeBody:
         exchange, clocks, send = self._exchange, self._clocks, self._send
         exchange.keep(body, part=True)
         if self._stages:
-            body = await answered(self._stages, body)
+            for stage in self._stages if len(body) <= HELD else self._staying():
+                changed = stage.answer(body)
+                body = changed if isinstance(changed, bytes) else await changed
             self._start.append((b"content-length", b"%d" % len(body)))
         clocks.sent_at = monotonic()  # the client may not have taken the answer before on its connection
         exchange.told = True

@@ -50,11 +50,12 @@ class Payload:
     looks for names and short values. It must not be written to.
     """
 
-    __slots__ = ("_texts", "outline")
+    __slots__ = ("outline", "texts")
 
     def __init__(self, outline: Fields, texts: LongTexts | None = None) -> None:
         self.outline = outline
-        self._texts = texts
+        self.texts = texts
+        """What was cut out of it, None where nothing was."""
 
     @property
     def fields(self) -> Fields:
@@ -81,11 +82,6 @@ class Payload:
         fields, texts, is_walked = yield from read_fields(body, zone, found, limit)
         return cls(fields, texts), is_walked
 
-    @property
-    def texts(self) -> LongTexts | None:
-        """What was cut out of it, None where nothing was."""
-        return self._texts
-
     def __contains__(self, name: str) -> bool:
         return name in self.outline
 
@@ -98,19 +94,19 @@ class Payload:
         """The field with something short in the place of each long text that has no escapes, however large it is: not
         to be decoded."""
         raw = self.outline.get(name)
-        return raw if raw is None or self._texts is None else self._texts.shown(raw)
+        return raw if raw is None or self.texts is None else self.texts.shown(raw)
 
     def readable(self, name: str) -> msgspec.Raw | None:
         """The field with something short in the place of each long text in it: for whoever rewrites what is around."""
         raw = self.outline.get(name)
-        return raw if raw is None or self._texts is None else self._texts.unheld(raw)
+        return raw if raw is None or self.texts is None else self.texts.unheld(raw)
 
     def size(self, name: str, *, whole: bool = True) -> int:
         """Bytes of the field as it was sent, or beside its long texts; 0 where it is missing."""
         raw = self.outline.get(name)
         if raw is None:
             return 0
-        return len(memoryview(raw)) if self._texts is None else self._texts.size(raw, whole=whole)
+        return len(memoryview(raw)) if self.texts is None else self.texts.size(raw, whole=whole)
 
     @property
     def length(self) -> int:
@@ -123,8 +119,8 @@ class Payload:
         raw = self.outline.get(name)
         if raw is None:
             return None
-        if self._texts is not None:
-            raw = self._texts.restored(raw)
+        if self.texts is not None:
+            raw = self.texts.restored(raw)
         if kind not in _PLAIN:
             refuse_many_parts(name, raw)
         return decode_field(name, raw, kind)
@@ -140,7 +136,7 @@ class Payload:
             fields.pop(name, None)
         for name, value in changes.items():
             fields[name] = msgspec.Raw(_encode(value))
-        return Payload(fields, self._texts)
+        return Payload(fields, self.texts)
 
     def as_value(self) -> msgspec.Raw:
         """All of it as one field of a payload with the same long texts."""
@@ -152,10 +148,10 @@ class Payload:
     def pieces(self) -> list[bytes | memoryview]:
         """What ``encode`` gives, long texts by themselves and not copied."""
         encoded = _encode(self.outline)
-        return [encoded] if self._texts is None else self._texts.pieces(encoded)
+        return [encoded] if self.texts is None else self.texts.pieces(encoded)
 
     def _whole(self, raw: msgspec.Raw) -> msgspec.Raw:
-        return raw if self._texts is None else self._texts.restored(raw)
+        return raw if self.texts is None else self.texts.restored(raw)
 
 
 NOTHING = Payload({})

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from operator import attrgetter, methodcaller
+from typing import Any, Protocol
+
+import msgspec
 
 from ..errors import ConfigError
 
@@ -37,9 +40,15 @@ _ORIGINS = {
 }
 _ORIGIN = re.compile(r"\{\{\s*(" + "|".join(_ORIGINS) + r")\s*\}\}")
 
+_WHO = frozenset({"user.id", "user.name", "user.email", "user.role", "model"})
+_GETTERS: Mapping[str, Callable[[Any], str | None]] = {name: attrgetter(name) for name in (*_WHO, "operation")}
+"""Of the variables that are attributes by these names."""
+
+_encode = msgspec.json.Encoder().encode
+
 
 class Values(Protocol):
-    """What variables stand for in one call."""
+    """What variables stand for in one call: a user (``.user``) with what users have, and what else is known."""
 
     @property
     def context(self) -> Mapping[str, str]: ...
@@ -49,21 +58,37 @@ class Values(Protocol):
         ...
 
 
+class Who(Protocol):
+    """What nearly all texts are about, and whoever serves a call has at hand."""
+
+    @property
+    def user(self) -> Any: ...
+
+    @property
+    def model(self) -> str: ...
+
+
 class Template:
     """A text with variables, read once. Raises ``ConfigError`` for ``field`` where it names one that there is not."""
 
-    __slots__ = ("_parts", "context_keys", "needs_secret", "text")
+    __slots__ = ("_getters", "_in_json", "_parts", "asks_who", "context_keys", "needs_secret", "plain", "text")
 
     def __init__(self, text: str, field: str) -> None:
         self.text = text
         # Texts and names in turn: re.split gives what the group caught between what stands around it.
         self._parts = _VARIABLE.split(text)
         names = self._parts[1::2]
+        self.plain = not names
+        """Whether it has no variable at all."""
         for name in names:
             if name not in KNOWN and not _CONTEXT.fullmatch(name):
                 raise ConfigError(field, f"{{{name}}} is no variable; there are {_listed()}")
         self.context_keys = tuple(dict.fromkeys(name.removeprefix("context.") for name in names if "context." in name))
         self.needs_secret = HMAC in names
+        self.asks_who = _WHO.issuperset(names)
+        """Whether it takes no more than a ``Who``."""
+        self._getters = tuple([_GETTERS.get(name) or methodcaller("value_of", name) for name in names])
+        self._in_json: bytes | None = None
 
     def __repr__(self) -> str:
         return f"<Template of {len(self._parts) // 2} variables>"  # the text may be a header with a key in it
@@ -73,27 +98,30 @@ class Template:
         """What stands between the variables."""
         return self._parts[::2]
 
-    @property
-    def plain(self) -> bool:
-        """Whether it has no variable at all."""
-        return len(self._parts) == 1
-
     def render(self, values: Values) -> str:
         """The text with its values; a ``context`` key that is missing is empty."""
         if self.plain:
             return self.text
-        value_of = values.value_of
-        return "".join([value_of(part) or "" if number % 2 else part for number, part in enumerate(self._parts)])
+        return self._filled([get(values) or "" for get in self._getters])
+
+    def render_json(self, values: Values | Who) -> bytes:
+        """What ``render`` gives, in JSON and without its quotes; ``Who`` will do where it ``asks_who``."""
+        if (known := self._in_json) is None:  # encoded once: prompts are long
+            pieces = [_encode(text)[1:-1].replace(b"%", b"%%") for text in self.literals]
+            self._in_json = known = _encode(self.text)[1:-1] if self.plain else b"%b".join(pieces)
+        return known % tuple([_encode(get(values) or "")[1:-1] for get in self._getters]) if self._getters else known
 
     def render_or_none(self, values: Values, encode: Callable[[str], str] = str) -> str | None:
         """The same with each value encoded, or None where a ``context`` key that it names is missing: for headers,
         which are then left out."""
         if any(key not in values.context for key in self.context_keys):
             return None
-        value_of = values.value_of
-        return "".join(
-            [encode(value_of(part) or "") if number % 2 else part for number, part in enumerate(self._parts)]
-        )
+        return self._filled([encode(get(values) or "") for get in self._getters])
+
+    def _filled(self, values: list[str]) -> str:
+        parts = self._parts.copy()
+        parts[1::2] = values
+        return "".join(parts)
 
 
 def from_origin(text: str) -> str:

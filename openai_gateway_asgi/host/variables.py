@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from ..config.templates import HMAC
 from .users import User
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, eq=False, gc=False):
     user: User
     model: str
     """The id that was asked for."""

@@ -37,7 +37,7 @@ class Stage(Protocol):
         """The stream is whole: the events that are still to be said."""
         ...
 
-    async def answer(self, body: bytes, /) -> bytes:
+    def answer(self, body: bytes, /) -> bytes | Awaitable[bytes]:
         """An answer that is no stream, whole and not compressed: JSON, or text."""
         ...
 
@@ -138,7 +138,8 @@ def _end_near(events: bytes, at: int) -> int:
 async def answered(stages: tuple[Stage, ...], body: bytes) -> bytes:
     """An answer that is no stream, as the client sees it."""
     for stage in stages:
-        body = await stage.answer(body)
+        changed = stage.answer(body)
+        body = changed if isinstance(changed, bytes) else await changed
     return body
 
 

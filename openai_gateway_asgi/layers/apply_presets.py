@@ -7,11 +7,13 @@ from typing import Literal
 
 from starlette.requests import Request
 
+from ..errors import InvalidRequest
 from ..exchange import Exchange
 from ..host.hooks import Hook
 from ..host.users import User
+from ..host.variables import Facts
 from ..http.asgi import ASGIApp, Receive, Scope, Send
-from ..presets.apply import applied, refuse_going_around
+from ..presets.apply import applied
 from ..presets.forms import form_edits, refuse_locked_fields
 from ..presets.naming import NamePreset
 from ..presets.parameters import refuse_locked
@@ -49,32 +51,34 @@ class ApplyPresets:
         asks = asks or (plan is not None and plan.asks_context)
         if asks and exchange.context is None and self._context is not None:
             return self._ask_first(self._context, plan, scope, receive, send)
-        self._apply(exchange, plan)
+        if plan is not None:
+            self._apply(exchange, plan)
         return self.app(scope, receive, send)
 
     async def _ask_first(self, context: Context, plan: Plan | None, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         exchange.context = await context(exchange.user, exchange.request()) or {}
-        self._apply(exchange, plan)
+        if plan is not None:
+            self._apply(exchange, plan)
         await self.app(scope, receive, send)
 
-    def _apply(self, exchange: Exchange, plan: Plan | None) -> None:
-        if plan is None:
-            return
-        operation = exchange.upstream_match.endpoint.operation
+    def _apply(self, exchange: Exchange, plan: Plan) -> None:
         if plan.name is not None:
-            naming = NamePreset(plan.name, exchange.pass_unchanged, streams=exchange.streams)
-            exchange.stages = (*exchange.stages, naming)
-        if plan.guarded:
-            refuse_going_around(plan, operation, exchange.model, nested=len(exchange.model_at) > 1)
+            exchange.stages += (NamePreset(plan.name, exchange.streams),)
+        if not plan.sets:
+            return
+        if plan.guarded and (plan.goes_around or len(exchange.model_at) > 1):
+            raise InvalidRequest(
+                f"The model `{exchange.model}` cannot be used for this kind of call.",
+                param="model",
+                code="unsupported_operation",
+            )
         if self._refuses and plan.locks:
             refuse_locked(exchange.payload, plan.locks, plan.lock_names, exchange.model)
         if exchange.upload is not None:
             if self._refuses and plan.locks:
                 refuse_locked_fields(exchange.upload.fields, plan, exchange.model)
             exchange.form_edits = form_edits(plan)
-        elif not (plan.fills or plan.locks or plan.prompts):
-            return
         elif exchange.opaque is None and not exchange.bodiless:
-            payload, values = exchange.attempt_payload, exchange.variables(self._secret)
-            exchange.attempt_payload = applied(payload, plan, operation, values)
+            values: Exchange | Facts = exchange if plan.asks_who else exchange.variables(self._secret)
+            exchange.attempt_payload = applied(exchange.attempt_payload, plan, values)

@@ -112,19 +112,26 @@ def _check_bases(exchange: Exchange, bases: tuple[Route, ...], allows: Allows) -
     """A preset vouches for its base, unless it says that the user must be allowed to use that as well."""
     if not bases:
         raise exchange.missing_base()
-    if any(base.checks for base in bases):
-        exchange.take_bases([base for base in bases if all(map(allows, base.checks))])
-        if not exchange.bases:
+    if (allowed := _allowed_bases(bases, allows)) is not bases:
+        exchange.take_bases(allowed)
+        if not allowed:
             raise exchange.missing_model().noted("denied")
+
+
+def _allowed_bases(bases: tuple[Route, ...], allows: Allows) -> tuple[Route, ...]:
+    for base in bases:
+        if base.checks:
+            return tuple([each for each in bases if all(map(allows, each.checks))])
+    return bases
 
 
 def _allowed(route: Route, allows: Allows) -> Route | None:
     """A fallback as far as the user may call it."""
     if not allows(route.model):
         return None
-    if route.bases is None or not any(base.checks for base in route.bases):
+    if route.bases is None:
         return route
-    bases = tuple([base for base in route.bases if all(map(allows, base.checks))])
+    bases = _allowed_bases(route.bases, allows)
     return replace(route, bases=bases) if bases else None
 
 

@@ -157,6 +157,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None, used: Used) ->
     error = failure if isinstance(failure, GatewayError) else None
     status = error.status if error is not None and exchange.status is None else exchange.status
     went_well = failure is None and not exchange.failed_in_band
+    preset = _preset(exchange, asked=upstream is not None)
     return UsageRecord(
         request_id=exchange.request_id,
         upstream_request_id=exchange.upstream_request_id,
@@ -183,10 +184,10 @@ def _record_of(exchange: Exchange, failure: BaseException | None, used: Used) ->
         reason=None if went_well else _reason(exchange, failure),
         limit=None if error is None else error.limit,
         within=None if exchange.outer is None else exchange.outer.request_id,
-        preset=_preset(exchange, asked=upstream is not None),
+        preset=preset,
         upstream_operation=None if translation is None else translation.match.endpoint.operation,
         dropped=() if translation is None else translation.dropped,
-        unnamed=exchange.passed_unchanged and exchange.via is not None and exchange.via.preset is not None,
+        unnamed=exchange.passed_unchanged and preset is not None,
         trace_id=exchange.watch.call.trace_id if exchange.watch else trace_id_of(exchange.named),
     )
 

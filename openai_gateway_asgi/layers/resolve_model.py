@@ -81,7 +81,7 @@ class ResolveModel:
         exchange.resolved = route.model
         exchange.candidates, exchange.bases = route.candidates, None
         if route.bases is not None:
-            exchange.take_bases(self._draw(route).bases or ())
+            exchange.take_bases(route.bases if route.weights is None else self._draw(route).bases or ())
             if exchange.default is not None:
                 _name_in_body(exchange)
         named = exchange.config.fallbacks and exchange.default is None  # a fallback has to be named, and the body stays

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..config.presets import Defaults, Preset
 
@@ -15,8 +15,8 @@ class Via:
     """Those that hold for one of the ids on the way."""
     hops: tuple[str, ...]
     """The ids on the way: of each preset, and of the model at its end."""
+    preset: str | None = field(init=False)
+    """What the client asked for, and what answers are to name; None where that is the model itself."""
 
-    @property
-    def preset(self) -> str | None:
-        """What the client asked for, and what answers are to name; None where that is the model itself."""
-        return self.presets[0].id if self.presets else None
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "preset", self.presets[0].id if self.presets else None)

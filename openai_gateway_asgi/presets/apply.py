@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
-from ..api.parameters import CHAT
+import msgspec
+
 from ..bodies.payload import Payload
-from ..config.templates import Values
-from ..errors import InvalidRequest
-from .parameters import missing, removals, with_value
-from .plan import INSTRUCTIONS, WORDLESS, Plan, Setting
-from .prompts import BETWEEN, instructions_behind, messages_behind
+from ..config.templates import Values, Who
+from .parameters import FAMILIAR, NULL, missing, removals, with_value
+from .plan import MESSAGES, Plan, Setting
+from .prompts import instructions_behind, messages_behind
+
+MOST_SHAPES = 1024
+"""Of bodies, for which it is kept what plans do to them."""
+
+_SOMETHING = msgspec.Raw(b"0")
 
 
-def applied(payload: Payload, plan: Plan, operation: str, values: Values) -> Payload:
+class Shape(NamedTuple):
+    """What a plan does to all bodies that have certain fields, and in none of these anything that it has a say in."""
+
+    gone: tuple[str, ...]
+    set: dict[str, msgspec.Raw]
+    told: tuple[str, ...]
+    """Fields that are left to the client, where they are not null."""
+
+
+def applied(payload: Payload, plan: Plan, values: Values | Who) -> Payload:
     """The payload as the plan has it; the one given is not changed, and written anew once.
 
     Locked parameters are there alone, whatever it says of them: at its top, inside ``extra_body``, in other spellings.
     Raises ``InvalidRequest`` for a field that has to be read and cannot.
     """
+    outline = payload.outline
+    shape = _shape(plan, *outline) if FAMILIAR.issuperset(outline) else None
+    if shape is None or (shape.told and NULL in map(outline.get, shape.told)):
+        fields = (with_parameters(payload, plan) if plan.locks or plan.fills else payload).outline.copy()
+    else:
+        fields = outline | shape.set
+        for name in shape.gone:
+            del fields[name]
+    if plan.prompt is not None:
+        raw = outline.get(plan.prompted) if payload.texts is None else payload.readable(plan.prompted)
+        behind = messages_behind if plan.prompted == MESSAGES else instructions_behind
+        fields[plan.prompted] = behind(raw, plan.prompt.render_json(values))
+    return Payload(fields, payload.texts)
+
+
+def with_parameters(payload: Payload, plan: Plan) -> Payload:
+    """With what the plan sets, and without what it locks. Raises as ``applied``."""
     gone: list[str] = []
     changes: dict[str, Any] = {}
     inside: list[Setting] = []
@@ -27,17 +59,25 @@ def applied(payload: Payload, plan: Plan, operation: str, values: Values) -> Pay
         _sort(plan.locks, changes, inside)
     if plan.fills:
         _sort(missing(payload, plan.fills, plan.fill_names), changes, inside)
-    if plan.prompts and (operation == CHAT or operation in INSTRUCTIONS):
-        prompt = BETWEEN.join([each.render(values) for each in plan.prompts])
-        if operation == CHAT:
-            changes["messages"] = messages_behind(payload, prompt)
-        else:
-            changes["instructions"] = instructions_behind(payload, prompt)
     if gone or changes:
         payload = payload.edited(changes, without=gone)
     for setting in inside:
         payload = with_value(payload, setting.at, setting.value)
     return payload
+
+
+@functools.lru_cache(maxsize=MOST_SHAPES)
+def _shape(plan: Plan, *fields: str) -> Shape | None:
+    """None where the plan depends on what is inside some of the fields, all of which are ``FAMILIAR``."""
+    if not plan.looks_inside.isdisjoint(fields):
+        return None
+    before = dict.fromkeys(fields, _SOMETHING)
+    after = with_parameters(Payload(before), plan).outline
+    return Shape(
+        tuple([name for name in fields if name not in after]),
+        {name: raw for name, raw in after.items() if raw is not _SOMETHING},
+        tuple([name for name in fields if name in plan.fill_names.top]),
+    )
 
 
 def _sort(settings: tuple[Setting, ...] | list[Setting], top: dict[str, Any], inside: list[Setting]) -> None:
@@ -47,13 +87,3 @@ def _sort(settings: tuple[Setting, ...] | list[Setting], top: dict[str, Any], in
             inside.append(setting)
         elif setting.at:
             top[setting.at] = setting.value
-
-
-def refuse_going_around(plan: Plan, operation: str, model: str, *, nested: bool) -> None:
-    """Raises ``InvalidRequest`` for a kind of call in which a preset's prompt, or what it locks, would not hold;
-    ``nested``: its model, and so its parameters, stand further down than at the top of its body."""
-    knows_prompts = operation == CHAT or operation in INSTRUCTIONS or operation in WORDLESS
-    if (plan.prompts and not knows_prompts) or (plan.guarded and nested):
-        raise InvalidRequest(
-            f"The model `{model}` cannot be used for this kind of call.", param="model", code="unsupported_operation"
-        )

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import msgspec
 
 from ..http.sse import data_replaced, raw_events
 
-LONGEST = 1024 * 1024
-"""Bytes of a JSON answer in which the model's name is replaced: a longer one passes as it came."""
-
-_BLANKS = 64
-"""Bytes of an answer's end in which its last brace is looked for."""
-
 Fields = dict[str, msgspec.Raw]
 
 _KEY = b'"model"'
 _ESCAPED = b"\\u006"  # how each of the letters of the key may be written
-_VALUE = re.compile(rb'\s*+:\s*+("[^"\\]*+")')
-_TEXT = rb'"(?:[^"\\]|\\.)*+"'
-_MEMBER = rb'"(?!model")(?:[^"\\]|\\.)*+"\s*:\s*(?:%b|[-+.\w]++)' % _TEXT
-_BEGINNING = re.compile(rb'data: ?\{\s*(?:%b\s*,\s*)*+"model"\s*:\s*(%b)' % (_MEMBER, _TEXT), re.DOTALL)
-"""Of an event whose model stands before all objects and lists."""
-_END = re.compile(rb'"model"\s*:\s*(%b)(?:\s*,\s*%b)*+\s*\}(?:\r?\n)++\Z' % (_TEXT, _MEMBER), re.DOTALL)
+_ENDS = (b"}", b"}\n", b"}\r\n")
+_REST = rb'[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_TEXT = rb'"' + _REST
+_MEMBER = rb'"(?!model")%b\s*+:\s*+(?:%b|[-+.\w]++)' % (_REST, _TEXT)
+_BEFORE = rb'\{\s*+(?:%b\s*+,\s*+)*+"model"\s*+:\s*+(%b)' % (_MEMBER, _TEXT)
+_WHOLE = re.compile(rb"\s*+" + _BEFORE, re.DOTALL)
+"""Of an answer whose model stands before all objects and lists."""
+_BEGINNING = re.compile(rb"data: ?" + _BEFORE, re.DOTALL)
+"""Of such an event."""
+_END = re.compile(rb'"model"\s*+:\s*+(%b)(?:\s*+,\s*+%b)*+\s*+\}(?:\r?\n)++\Z' % (_TEXT, _MEMBER), re.DOTALL)
 """Of one whose model stands behind them all, as Azure writes it."""
 
 _decode = msgspec.json.Decoder(Fields).decode
@@ -35,17 +32,14 @@ class NamePreset:
     """A stage (``http/stages.py``). All chunks of a chat begin alike, or end alike. Once that part has been read in one
     chunk, it is replaced wherever it occurs: its quotes are not escaped, so that it cannot be part of a text."""
 
-    __slots__ = ("_known", "_leads", "_name", "_passed", "_renamed", "_streams")
+    _known = _renamed = b""
+    _leads = True
+    """Whether what is known begins events, and does not end them."""
 
-    def __init__(self, name: bytes, passed: Callable[[], None], *, streams: bool) -> None:
-        """``name`` is in JSON. ``passed`` is told of an answer that was too long; ``streams``: events are wanted, which
-        are never too long."""
+    def __init__(self, name: bytes, streams: bool) -> None:
+        """``name`` is in JSON. ``streams``: events are wanted, which are never too long."""
         self._name = name
-        self._passed = passed
         self._streams = streams
-        self._known = self._renamed = b""
-        self._leads = True
-        """Whether what is known begins events, and does not end them."""
 
     def events(self, events: bytes, /) -> bytes:
         if known := self._known:
@@ -65,24 +59,13 @@ class NamePreset:
     async def end(self) -> bytes:
         return b""
 
-    async def answer(self, body: bytes, /) -> bytes:
-        if len(body) > LONGEST:
-            self._passed()
-            return body
-        return self._spliced(body) or renamed(body, self._name) or body
-
-    def _spliced(self, body: bytes) -> bytes | None:
-        """With all else as it was written, where the model stands before all objects and lists, and once."""
-        at, start = body.find(_KEY), body.find(b"{")
-        if at < 0 or body[:start].strip() or body.find(b"{", start + 1, at) >= 0 or body.find(b"[", 0, at) >= 0:
-            return None
-        model = _VALUE.match(body, at + len(_KEY))
-        if model is None or body[:at].rstrip()[-1:] not in (b"{", b","):
-            return None
-        end = model.end()
-        if body.find(_KEY, end) >= 0 or body.find(_ESCAPED) >= 0 or not body[-_BLANKS:].rstrip().endswith(b"}"):
-            return None
-        return body[: model.start(1)] + self._name + body[end:]
+    def answer(self, body: bytes, /) -> bytes:
+        if (found := _WHOLE.match(body)) is not None:
+            start, end = found.span(1)
+            # All else stays as it was written, where no other key can be the model's as well.
+            if body.find(_KEY, end) < 0 and body.find(_ESCAPED) < 0 and body.endswith(_ENDS):
+                return body[:start] + self._name + body[end:]
+        return renamed(body, self._name) or body
 
     def lets_pass(self) -> bool:
         return not self._streams

@@ -22,15 +22,15 @@ from .plan import Names, Setting
 MERGED = frozenset({"extra_body", "__proto__"})
 """Objects whose fields some readers take for the body's own."""
 
-_FAMILIAR = frozenset({*PARAMETERS, *PLAIN_FIELDS, *USUAL_FIELDS, *NOT_PARAMETERS}) - MERGED
+FAMILIAR = frozenset({*PARAMETERS, *PLAIN_FIELDS, *USUAL_FIELDS, *NOT_PARAMETERS}) - MERGED
 """Names of fields that every reader takes for just that."""
-_NULL = msgspec.Raw(b"null")
+NULL = msgspec.Raw(b"null")
 _decode = msgspec.json.Decoder().decode
 
 
 def missing(payload: Payload, settings: Iterable[Setting], names: Names) -> list[Setting]:
     """Those that it does not set; a null sets nothing. ``names`` are all names of all of them."""
-    said = {name for _, name, raw in found(payload, names) if raw != _NULL}
+    said = {name for _, name, raw in found(payload, names) if raw != NULL}
     return [setting for setting in settings if said.isdisjoint(setting.names)]
 
 
@@ -94,8 +94,8 @@ def _meant(payload: Payload, names: Names) -> list[tuple[str, str]]:
     """The fields that some reader may take for one of the names, or for an object that may have one; as what."""
     outline = payload.outline
     concerned = [(key, key) for key in names.all.intersection(outline)]
-    if not _FAMILIAR.issuperset(outline):
-        for key in outline.keys() - _FAMILIAR - names.all:
+    if not FAMILIAR.issuperset(outline):
+        for key in outline.keys() - FAMILIAR - names.all:
             spelt = None if key.islower() and key.isidentifier() and key.isascii() else plainly(key)
             name = key if spelt is None else spelt.name
             if name in names.all or name in MERGED:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from ..api.parameters import EMBEDDING, FILE_FORMAT, PARAMETERS, RESPONSES, canonical, names_of, parameter
+from ..api.parameters import CHAT, EMBEDDING, FILE_FORMAT, PARAMETERS, RESPONSES, canonical, names_of, parameter
 from ..config.presets import Defaults, Preset
 from ..config.templates import Template
 from ..models import Via
 
-INSTRUCTIONS = frozenset({RESPONSES, "Compactconversation", "Getinputtokencounts"})
-"""Operations whose system prompt stands in ``instructions``; that of chat is a message."""
+MESSAGES = "messages"
+PROMPTED: Mapping[str, str] = {
+    CHAT: MESSAGES,
+    **dict.fromkeys((RESPONSES, "Compactconversation", "Getinputtokencounts"), "instructions"),
+}
+"""By operation, the field in which a system prompt stands."""
+BETWEEN = "\n"
+"""What stands between system prompts."""
 WORDLESS = frozenset(
     {
         EMBEDDING, "createModeration", "createImage", "createImageEdit", "createImageVariation", "createSpeech",
@@ -68,7 +74,7 @@ class Setting:
     """Whether it stands in an object there."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Plan:
     fills: tuple[Setting, ...]
     """Set where the client sends none."""
@@ -77,14 +83,25 @@ class Plan:
     locks: tuple[Setting, ...]
     """Set whatever the client sends."""
     lock_names: Names
-    prompts: tuple[Template, ...]
-    """Put in front of what the client says, in this order: those of presets near the model first."""
+    prompt: Template | None
+    """Put in front of what the client says: those of presets near the model first. None where none is to be put."""
+    prompted: str
+    """The field in which it is put."""
     name: bytes | None
     """Of the preset, in JSON, which answers name; None where a model itself was asked for."""
     guarded: bool
-    """Whether a system prompt or a locked parameter would be gone around by an operation that knows neither."""
+    """Whether there is a system prompt or a locked parameter, which would be gone around where the model, and so its
+    parameters, stand further down than at the top of a body."""
+    goes_around: bool
+    """Whether a system prompt would be gone around by the operation."""
     asks_context: bool
     """Whether a prompt has something of the host's ``context``."""
+    asks_who: bool
+    """Whether the prompt takes no more than a ``Who``."""
+    sets: bool
+    """Whether it is more than a name."""
+    looks_inside: frozenset[str]
+    """Names of objects that may hold what it has a say in."""
 
 
 @functools.lru_cache(maxsize=MOST_PLANS)
@@ -102,11 +119,31 @@ def plan_of(via: Via, operation: str) -> Plan:
             if canon not in locked:
                 _ = values.setdefault(canon, setting)
     fills = tuple([each for canon, each in values.items() if canon not in locks and each.at])
-    prompts = tuple([preset.prompt for preset in reversed(via.presets) if preset.prompt is not None])
-    asks = any(prompt.context_keys for prompt in prompts)
-    answering = None if via.preset is None else _encode(via.preset)
     settings = tuple([each for each in locks.values() if each.names])
-    return Plan(fills, _names(fills), settings, _names(settings), prompts, answering, bool(prompts or locks), asks)
+    prompts = [preset.prompt for preset in reversed(via.presets) if preset.prompt is not None]
+    prompt = _joined(prompts) if operation in PROMPTED else None
+    fill_names, lock_names = _names(fills), _names(settings)
+    return Plan(
+        fills=fills,
+        fill_names=fill_names,
+        locks=settings,
+        lock_names=lock_names,
+        prompt=prompt,
+        prompted=PROMPTED.get(operation, ""),
+        name=None if via.preset is None else _encode(via.preset),
+        guarded=bool(prompts or locks),
+        goes_around=bool(prompts) and not (operation in PROMPTED or operation in WORDLESS),
+        asks_context=prompt is not None and bool(prompt.context_keys),
+        asks_who=prompt is None or prompt.asks_who,
+        sets=bool(fills or locks or prompts),
+        looks_inside=frozenset({*fill_names.inside, *lock_names.inside}),
+    )
+
+
+def _joined(prompts: Sequence[Template]) -> Template | None:
+    if len(prompts) < 2:
+        return prompts[0] if prompts else None
+    return Template(BETWEEN.join([each.text for each in prompts]), "system")  # no variable has a line break in it
 
 
 def _names(settings: Iterable[Setting]) -> Names:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 from ..bodies.outline import Fields
 from ..bodies.parts import LARGE, first_element
-from ..bodies.payload import Payload, decode_field
+from ..bodies.payload import decode_field
 from ..errors import InvalidRequest
+from .plan import BETWEEN as LINE_BREAK
 
 LEADING = ("system", "developer")
-BETWEEN = "\n"
+NEAR = 64 * 1024
+"""Bytes in which the first message is looked for where it stands."""
 
 _encode = msgspec.json.Encoder().encode
+BETWEEN = _encode(LINE_BREAK)[1:-1]
 _list_of = list[msgspec.Raw]
 _NULL = msgspec.Raw(b"null")
+_FIRST = re.compile(
+    rb'B\[B(?P<message>)\{B"role"B:B"(?:(?:system|developer)"B,B"content"B:B"(?P<text>)|[a-z]++"B,B"content"B:B")[^"]*+(?<!\\)"B\}'
+    .replace(b"B", rb"[ \t\n\r]*+")
+)  # fmt: skip
+"""Messages of which the first one has a role and a text, and nothing else that could be either."""
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -27,44 +36,60 @@ class _Part(msgspec.Struct, gc=False):
 _part = msgspec.json.Decoder(_Part).decode
 
 
-def messages_behind(payload: Payload, prompt: str) -> list[Any] | msgspec.Raw:
-    """Its messages with the prompt in front of the text of a leading system or developer message, else as a message of
-    its own before all others.
+def messages_behind(raw: msgspec.Raw | None, prompt: bytes) -> msgspec.Raw:
+    """A body's ``messages`` with the prompt in front of the text of a leading system or developer message, else as a
+    message of its own before all others. ``prompt`` is in JSON, without its quotes.
 
     Raises ``InvalidRequest`` where the messages cannot be read.
     """
-    raw = payload.readable("messages")
-    if raw is not None and len(memoryview(raw)) > LARGE:
+    if raw is None:
+        return msgspec.Raw(b"[%b]" % _message(prompt))
+    if (first := _FIRST.match(raw, 0, NEAR)) is None:
+        return taken_apart(raw, prompt)
+    data, at = bytes(raw), first.start("text")
+    if at > 0:
+        return msgspec.Raw(b"%b%b%b%b" % (data[:at], prompt, BETWEEN, data[at:]))
+    at = first.start("message")
+    return msgspec.Raw(b"%b%b,%b" % (data[:at], _message(prompt), data[at:]))
+
+
+def taken_apart(raw: msgspec.Raw, prompt: bytes) -> msgspec.Raw:
+    """The same for messages of any form."""
+    if len(memoryview(raw)) > LARGE:
         return _before_many(memoryview(raw), prompt)
-    messages: list[Any] = [] if raw is None else decode_field("messages", raw, _list_of) or []
+    messages: list[Any] = decode_field("messages", raw, _list_of) or []
     led = _led(messages[0], prompt) if messages else None
     if led is None:
-        return [{"role": "system", "content": prompt}, *messages]
-    messages[0] = led
-    return messages
+        messages.insert(0, msgspec.Raw(_message(prompt)))
+    else:
+        messages[0] = led
+    return msgspec.Raw(_encode(messages))
 
 
-def _before_many(data: memoryview, prompt: str) -> msgspec.Raw:
+def _message(prompt: bytes) -> bytes:
+    return b'{"role":"system","content":"%b"}' % prompt
+
+
+def _before_many(data: memoryview, prompt: bytes) -> msgspec.Raw:
     """The same where there are so many that they are left as they are, but for the first one."""
     place = first_element("messages", data) if bytes(data[:1]) == b"[" else None
     if place is None:
         raise InvalidRequest("Expected `array` - at `$.messages`", param="messages", code="invalid_type")
     begin, end = place
     led = _led(msgspec.Raw(bytes(data[begin:end])), prompt)
-    put = {"role": "system", "content": prompt} if led is None else led
-    rest = (b",", data[begin:]) if led is None else (data[end:],)
-    return msgspec.Raw(b"".join((b"[", _encode(put), *rest)))
+    if led is None:
+        return msgspec.Raw(b"".join((b"[", _message(prompt), b",", data[begin:])))
+    return msgspec.Raw(b"".join((b"[", _encode(led), data[end:])))
 
 
-def instructions_behind(payload: Payload, prompt: str) -> msgspec.Raw | str:
-    """Its ``instructions`` with the prompt in front. Raises ``InvalidRequest`` where they are no text."""
-    raw = payload.readable("instructions")
+def instructions_behind(raw: msgspec.Raw | None, prompt: bytes) -> msgspec.Raw:
+    """A body's ``instructions`` with the prompt in front. Raises ``InvalidRequest`` where they are no text."""
     if raw is None or decode_field("instructions", raw, str) is None:
-        return prompt
+        return msgspec.Raw(b'"%b"' % prompt)
     return _before(raw, prompt)
 
 
-def _led(message: msgspec.Raw, prompt: str) -> dict[str, Any] | None:
+def _led(message: msgspec.Raw, prompt: bytes) -> dict[str, Any] | None:
     """The message with the prompt in front; None where it is no system message, or says nothing that is read."""
     if _looks(message).role not in LEADING:
         return None
@@ -79,7 +104,7 @@ def _led(message: msgspec.Raw, prompt: str) -> dict[str, Any] | None:
     return None
 
 
-def _in_parts(parts: list[Any], prompt: str) -> list[Any]:
+def _in_parts(parts: list[Any], prompt: bytes) -> list[Any]:
     """In front of the first text, else as one before all other parts."""
     for index, part in enumerate(parts):
         if _looks(part).type == "text":
@@ -88,12 +113,12 @@ def _in_parts(parts: list[Any], prompt: str) -> list[Any]:
             if text is not None and bytes(text).lstrip()[:1] == b'"':
                 parts[index] = fields | {"text": _before(text, prompt)}
                 return parts
-    return [{"type": "text", "text": prompt}, *parts]
+    return [msgspec.Raw(b'{"type":"text","text":"%b"}' % prompt), *parts]
 
 
-def _before(text: msgspec.Raw, prompt: str) -> msgspec.Raw:
+def _before(text: msgspec.Raw, prompt: bytes) -> msgspec.Raw:
     """A JSON text with the prompt in front of it, the rest as it was written."""
-    return msgspec.Raw(_encode(prompt + BETWEEN)[:-1] + bytes(text).lstrip()[1:])
+    return msgspec.Raw(b'"%b%b%b' % (prompt, BETWEEN, bytes(text).lstrip()[1:]))
 
 
 def _looks(value: msgspec.Raw) -> _Part:

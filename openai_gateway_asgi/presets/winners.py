@@ -53,7 +53,7 @@ def deciders(payload: Payload, plan: Plan) -> dict[str, str]:
         for name in (*sorted(setting.names), setting.at)
         for path in _paths(setting, name)
     }
-    if plan.prompts:
+    if plan.prompt is not None:
         told |= dict.fromkeys(("$.messages", "$.instructions"), "Preset.system")
     if plan.name is not None:
         told["$.model"] = "GatewayConfig.presets"

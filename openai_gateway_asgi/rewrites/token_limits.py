@@ -18,20 +18,16 @@ LIMITS = OLD, NEW = "max_tokens", "max_completion_tokens"
 
 def token_limit(payload: Payload, upstream: Upstream, model: str) -> Payload:
     """The limit under the one name that the upstream takes for this model; the larger one where a body has both."""
-    has_old, has_new = OLD in payload, NEW in payload
+    has_old, has_new = OLD in payload.outline, NEW in payload.outline
     if not (has_old or has_new):
         return payload
     if is_reasoning_model(model, upstream.reasoning_models):
         keep, drop, needed = NEW, OLD, has_old
-    elif _knows_both_names(upstream):
+    elif upstream.is_openai or (upstream.is_azure and not is_older(upstream, "2024-09-01")):  # those know both names
         keep, drop, needed = NEW, OLD, has_old and has_new
     else:
         keep, drop, needed = OLD, NEW, has_new
     return payload.edited({keep: _larger(payload)}, without=(drop,)) if needed else payload
-
-
-def _knows_both_names(upstream: Upstream) -> bool:
-    return upstream.is_openai or (upstream.is_azure and not is_older(upstream, "2024-09-01"))
 
 
 def _larger(payload: Payload) -> msgspec.Raw:

@@ -19,7 +19,7 @@ WORD = b'{"index":0,"delta":{"content":"a \\"model\\":\\"x\\" word","model":"nes
 
 
 def stage(name: str = "lawyer") -> NamePreset:
-    return NamePreset(json.dumps(name, ensure_ascii=False).encode(), lambda: None, streams=True)
+    return NamePreset(json.dumps(name, ensure_ascii=False).encode(), streams=True)
 
 
 def models(events: bytes) -> list[Any]:
@@ -58,10 +58,10 @@ def test_every_chunk_names_the_preset_and_nothing_else_changes(form: bytes) -> N
         (b'{"error":{"message":"the \\"model\\" is gone"}}', None),
     ],
 )  # fmt: skip
-async def test_it_is_told_by_structure(data: bytes, becomes: bytes | None) -> None:
-    assert await stage("N").answer(data) == (becomes or data)
+def test_it_is_told_by_structure(data: bytes, becomes: bytes | None) -> None:
+    assert stage("N").answer(data) == (becomes or data)
     plain = b' {\n "id" : "a\\"b" , "n": 1.50, "model" : "m" , "x" : [ 1 ] }\n'
-    assert await stage("N").answer(plain) == plain.replace(b'"m"', b'"N"')
+    assert stage("N").answer(plain) == plain.replace(b'"m"', b'"N"')
     event = b"event: x\nid: 7\ndata: " + data + b"\n\n"
     assert stage("N").events(event) == event.replace(data, becomes or data)
 

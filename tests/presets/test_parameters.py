@@ -27,7 +27,7 @@ def sent(body: str, *entries: Preset | Defaults, operation: str = CHAT) -> str:
     presets = tuple(each for each in entries if isinstance(each, Preset))
     via = Via(presets, tuple(each for each in entries if isinstance(each, Defaults)), ("m",))
     assert PresetBook(entries)
-    return applied(Payload.parse(body.encode()), plan_of(via, operation), operation, FACTS).encode().decode()
+    return applied(Payload.parse(body.encode()), plan_of(via, operation), FACTS).encode().decode()
 
 
 def preset(locked: list[str] | None = None, **params: Any) -> Preset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.requests import Request
 
@@ -50,7 +51,8 @@ SECRET = Settings(retries=0, identity_secret="0123456789abcdef")
 def test_it_is_put_in_front_of_the_leading_instructions(messages: str, becomes: str) -> None:
     payload = Payload.parse(f'{{"messages":{messages}}}'.encode())
     assert (
-        payload.edited({"messages": messages_behind(payload, "SYS")}).encode() == f'{{"messages":{becomes}}}'.encode()
+        payload.edited({"messages": messages_behind(payload.readable("messages"), b"SYS")}).encode()
+        == f'{{"messages":{becomes}}}'.encode()
     )
 
 
@@ -70,15 +72,15 @@ MANY = ',{"role":"user","content":"hi"}' * 20_000 + "]"
 )  # fmt: skip
 def test_before_very_many_it_is_put_without_a_look_at_them(messages: str, becomes: str) -> None:
     payload = Payload.parse(f'{{"messages":{messages}{MANY}}}'.encode())
-    put = payload.edited({"messages": messages_behind(payload, "SYS")})
+    put = payload.edited({"messages": messages_behind(payload.readable("messages"), b"SYS")})
     assert put.encode() == f'{{"messages":{becomes}{MANY}}}'.encode()
-    assert_costs(lambda: messages_behind(payload, "SYS"), at_most=4)
+    assert_costs(lambda: messages_behind(payload.readable("messages"), b"SYS"), at_most=4)
 
 
 def test_a_first_message_of_megabytes_beside_long_texts_is_not_read() -> None:
     payload = Payload.parse(b'{"messages":[{"role":"system","content":[%b7]}]}' % (b"7," * (LONGEST_FIRST // 2)))
     with pytest.raises(PayloadTooLarge, match=r"messages\[0\]"):
-        messages_behind(payload, "SYS")
+        messages_behind(payload.readable("messages"), b"SYS")
 
 
 @pytest.mark.parametrize(
@@ -93,16 +95,19 @@ def test_a_first_message_of_megabytes_beside_long_texts_is_not_read() -> None:
 )
 def test_for_responses_it_is_put_in_front_of_instructions(body: str, becomes: str) -> None:
     payload = Payload.parse(body.encode())
-    assert payload.edited({"instructions": instructions_behind(payload, "SYS")}).encode() == becomes.encode()
+    assert (
+        payload.edited({"instructions": instructions_behind(payload.readable("instructions"), b"SYS")}).encode()
+        == becomes.encode()
+    )
 
 
 @pytest.mark.parametrize("messages", ['"text"', "5", "{}"])
 def test_messages_that_cannot_be_read_are_the_clients_fault(messages: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        messages_behind(Payload.parse(f'{{"messages":{messages}}}'.encode()), "SYS")
+        messages_behind(msgspec.Raw(messages.encode()), b"SYS")
     assert raised.value.param == "messages"
     with pytest.raises(InvalidRequest):
-        instructions_behind(Payload.parse(b'{"instructions":[1]}'), "SYS")
+        instructions_behind(msgspec.Raw(b"[1]"), b"SYS")
 
 
 # At the HTTP boundary
