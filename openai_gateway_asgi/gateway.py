@@ -88,7 +88,7 @@ from .layers.take_turns import TakeTurns
 from .layers.tell_limits import TellLimits
 from .layers.translate import Translate
 from .limits import Limit, LimitStore
-from .limits.desk import LimitsOfUser
+from .limits.hosts import LimitsOfUser
 from .observe.explanation import Explanation
 from .observe.health import Health
 from .parts import Parts

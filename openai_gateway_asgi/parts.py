@@ -25,7 +25,8 @@ from .http.cross_site import OriginRule
 from .http.drain import Drain
 from .http.loop_guard import LoopGuard
 from .limits import Limit, LimitStore, MemoryLimits
-from .limits.desk import Desk, LimitsOfUser, checked_limits
+from .limits.desk import Desk
+from .limits.hosts import LimitsOfUser, checked_limits
 from .limits.unpriced import finding_of, unpriced_models
 from .observe.attempt_log import BreakerLog
 from .observe.attempts import Attempts

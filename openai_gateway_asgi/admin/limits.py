@@ -12,6 +12,7 @@ from ..host.users import User
 from ..limits.claims import StoreDown
 from ..limits.desk import Desk, away
 from ..limits.limit import mark_of
+from ..limits.standings import standings_of
 from ..limits.told import encoded
 from ..models import Catalogue
 
@@ -38,8 +39,8 @@ async def limits_of(
         return encoded(())
     user = None if find_user is None else await found_by(find_user, ids[0])
     if user is not None:
-        return encoded(await desk.standings(user, catalogue.models, catalogue.find))
-    standings = await desk.standings(User(ids[0]), catalogue.models, catalogue.find)
+        return encoded(await standings_of(desk, user, catalogue.models, catalogue.find))
+    standings = await standings_of(desk, User(ids[0]), catalogue.models, catalogue.find)
     return encoded([each for each in standings if "user_groups" not in each.limit.scopes])
 
 

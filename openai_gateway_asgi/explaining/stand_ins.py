@@ -12,12 +12,12 @@ from ..config.upstream import ENTRA
 from ..errors import GatewayError
 from ..host.access import Access, Authorize, Visible
 from ..host.groups import AuthorizeGroupHook, Groups
-from ..host.usage import Usage
 from ..host.users import User
 from ..limits.desk import Desk
-from ..limits.limit import Limit, Subject
-from ..limits.reservation import Reservation
-from ..models import Candidate, Catalogue, Model
+from ..limits.limit import Limit
+from ..limits.plans import Plan
+from ..limits.reservation import Call, Reservation
+from ..models import Catalogue, Model
 from ..observe.explanation import Decision
 from ..upstream.credentials import Caller, Credentials
 from ..upstream.model_lists import ModelLists
@@ -174,20 +174,16 @@ class NotedDesk(Desk):
     async def limits_for(self, user: User, model: Model | None) -> Sequence[Limit]:
         return await self._desk.limits_for(user, model)
 
-    async def reserve(
-        self,
-        limits: Sequence[Limit],
-        subject: Subject,
-        expected: Usage,
-        candidates: Sequence[Candidate],
-        outer: Reservation | None = None,
-    ) -> Reservation:
-        for limit in limits:
-            if limit.concerns(subject.models):
+    def reserve_now(self, *asked: object) -> None:
+        """Nothing."""
+
+    async def reserve(self, call: Call) -> Reservation:
+        for limit in call.limits:
+            if limit.concerns(call.subject.models):
                 self._notes.ask(
                     f"take from the limit {told(limit)}{', once an upstream is chosen' * limit.per_attempt}"
                 )
-        return Reservation(subject, expected, limits)
+        return Reservation(call.subject.user, Plan((), call.subject, 0.0))
 
 
 def told(limit: Limit) -> str:

@@ -11,7 +11,7 @@ from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..limits.desk import Desk
 from ..limits.estimate import expected_usage
 from ..limits.limit import Limit, Subject
-from ..limits.reservation import Reservation
+from ..limits.reservation import Call, Reservation
 from ..models import Model
 
 
@@ -25,33 +25,42 @@ class EnforceLimits:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
-        family = family_of(exchange.match.endpoint.operation)
+        operation = exchange.match.endpoint.operation
+        family = family_of(operation)
         if exchange.resolved is None and not family:
             return self.app(scope, receive, send)
+        if not family and exchange.reservation is None and exchange.outer is None:
+            exchange.reservation = self._desk.reserve_now(
+                exchange.user, exchange.hops, operation, exchange.payload, exchange.candidates, exchange.clock.loop
+            )
+            if exchange.reservation is not None:
+                return self.app(scope, receive, send)
         return self._limited(exchange.resolved, family, scope, receive, send)
 
     async def _limited(self, model: Model | None, family: str, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange.of(scope)
-        limits = self._desk.known or await self._desk.limits_for(exchange.user, model)
+        exchange, desk = Exchange.of(scope), self._desk
+        limits = desk.known or await desk.limits_for(exchange.user, model)
         subject = Subject(exchange.user, () if model is None else exchange.hops, model)
         if family and family not in self._unmetered:
             _refuse_unmetered(family, [limit for limit in limits if model is None or limit.concerns(subject.models)])
-        may_serve = subject.models
-        if exchange.fallbacks or exchange.bases:
-            may_serve = (*may_serve, *(id for way in exchange.ways_on for id in way.hops))
-        if model is None or not any(limit.concerns(may_serve) for limit in limits):
+        if model is None or not any(limit.concerns(_may_serve(exchange)) for limit in limits):
             if exchange.reservation is not None:
-                self._desk.give_back(exchange.reservation)
+                desk.give_back(exchange.reservation)
             await self.app(scope, receive, send)
             return
         expected = expected_usage(exchange.match.endpoint.operation, exchange.payload)
-        if exchange.reservation is not None:  # for another model, in whose place a filter has put this one
-            await self._desk.trade(exchange.reservation, limits, subject, expected, exchange.candidates[:1])
-            await self.app(scope, receive, send)
-            return
         outer = None if exchange.outer is None else _around(exchange.outer)
-        exchange.reservation = await self._desk.reserve(limits, subject, expected, exchange.candidates[:1], outer)
+        call = Call(limits, subject, expected, exchange.candidates[:1], outer)
+        if exchange.reservation is None:
+            exchange.reservation = await desk.reserve(call)
+        else:  # for another model, in whose place a filter has put this one
+            await desk.trade(exchange.reservation, call)
         await self.app(scope, receive, send)
+
+
+def _may_serve(exchange: Exchange) -> Sequence[str]:
+    """The ids of all models that a call may come to."""
+    return (*exchange.hops, *(id for way in exchange.ways_on for id in way.hops))
 
 
 def _around(outer: Exchange | None) -> Reservation | None:

@@ -16,6 +16,8 @@ from ..http.asgi import ASGIApp, Message, Receive, Scope, Send
 from ..http.headers import AllowList
 from ..http.sse import only_comments
 from ..limits.desk import Desk
+from ..limits.estimate import expected_usage
+from ..limits.reservation import Reservation
 from ..models import Candidate
 from ..observe.attempts import Attempts
 from ..rewrites.thinking import thinks_first
@@ -102,14 +104,10 @@ class SelectUpstream:
                 return False
             if memory.probed_by(places, exchange):
                 send = self._healing(places, exchange, began, send)
-        if self._desk is not None and exchange.reservation is not None:
-            try:
-                full = await self._desk.enter(exchange.reservation, this.served, this.candidate)
-            except BaseException:
-                self._leave(exchange)
-                raise
+        desk, reservation = self._desk, exchange.reservation
+        if desk is not None and reservation is not None and desk.needs_more(reservation, this.served, this.candidate):
+            full = await self._entered(desk, reservation, exchange, this)
             if full is not None:
-                self._leave(exchange)
                 tries.failed(full)
                 return False
         while True:
@@ -148,6 +146,20 @@ class SelectUpstream:
         if memory:
             self._note_end(exchange, began)
         return True
+
+    async def _entered(
+        self, desk: Desk, reservation: Reservation, exchange: Exchange, this: Try
+    ) -> GatewayError | None:
+        """What limits by upstream, and those of a fallback, have against the attempt."""
+        expected = expected_usage(exchange.match.endpoint.operation, exchange.payload)
+        try:
+            full = await desk.enter(reservation, this.served, this.candidate, expected)
+        except BaseException:
+            self._leave(exchange)
+            raise
+        if full is not None:
+            self._leave(exchange)
+        return full
 
     def _can_be_asked(self, exchange: Exchange, this: Try, tries: Tries) -> bool:
         """Turns to the next candidate: whether it can be asked, be it in its own API's words."""

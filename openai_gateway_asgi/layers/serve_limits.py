@@ -11,6 +11,7 @@ from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..http.cancellation import ClientWatch
 from ..http.whole_answers import respond
 from ..limits.desk import Desk
+from ..limits.standings import standings_of
 from ..limits.told import encoded
 from ..upstream.model_lists import ModelLists
 
@@ -39,7 +40,7 @@ class ServeLimits:
             with ClientWatch(receive, exchange.clock, over=lambda: exchange.finished):
                 catalogue = await self._lists.for_listing(exchange.config, exchange.caller)
                 models = await self._access.visible(exchange.user, catalogue.models)
-                body = encoded(await desk.standings(exchange.user, models, catalogue.find), keys=False)
+                body = encoded(await standings_of(desk, exchange.user, models, catalogue.find), keys=False)
         head = exchange.method == "HEAD"
         headers = [(b"cache-control", b"no-store")]
         await respond(send, 200, body, headers, within=self._send_timeout, clock=exchange.clock, head=head)

@@ -8,7 +8,6 @@ from ..errors import UpstreamError
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
 from ..limits.reservation import Reservation
-from ..limits.told import headers_of
 
 THEIRS = b"x-ratelimit-"
 
@@ -29,10 +28,10 @@ class TellLimits:
         return self._told(reservation, scope, receive, send)
 
     async def _told(self, reservation: Reservation, scope: Scope, receive: Receive, send: Send) -> None:
-        async def telling(message: Message) -> None:
+        def telling(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 message["headers"] = _replaced(message.get("headers", ()), reservation)
-            await send(message)
+            return send(message)
 
         try:
             await self.app(scope, receive, telling)
@@ -43,4 +42,4 @@ class TellLimits:
 
 def _replaced(theirs: Iterable[tuple[bytes, bytes]], reservation: Reservation) -> RawHeaders:
     kept = [pair for pair in theirs if not pair[0].startswith(THEIRS)]
-    return [*kept, *headers_of(reservation.standings)]
+    return kept + reservation.headers

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from ..host.prices import Priced, Prices
 from ..host.records import AttemptRecord, Outcome, UsageRecord
 from ..host.usage import Usage
 from ..models import Candidate
-from .claims import Claim
 from .limit import NANO, Limit, Subject
+from .reservation import WHOLE_CALL, Reservation, Taken
 
 
 def expected_cost(prices: Prices, subject: Subject, expected: Usage, candidates: Sequence[Candidate]) -> int | None:
@@ -28,22 +29,77 @@ def expected_cost(prices: Prices, subject: Subject, expected: Usage, candidates:
     return None
 
 
-def used(limit: Limit, claim: Claim, record: UsageRecord) -> int:
-    """What a call used of one claim, in its unit."""
-    unit, nothing_sent = limit.unit, not record.attempts
-    if unit == "requests":
-        return 0 if nothing_sent else claim.reserved
-    # What an upstream is charged is its own attempt's; those before it were settled when they failed.
-    counted: UsageRecord | AttemptRecord = record.tries[-1] if limit.per_attempt and record.tries else record
-    if limit.unit == "usd" and counted.cost is not None:
-        return int(counted.cost * NANO)
-    tokens = None if counted.usage is None else counted.usage.tokens
-    if tokens is None:
-        generated = record.outcome in (Outcome.COMPLETED, Outcome.CLIENT_GONE) or (
-            record.first_byte is not None and record.outcome is not Outcome.REJECTED
-        )
-        return claim.reserved if generated and not nothing_sent else 0
-    return tokens if limit.unit == "tokens" else claim.reserved
+class Charge(NamedTuple):
+    """What a call used, in the units of ``UNITS``; None: what was reserved."""
+
+    requests: int | None
+    tokens: int | None
+    usd: int | None
+    concurrent: int | None = 0
+    """Places are given back."""
+
+
+def charge_of(record: UsageRecord, counted: UsageRecord | AttemptRecord) -> Charge:
+    """``counted`` is the record, or the one of its attempts that is charged."""
+    usage, cost = counted.usage, counted.cost
+    tokens = None if usage is None else usage.tokens
+    usd = None if cost is None else int(cost * NANO)
+    if not record.attempts:
+        return Charge(0, tokens or 0, usd or 0)
+    if tokens is None and not _generated(record):
+        return Charge(None, 0, usd or 0)
+    return Charge(None, tokens, usd)
+
+
+def _generated(record: UsageRecord) -> bool:
+    """Whether something was made, although nobody told what it used."""
+    if record.outcome in (Outcome.COMPLETED, Outcome.CLIENT_GONE):
+        return True
+    return record.first_byte is not None and record.outcome is not Outcome.REJECTED
+
+
+def used_in(reservation: Reservation, record: UsageRecord) -> list[int]:
+    """What a call used of each claim that it holds."""
+    whole, last = charge_of(record, record), None
+    amounts: list[int] = []
+    for limit, claim in reservation.held:
+        charge = whole
+        if limit.per_attempt and record.tries:
+            # What an upstream is charged is its own attempt's; those before it were settled when they failed.
+            charge = last = last or charge_of(record, record.tries[-1])
+        used = getattr(charge, limit.unit)
+        amounts.append(claim.reserved if used is None else used)
+    if reservation.asks or reservation.outer is not None:
+        return _among_calls(reservation, amounts, record)
+    return amounts
+
+
+def _among_calls(reservation: Reservation, amounts: Sequence[int], record: UsageRecord) -> list[int]:
+    """What is charged to a call that has parts, or is one."""
+    used = {claim.key: amount for (_, claim), amount in zip(reservation.held, amounts, strict=True)}
+    if reservation.asks:
+        _take_off_asked(reservation, used, record)
+    if reservation.outer is not None:
+        _add_to_outer(reservation, {key: amount + reservation.asked.get(key, 0) for key, amount in used.items()})
+    return [used[claim.key] for _, claim in reservation.held]
+
+
+def _take_off_asked(reservation: Reservation, used: dict[str, int], record: UsageRecord) -> None:
+    """A call is charged beyond what its parts were charged; one that says nothing of itself used nothing else."""
+    silent = record.usage is None or record.usage.tokens is None
+    for limit, claim in reservation.held:
+        if limit.unit not in WHOLE_CALL:
+            asked = reservation.asked.get(claim.key, 0)
+            used[claim.key] = 0 if silent else max(0, used[claim.key] - asked)
+
+
+def _add_to_outer(reservation: Reservation, used: Mapping[str, int]) -> None:
+    """Tells the call around it what this one used, and its own parts."""
+    outer = reservation.outer
+    if outer is not None:
+        outer.asks += 1
+        for key, amount in used.items():
+            outer.asked[key] = outer.asked.get(key, 0) + amount
 
 
 def used_by_attempt(limit: Limit, attempt: AttemptRecord | None) -> int:
@@ -53,3 +109,15 @@ def used_by_attempt(limit: Limit, attempt: AttemptRecord | None) -> int:
     if limit.unit == "usd":
         return 0 if attempt.cost is None else int(attempt.cost * NANO)
     return (None if attempt.usage is None else attempt.usage.tokens) or 0
+
+
+def correction(taken: Taken, record: UsageRecord) -> Taken:
+    """What a call used more, or less, than was taken for it; and the lease that it gives back."""
+    requests, tokens, usd, lease = taken
+    used = charge_of(record, record)
+    return (
+        0 if used.requests is None else used.requests - requests,
+        0 if used.tokens is None else used.tokens - tokens,
+        0 if used.usd is None else used.usd - usd,
+        lease,
+    )

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from itertools import count
 from typing import Any, Literal
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -20,9 +17,10 @@ from ..config.model_ids import ModelIds
 from ..errors import ConfigError
 from ..host.hooks import Hook
 from ..host.users import User
+from ..http.request_ids import RequestIds
 from ..models import Model
 from .claims import Account, Claim
-from .periods import CALENDAR, SPANS, period_at
+from .periods import CALENDAR, SPANS, Period, period_at
 
 Unit = Literal["requests", "tokens", "usd", "concurrent"]
 UNITS: tuple[Unit, ...] = ("requests", "tokens", "usd", "concurrent")
@@ -37,7 +35,9 @@ LEASE = 60.0
 """Seconds after which a place is free again unless it is renewed."""
 
 _BUCKET, _PLACES = Account.BUCKET, Account.PLACES
-_PROCESS, _leases = secrets.token_hex(8), count()
+
+leases = RequestIds()
+"""Names of leases: no other process has them."""
 
 By = str | tuple[str, ...] | Callable[[User, Model | None], str | None]
 
@@ -137,7 +137,7 @@ class Limit:
 
         Nothing where none of its models is meant, and where the host's own ``by`` says so.
         """
-        return [self.claim(key, amount, now) for key in self.keys(subject)]
+        return [self.claim(key, amount, now, next(leases)) for key in self.keys(subject)]
 
     def keys(self, subject: Subject) -> list[str]:
         """Of the accounts that a call by ``subject`` draws on, but for their periods."""
@@ -145,14 +145,18 @@ class Limit:
             return []
         return [f"{self.key}/{owner}" for owner in self._owners(subject)]
 
-    def claim(self, key: str, amount: int, now: float) -> Claim:
-        """The claim of one of those."""
+    def claim(self, key: str, amount: int, now: float, lease: str = "") -> Claim:
+        """The claim of one of those; ``lease`` is that of a place."""
         if self._rate:
             return Claim(key, _BUCKET, self.amount, amount, self._rate)
-        if self.per is None:
-            return Claim(key, _PLACES, self.amount, 1, lease=_new_lease(), lease_seconds=LEASE)
-        period = period_at(now, self.per, self._zone)
+        period = self.period(now)
+        if period is None:
+            return Claim(key, _PLACES, self.amount, 1, lease=lease, lease_seconds=LEASE)
         return Claim(f"{key}{period.name}/", Account.PERIOD, self.amount, amount, ends=period.ends)
+
+    def period(self, now: float) -> Period | None:
+        """Of the calendar; None where it has none."""
+        return period_at(now, self.per, self._zone) if self.per in CALENDAR else None
 
     def _owners(self, subject: Subject) -> Iterator[str]:
         if self._own is not None:
@@ -191,11 +195,6 @@ def mark_of(user_id: str) -> str:
 
 def _part(text: str) -> str:
     return text if text.isalnum() and text.isascii() else quote(text, safe="")
-
-
-def _new_lease() -> str:
-    """No other process has it, a fork of this one neither."""
-    return f"{_PROCESS}-{os.getpid():x}-{next(_leases):x}"
 
 
 def _amount(unit: Unit, value: Any) -> int:

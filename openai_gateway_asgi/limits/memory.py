@@ -6,139 +6,128 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 
-from .claims import Account, Balance, Change, Claim, Decision, balance_of
+from .accounts import KINDS, Bucket, Kept, Period
+from .claims import Account, Balance, Change, Claim, Decision
 
 MOST_ACCOUNTS = 1_000_000
-"""Accounts that are kept; the longest untouched goes first."""
+"""Accounts that are kept; those go first that were looked at longest ago."""
 SWEPT = 2
-"""Accounts looked at for every call, the longest untouched first: one that is as good as new is let go."""
-SWEEP = 16
+"""Accounts looked at for every call, and for every account that is opened: one that is as good as new is let go."""
+SWEEP = 32
 """Accounts that are looked at at a time."""
 
-_BUCKET, _PLACES = Account.BUCKET, Account.PLACES
+_PLACES = Account.PLACES
+_GONE = Bucket(Claim("", Account.BUCKET, 1, 0, 1.0), 0.0)
+_GONE.gone = True
 
 
-@dataclass(slots=True)
-class _Kept:
-    """One account. ``used`` is what was taken from it as of ``at``; a bucket's flows back at its rate."""
+class Draw:
+    """An account that calls draw on again and again: their claim but for what is taken, and the account once it is
+    found. ``unit`` says which part of what a call takes is taken from it."""
 
-    account: Account
-    capacity: int
-    rate: float
-    ends: float
-    at: float
-    used: float = 0.0
-    leases: dict[str, float] = field(default_factory=dict)
-    """Of places: when each lease ends."""
+    __slots__ = ("account", "capacity", "claim", "unit")
 
-    def settle_to(self, now: float) -> None:
-        if self.account is _BUCKET:
-            elapsed = now - self.at
-            if elapsed > 0:  # a clock that was set back must not pay twice
-                used = self.used - self.rate * elapsed
-                self.used = used if used > 0 else 0.0
-                self.at = now
-        elif self.account is _PLACES:
-            leases = self.leases
-            for lease in [lease for lease, ends in leases.items() if ends <= now]:
-                del leases[lease]
-            self.used = len(leases)
-        elif now >= self.ends:
-            self.used = 0.0
-
-    def taken(self, claim: Claim, now: float) -> Balance:
-        """What is left now that the claim was granted."""
-        used = self.used
-        if self.account is _BUCKET:
-            return Balance(int(self.capacity - used), used / self.rate)
-        if self.account is _PLACES:
-            self.leases[claim.lease] = until = now + claim.lease_seconds
-            return Balance(self.capacity - int(used), until - now)
-        return self.balance(claim, now)
-
-    def balance(self, claim: Claim, now: float, wanted: int | None = None) -> Balance:
-        last = max(self.leases.values(), default=now) if self.leases else now
-        return balance_of(claim, self.used, now=now, last=last, wanted=wanted)
+    def __init__(self, claim: Claim, unit: int) -> None:
+        self.claim = claim
+        self.capacity = claim.capacity
+        self.unit = unit
+        self.account: Kept = _GONE
 
 
 class MemoryLimits:
     """A store of limits for one process. Several workers each count for themselves: n of them allow n times as much.
 
-    ``clock`` gives seconds since the epoch.
+    ``clock`` gives seconds since the epoch. What flows back, and how long a lease lasts, is measured by the monotonic
+    clock unless a ``clock`` is given, so that setting the system's neither gives away nor takes anything.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._accounts: OrderedDict[str, _Kept] = OrderedDict()
+        self._wall = clock
+        self._clock = time.monotonic if clock is time.time else _never_back(clock)
+        self._accounts: OrderedDict[str, Kept] = OrderedDict()
         self._due = 0
-        self._lock = threading.Lock()  # a process may run several event loops, each in a thread
+        self._lock = threading.RLock()  # a process may run several event loops, each in a thread
 
     async def take(self, claims: Sequence[Claim]) -> Decision:
         return self.take_now(claims)
 
     def take_now(self, claims: Sequence[Claim]) -> Decision:
         """The same without a coroutine: nothing here ever waits."""
-        now, granted = self._clock(), True
-        taken: list[tuple[Claim, _Kept, float]] = []
+        draws = [Draw(claim, index) for index, claim in enumerate(claims)]
         with self._lock:
-            for claim in claims:
-                account = self._at(claim, now)
-                before, amount, capacity = account.used, claim.amount, claim.capacity
-                account.used = used = before + (amount if amount < capacity else capacity)
-                if used > capacity:
-                    granted = False
-                taken.append((claim, account, before))
+            granted = self.grant(draws, [_what(claim, claim.reserved) for claim in claims]) is not None
+            return Decision(granted, self._balances(claims, refused=not granted))
+
+    def grant(self, draws: Sequence[Draw], what: Sequence[int | str]) -> list[float] | None:
+        """Takes from all of the accounts in one step, and gives what is used of each; where one has no room, nothing is
+        taken, and it gives None. ``what`` is taken by unit: amounts, and the lease of places."""
+        used: list[float] = []
+        with self._lock:
+            now = self._clock()
             self._due += SWEPT
             if self._due >= SWEEP:
                 self._sweep(now)
-            if granted:
-                return Decision(True, tuple([account.taken(claim, now) for claim, account, _ in taken]))
-            for _, account, before in reversed(taken):  # two limits that are alike share an account
-                account.used = before
-            return Decision(False, tuple([account.balance(claim, now, claim.reserved) for claim, account, _ in taken]))
+            for draw in draws:
+                account = draw.account
+                if account.gone:
+                    account = self._bound(draw, now)
+                after = account.take(draw.claim, what[draw.unit], now)
+                used.append(after)
+                if after > draw.capacity:
+                    for done in draws[: len(used)]:
+                        done.account.undo(what[done.unit])
+                    return None
+        return used
 
     async def settle(self, changes: Sequence[Change]) -> None:
         self.settle_now(changes)
 
     def settle_now(self, changes: Sequence[Change]) -> None:
         """The same without a coroutine."""
-        now = self._clock()
+        draws = [Draw(change.claim, index) for index, change in enumerate(changes)]
+        self.correct(draws, [_what(change.claim, change.amount) for change in changes])
+
+    def correct(self, draws: Sequence[Draw], by: Sequence[int | str]) -> None:
+        """Corrects what was taken, by unit: amounts more or less, and the lease that is given back."""
         with self._lock:
-            for change in changes:
-                claim, amount = change.claim, change.amount
-                account = self._accounts.get(claim.key)
-                if claim.account is _PLACES:
-                    if account is not None:
-                        account.leases.pop(claim.lease, None)
-                elif account is not None or amount > 0:
-                    account = self._at(claim, now)
-                    account.used = max(0.0, account.used + amount)
+            now = self._clock()
+            for draw in draws:
+                what = by[draw.unit]
+                if not what:
+                    continue
+                account: Kept | None = draw.account
+                if draw.account.gone:
+                    owes = not isinstance(what, str) and what > 0
+                    account = self._bound(draw, now) if owes else self._accounts.get(draw.claim.key)
+                if account is not None:
+                    account.correct(what, now)
 
     async def renew(self, claims: Sequence[Claim]) -> None:
-        now = self._clock()
+        self.renew_now(claims)
+
+    def renew_now(self, claims: Sequence[Claim]) -> None:
+        """The same without a coroutine."""
         with self._lock:
+            now = self._clock()
             for claim in claims:
-                account = self._at(claim, now)
-                account.leases[claim.lease] = now + claim.lease_seconds
+                _ = self._bound(Draw(claim, 0), now).take(claim, claim.lease, now)
 
     async def balances(self, claims: Sequence[Claim]) -> tuple[Balance, ...]:
-        now = self._clock()
         with self._lock:
-            return tuple(self._at(claim, now).balance(claim, now) for claim in claims)
+            return self._balances(claims)
 
     async def forget(self, keys: Sequence[str]) -> None:
         with self._lock:
             for key in keys:
-                self._accounts.pop(key, None)
+                self._let_go(key)
 
     async def erase(self, mark: str) -> int:
         with self._lock:
             found = [key for key in self._accounts if mark in key.split("/")]
             for key in found:
-                del self._accounts[key]
+                self._let_go(key)
         return len(found)
 
     async def aclose(self) -> None:
@@ -148,27 +137,57 @@ class MemoryLimits:
         """How many accounts are kept."""
         return len(self._accounts)
 
-    def _at(self, claim: Claim, now: float) -> _Kept:
-        key = claim.key
-        kept = self._accounts.get(key)
+    def _bound(self, draw: Draw, now: float) -> Kept:
+        """Its account as it is kept, or a new one."""
+        claim, accounts = draw.claim, self._accounts
+        kept = accounts.get(claim.key)
+        if kept is not None and isinstance(kept, Period) and kept.ends <= self._wall():
+            kept.gone, kept = True, None
         if kept is None:
-            kept = self._accounts[key] = _Kept(claim.account, claim.capacity, claim.rate, claim.ends, now)
-        else:
-            kept.rate, kept.capacity = claim.rate, claim.capacity
-            if claim.ends:
-                kept.ends = claim.ends
-            kept.settle_to(now)
-            self._accounts.move_to_end(key)
+            kept = accounts[claim.key] = KINDS[claim.account](claim, now)
+            self._due += SWEPT
+            if len(accounts) > MOST_ACCOUNTS:
+                self._let_go(next(iter(accounts)))
+        draw.account = kept
         return kept
+
+    def _balances(self, claims: Sequence[Claim], *, refused: bool = False) -> tuple[Balance, ...]:
+        """Nothing is opened for who only looks."""
+        now, wall = self._clock(), self._wall()
+        balances: list[Balance] = []
+        for claim in claims:
+            kept = self._accounts.get(claim.key) or KINDS[claim.account](claim, now)
+            balances.append(kept.balance(claim, now, wall=wall, wanted=claim.reserved if refused else None))
+        return tuple(balances)
+
+    def _let_go(self, key: str) -> None:
+        kept = self._accounts.pop(key, None)
+        if kept is not None:
+            kept.gone = True
 
     def _sweep(self, now: float) -> None:
         """Several decisions make one sweep, so that it costs each of them little."""
-        accounts = self._accounts
+        accounts, wall = self._accounts, self._wall()
         looks, self._due = self._due, 0
         for key in list(islice(accounts, looks)):
             kept = accounts[key]
-            kept.settle_to(now)
-            if kept.used <= 0 or len(accounts) > MOST_ACCOUNTS:
-                del accounts[key]
+            if kept.used_at(now) <= 0 or (isinstance(kept, Period) and kept.ends <= wall):
+                self._let_go(key)
             else:
                 accounts.move_to_end(key)
+
+
+def _what(claim: Claim, amount: int) -> int | str:
+    return claim.lease if claim.account is _PLACES else amount
+
+
+def _never_back(clock: Callable[[], float]) -> Callable[[], float]:
+    """It stands still until the clock is where it was: what flowed back must not flow back twice."""
+    last = clock()
+
+    def seconds() -> float:
+        nonlocal last
+        last = max(last, clock())
+        return last
+
+    return seconds

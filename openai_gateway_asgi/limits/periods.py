@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 SPANS = {"second": 1, "minute": 60, "hour": 3600}
 """Seconds; what is limited flows back all the while."""
@@ -14,9 +14,10 @@ CALENDAR = ("day", "week", "month")
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """One period of the calendar: its name, such as ``2026-11-28``, and its end in seconds since the epoch."""
+    """One period of the calendar: its name, such as ``2026-11-28``, and its bounds in seconds since the epoch."""
 
     name: str
+    begins: float
     ends: float
 
 
@@ -31,5 +32,8 @@ def period_at(now: float, per: str, zone: tzinfo) -> Period:
     else:
         begins = today.replace(day=1)
         after = (begins + timedelta(days=32)).replace(day=1)
-    ends = datetime(after.year, after.month, after.day, tzinfo=zone)
-    return Period(begins.isoformat(), ends.timestamp())
+    return Period(begins.isoformat(), _midnight(begins, zone), _midnight(after, zone))
+
+
+def _midnight(day: date, zone: tzinfo) -> float:
+    return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()

@@ -2,35 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterable, MutableMapping, Sequence
+
+import msgspec
+from msgspec import structs
 
 from ..host.usage import Usage
-from .claims import Claim
+from ..host.users import User
+from ..http.asgi import RawHeaders
+from ..models import Candidate
+from .claims import Claim, balance_of
 from .limit import Limit, Subject
-from .told import Standing
+from .plans import Plan
+from .told import Standing, headers_of, headers_of_used
 
 WHOLE_CALL = ("requests", "concurrent")
 """Units that a call takes once, whatever it asks of others."""
 
+Held = list[tuple[Limit, Claim]]
 
-@dataclass(slots=True)
-class Reservation:
-    """``held`` are the claims that were granted, ``standings`` what the store said of them, for the answer."""
+Taken = tuple[int, int, int, str]
+"""What a call takes by unit, in the order of ``UNITS``: amounts, and the lease of its places."""
 
+
+class Call(msgspec.Struct, frozen=True):
+    """What limits look at in a call before it is sent."""
+
+    limits: Sequence[Limit]
+    """All that the host has for its user."""
     subject: Subject
     expected: Usage
-    """That the call is expected to use."""
-    limits: Sequence[Limit]
-    held: list[tuple[Limit, Claim]] = field(default_factory=list)
-    standings: list[Standing] = field(default_factory=list)
-    settled: bool = False
+    """That it is expected to use."""
+    candidates: Sequence[Candidate]
+    """Who is asked first, and so by whose prices it is counted."""
+    outer: Reservation | None = None
+    """Of the call within which this one is made, as a part of it."""
+
+
+class Reservation(msgspec.Struct, eq=False):
+    user: User
+    plan: Plan
+    taken: Taken | None = None
+    """What was granted for the plan in one pass, by unit; None once it is spelt out, which few calls come to."""
+    used: Sequence[float] = ()
+    """Of each account of the plan by then."""
+    renewed: MutableMapping[str, Sequence[Claim]] | None = None
+    """Where the lease of what was taken in one pass is renewed."""
     outer: Reservation | None = None
     """That of the call within which this one is made, as a part of it."""
+    settled: bool = False
     asks: int = 0
     """Calls that were parts of this one and have been settled."""
-    asked: dict[str, int] = field(default_factory=dict)
+    asked: dict[str, int] = {}
     """What they used, by the key of the claim."""
+    _held: Held = []
+    _standings: list[Standing] = []
+
+    @property
+    def held(self) -> Held:
+        """The claims that were granted."""
+        self._spell_out()
+        return self._held
+
+    @held.setter
+    def held(self, held: Held) -> None:
+        self._held = held
+
+    @property
+    def standings(self) -> list[Standing]:
+        """What the store said of them, for the answer."""
+        self._spell_out()
+        return self._standings
+
+    @standings.setter
+    def standings(self, standings: list[Standing]) -> None:
+        self._standings = standings
+
+    def add(self, granted: Iterable[Standing]) -> None:
+        for each in granted:
+            self.held.append((each.limit, each.claim))
+            self.standings.append(each)
+
+    @property
+    def headers(self) -> RawHeaders:
+        """What the client is told."""
+        if self.taken is not None and self.plan.shown is not None:
+            return headers_of_used(self.plan.shown, self.used)
+        return headers_of(self.standings)
 
     def of_outer(self) -> set[str]:
         """The keys of what the calls around this one hold: a part takes no place and no request beside theirs."""
@@ -38,14 +97,21 @@ class Reservation:
         outer = self.outer
         while outer is not None:
             if not outer.settled:
-                taken.update([claim.key for limit, claim in outer.held if limit.unit in WHOLE_CALL])
+                taken.update(
+                    [claim.key for limit, claim in outer.held if limit.unit in WHOLE_CALL and not limit.per_attempt]
+                )
             outer = outer.outer
         return taken
 
-    def add_to_outer(self, used: Mapping[str, int]) -> None:
-        """Tells the call around it what this one used, and its own parts."""
-        outer = self.outer
-        if outer is not None:
-            outer.asks += 1
-            for key, amount in used.items():
-                outer.asked[key] = outer.asked.get(key, 0) + amount
+    def _spell_out(self) -> None:
+        taken, self.taken = self.taken, None
+        if taken is None:
+            return
+        now = time.time()
+        for (limit, _), draw, used in zip(self.plan.drawn, self.plan.draws, self.used, strict=True):
+            what = taken[draw.unit]
+            changed = {"lease": what} if isinstance(what, str) else {"amount": what}
+            claim = structs.replace(draw.claim, **changed)
+            self._held.append((limit, claim))
+            balance = balance_of(claim, used, now=now, last=now + claim.lease_seconds, wanted=None)
+            self._standings.append(Standing(limit, claim, balance))

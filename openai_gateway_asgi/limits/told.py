@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from math import ceil
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -49,8 +50,7 @@ class UpstreamLimited(GatewayBusy):
 
 def refusal(standings: Iterable[Standing]) -> LimitExceeded:
     """For a call that found no room: the limit that is longest in the way is named, and when to come back."""
-    short = [each for each in standings if each.balance.wait is not None]
-    worst = max(short, key=lambda each: each.balance.wait or 0.0)
+    worst = max(standings, key=lambda each: each.balance.wait or 0.0)
     wait = worst.balance.wait or 0.0
     budget = worst.limit.unit == "usd"
     message = f"{described(worst.limit)} is used up. {_when(wait)}"
@@ -62,8 +62,8 @@ def refusal(standings: Iterable[Standing]) -> LimitExceeded:
         error.type = worst.limit.unit
     jittered = wait * (1 + random.random() * JITTER)  # noqa: S311  # spreads clients, guards nothing
     headers: RawHeaders = [
-        (b"retry-after", b"%d" % max(1, math.ceil(jittered))),
-        (b"retry-after-ms", b"%d" % max(1, math.ceil(jittered * 1000))),
+        (b"retry-after", b"%d" % max(1, ceil(jittered))),
+        (b"retry-after-ms", b"%d" % max(1, ceil(jittered * 1000))),
         *headers_of([worst]),
     ]
     if budget:
@@ -130,12 +130,50 @@ def headers_of(standings: Iterable[Standing]) -> RawHeaders:
     return headers
 
 
+class Shown(NamedTuple):
+    """An account whose figures are told with every answer, and what of these is always the same."""
+
+    place: int
+    """Among those that a call draws on."""
+    limit: tuple[bytes, bytes]
+    remaining: bytes
+    reset: bytes
+    capacity: int
+    rate: float
+
+
+def shown_of(limits: Sequence[Limit], claims: Sequence[Claim]) -> tuple[Shown, ...] | None:
+    """None where the tightest of several has to be found, and for periods, which end by the clock."""
+    shown: dict[str, Shown] = {}
+    for place, (limit, claim) in enumerate(zip(limits, claims, strict=True)):
+        if limit.unit in NAMED:
+            if limit.unit in shown or not claim.rate:
+                return None
+            name, remaining, reset = NAMED[limit.unit]
+            told = (name, b"%d" % claim.capacity)
+            shown[limit.unit] = Shown(place, told, remaining, reset, claim.capacity, claim.rate)
+    return tuple(shown.values())
+
+
+def headers_of_used(shown: Iterable[Shown], used: Sequence[float]) -> RawHeaders:
+    """The same where a call was let in by buckets: nothing has to be found out, and no figure is below 0."""
+    headers: RawHeaders = []
+    for place, limit, remaining, reset, capacity, rate in shown:
+        after = used[place]
+        headers += (limit, (remaining, b"%d" % (capacity - after)), (reset, duration(after / rate)))
+    return headers
+
+
 def duration(seconds: float) -> bytes:
     """As OpenAI writes it, which is Go's way: ``12ms``, ``3.89s``, ``6m0s``, ``24h0m0s``."""
     if seconds < 1:
-        return b"%dms" % math.ceil(seconds * 1000)
-    whole = math.ceil(seconds * 100) / 100
-    hours, rest = divmod(whole, 3600)
+        return b"%dms" % ceil(seconds * 1000)
+    return _hundredths(ceil(seconds * 100))
+
+
+@lru_cache(maxsize=4096)
+def _hundredths(count: int) -> bytes:
+    hours, rest = divmod(count / 100, 3600)
     minutes, rest = divmod(rest, 60)
     text = f"{rest:.2f}".rstrip("0").rstrip(".") + "s"
     if hours or minutes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openai_gateway_asgi.limits import MemoryLimits
-from openai_gateway_asgi.limits.memory import _Kept
+from openai_gateway_asgi.limits.accounts import KINDS
 from tests.limits.store_contract import Now, PassTime, StoreContract, bucket, places
 from tests.support.clock import Clock
 
@@ -55,4 +55,4 @@ async def test_a_clock_that_is_set_back_gives_nothing_away(store: MemoryLimits, 
 
 
 async def test_a_kept_account_is_small() -> None:
-    assert not hasattr(_Kept(places("a").account, 1, 0.0, 0.0, 0.0), "__dict__")
+    assert not any(hasattr(kind(places("a"), 0.0), "__dict__") for kind in KINDS.values())

@@ -13,10 +13,10 @@ from openai_gateway_asgi import ConfigError, User
 from openai_gateway_asgi.host.records import Outcome, UsageRecord
 from openai_gateway_asgi.host.usage import Usage
 from openai_gateway_asgi.http.background import Background
-from openai_gateway_asgi.limits import Claim, Limit, RedisLimits, StoreDown
-from openai_gateway_asgi.limits import desk as desk_module
+from openai_gateway_asgi.limits import Claim, Limit, RedisLimits, StoreDown, settling
 from openai_gateway_asgi.limits.desk import Desk
 from openai_gateway_asgi.limits.limit import Subject
+from openai_gateway_asgi.limits.reservation import Call
 from openai_gateway_asgi.testing import FakeUpstream
 from openai_gateway_asgi.testing.wire import answer
 from tests.limits.redis_server import PROGRAM, Lossy, RedisServer
@@ -110,14 +110,14 @@ async def test_a_server_that_is_away_is_told_and_then_left_alone_and_then_used_a
 async def test_what_was_settled_without_an_answer_is_not_settled_twice(
     server: RedisServer, store: RedisLimits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk_module, "SETTLED_AGAIN", 0.01)
+    monkeypatch.setattr(settling, "SETTLED_AGAIN", 0.01)
     limit = Limit(tokens=1000, per="day", by="user")
     background, ann = Background(), User("ann")
     async with Lossy(server) as lossy:
         desk = Desk([limit], RedisLimits(lossy.url, timeout=0.5), None, background)
 
         async def call() -> tuple[Claim, ...]:
-            reservation = await desk.reserve([limit], Subject(ann, ("m",)), Usage(input=400, output=0), ())
+            reservation = await desk.reserve(Call([limit], Subject(ann, ("m",)), Usage(input=400, output=0), ()))
             desk.settle(reservation, answered(tokens=100))
             return tuple(claim for _, claim in reservation.held)
 
@@ -140,9 +140,9 @@ async def test_who_leaves_before_the_answer_came_gets_back_what_was_granted(
     background, subject = Background(), Subject(User("ann"), ("m",))
     async with Lossy(server) as lossy:
         desk = Desk(limits, RedisLimits(lossy.url, timeout=2.0), None, background)
-        first = await desk.reserve(limits, subject, Usage(input=400, output=0), ())
+        first = await desk.reserve(Call(limits, subject, Usage(input=400, output=0), ()))
         lossy.held = asyncio.Event()
-        leaving = asyncio.create_task(desk.reserve(limits, subject, Usage(input=400, output=0), ()))
+        leaving = asyncio.create_task(desk.reserve(Call(limits, subject, Usage(input=400, output=0), ())))
         await lossy.answered.wait()
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
@@ -158,7 +158,7 @@ async def test_a_call_asks_the_server_once_before_its_answer_begins(server: Redi
     desk, subject = Desk(limits, store, None, Background()), Subject(User("ann"), ("m",))
     counted = []
     for _ in range(3):
-        await desk.reserve(limits, subject, Usage(input=1, output=0), ())
+        await desk.reserve(Call(limits, subject, Usage(input=1, output=0), ()))
         stats = await store._client().info("commandstats")
         counted.append(stats["cmdstat_evalsha"]["calls"])
     assert [later - earlier for earlier, later in pairwise(counted)] == [1, 1]

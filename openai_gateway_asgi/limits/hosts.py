@@ -1,0 +1,37 @@
+"""The limits as the host gives them: a list for everybody, or a callable that says which hold for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from ..errors import ConfigError
+from ..host.hooks import Hook
+from ..host.users import User
+from ..models import Model
+from .limit import Limit
+
+LimitsOfUser = Callable[[User, Model | None], "Sequence[Limit] | Awaitable[Sequence[Limit]]"]
+LimitsOf = Hook[[User, Model | None], Sequence[Limit]]
+
+
+def checked_limits(limits: Any) -> tuple[Limit, ...]:
+    """The host's list. Raises ``ConfigError`` for what is none."""
+    given = tuple(limits) if isinstance(limits, Iterable) else (limits,)
+    for index, limit in enumerate(given):
+        if not isinstance(limit, Limit):
+            raise ConfigError(f"limits.{index}", f"must be a Limit(...), not {type(limit).__name__}")
+    return given
+
+
+async def asked_limits(limits_of: LimitsOf, user: User, model: Model | None) -> tuple[Limit, ...]:
+    """Those that may hold for a call; without a model those that hold at all.
+
+    Raises ``HostFailure`` where the callable gives something else: no call passes uncounted.
+    """
+    given: Any = await limits_of(user, model)
+    limits = tuple(given) if isinstance(given, Iterable) else (given,)
+    for each in limits:
+        if not isinstance(each, Limit):
+            raise limits_of.failed(f"returned {type(each).__name__}; return a list of Limit(...), or []")
+    return limits

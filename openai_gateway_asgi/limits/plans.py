@@ -1,0 +1,83 @@
+"""What calls draw on: the accounts of the limits that hold for a user and a model, found once and not for each call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from ..host.users import User
+from .claims import Claim
+from .limit import UNITS, Limit, Subject
+from .memory import Draw
+from .told import shown_of
+
+MOST_PLANS = 4096
+"""Users and models whose plans are remembered."""
+
+METERED = ("tokens", "usd")
+"""Units of which a call takes what it is expected to use."""
+
+Drawn = tuple[tuple[Limit, str], ...]
+"""Limits with the keys of their accounts, but for their periods."""
+
+
+def drawn_on(limits: Iterable[Limit], subject: Subject) -> Drawn:
+    """The accounts that a call draws on. Of limits that differ by their amounts alone, which have one account, the
+    smallest holds, and is drawn on once.
+
+    Raises ``HostFailure`` where a ``by`` of the host's own fails.
+    """
+    found: dict[str, Limit] = {}
+    for limit in limits:
+        for key in limit.keys(subject):
+            alike = found.get(key)
+            if alike is None or limit.amount < alike.amount:
+                found[key] = limit
+    return tuple([(limit, key) for key, limit in found.items()])
+
+
+class Plan:
+    """What calls of one user and model draw on before an upstream is chosen."""
+
+    __slots__ = (
+        "begins", "drawn", "draws", "ends", "is_metered", "is_priced", "limits", "models", "per_attempt", "places",
+        "shown",
+    )  # fmt: skip
+
+    def __init__(self, limits: Sequence[Limit], subject: Subject, now: float) -> None:
+        """``limits`` are all that the host has: others than now hold for a fallback, and at an upstream."""
+        self.limits = limits
+        self.models = subject.models
+        self.drawn = drawn_on([limit for limit in limits if not limit.per_attempt], subject)
+        self.draws = tuple([Draw(limit.claim(key, 0, now), UNITS.index(limit.unit)) for limit, key in self.drawn])
+        self.per_attempt = any(limit.per_attempt for limit in limits)
+        self.is_metered = any(limit.unit in METERED for limit in limits)
+        self.is_priced = any(limit.unit == "usd" for limit, _ in self.drawn)
+        self.places: Sequence[Claim] = [draw.claim for draw in self.draws if draw.claim.lease_seconds]
+        self.shown = shown_of([limit for limit, _ in self.drawn], [draw.claim for draw in self.draws])
+        self.begins: float = 0.0
+        self.ends: float | None = None
+        """Between these times the keys of its periods are right; None: it has none."""
+        for limit, _ in self.drawn:
+            if (period := limit.period(now)) is not None:
+                self.begins = max(self.begins, period.begins)
+                self.ends = period.ends if self.ends is None else min(self.ends, period.ends)
+
+
+class Plans:
+    """Those of limits that hold for everybody; where a ``by`` is the host's own, it may say otherwise the next time."""
+
+    def __init__(self, limits: Sequence[Limit], clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._by_groups = any("user_groups" in limit.scopes for limit in limits)
+        self._known: dict[tuple[str, Iterable[str], tuple[str, ...]], Plan] = {}
+
+    def find(self, user: User, models: tuple[str, ...]) -> Plan:
+        key = (user.id, user.groups if self._by_groups else (), models)
+        plan = self._known.get(key)
+        if plan is not None and (plan.ends is None or plan.begins <= self._clock() < plan.ends):
+            return plan
+        if len(self._known) >= MOST_PLANS:
+            self._known.clear()
+        plan = self._known[key] = Plan(self._limits, Subject(user, models), self._clock())
+        return plan
