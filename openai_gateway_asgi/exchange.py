@@ -359,7 +359,8 @@ class Exchange:
     def learn(self, fork: Exchange) -> None:
         """Takes over what became of a fork: who served, and in how many attempts."""
         for name in (
-            "served", "upstream", "upstream_model", "upstream_match", "attempts", "upstream_request_id", "tries"
+            "served", "upstream", "upstream_model", "upstream_match", "via", "translation", "attempts",
+            "upstream_request_id", "tries",
         ):  # fmt: skip
             if hasattr(fork, name):
                 setattr(self, name, getattr(fork, name))

@@ -57,6 +57,7 @@ from .layers.apply_presets import ApplyPresets
 from .layers.ask_usage import AskUsage
 from .layers.attach_credential import AttachCredential
 from .layers.authenticate import Authenticate
+from .layers.begin_attempt import BeginAttempt
 from .layers.check_model_access import CheckModelAccess
 from .layers.enforce_limits import EnforceLimits
 from .layers.filter_answer import FilterAnswer
@@ -307,6 +308,7 @@ class Gateway:
                 context=hooks["context"],
             ),
             Middleware(AdaptPayload, secret=parts.identity_secret),
+            Middleware(BeginAttempt, attempts=parts.attempts),
             Middleware(AttachCredential, credentials=parts.credentials, settings=settings, context=hooks["context"]),
         )
 

@@ -151,13 +151,14 @@ def _note_failure(record: UsageRecord) -> None:
 
 def _record_of(exchange: Exchange, failure: BaseException | None, used: Used) -> UsageRecord:
     now = monotonic()
-    upstream = getattr(exchange, "upstream", None)
-    translation = getattr(exchange, "translation", None)
-    served = getattr(exchange, "served", None)
+    asked = exchange.attempts > 0  # else the last one that was thought of is nobody's
+    upstream = exchange.upstream if asked else None
+    translation = exchange.translation if asked else None
+    served = exchange.served if asked else None
     error = failure if isinstance(failure, GatewayError) else None
     status = error.status if error is not None and exchange.status is None else exchange.status
     went_well = failure is None and not exchange.failed_in_band
-    preset = _preset(exchange, asked=upstream is not None)
+    preset = _preset(exchange, asked=asked)
     return UsageRecord(
         request_id=exchange.request_id,
         upstream_request_id=exchange.upstream_request_id,
@@ -165,7 +166,7 @@ def _record_of(exchange: Exchange, failure: BaseException | None, used: Used) ->
         user=exchange.user,
         model=exchange.asked or getattr(exchange, "model", None) or None,
         upstream=upstream.name if upstream else None,
-        upstream_model=getattr(exchange, "upstream_model", None) or None,
+        upstream_model=(exchange.upstream_model or None) if asked else None,
         status=status,
         outcome=Outcome.COMPLETED if went_well else _outcome(exchange, failure),
         error=None if error is None else error.code,

@@ -74,13 +74,19 @@ class SelectUpstream:
             translated=call.translated,
         )
         counted: list[Place] = []
+        asked: Try | None = None
         try:
             for this in tries:
                 if this.wait:
                     await asyncio.sleep(this.wait)
                     exchange.queued += this.wait
+                made = exchange.attempts
                 if await self._answered(this, tries, counted, scope, receive, send):
                     return
+                if exchange.attempts > made:
+                    asked = this
+            if asked is not None and asked is not this:
+                _ = self._can_be_asked(exchange, asked, tries)  # the record names who was asked last
             raise tries.outcome()
         finally:
             tries.forget()
@@ -114,13 +120,13 @@ class SelectUpstream:
             try:
                 if upstream.max_concurrency is None:
                     if exchange.attempt_began is None:
-                        self._attempts.begin(exchange, tries.sending(gently=gently))
+                        tries.sending(gently=gently)
                     await self.app(scope, receive, send)
                 else:
                     async with self._slots.of(upstream, this.patience):
                         if exchange.attempt_began is None:
                             exchange.queued += monotonic() - began
-                            self._attempts.begin(exchange, tries.sending(gently=gently))
+                            tries.sending(gently=gently)
                         await self.app(scope, receive, send)
                 break
             except GatewayError as error:

@@ -56,11 +56,11 @@ class Attempts:
         self._notices = notices
         self._seen: dict[str, Seen] = {}
 
-    def begin(self, exchange: Exchange, number: int) -> None:
-        """The ``number``th of its call is about to be sent."""
-        if number > 1:
+    def begin(self, exchange: Exchange) -> None:
+        """Another one of its call is about to be sent."""
+        if exchange.attempts:
             exchange.begin_attempt()
-        exchange.attempts = number
+        exchange.attempts += 1
         exchange.attempt_began = monotonic()
         exchange.answered = exchange.upstream_status = exchange.upstream_request_id = None
         name = exchange.upstream.name

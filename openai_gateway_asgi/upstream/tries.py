@@ -150,11 +150,10 @@ class Tries(msgspec.Struct, eq=False):
     def _may_go_on(self) -> bool:
         return self.made < self.settings.max_attempts and self.repeatable() and not self._executed
 
-    def sending(self, *, gently: bool) -> int:
-        """A request is about to be sent, the how manieth; ``gently``: to an upstream that is to be left alone."""
+    def sending(self, *, gently: bool) -> None:
+        """A request is about to be sent; ``gently``: to an upstream that is to be left alone."""
         self.made += 1
         self._gentle = gently
-        return self.made
 
     def failed(self, error: GatewayError) -> None:
         failure = classify(error)

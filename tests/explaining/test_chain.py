@@ -25,6 +25,7 @@ NOT_GONE_THROUGH = {
     "AdaptPayload": "per candidate",
     "TakeChanges": "what the host's own layers do is not known",
     "ApplyPresets": "per candidate",
+    "BeginAttempt": "nothing is sent",
     "AttachCredential": "per candidate",
 }
 """A layer that is added to the gateway's chain is added to the explanation's, or here with a word why not."""

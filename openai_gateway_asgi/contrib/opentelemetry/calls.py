@@ -202,7 +202,7 @@ def _tell(span: Span, operation: str, record: UsageRecord) -> None:
     if record.model_label is not None:
         span.update_name(f"{operation} {record.model_label}")
     if record.served_model is not None and record.served_model != record.model:
-        about["openai_gateway.fallback_model"] = record.served_model
+        about["openai_gateway.served_model"] = record.served_model
     if record.upstream is not None:
         about["openai_gateway.upstream"] = record.upstream
     if record.status is not None:
