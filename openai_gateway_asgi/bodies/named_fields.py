@@ -34,10 +34,11 @@ class What(Enum):
     MODELS = "models: a list of ids"
     MODELS_INSIDE = "models: each text inside"
     OBJECT = "stored objects: an id, or a list of ids"
-    HOLDER = "a stored object, where it is an object with an `id`; as a text it says something"
+    HOLDER = "a stored object, where it is an object with an `id`, or a list of such; as a text it says something"
     EITHER = "a stored object, as an id or as an object with one"
     TYPE = "what kind of thing the object around it is"
     ROUTE = "another route"
+    SERVER = "the server of a tool: another route where it is one of the upstream's own"
 
 
 P = Place
@@ -60,6 +61,7 @@ class Field:
 
 _OPENAI = "OpenAI's description of its API"
 _RESPONSES = "OpenAI: CreateResponse"
+_FOUNDRY = "Azure AI Foundry: tools of agents"
 
 FIELDS: tuple[Field, ...] = (
     Field("model", What.CALLED, frozenset({P.TOP}), _OPENAI),
@@ -70,6 +72,7 @@ FIELDS: tuple[Field, ...] = (
     Field("*_model", What.MODELS_INSIDE, _DEEP | {P.TOP}, "LM Studio: draft_model; Together: safety_model"),
     Field("*_models", What.MODELS_INSIDE, _DEEP | {P.TOP}, "OpenRouter: analysis_models, allowed_models"),
     # Stored objects.
+    Field("collection_ids", What.OBJECT, frozenset({P.TOOLS}), "xAI: collections_search", "vector_stores"),
     Field("comparison_response_id", What.OBJECT, _REST, _RESPONSES, "responses"),
     Field("container", What.OBJECT, _REST | {P.TOOLS}, "OpenAI: CodeInterpreterTool; Anthropic", "containers"),
     Field("container_id", What.OBJECT, _ALL, "OpenAI: CodeInterpreterToolCall, ContainerReference", "containers"),
@@ -77,7 +80,10 @@ FIELDS: tuple[Field, ...] = (
     Field("conversation_id", What.OBJECT, _REST, _OPENAI, "conversations"),
     Field("file_id", What.OBJECT, _ALL | {P.MESSAGES}, "OpenAI: InputFileContent, MessageContentPartFile", "files"),
     Field("file_ids", What.OBJECT, _ALL | {P.MESSAGES}, "OpenAI: AutoCodeInterpreterTool, VectorStore", "files"),
+    Field("files", What.HOLDER, frozenset({P.TOP, P.EXTRA}), "Open WebUI: files and knowledge that are read", "files"),
     Field("input_file_id", What.OBJECT, _REST, "OpenAI: createBatch", "files"),
+    Field("knowledge_id", What.OBJECT, frozenset({P.TOOLS}), "Zhipu: retrieval", "vector_stores"),
+    Field("library_ids", What.OBJECT, frozenset({P.TOOLS}), "Mistral: document_library", "vector_stores"),
     Field("previous_response_id", What.OBJECT, _REST, _RESPONSES, "responses"),
     Field("prompt", What.HOLDER, _REST, "OpenAI: Prompt", "prompts"),
     Field("skill_id", What.OBJECT, _ALL, "OpenAI: SkillReferenceParam", "skills"),
@@ -89,6 +95,11 @@ FIELDS: tuple[Field, ...] = (
     # Routes that stand elsewhere than at the top.
     Field("tunnel_id", What.ROUTE, _ALL, "OpenAI: MCPTool"),
     Field("user_api_key_*", What.ROUTE, frozenset({P.METADATA, P.EXTRA}), "LiteLLM: route_llm_request.py"),
+    Field("disable_global_guardrail*", What.ROUTE, frozenset({P.METADATA}), "LiteLLM: custom_guardrail.py"),
+    Field("connection_id", What.ROUTE, frozenset({P.TOOLS}), _FOUNDRY),
+    Field("memory_store_name", What.ROUTE, frozenset({P.TOOLS}), _FOUNDRY),
+    Field("project_connection_id", What.ROUTE, frozenset({P.TOOLS}), _FOUNDRY),
+    Field("server_url", What.SERVER, frozenset({P.TOOLS}), "LiteLLM: MCP servers of the proxy's own"),
     # What tells kinds of objects apart.
     Field("type", What.TYPE, frozenset({P.ITEM, P.TOOLS, P.SOURCE}), _OPENAI),
     Field("id", What.TYPE, frozenset({P.PLUGINS}), "OpenRouter: plugins"),
@@ -218,5 +229,16 @@ FUNCTIONS = frozenset({"function", "custom"})
 """Types of tools whose ``parameters`` are a schema; so is a tool without a type (OpenAI's RealtimeFunctionTool). Tools
 that run at the upstream have settings there, such as a model (OpenRouter)."""
 
-PANELS = MappingProxyType({"openrouter:fusion": "openrouter:fusion", "fusion": "openrouter:fusion"})
-"""Tools and plugins, by type or id, that ask models of their own choice: the route under which they are refused."""
+PANELS = MappingProxyType(
+    {
+        "openrouter:fusion": "openrouter:fusion",
+        "fusion": "openrouter:fusion",
+        "azure_function": "azure_function",
+        "managed_identity": "managed_identity",
+    }
+)
+"""Tools and plugins, and how they log in, by type or id, that ask models of their own choice or act as the account that
+holds the key: the route under which they are refused."""
+
+OWN_SERVERS = ("litellm_proxy",)
+"""How the ``server_url`` of a tool begins that is at the upstream itself, which is the route it is refused under."""

@@ -13,6 +13,7 @@ from .named_fields import (
     FIELDS,
     INSIDE,
     ITEMS_AT,
+    OWN_SERVERS,
     PANELS,
     SAYING,
     SOURCES,
@@ -154,6 +155,8 @@ def _action(row: Field, place: Place, below: Zone) -> Action:
             return _object(row.group, below)
         case What.ROUTE:
             return _route
+        case What.SERVER:
+            return _server
         case What.TYPE:
             return _BY_PLACE[place]
 
@@ -275,7 +278,9 @@ def _object(group: str, below: Zone) -> Action:
 
 
 def _holder(holding: Zone) -> Action:
-    return lambda walk, at: holding if walk.kind_at(at) == OBJECT else None
+    listed = Zone(holding)
+    zones = {OBJECT: holding, LIST: listed}
+    return lambda walk, at: zones.get(walk.kind_at(at))
 
 
 def _id_of(group: str) -> Action:
@@ -309,6 +314,15 @@ def _panel(walk: Walk, at: int) -> Zone | None:
     route = PANELS.get(walk.text_at(at) or "") if walk.kind_at(at) == TEXT else None
     if route is not None:
         walk.found.route(route, walk.place(at))
+    return None
+
+
+def _server(walk: Walk, at: int) -> Zone | None:
+    if walk.kind_at(at) == TEXT:
+        url = walk.text_at(at)
+        for route in OWN_SERVERS:
+            if url is None or url.strip().lower().startswith(route):
+                walk.found.route(route, walk.place(at))
     return None
 
 

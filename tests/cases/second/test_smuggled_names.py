@@ -168,6 +168,29 @@ BODIES: dict[str, Smuggled] = {
     "Azure's data": chat('"data_sources":[{"type":"azure_search","parameters":{}}]', "data_sources"),
     "vLLM's transfer": chat('"kv_transfer_params":{"remote_host":"evil.test"}', "kv_transfer_params"),
     "SGLang's adapter": chat('"lora_path":"secret"', "lora_path"),
+    "TensorRT's adapter": chat('"lora_request":{"lora_name":"secret"}', "lora_request"),
+    "MLX's adapters": chat('"adapters":"/secret"', "adapters"),
+    "TensorZero's patches": chat(
+        '"tensorzero::extra_body":[{"pointer":"/model","value":"secret"}]', "tensorzero::extra_body"
+    ),
+    "Open WebUI's entry of a model": chat('"model_item":{"direct":true,"id":"secret"}', "model_item"),
+    "Open WebUI's tools": chat('"tool_ids":["server:1"]', "tool_ids"),
+    "Azure's agent": respond('"agent_reference":{"type":"agent_reference","name":"secret"}', "agent_reference"),
+    "Azure's connections": respond(
+        '"tools":[{"type":"bing_grounding","bing_grounding":{"search_configurations":[{"project_connection_id":"x"}]}}]',
+        "tools[0].bing_grounding.search_configurations[0].project_connection_id",
+    ),
+    "Azure's own identity": respond(
+        '"tools":[{"type":"openapi","openapi":{"spec":{},"auth":{"type":"managed_identity"}}}]', "tools[0].openapi.auth.type"
+    ),
+    "Azure's memory of others": respond('"tools":[{"type":"memory_search","memory_store_name":"x"}]', "tools[0].memory_store_name"),
+    "LiteLLM's own MCP servers": respond(
+        '"tools":[{"type":"mcp","server_label":"x","server_url":"litellm_proxy/mcp/x"}]', "tools[0].server_url"
+    ),
+    "LiteLLM's own MCP servers, escaped": respond(
+        r'"tools":[{"type":"mcp","server_label":"x","serv\u0065r_url":"litellm\u005fproxy"}]', "tools[0].server_url"
+    ),
+    "LiteLLM's guardrails": chat('"metadata":{"disable_global_guardrail":true}', "metadata.disable_global_guardrail"),
     "another account's tunnel": respond('"tools":[{"type":"mcp","server_label":"s","tunnel_id":"t"}]', "tools[0].tunnel_id"),
     "a route in the query": Smuggled(f"{CHAT}?Deployment_Id=secret", b'{"model":"m1","messages":[]}', "deployment_id"),
     # Stored objects
@@ -194,6 +217,9 @@ BODIES: dict[str, Smuggled] = {
     ),
     "a tool's container": respond('"tools":[{"type":"code_interpreter","container":"cntr_1"}]', "tools[0].container"),
     "a vector store": respond('"tools":[{"type":"file_search","vector_store_ids":["vs_1"]}]', "tools[0].vector_store_ids"),
+    "xAI's collections": respond('"tools":[{"type":"collections_search","collection_ids":["c"]}]', "tools[0].collection_ids"),
+    "Zhipu's knowledge": chat('"tools":[{"type":"retrieval","retrieval":{"knowledge_id":"1"}}]', "tools[0].retrieval.knowledge_id"),
+    "Open WebUI's knowledge": chat('"files":[{"type":"collection","id":"1"}]', "files[0]"),
     "a voice of somebody's": json_at(
         "/audio/speech", "voice", body={"model": "m1", "input": "x", "voice": {"id": "voice_1"}}
     ),
