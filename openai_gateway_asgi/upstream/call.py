@@ -215,7 +215,7 @@ class Pieces(StreamReader):
         """Done once there is more, or the end. Raises what broke the answer off."""
         if self._exception is not None:
             raise self._exception
-        if not self._protocol.connected:
+        if self._protocol.transport is None:
             raise ClientConnectionError("Connection closed.")
         self._waiter = waiter = self._loop.create_future()
         return waiter
