@@ -307,7 +307,7 @@ class Gateway:
                 secret=parts.identity_secret,
                 context=hooks["context"],
             ),
-            Middleware(AdaptPayload, secret=parts.identity_secret),
+            Middleware(AdaptPayload, stamping=parts.stamping),
             Middleware(BeginAttempt, attempts=parts.attempts),
             Middleware(AttachCredential, credentials=parts.credentials, settings=settings, context=hooks["context"]),
         )

@@ -43,6 +43,7 @@ from .upstream.credentials import Credentials
 from .upstream.given_transport import given_transport
 from .upstream.memory import Memory
 from .upstream.model_lists import ModelLists
+from .upstream.stamping import Stamping
 from .upstream.telling import Telling
 from .upstream.usage_refusals import UsageRefusals
 
@@ -79,6 +80,7 @@ class Parts:
         self.identity_secret = _secret_of(settings)
         """What hides users' ids."""
         self.credentials = Credentials(telling=Telling(self.identity_secret))
+        self.stamping = Stamping(self.identity_secret)
         self.slots = AllSlots()
         self.drain = Drain()
         self.loops = LoopGuard()
@@ -144,6 +146,7 @@ class Parts:
         self.attempts.keep_only(upstreams)
         self.connections.keep_only(upstreams)
         self.credentials.keep_only(upstreams)
+        self.stamping.forget()
         self.memory.keep_only(upstreams)
         self.apis.keep_only(upstreams)
 

@@ -34,6 +34,7 @@ ERRORS = {
     "invalid_identity_key": "an `identity_key` in PEM that is no private key of Ed25519",
     "pyjwt_missing": '`identity="jwt"` and PyJWT is not installed',
     "shared_identity_key": "a secret `identity_key` that two base URLs share, or that is `identity_secret`",
+    "list_without_context": "`list_per_user`, and a credential with a `{context.KEY}`, which no list of models has",
     "unknown_stored_upstream": "`stored_upstream` names no upstream",
     "no_identity_secret": "a text has `{user.id:hmac}` and there is no `Settings(identity_secret)`",
     "preset_base_unserved": "a preset's base is a model that no upstream can ever serve",

@@ -71,7 +71,17 @@ class Who(Protocol):
 class Template:
     """A text with variables, read once. Raises ``ConfigError`` for ``field`` where it names one that there is not."""
 
-    __slots__ = ("_getters", "_in_json", "_parts", "asks_who", "context_keys", "needs_secret", "plain", "text")
+    __slots__ = (
+        "_getters",
+        "_in_json",
+        "_parts",
+        "asks_who",
+        "context_keys",
+        "needs_secret",
+        "of_user",
+        "plain",
+        "text",
+    )
 
     def __init__(self, text: str, field: str) -> None:
         self.text = text
@@ -85,6 +95,8 @@ class Template:
                 raise ConfigError(field, f"{{{name}}} is no variable; there are {_listed()}")
         self.context_keys = tuple(dict.fromkeys(name.removeprefix("context.") for name in names if "context." in name))
         self.needs_secret = HMAC in names
+        self.of_user = all(name.startswith("user.") for name in names)
+        """Whether it is always the same for one user."""
         self.asks_who = _WHO.issuperset(names)
         """Whether it takes no more than a ``Who``."""
         self._getters = tuple([_GETTERS.get(name) or methodcaller("value_of", name) for name in names])

@@ -211,8 +211,18 @@ class Upstream(_Remembering):
         return {name: template for name, template in read.items() if not template.plain}
 
     @cached_property
+    def call_headers(self) -> Mapping[str, Template]:
+        """Those of them that say more than who asks."""
+        return {name: template for name, template in self.header_templates.items() if not template.of_user}
+
+    @cached_property
     def stamps(self) -> Mapping[str, Template]:
         return {name: Template(text, f"stamp.{name}") for name, text in self.stamp.items()}
+
+    @cached_property
+    def stamps_of_user(self) -> bool:
+        """Whether they all say no more than who asks."""
+        return all(template.of_user for template in self.stamps.values())
 
     @cached_property
     def templates(self) -> Mapping[str, Template]:
@@ -224,6 +234,11 @@ class Upstream(_Remembering):
     def tells_user(self) -> bool:
         """Whether its requests say who asks, beside the headers of the settings."""
         return bool(self.header_templates or self.stamp or self.identity)
+
+    @cached_property
+    def tells_user_in_lists(self) -> bool:
+        """The same of requests for its list of models, which have no context and no body."""
+        return bool(self.identity) or any(not each.context_keys for each in self.header_templates.values())
 
     @cached_property
     def asks_context(self) -> bool:

@@ -69,7 +69,7 @@ class Explainer:
                 secret=parts.identity_secret,
                 context=context,
             ),
-            Middleware(AdaptPayload, secret=parts.identity_secret),
+            Middleware(AdaptPayload, stamping=parts.stamping),
             Middleware(AttachCredential, credentials=credentials, settings=parts.settings, context=context),
         )
         self._candidates = Candidates(

@@ -17,7 +17,7 @@ from ..rewrites.apply import adapt
 from ..rewrites.azure import azure_path
 from ..rewrites.query import upstream_query
 from ..upstream.request_body import NO_BODY, Body
-from ..upstream.stamping import stamped
+from ..upstream.stamping import Stamping
 
 TOP = ("model",)
 
@@ -28,10 +28,9 @@ class AdaptPayload:
     Of what is not JSON only the model's name is rewritten, wherever it stands.
     """
 
-    def __init__(self, app: ASGIApp, *, secret: bytes | None = None) -> None:
-        """``secret`` hides users' ids in stamps."""
+    def __init__(self, app: ASGIApp, *, stamping: Stamping) -> None:
         self.app = app
-        self._secret = secret
+        self._stamping = stamping
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
@@ -65,7 +64,7 @@ class AdaptPayload:
         upstream, operation = exchange.upstream, exchange.upstream_match.endpoint.operation
         adapted = _adapted(exchange, operation, model)
         if upstream.stamp and model:
-            adapted = stamped(adapted, upstream, operation, exchange.variables(self._secret))
+            adapted = self._stamping.stamped(adapted, upstream, operation, exchange.user, exchange.variables)
         return Body(*adapted.pieces())
 
 

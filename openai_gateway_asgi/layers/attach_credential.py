@@ -81,8 +81,7 @@ class AttachCredential:
             headers += [pair for pair in traced if pair[1] and pair[0] not in ours.names]
         exchange.upstream_headers = headers + ours.headers
         if upstream.tells_user:
-            telling = self._credentials.telling
-            exchange.upstream_headers += telling.headers(upstream, exchange.variables(telling.secret))
+            exchange.upstream_headers += self._credentials.telling.headers(upstream, exchange.user, exchange.variables)
 
     def _static(self, upstream: Upstream) -> _Ours | None:
         """What is the same for every caller, kept ready; None where the credential has to be asked for."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ..config.preset_book import PresetBook
 from ..config.presets import Preset
 from ..models import Model, Route, Via
+from ..models.weights import draw
 from .listing import preset_model, with_presets
 
 Find = Callable[[str], Route | None]
@@ -95,7 +95,7 @@ class PresetModels:
 
 def drawn(route: Route) -> Route:
     """For one call: with the models behind it in the order in which they are asked."""
-    return route if route.weights is None else replace(route, bases=tuple(_flat(route, _draw)), weights=None)
+    return route if route.weights is None else replace(route, bases=tuple(_flat(route, draw)), weights=None)
 
 
 def likeliest(route: Route) -> Route:
@@ -113,9 +113,3 @@ def _flat(route: Route, place: Callable[[int], float]) -> Iterator[Route]:
         bases = tuple([base for base, _ in ranked])
     for base in bases:
         yield from _flat(base, place)
-
-
-def _draw(weight: int) -> float:
-    """As ``upstream/selection.py`` draws: without replacement, in proportion to the weights."""
-    draw: float = random.random() ** (1.0 / weight)  # noqa: S311  # spreads load, guards nothing
-    return draw

@@ -189,7 +189,7 @@ class Credentials:
         varying = {name.lower().encode("ascii") for name in upstream.header_templates}
         asks = upstream.auth_type not in _STATIC and b"authorization" not in custom
         cookies = () if b"cookie" in custom else self._forwarded(upstream)
-        by_identity = upstream.list_per_user and upstream.tells_user
+        by_identity = upstream.list_per_user and upstream.tells_user_in_lists
         sees = bool(cookies) or (asks and upstream.auth_type in _PER_USER) or by_identity
         fixed = {**_static_credential(upstream), **custom}
         plan = _Plan(

@@ -64,8 +64,10 @@ class ListRequests:
         headers = await self._credentials.headers(upstream, caller)
         if caller is None or not upstream.tells_user:
             return headers
-        telling = self._credentials.telling
-        return HiddenList([*headers, *telling.headers(upstream, Facts(caller.user, "", LISTING, {}, telling.secret))])
+        told = self._credentials.telling.headers(
+            upstream, caller.user, lambda secret: Facts(caller.user, "", LISTING, {}, secret)
+        )
+        return HiddenList([*headers, *told])
 
     async def _fetch(self, upstream: Upstream, credential: RawHeaders, within: float) -> Answer:
         path = azure_path(upstream, "/models", "") if upstream.is_azure else "/models"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 
 from ..models import Candidate
+from ..models.weights import draw
 
 Translated = Callable[[Candidate], bool]
 """Whether a call would have to be translated for a candidate: those of its priority that need not are asked before."""
@@ -16,25 +16,16 @@ def as_it_is(_candidate: Candidate) -> bool:
 
 
 def ordered(candidates: Sequence[Candidate], translated: Translated = as_it_is) -> Sequence[Candidate]:
-    """By priority, a smaller number first; within one in their own order, or drawn by weight where one has a weight.
-
-    Drawing needs no memory and no agreement between workers.
-    """
+    """By priority, a smaller number first; within one in their own order, or drawn by weight where one has a weight."""
     if len(candidates) == 1:
         return candidates
     drawn = {each.upstream.priority for each in candidates if each.upstream.weight is not None}
 
     def place(candidate: Candidate) -> tuple[int, bool, float]:
         priority = candidate.upstream.priority
-        return (priority, translated(candidate), _draw(candidate) if priority in drawn else 0.0)
+        return (priority, translated(candidate), -draw(candidate.upstream.weight or 1) if priority in drawn else 0.0)
 
     return sorted(candidates, key=place)
-
-
-def _draw(candidate: Candidate) -> float:
-    """Sorting by these draws is choosing by weight without replacement (Efraimidis and Spirakis, 2006)."""
-    draw: float = random.random() ** (1.0 / (candidate.upstream.weight or 1))  # noqa: S311  # spreads load, guards nothing
-    return -draw
 
 
 def shares(candidates: Sequence[Candidate], translated: Translated = as_it_is) -> Sequence[float]:

@@ -28,9 +28,10 @@ MOST_KEPT = 4096
 logger = logging.getLogger("openai_gateway_asgi")
 
 
-class _Token(NamedTuple):
+class Token(NamedTuple):
     text: HiddenBytes
     ends: float
+    """Seconds of ``time.time``."""
     upstream: Upstream
     """Kept alive, so that its id stays its own."""
 
@@ -41,21 +42,21 @@ class SignedIdentity:
     __slots__ = ("_kept", "_keys")
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[int, str, str, str, str], _Token] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, str, str, str, str], Token] = OrderedDict()
         self._keys: dict[int, tuple[Upstream, Any, str]] = {}
 
-    def token(self, upstream: Upstream, user: User) -> bytes:
+    def token(self, upstream: Upstream, user: User) -> Token:
         """Raises ``UpstreamCredentialError`` where it cannot be signed: nothing is sent then."""
         key, now = (id(upstream), user.id, user.email, user.name, user.role), time()
         kept = self._kept.get(key)
         if kept is not None and now < kept.ends - NEAR_END:
-            return kept.text
-        made = _Token(self._signed(upstream, user, int(now)), int(now) + LIFETIME, upstream)
+            return kept
+        made = Token(self._signed(upstream, user, int(now)), int(now) + LIFETIME, upstream)
         self._kept[key] = made
         self._kept.move_to_end(key)
         if len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
-        return made.text
+        return made
 
     def forget(self) -> None:
         """Keys of upstreams that a new configuration no longer has are let go."""

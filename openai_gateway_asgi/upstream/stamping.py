@@ -10,12 +10,15 @@ import msgspec
 
 from ..api.parameters import PARAMETERS
 from ..bodies.outline import Fields
-from ..bodies.payload import Payload, decode_field
+from ..bodies.payload import NOTHING, Payload, decode_field
 from ..config.upstream import Upstream
 from ..errors import InvalidRequest
+from ..host.users import User
 from ..host.variables import Facts
-from ..presets.parameters import with_value, without
+from ..presets.parameters import FAMILIAR, with_value, without
 from ..presets.plan import Names
+from .kept_of_users import KeptOfUsers
+from .telling import Variables
 
 METADATA = "metadata"
 MOST_PAIRS = 16
@@ -26,6 +29,33 @@ HASHED = frozenset({"safety_identifier", "prompt_cache_key", "user"})
 """Fields that tell one from another: what is too long is hashed, where elsewhere it is cut."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Stamping:
+    """One for a gateway: keeps what it writes for each user."""
+
+    __slots__ = ("_kept", "_secret")
+
+    def __init__(self, secret: bytes | None) -> None:
+        """``secret`` hides users' ids."""
+        self._secret = secret
+        self._kept: KeptOfUsers[Fields] = KeptOfUsers()
+
+    def stamped(
+        self, payload: Payload, upstream: Upstream, operation: str, user: User, variables: Variables
+    ) -> Payload:
+        """As ``stamped`` below; what it does to a body with nothing of the client's in these places is kept."""
+        outline = payload.outline
+        if not (upstream.stamps_of_user and FAMILIAR.issuperset(outline) and _names(upstream).all.isdisjoint(outline)):
+            return stamped(payload, upstream, operation, variables(self._secret))
+        fields = self._kept.get(upstream, operation, user)
+        if fields is None:
+            fields = stamped(NOTHING, upstream, operation, variables(self._secret)).outline
+            self._kept.keep(upstream, operation, user, fields)
+        return Payload(outline | fields, payload.texts)
+
+    def forget(self) -> None:
+        self._kept.forget()
 
 
 def stamped(payload: Payload, upstream: Upstream, operation: str, facts: Facts) -> Payload:

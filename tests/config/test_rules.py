@@ -189,6 +189,8 @@ ROWS: list[tuple[Callable[[], Gateway], str, str, str]] = [
     (upstream(headers={"X-User": "{{USER_ID}}"}), "header_template", "upstreams.0.headers.X-User", "write {user.id}"),
     (upstream(identity="jwt", identity_key="-----BEGIN PRIVATE KEY-----"), "invalid_identity_key", "upstreams.0.identity_key", "openssl genpkey"),
     (lambda: gateway(*(Upstream(url, identity="jwt", identity_key="0123456789" * 4) for url in (A, "http://b.test/v1"))), "shared_identity_key", "upstreams.1.identity_key", "a private key"),
+    (upstream(list_per_user=True, stamp={"user": "{user.id}"}, headers={"X-C": "{context.c}"}), "unused_field", "upstreams.0.list_per_user", '"{user.id}"'),
+    (upstream(list_per_user=True, headers={"Authorization": "Bearer {context.token}"}), "list_without_context", "upstreams.0.headers.Authorization", "outside of every call"),
     (upstream(list_per_user=True), "unused_field", "upstreams.0.list_per_user", '"{user.id}"'),
     (upstream(verify_tls=False), "tls_not_verified", "upstreams.0.verify_tls", "a file of CA certificates"),
     (upstream(prefix_id="team."), "prefix_with_dot", "upstreams.0.prefix_id", "write 'team'"),

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 from ...hidden import HiddenBytes, HiddenText
 from ..findings import Finding
+from ..header_rules import CREDENTIALS
 from ..secret import Secret
 from ..store import GatewayConfig
 from ..upstream import Upstream, is_private_key
@@ -33,9 +34,18 @@ def private_key(upstream: Upstream, _setup: Setup) -> Iterator[Finding]:
 
 
 def lists(upstream: Upstream, _setup: Setup) -> Iterator[Finding]:
-    if upstream.list_per_user and not upstream.tells_user:
+    """They are asked for outside of every call, so that there is no ``context``, and without a body."""
+    if not upstream.list_per_user:
+        return
+    for name, template in upstream.header_templates.items():
+        if template.context_keys and name.lower() in CREDENTIALS:
+            yield Finding(
+                "list_without_context", f"headers.{name}", f"has {{context.{template.context_keys[0]}}}, and a list of "
+                "models is asked for outside of every call", "write variables of the user, or leave out list_per_user",
+            )  # fmt: skip
+    if not upstream.tells_user_in_lists:
         yield Finding(
-            "unused_field", "list_per_user", "has no effect: nothing tells the upstream who asks",
+            "unused_field", "list_per_user", "has no effect: nothing tells the upstream who asks for its list",
             'write headers={"X-User": "{user.id}"}, or identity="jwt"',
         )  # fmt: skip
 
