@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from ..errors import ConfigError
 from ..hidden import HiddenDict
 from . import addresses, checks, header_rules, opened_paths, variables
+from .converted import Converted
 from .secret import Secret
 from .timeouts import COMMITS, Timeouts, timeout_rule
 from .trust import verify_tls
@@ -18,6 +19,13 @@ from .trust import verify_tls
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+
+Names = Converted[tuple[str, ...], Iterable[str]]
+Kinds = Converted[frozenset[str], Iterable[str]]
+
+_NO_NAMES: Any = ()
+_NO_KINDS: Any = frozenset()
+_NO_SECRET: Any = None
 
 SHORTEST_SECRET = 16
 """Characters of a secret that signs or hides something."""
@@ -39,6 +47,8 @@ FORWARDED_HEADERS = (
     "if-unmodified-since",
     "if-range",
 )
+
+_FORWARDED: Any = FORWARDED_HEADERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +119,12 @@ class Settings:
     log_upstream_messages: bool = False
     """Whether what upstreams say of any 4xx is logged: many repeat the prompt."""
 
-    forwarded_headers: tuple[str, ...] = FORWARDED_HEADERS
+    forwarded_headers: Names = _FORWARDED
     """What the OpenAI SDKs send about a call, tracing, and conditions on downloads; a trailing ``*`` is a prefix."""
-    trusted_origins: tuple[str, ...] = ()
+    trusted_origins: Names = _NO_NAMES
     """Pages on other origins that may call with a cookie alone: none, unless the host names its own. Behind a proxy
     that rewrites ``Host`` these are the host's own pages as well."""
-    credential_headers: tuple[str, ...] = ()
+    credential_headers: Names = _NO_NAMES
     """More headers that say who asks and that no other site's page can send, as ``x-token``; beside ``Authorization:
     Bearer``, ``api-key`` and ``x-api-key``. ``authorization``: any scheme that browsers do not send by themselves."""
     ambient_bearer: bool = False
@@ -126,17 +136,17 @@ class Settings:
     locked_params: Literal["override", "refuse"] = "override"
     """What becomes of a locked parameter that a client sets all the same: presets win silently, as most clients send
     what they always send; ``refuse`` answers 400."""
-    identity_secret: Secret | str | None = None
+    identity_secret: Converted[Secret | None, Secret | str | None] = _NO_SECRET
     """What hides user ids in ``{user.id:hmac}``, at least 16 characters. None: such variables are refused."""
 
-    unmetered: frozenset[str] = frozenset()
+    unmetered: Kinds = _NO_KINDS
     """What users under limits of tokens or money may use although nobody tells what it used, such as ``batches``."""
-    open_groups: frozenset[str] = frozenset()
+    open_groups: Kinds = _NO_KINDS
     """Kinds of stored objects that every user may touch, as ``files``: none, for behind one key they are everyone's.
     The host's ``authorize_group`` can open some for some."""
     stored_upstream: str | None = None
     """The name of the upstream that keeps stored objects. None: the first one that is enabled."""
-    passthrough: tuple[str, ...] = ()
+    passthrough: Names = _NO_NAMES
     """More paths than the API's, as ``GET /rerankers/{id}``; for administrators, and where the group ``passthrough`` is
     open. None: what no one has looked at is not served."""
 
