@@ -6,17 +6,14 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .admin.routes import Admin
-from .api.default_models import default_models
+from .chain import chain
 from .config import ConfigStore, Defaults, Finding, Preset, Settings, Upstream
 from .config.rules import Setup
 from .exchange import KEY, Exchange
@@ -28,9 +25,7 @@ from .extensions.host_model import HostModel, checked_host_models
 from .extensions.in_process import openai_client
 from .extensions.inner_calls import Within
 from .hidden import HiddenBytes, HiddenList
-from .host.access import Access
 from .host.descriptions import DescribeModel, ModelInfo
-from .host.groups import Groups
 from .host.hooks import (
     AuthorizeGroup,
     AuthorizeModel,
@@ -47,47 +42,12 @@ from .host.observers import Observer
 from .host.prices import Price, PriceCallable, Prices
 from .host.users import User
 from .http.asgi import ASGIApp, PrivateScope, Receive, Scope, Send
-from .http.chain import Layer, compose, numbered
+from .http.chain import Layer, compose
 from .http.headers import named_headers
 from .http.lifespan import answer_lifespan, refuse_websocket
 from .http.request_ids import RequestIds
 from .http.timers import Clock
-from .layers.adapt_payload import AdaptPayload
-from .layers.apply_presets import ApplyPresets
-from .layers.ask_usage import AskUsage
-from .layers.attach_credential import AttachCredential
-from .layers.authenticate import Authenticate
-from .layers.begin_attempt import BeginAttempt
-from .layers.check_model_access import CheckModelAccess
-from .layers.enforce_limits import EnforceLimits
-from .layers.filter_answer import FilterAnswer
-from .layers.filter_payload import FilterPayload
 from .layers.forward import Forward
-from .layers.guard_group import GuardGroup
-from .layers.guard_routes import GuardRoutes
-from .layers.guard_unseen import GuardUnseen
-from .layers.keep_alive import KeepAlive
-from .layers.list_models import ListModels
-from .layers.match_endpoint import MatchEndpoint
-from .layers.read_payload import ReadPayload
-from .layers.read_upload import ReadUpload
-from .layers.record_usage import RecordUsage as RecordUsageLayer
-from .layers.refuse_cross_site import RefuseCrossSite
-from .layers.refuse_disabled import RefuseDisabled
-from .layers.refuse_loops import RefuseLoops
-from .layers.render_errors import RenderErrors
-from .layers.resolve_model import ResolveModel
-from .layers.route_stored import RouteStored
-from .layers.select_upstream import SelectUpstream
-from .layers.serve_admin import ServeAdmin
-from .layers.serve_limits import ServeLimits
-from .layers.serve_speech import ServeSpeech
-from .layers.take_changes import TakeChanges
-from .layers.take_config import TakeConfig
-from .layers.take_refusals import TakeRefusals
-from .layers.take_turns import TakeTurns
-from .layers.tell_limits import TellLimits
-from .layers.translate import Translate
 from .limits import Limit, LimitStore
 from .limits.hosts import LimitsOfUser
 from .observe.explanation import Explanation
@@ -191,126 +151,7 @@ class Gateway:
         forward = Forward(
             connections=parts.connections, loops=parts.loops, settings=settings, finishing=parts.finishing
         )
-        self._app = compose(self._chain(), forward)
-
-    def _chain(self) -> tuple[Layer, ...]:
-        """The layers, in the order in which a request meets them. Nothing else decides order."""
-        parts, settings, hooks = self._parts, self.settings, self._parts.hooks
-        access = Access(hooks["authorize_model"], hooks["visible_models"], bypass=settings.bypass_model_access)
-        groups = Groups(settings.open_groups, hooks["authorize_group"])
-        admin = Admin(
-            parts.live,
-            parts.judge,
-            settings,
-            parts.lists.requests,
-            parts.credentials,
-            parts.memory,
-            self.health,
-            self.explain,
-        )
-        resolving: tuple[Layer, ...] = (
-            Middleware(ResolveModel, lists=parts.lists, defaults=default_models(settings.default_models)),
-            Middleware(CheckModelAccess, access=access),
-            Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
-            GuardRoutes,
-            *((Middleware(GuardUnseen, filters=parts.filters),) if parts.filters else ()),
-            *((Middleware(EnforceLimits, desk=parts.desk, unmetered=settings.unmetered),) if parts.desk else ()),
-        )
-        room = settings.decode_limit
-        again = partial(compose, resolving)
-        filter = Middleware(FilterPayload, filters=parts.filters, again=again, decode_limit=room)
-        filters: tuple[Layer, ...] = (filter,) if parts.filters else ()
-        changes = Middleware(TakeChanges, again=partial(compose, (*resolving, *filters)), decode_limit=room)
-        return (
-            Middleware(
-                RenderErrors,
-                show_routing=settings.show_routing,
-                log_users=settings.log_users,
-                send_timeout=settings.send_timeout,
-                notices=parts.notices,
-            ),
-            Middleware(RefuseLoops, loops=parts.loops),
-            Middleware(TakeConfig, live=parts.live),
-            TakeTurns,
-            Middleware(MatchEndpoint, passthrough=settings.passthrough),
-            Middleware(RefuseCrossSite, rule=parts.rule),
-            Middleware(
-                Authenticate,
-                resolve_user=hooks["resolve_user"],
-                oauth_token=hooks["oauth_token"],
-                session_token=hooks["session_token"],
-                roles=parts.roles,
-            ),
-            Middleware(
-                RecordUsageLayer,
-                record_usage=hooks["record_usage"],
-                of_all=settings.record == "all",
-                observers=parts.observers,
-                background=parts.background,
-                desk=parts.desk,
-                attempts=parts.attempts,
-            ),
-            Middleware(
-                ServeAdmin,
-                admin=admin,
-                desk=parts.desk,
-                find_user=parts.hooks["find_user"],
-                lists=parts.lists,
-                limit=settings.config_limit,
-                idle=settings.upload_idle,
-                send_timeout=settings.send_timeout,
-            ),
-            Middleware(RefuseDisabled, drain=parts.drain),
-            Middleware(
-                ServeLimits,
-                desk=parts.desk,
-                lists=parts.lists,
-                access=access,
-                send_timeout=settings.send_timeout,
-            ),
-            Middleware(
-                ListModels,
-                lists=parts.lists,
-                access=access,
-                send_timeout=settings.send_timeout,
-                descriptions=parts.descriptions,
-            ),
-            Middleware(GuardGroup, groups=groups),
-            Middleware(ReadUpload, groups=groups, settings=settings),
-            Middleware(ReadPayload, settings=settings),
-            *resolving,
-            *filters,
-            *((TakeRefusals, *numbered(parts.layers), changes) if parts.layers else ()),
-            *((TellLimits,) if parts.desk else ()),
-            Middleware(ServeSpeech, cache=parts.speech, credentials=parts.credentials, settings=settings),
-            Middleware(KeepAlive, every=settings.keepalive_comments, send_timeout=settings.send_timeout),
-            Middleware(
-                SelectUpstream,
-                memory=parts.memory,
-                slots=parts.slots,
-                credentials=parts.credentials,
-                settings=settings,
-                attempts=parts.attempts,
-                apis=parts.apis,
-                desk=parts.desk,
-            ),
-            Middleware(Translate, apis=parts.apis, event_limit=settings.event_limit),
-            Middleware(AskUsage, refusals=parts.usage_refusals, notices=parts.notices),
-            *(
-                (Middleware(FilterAnswer, background=parts.background, most=settings.event_limit),)
-                if parts.filters
-                else ()
-            ),
-            Middleware(
-                ApplyPresets,
-                on_locked=settings.locked_params,
-                secret=parts.identity_secret,
-                context=hooks["context"],
-            ),
-            Middleware(AdaptPayload, stamping=parts.stamping),
-            Middleware(BeginAttempt, attempts=parts.attempts),
-            Middleware(AttachCredential, credentials=parts.credentials, settings=settings, context=hooks["context"]),
-        )
+        self._app = compose(chain(parts, health=self.health, explain=self.explain), forward)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

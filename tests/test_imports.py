@@ -30,7 +30,7 @@ FLOORS = (
     ["answers", "observe", "extensions"],
     ["admin", "parts"],
     ["layers"],
-    ["explaining"],
+    ["chain", "explaining"],
     ["gateway", "contrib", "testing", "commands"],
     ["__main__"],
 )

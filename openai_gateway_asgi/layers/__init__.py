@@ -1,1 +1,1 @@
-"""One file per layer, each one idea; ``gateway.py`` has their order. No layer imports another."""
+"""One file per layer, each one idea; ``chain.py`` has their order. No layer imports another."""
