@@ -137,7 +137,7 @@ def test_there_are_no_circles_between_rooms() -> None:
 @pytest.mark.parametrize(
     ("library", "allowed"),
     [
-        ("aiohttp", {"upstream.transport", "upstream.call", "upstream.dns"}),
+        ("aiohttp", {"upstream.transport", "upstream.call", "upstream.protocol", "upstream.dns"}),
         ("azure", {"upstream.entra"}),
         ("httpx2", {"upstream.httpx2_transport"}),
         ("redis", {"limits.redis"}),

@@ -3,7 +3,7 @@
 From aiohttp come the pool, the connecting (DNS, happy eyeballs, TLS, proxies) and the parsing of answers. Its session
 and its request and response classes are left out: they keep cookies, add headers, quote targets, repeat idempotent
 requests when a kept-alive connection closes under them, and cost half of a call. ``request_head`` writes what goes out
-and ``call`` sees one request and its answer through.
+and ``call`` sees one request and its answer through, on a connection as ``protocol`` has it.
 
 Only connecting is timed here (``extensions["timeout"]["connect"]``, seconds): a timeout per read never fires on a drip,
 so the deadlines of an answer are the caller's. ``extensions["fresh"]`` asks for a new connection, because a kept-alive
@@ -47,9 +47,10 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ..hidden import HiddenList
-from .call import ENGINE_ERRORS, Call, Protocol
+from .call import ENGINE_ERRORS, Call
 from .dns import resolver
 from .lazy_headers import LazyHeaders
+from .protocol import Protocol
 from .request_head import Fields, Outgoing, outgoing
 
 _NO_TRACES: list[Trace] = []
