@@ -14,6 +14,13 @@ INSTRUCTING = ("system", "developer")
 SPEAKING = ("user", *INSTRUCTING)
 
 
+class ToolCall(msgspec.Struct, gc=False):
+    id: Raw = NULL
+    type: str | None = None
+    function: Fields | None = None
+    custom: Fields | None = None
+
+
 class Message(msgspec.Struct, gc=False):
     """What is read of a message; a ``name`` is not, because items have none."""
 
@@ -21,8 +28,8 @@ class Message(msgspec.Struct, gc=False):
     content: Raw = NULL
     refusal: Raw = NULL
     audio: Raw = NULL
-    tool_calls: Raw = NULL
-    function_call: Raw = NULL
+    tool_calls: list[ToolCall] | None = None
+    function_call: Fields | None = None
     tool_call_id: Raw = NULL
 
 
@@ -69,17 +76,17 @@ class Items:
             parts.append({"type": "refusal", "refusal": message.refusal})
         if [part for part in parts if part.get("text") != EMPTY]:
             self._add({"type": "message", "role": "assistant", "content": parts}, at)
-        for number, call in enumerate(read_list({"tool_calls": message.tool_calls}, "tool_calls", f"{at}.")):
+        for number, call in enumerate(message.tool_calls or ()):
             place = f"{at}.tool_calls[{number}]"
             item = _call(call, place)
             self._last_call = item["call_id"]
             if item["type"] == "custom_tool_call":
                 self._custom_calls.add(_text(item["call_id"]))
             self._add(item, place)
-        old: Fields | None = decode_field(f"{at}.function_call", message.function_call, Fields)
-        if old is not None:
+        if message.function_call is not None:
             self._last_call = f"call_{at[9:-1]}"
-            self._add({"type": "function_call", "call_id": self._last_call, **old}, f"{at}.function_call")
+            item = {"type": "function_call", "call_id": self._last_call, **message.function_call}
+            self._add(item, f"{at}.function_call")
 
 
 def items_of(fields: Fields) -> Items:
@@ -93,15 +100,12 @@ def items_of(fields: Fields) -> Items:
     return items
 
 
-def _call(call: Fields, at: str) -> dict[str, Any]:
-    id = given(call, "id")
-    if id is None:
+def _call(call: ToolCall, at: str) -> dict[str, Any]:
+    if call.id == NULL:
         raise missing(f"{at}.id")
-    if read(call, "type", str, f"{at}.") == "custom":
-        custom: Fields = read(call, "custom", Fields, f"{at}.") or {}
-        return {"type": "custom_tool_call", "call_id": id, **custom}
-    function: Fields = read(call, "function", Fields, f"{at}.") or {}
-    return {"type": "function_call", "call_id": id, **function}
+    if call.type == "custom":
+        return {"type": "custom_tool_call", "call_id": call.id, **(call.custom or {})}
+    return {"type": "function_call", "call_id": call.id, **(call.function or {})}
 
 
 def _parts(content: Raw, at: str, text: str) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -37,6 +37,22 @@ def given(fields: Fields, name: str) -> Raw | None:
 def is_text(value: Raw) -> bool:
     """Whether it is a JSON string; a large one is not copied for that."""
     return memoryview(value)[0] == _QUOTE
+
+
+def text_in(fields: Fields, name: str, at: str = "") -> Raw:
+    """A text, with its bytes; an empty one where it is missing or null. A wrong type is a 400 naming ``at.name``."""
+    value = fields.get(name, NULL)
+    if not is_text(value):
+        read(fields, name, str, at)
+        return EMPTY
+    return value
+
+
+def joined(texts: Sequence[Raw], between: bytes = b"") -> Raw:
+    """Texts as one, with their bytes; ``between`` is as it stands in JSON."""
+    if len(texts) == 1:
+        return texts[0]
+    return Raw(b'"%b"' % between.join([memoryview(text)[1:-1] for text in texts]))
 
 
 def read(fields: Fields, name: str, kind: type[T] | Hashable, at: str = "") -> Any:

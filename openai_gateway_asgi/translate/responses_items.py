@@ -10,7 +10,22 @@ import msgspec
 from ..bodies.outline import Fields
 from ..bodies.payload import decode_field
 from .dialect import Dialect
-from .fields import EMPTY, NULL, Raw, encode, given, invalid, is_text, missing, read, read_all, read_list, unsupported
+from .fields import (
+    EMPTY,
+    NULL,
+    Raw,
+    encode,
+    given,
+    invalid,
+    is_text,
+    joined,
+    missing,
+    read,
+    read_all,
+    read_list,
+    text_in,
+    unsupported,
+)
 
 WITHOUT_A_PLACE = ("web_search_call",)
 """Items that say nothing which the message behind them does not say."""
@@ -37,20 +52,20 @@ class InputItem(msgspec.Struct, gc=False):
 class Turn:
     """What the assistant said and called in one go: one message, however many items it came in."""
 
-    texts: list[Any] = field(default_factory=list)
-    refusals: list[Any] = field(default_factory=list)
+    texts: list[Raw] = field(default_factory=list)
+    refusals: list[Raw] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
-    thoughts: list[str] = field(default_factory=list)
+    thoughts: list[Raw] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.texts or self.refusals or self.calls or self.thoughts)
 
     def message(self) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": _joined(self.texts)}
+        message: dict[str, Any] = {"role": "assistant", "content": joined(self.texts) if self.texts else None}
         if self.refusals:
-            message["refusal"] = "".join(self.refusals)
+            message["refusal"] = joined(self.refusals)
         if self.thoughts:
-            message["reasoning_content"] = "\n\n".join(self.thoughts)
+            message["reasoning_content"] = joined(self.thoughts, rb"\n\n")
         if self.calls:
             message["tool_calls"] = self.calls
         return message
@@ -125,8 +140,8 @@ class Assembly:
 def messages_of(fields: Fields, dialect: Dialect) -> Assembly:
     """All messages, and where they come from. Raises ``InvalidRequest`` for what no message can say."""
     assembly = Assembly(dialect)
-    if "instructions" in fields and (instructions := read(fields, "instructions", str)) is not None:
-        assembly.say("system", instructions, "instructions")
+    if "instructions" in fields and fields["instructions"] != NULL:
+        assembly.say("system", text_in(fields, "instructions"), "instructions")
     said = fields.get("input", NULL)
     if is_text(said):
         assembly.say("user", said, "input")
@@ -175,11 +190,14 @@ def _take_message(assembly: Assembly, item: InputItem, at: str) -> None:
         raise missing(f"{at}.content")
     if role == "assistant":
         turn = assembly.spoken()
-        for part in _parts(content, f"{at}.content"):
-            if part.get("type") == "refusal":
-                turn.refusals.append(part["refusal"])
-            else:
-                turn.texts.append(part["text"])
+        for index, part in enumerate(_parts(content, f"{at}.content")):
+            match part["type"]:
+                case "text":
+                    turn.texts.append(part["text"])
+                case "refusal":
+                    turn.refusals.append(part["refusal"])
+                case _:
+                    raise unsupported(f"{at}.content[{index}].type", "an assistant's message of a chat is text")
     elif role in SPEAKING:
         assembly.say(role, content if is_text(content) else _simplest(_parts(content, f"{at}.content")), at)
     else:
@@ -188,7 +206,7 @@ def _take_message(assembly: Assembly, item: InputItem, at: str) -> None:
 
 def _parts(content: Raw, at: str) -> list[dict[str, Any]]:
     if is_text(content):
-        return [{"type": "text", "text": decode_field(at, content, str)}]
+        return [{"type": "text", "text": content}]
     return [_part(part, f"{at}[{index}]") for index, part in enumerate(read_list({"": content}, "", at))]
 
 
@@ -196,9 +214,9 @@ def _part(part: Fields, at: str) -> dict[str, Any]:
     match read(part, "type", str, f"{at}."):
         case "input_text" | "output_text" | "text":
             kept = {n: v for n, v in part.items() if n not in ("type", "text", "annotations", "logprobs")}
-            return {"type": "text", "text": read(part, "text", str, f"{at}.") or "", **kept}
+            return {"type": "text", "text": text_in(part, "text", f"{at}."), **kept}
         case "refusal":
-            return {"type": "refusal", "refusal": read(part, "refusal", str, f"{at}.") or ""}
+            return {"type": "refusal", "refusal": text_in(part, "refusal", f"{at}.")}
         case "input_image":
             url = given(part, "image_url")
             if url is None:
@@ -219,11 +237,11 @@ def _simplest(parts: list[dict[str, Any]]) -> Any:
     return parts[0]["text"] if len(parts) == 1 and set(parts[0]) == {"type", "text"} else parts
 
 
-def _thoughts(item: InputItem, at: str) -> list[str]:
+def _thoughts(item: InputItem, at: str) -> list[Raw]:
     for name, said in (("summary", item.summary), ("content", item.content)):
         parts = read_list({name: said}, name, f"{at}.")
-        texts = [read(part, "text", str, f"{at}.{name}.") or "" for part in parts]
-        if any(texts):
+        texts = [text_in(part, "text", f"{at}.{name}[{index}].") for index, part in enumerate(parts)]
+        if any(text != EMPTY for text in texts):
             return texts
     return []
 
@@ -250,8 +268,6 @@ def _output(item: InputItem, at: str, *, images: bool) -> Any:
     for index, part in enumerate(parts):
         if part["type"] != "text" and not images:
             raise unsupported(f"{at}[{index}].type", "a tool message of a chat is text")
-    return parts if any(part["type"] != "text" for part in parts) else "".join(part["text"] for part in parts)
-
-
-def _joined(texts: list[Any]) -> str | None:
-    return "".join(texts) if texts else None
+    if any(part["type"] != "text" for part in parts):
+        return parts
+    return joined([part["text"] for part in parts]) if parts else ""

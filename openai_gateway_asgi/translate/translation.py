@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -13,7 +12,6 @@ from ..api.endpoints import Match
 from ..bodies.outline import Fields
 from ..bodies.payload import NOTHING, Payload
 from ..config import Upstream
-from ..errors import PayloadTooLarge
 from ..http.stages import Stage
 from .chat_request import READ as READ_OF_CHAT
 from .chat_request import responses_call
@@ -121,15 +119,15 @@ def _field(payload: Payload, name: str) -> Any:
     return payload.readable(name)
 
 
+MOST_ECHOED = 256 * 1024
+"""Bytes of a field of a large body that a response repeats: a stream does so three times."""
+
+
 def _echoed(payload: Payload) -> Mapping[str, Any]:
-    """What a response repeats of its request, except what is too large to be decoded."""
+    """What a response repeats of its request."""
     fields = payload.outline
     names = ECHOED_NAMES.intersection(fields)
-    if not payload.texts:
-        return {name: value for name in names if (value := fields[name]) != NULL}
-    found: dict[str, Any] = {}
-    for name in names:
-        with suppress(PayloadTooLarge):
-            if (whole := payload.raw(name)) != NULL:
-                found[name] = whole
-    return found
+    if payload.texts:
+        names = frozenset(name for name in names if payload.size(name) <= MOST_ECHOED)
+        fields = {name: payload.raw(name) or NULL for name in names}
+    return {name: value for name in names if (value := fields[name]) != NULL}
