@@ -17,6 +17,7 @@ from ..config import Settings
 from ..errors import UpstreamError, UpstreamUnavailable
 from ..exchange import Exchange
 from ..http.asgi import JSON, NamedHeaders, RawHeaders, Send
+from ..http.pacing import others_after
 from ..http.stages import Stage, answered, too_long
 from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
@@ -186,6 +187,7 @@ class WholeBody:
         return changing
 
     async def _change(self, body: bytes) -> None:
+        await others_after(len(body))
         self._exchange.keep(body, part=True)  # as it came
         self._pieces = [await answered(self._stages if len(body) <= HELD else self._staying(), body)]
         if not self._begun:

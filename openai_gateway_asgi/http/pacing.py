@@ -20,6 +20,16 @@ SLICES = 4
 """Pieces of long work that are done in one turn, each of a millisecond or two."""
 
 
+LONG = 1024 * 1024
+"""Bytes that are looked at in one go, between two turns for others."""
+
+
+async def others_after(size: int) -> None:
+    """A turn for others, behind a look at so many bytes."""
+    if size > LONG:
+        await asyncio.sleep(0)
+
+
 class Turns:
     """The line in front of one event loop's calls. ``most``: how many may begin in one turn."""
 

@@ -15,7 +15,8 @@ from .fields import Raw, is_text
 from .response_objects import Frame, message_item, new_id, text_part
 from .usage import chat_counts, responses_counts
 
-Nothing = Annotated[list[Any], msgspec.Meta(max_length=0)] | Literal[""] | None
+_EMPTY = msgspec.Meta(max_length=0)
+Nothing = Annotated[list[Any], _EMPTY] | Annotated[str, _EMPTY] | None
 Seconds = int | float
 
 

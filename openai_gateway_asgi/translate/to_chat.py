@@ -10,6 +10,7 @@ import msgspec
 
 from ..errors import UpstreamError, UpstreamRefused
 from ..http.asgi import JSON
+from ..http.pacing import others_after
 from .chat_answer import ResponseFailed, chat_completion
 from .chat_stream import ChatStream, StreamFailed
 from .fields import NULL, is_text
@@ -96,7 +97,9 @@ class ToChat:
     async def answer(self, body: bytes) -> bytes:
         if (plain := plain_completion(body, self._model)) is not None:
             return encode(plain)
+        await others_after(len(body))
         response = decoded(body)
+        await others_after(len(body))
         if not isinstance(response, dict):
             raise UpstreamError("The upstream's answer is no response.")
         try:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from ..errors import UpstreamError
+from ..http.pacing import others_after
 from ..http.stages import too_long
 from .chat_answer import failure_of
 from .plain import plain_response
@@ -53,12 +54,18 @@ class ToResponses:
         return self._stream.next_number
 
     async def end(self) -> bytes:
-        return b"".join([named_event(event) for event in self._stream.end()])
+        told = []
+        for event in self._stream.end():
+            told.append(named_event(event))
+            await others_after(self._stream.kept)
+        return b"".join(told)
 
     async def answer(self, body: bytes) -> bytes:
         if (plain := plain_response(body, self._frame)) is not None:
             return encode(plain)
+        await others_after(len(body))
         completion = decoded(body)
+        await others_after(len(body))
         if not isinstance(completion, dict):
             raise UpstreamError("The upstream's answer is no chat completion.")
         return encode(self._response(completion))

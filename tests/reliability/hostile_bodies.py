@@ -110,6 +110,26 @@ HOSTILE: Mapping[str, Made] = {
     "items": beside(
         b'"input":[', repeated(b'{"type":"message","id":"m","role":"user","content":"hi"}'), b"]", path=RESPONSES
     ),
+    "an item of quotes": Made(
+        RESPONSES,
+        b'{"model":"gpt","input":[{"role":"user","content":[{"type":"input_text","text":"',
+        text(b'\\"'),
+        b'"}]}]}',
+    ),
+    "an answer of quotes": Made(
+        RESPONSES,
+        b'{"model":"gpt","input":[{"role":"assistant","content":[{"type":"output_text","text":"',
+        text(b'\\"'),
+        b'"}]}]}',
+    ),
+    "instructions of quotes": beside(b'"input":"x","instructions":"', text(b'\\"'), b'"', path=RESPONSES),
+    "arguments of quotes": Made(
+        CHAT,
+        b'{"model":"gpt","messages":[{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":'
+        b'{"name":"f","arguments":"',
+        text(b'\\"'),
+        b'"}}]}]}',
+    ),
     "items that are none": beside(b'"input":[', repeated(b'"x"'), b"]", path=RESPONSES),
     "tools with a default": beside(
         b'"input":"x","tools":[', repeated(b'{"type":"image_generation"}'), b"]", path=RESPONSES
