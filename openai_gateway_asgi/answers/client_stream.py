@@ -109,6 +109,7 @@ class ClientStream:
             events = self.unsent + events
             self._pieces, self.held = [], 0
         exchange.keep(events, part=not exchange.at_boundary)
+        exchange.delivered += len(events)
         events = await staged(exchange.stages, events)
         if not self.begun:
             await self.begin()

@@ -252,6 +252,18 @@ async def test_a_stream_that_was_cut_is_estimated_and_one_that_told_its_usage_is
     assert second == Usage(input=7, output=4)
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_was_told_before_an_error_of_the_upstreams_own_is_estimated(at_once: bool) -> None:
+    said = [*[word(" word")] * 50, sse({"error": {"message": "No.", "type": "server_error", "code": None}})]
+    async with world() as w:
+        w.upstream.answer(CHAT, stream_answer([b"".join(said)] if at_once else said))
+        await w.chat(stream=True)
+    (record,) = w.records
+    assert record.usage is not None
+    assert record.usage.estimated
+    assert 80 <= (record.usage.output or 0) <= 100
+
+
 async def test_an_answer_that_was_whole_and_told_no_usage_is_unknown() -> None:
     async with world(upstream_a(stream_usage="never")) as w:
         await w.chat(stream=True)
