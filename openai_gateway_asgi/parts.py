@@ -24,10 +24,10 @@ from .http.background import Background
 from .http.cross_site import OriginRule
 from .http.drain import Drain
 from .http.loop_guard import LoopGuard
-from .limits import Limit, LimitStore, MemoryLimits
+from .limits import Limit, LimitStore
 from .limits.desk import Desk
-from .limits.hosts import LimitsOfUser, checked_limits
-from .limits.unpriced import finding_of, unpriced_models
+from .limits.hosts import LimitsOfUser, checked_limits, checked_store
+from .limits.unpriced import WITHOUT_PRICES, finding_of, refuses_all, unpriced_models
 from .observe.attempt_log import BreakerLog
 from .observe.attempts import Attempts
 from .observe.call_log import shown_user
@@ -103,9 +103,9 @@ class Parts:
         """What the host says of models; None where it says nothing."""
         self.desk: Desk | None = None
         """None where nothing is limited."""
+        counted_in = checked_store(limit_store)
         if limits:
             chosen: Any = self.hooks["limits"] or checked_limits(limits)
-            counted_in = MemoryLimits() if limit_store is None else limit_store
             self.desk = Desk(chosen, counted_in, self.prices, self.background, failed=self.observers.limit_store_failed)
         self.speech = SpeechCache(setup.speech_cache, settings)
         self._told_unpriced: set[str] = set()
@@ -154,7 +154,10 @@ class Parts:
         """What limits of money would refuse: where the host's callable says which hold, nobody knows before a call."""
         if self.desk is None or not self.desk.known:
             return ()
-        models = unpriced_models(self.desk.known, self.prices, config.upstreams)
+        upstreams = (*self._stand_ins, *config.upstreams)
+        if refuses_all(self.desk.known, self.prices, upstreams):
+            return (WITHOUT_PRICES,)
+        models = unpriced_models(self.desk.known, self.prices, upstreams)
         return (finding_of(models),) if models else ()
 
     def _tell_unpriced(self, config: GatewayConfig) -> None:

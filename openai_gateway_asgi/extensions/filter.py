@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
+from ..api.endpoints import ENDPOINTS
 from ..config.model_ids import ModelIds
 from ..config.rules.callables import innermost, misfit
 from ..errors import ConfigError
@@ -20,6 +21,7 @@ Events = FilterEvent | Iterable[FilterEvent] | None
 OnEvent = Callable[[FilterCall, FilterEvent], "Awaitable[Events] | Events"]
 After = Callable[[FilterCall, ToldAnswer], "Awaitable[None] | None"]
 
+_OPERATIONS = frozenset(endpoint.operation for endpoint in ENDPOINTS)
 _TAKES = {"before": ("call",), "event": ("call", "event"), "after": ("call", "answer")}
 
 
@@ -57,6 +59,8 @@ class Filter:
         operations: Any = self.operations
         if isinstance(operations, str) or not (operations is None or all(isinstance(each, str) for each in operations)):
             raise ConfigError("filters.operations", "must be a list of operations, such as ['createChatCompletion']")
+        for unknown in sorted(set(operations or ()) - _OPERATIONS):
+            raise ConfigError("filters.operations", f"has {unknown!r}, which no operation is called; {_meant(unknown)}")
         if self.before is None and self.event is None and self.after is None:
             raise ConfigError("filters", "give a Filter at least one of before, event and after")
         for name, takes in _TAKES.items():
@@ -106,6 +110,14 @@ def hooked(given: Any, *, slow: float, patience: float) -> tuple[Hooked, ...]:
     return tuple(
         Hooked(each, *[hook(index, name, getattr(each, name)) for name in _TAKES]) for index, each in enumerate(filters)
     )
+
+
+def _meant(unknown: str) -> str:
+    from difflib import get_close_matches
+
+    by_name = {operation.lower(): operation for operation in sorted(_OPERATIONS)}
+    near = get_close_matches(unknown.lower(), by_name, n=1)
+    return f"write {by_name[near[0]]!r}" if near else "write an operationId of OpenAI's, such as 'createChatCompletion'"
 
 
 def _check(name: str, call: Any, takes: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -96,6 +96,7 @@ class Change(msgspec.Struct, frozen=True):
     without an answer: a store that can fail so makes what bears a mark only once."""
 
 
+@runtime_checkable
 class LimitStore(Protocol):
     """Where accounts stand. ``tests/limits/store_contract.py`` holds any implementation to these words.
 

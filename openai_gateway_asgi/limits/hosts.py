@@ -9,7 +9,9 @@ from ..errors import ConfigError
 from ..host.hooks import Hook
 from ..host.users import User
 from ..models import Model
+from .claims import LimitStore
 from .limit import Limit
+from .memory import MemoryLimits
 
 LimitsOfUser = Callable[[User, Model | None], "Sequence[Limit] | Awaitable[Sequence[Limit]]"]
 LimitsOf = Hook[[User, Model | None], Sequence[Limit]]
@@ -22,6 +24,18 @@ def checked_limits(limits: Any) -> tuple[Limit, ...]:
         if not isinstance(limit, Limit):
             raise ConfigError(f"limits.{index}", f"must be a Limit(...), not {type(limit).__name__}")
     return given
+
+
+def checked_store(store: Any) -> LimitStore:
+    """The host's store, or one in memory. Raises ``ConfigError`` for what is none."""
+    if store is None:
+        return MemoryLimits()
+    if isinstance(store, type) or not isinstance(store, LimitStore):
+        what = (
+            f"is the class {store.__name__} itself" if isinstance(store, type) else f"is of type {type(store).__name__}"
+        )
+        raise ConfigError("limit_store", f"{what}; write RedisLimits('redis://...') or MemoryLimits()")
+    return store
 
 
 async def asked_limits(limits_of: LimitsOf, user: User, model: Model | None) -> tuple[Limit, ...]:

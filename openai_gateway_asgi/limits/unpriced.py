@@ -37,6 +37,18 @@ def unpriced_models(limits: Iterable[Limit], prices: Prices | None, upstreams: S
     return [public for public, known in found.items() if not known]
 
 
+def refuses_all(limits: Iterable[Limit], prices: Prices | None, upstreams: Sequence[Upstream]) -> bool:
+    """Whether nobody gives prices, and there are upstreams whose models have none then."""
+    refusing = any(limit.unit == "usd" and limit.unpriced == "refuse" for limit in limits)
+    return refusing and prices is None and any(each.enabled and not each.tells_cost for each in upstreams)
+
+
+WITHOUT_PRICES = Finding(
+    "unpriced_models", "prices", "are not given, and a limit of money refuses models without a price",
+    "write prices={'gpt-*': Price(input='2.50', output='10')}, genai_prices(), or Limit(unpriced=\"allow\")",
+)  # fmt: skip
+
+
 def finding_of(models: Sequence[str]) -> Finding:
     shown = ", ".join(map(repr, models[:NAMED])) + (f" and {len(models) - NAMED} more" if len(models) > NAMED else "")
     return Finding(

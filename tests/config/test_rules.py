@@ -27,6 +27,7 @@ from openai_gateway_asgi import (
     Gateway,
     Grant,
     Grants,
+    HostModel,
     MemoryStore,
     Preset,
     Settings,
@@ -36,6 +37,7 @@ from openai_gateway_asgi import (
 )
 from openai_gateway_asgi.config.findings import ERRORS, WARNINGS
 from openai_gateway_asgi.config.rules.callables import CALLABLES
+from openai_gateway_asgi.limits import MemoryLimits
 from tests.reliability.gateways import trust
 
 A = "https://a.example/v1"
@@ -115,6 +117,10 @@ class ShortStore:
 
 def generator(user: Any, model: Any) -> Iterator[bool]:
     yield True
+
+
+async def answers(call: Any) -> str:
+    return "x"
 
 
 async def asynchronous(user: Any, model: Any) -> bool:
@@ -201,6 +207,8 @@ ROWS: list[tuple[Callable[[], Gateway], str, str, str]] = [
     (setting(stored_upstream="b"), "unknown_stored_upstream", "settings.stored_upstream", "one of their names: a"),
     (lambda: gateway(STATIC, Upstream(A, name="b", enabled=False), settings=Settings(stored_upstream="b")), "stored_upstream_disabled", "settings.stored_upstream", "switch it on"),
     (lambda: Gateway(MemoryStore([STATIC], fallbacks={"m": ["n"]}), authorize_model=everyone), "fallback_unserved", "fallbacks.m", "names 'n'"),
+    (option(limit_store="redis://here"), "invalid_value", "limit_store", "RedisLimits('redis://...')"),
+    (option(limit_store=MemoryLimits), "invalid_value", "limit_store", "MemoryLimits()"),
     (lambda: Gateway([STATIC], authorize_model=everyone, presets=[Preset("fast", base="n")]), "preset_base_unserved", "presets.0.base", "names 'n'"),
     (lambda: Gateway([STATIC], authorize_model=everyone, presets=[Preset("p", base="m", system="{user.id:hmac}")]), "no_identity_secret", "presets.0.system", "write Settings("),
     (lambda: Gateway([STATIC], authorize_model=everyone, presets=[Preset("p", base="m", system="{context.a}")]), "context_missing", "presets.0.system", "a context callable"),
@@ -342,6 +350,7 @@ SILENT: list[Callable[[], Gateway]] = [
     lambda: gateway(Upstream(AZURE, name="files", provider="azure", api_key="k"), settings=Settings(stored_upstream="files")),
     lambda: Gateway(MemoryStore([STATIC, Upstream(A, name="b", api_key="k", model_ids=["n*"])], fallbacks={"m": ["x"]}), authorize_model=everyone),
     lambda: Gateway(MemoryStore([Upstream(A, name="b", api_key="k", model_ids=["m", "n"], prefix_id="p")], fallbacks={"p.m": ["p.n"]}), authorize_model=everyone),
+    lambda: Gateway(MemoryStore([STATIC], fallbacks={"agent": ["m"], "m": ["agent"]}), authorize_model=everyone, host_models=[HostModel("agent", answers)]),
     option(authorize_model=Policy()),
     option(authorize_model=Policy().method),
     option(authorize_model=functools.partial(lambda database, user, model: True, object())),

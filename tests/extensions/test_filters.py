@@ -775,6 +775,7 @@ async def test_the_body_is_not_there_any_more_when_the_answer_comes(caplog: pyte
         ({"event": lambda call: None}, "filters.event"),
         ({"after": lambda call: None}, "filters.after"),
         ({"before": shouts, "operations": "createChatCompletion"}, "filters.operations"),
+        ({"before": shouts, "operations": ["chat"]}, "filters.operations"),
         ({"before": shouts, "unseen": "maybe"}, "filters.unseen"),
     ],
 )
@@ -782,6 +783,11 @@ def test_what_is_no_filter_is_refused_at_the_start(options: dict[str, Any], fiel
     with pytest.raises(ConfigError) as raised:
         Filter(**options)
     assert raised.value.field == field
+
+
+def test_an_operation_that_there_is_not_is_refused_for_its_filter_would_never_be_asked() -> None:
+    with pytest.raises(ConfigError, match="write 'createChatCompletion'"):
+        Filter(before=shouts, operations=["CreateChatCompletions"])
 
 
 async def test_what_is_no_filter_in_the_list_is_named() -> None:

@@ -17,7 +17,9 @@ from starlette.requests import Request
 from openai_gateway_asgi import (
     ConfigError,
     Gateway,
+    HostModel,
     MemoryStore,
+    ModelCall,
     Preset,
     RateLimited,
     Settings,
@@ -577,6 +579,10 @@ async def test_the_official_client_is_refused_waits_as_told_and_streams_on() -> 
 # Told at the start
 
 
+async def agent(call: ModelCall) -> str:
+    return "x"
+
+
 async def test_models_that_a_budget_would_refuse_are_told_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
     upstreams = [
         Upstream("http://a.test/v1", api_key="k", model_ids=["m", "cheap", "gpt-*"], prefix_id="p"),
@@ -592,6 +598,14 @@ async def test_models_that_a_budget_would_refuse_are_told_at_the_start(caplog: p
         await world.ask(model="p.cheap")
         assert [each.code for each in await world.gateway.check()].count("unpriced_models") == 1
     assert caplog.text.count("unpriced_models") + caplog.text.count("has no price for 'p.m'") >= 1
+    async with limited(budget, upstreams=[Upstream("http://a.test/v1", api_key="k")], prices=None) as world:
+        (warning,) = [each for each in world.gateway.warnings if each.code == "unpriced_models"]
+        assert (warning.field, "genai_prices()" in warning.instead) == ("prices", True)
+    async with limited(
+        budget, upstreams=upstreams[1:], prices=prices, host_models=[HostModel("agent", agent)]
+    ) as world:
+        (warning,) = [each for each in world.gateway.warnings if each.code == "unpriced_models"]
+        assert "'agent'" in str(warning)
     for harmless in (
         Limit(usd=1, per="day", unpriced="allow"),
         Limit(usd=1, per="day", models="x*"),

@@ -53,12 +53,13 @@ def stored_upstream(config: GatewayConfig, setup: Setup) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def fallbacks(config: GatewayConfig, _setup: Setup) -> Iterator[Finding]:
+def fallbacks(config: GatewayConfig, setup: Setup) -> Iterator[Finding]:
     """Only where every model is known without asking anybody."""
     enabled = [upstream for upstream in config.upstreams if upstream.enabled]
     if not config.fallbacks or any(not _is_static(upstream) for upstream in enabled):
         return
-    served = {public for upstream in enabled for public in _public_ids(upstream)} | set(config.preset_book.by_id)
+    served = {public for upstream in enabled for public in _public_ids(upstream)}
+    served |= {*config.preset_book.by_id, *setup.host_ids}
     for model, others in config.fallbacks.items():
         for name, field in [(model, f"fallbacks.{model}"), *((each, f"fallbacks.{model}") for each in others)]:
             if name not in served:
