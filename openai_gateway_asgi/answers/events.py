@@ -31,6 +31,7 @@ from ..upstream.sent_secrets import Secrets
 from .answer_clocks import SLOW, Clocks
 from .client_stream import ClientStream
 from .endings import CHAT, Course, State, choices_asked, decoded, is_done
+from .error_model_names import names_behind
 from .error_shapes import HALF
 from .redaction import events_without_secrets
 from .refusal import detail_of, refused_inside
@@ -355,4 +356,6 @@ class Events:
     def _clean(self, events: bytes) -> bytes:
         if self._course.state is not State.FAILED and events.rfind(b'"error"') < 0:
             return events
-        return events_without_secrets(events, Secrets.sent(self._exchange.upstream, self._exchange.upstream_headers))
+        clean = events_without_secrets(events, Secrets.sent(self._exchange.upstream, self._exchange.upstream_headers))
+        names = names_behind(self._exchange) if self._course.state is State.FAILED else None
+        return clean if names is None else names.in_last_event(clean)

@@ -18,6 +18,7 @@ from ..upstream.response_reads import Reads
 from ..upstream.sent_secrets import Secrets
 from .answer_clocks import Clocks
 from .endings import STREAMED
+from .error_model_names import names_behind, with_preset_named
 from .events import WHOLE, Events
 from .redaction import without_secrets
 from .refusal import AS_CALLER, redirected, refusal, refused_inside
@@ -31,6 +32,8 @@ _LONGEST_FIELD = len(b"event:")
 
 CODED = (b"content-encoding", b"content-length")
 """What a body that is decompressed here has no longer."""
+OF_MODEL = b"openai-model"
+"""Names the model behind a preset (OpenAI's completions)."""
 PAGES = frozenset({b"text/html", b"application/xhtml+xml"})
 """No model answers in these: a login page, or a proxy's own."""
 
@@ -70,6 +73,9 @@ class Relay:
         if coding and exchange.stages:
             headers = [pair for pair in headers if pair[0] not in CODED]
             named = named_headers(headers)
+        if exchange.stages and OF_MODEL in named and names_behind(exchange) is not None:
+            headers = [pair for pair in headers if pair[0] != OF_MODEL]
+            named = named_headers(headers)
         self.reads = reads = Reads(response, inflater(coding) if coding else None)
         start = response_headers(headers, named)
         try:
@@ -91,7 +97,7 @@ class Relay:
             if refused.cause is None:
                 raise
             secrets = Secrets.sent(exchange.upstream, exchange.upstream_headers)
-            raise without_secrets(refused, secrets) from None
+            raise with_preset_named(without_secrets(refused, secrets), exchange) from None
 
     async def _refuse(
         self, status: int, headers: RawHeaders, named: NamedHeaders, start: RawHeaders, reads: Reads

@@ -325,7 +325,7 @@ NOT_FLOODED = {
     "observe.health": "who asks for health is the operator's",
     "presets.apply": "forms of bodies with fields of the API alone; its tests hold what it keeps to them",
     "presets.prompts": "the first message of a preset's call; its tests are beside it",
-    "presets.plan": "one for each preset that is called",
+    **dict.fromkeys(("answers.error_model_names", "presets.plan"), "one for each preset that is called"),
     "rewrites.apply": "one for each operation of the API",
     "upstream.concurrency": "its load is beside it",
     "upstream.connections": "a fixed query of the operator's",
