@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from time import monotonic
 
+from ..bodies.payload import Payload
 from ..config import Settings, Upstream, header_rules
 from ..config.query_rules import PLAIN_NAMES
 from ..errors import GatewayError
@@ -112,11 +113,12 @@ class Candidates:
     ) -> CandidateExplained:
         exchange, now = Exchange.of(scope), monotonic()
         try:
-            exchange.translation = translation_of(exchange, self._apis)
+            exchange.translation = translation = translation_of(exchange, self._apis)
         except GatewayError as error:
             self._refused[id(candidate)] = error
             self._unable.add(id(candidate))
             return replace(explained, asked=False, why=f"not asked: {error.message}", by="Upstream.api")
+        said = exchange.payload if translation is None else translation.payload
         places = places_of(exchange, self._credentials, self._settings)
         rest = self._memory.rest_of(places, now, alone=alone)
         if rest is not None:
@@ -130,7 +132,7 @@ class Candidates:
         except GatewayError as error:
             self._refused[id(candidate)] = error
             return replace(explained, asked=False, why=f"not asked: {error.message}", by=error.code or error.type)
-        return self._filled(replace(explained, why=self._why(explained, exchange, places, now)), exchange)
+        return self._filled(replace(explained, why=self._why(explained, exchange, places, now)), exchange, said)
 
     def _why(self, explained: CandidateExplained, exchange: Exchange, places: Places, now: float) -> str:
         upstream, most = exchange.upstream, self._settings.max_attempts
@@ -166,7 +168,8 @@ class Candidates:
             way=() if exchange.via is None else exchange.via.hops,
         )
 
-    def _filled(self, explained: CandidateExplained, exchange: Exchange) -> CandidateExplained:
+    def _filled(self, explained: CandidateExplained, exchange: Exchange, said: Payload) -> CandidateExplained:
+        """``said``: the client's body, in the words of the upstream's API."""
         upstream = exchange.upstream
         fixed = frozenset(name.lower().encode() for name in upstream.headers)
         path = f"{upstream.base_url.rstrip('/')}{exchange.upstream_path}"
@@ -177,7 +180,7 @@ class Candidates:
             translated_to=None if (translation := exchange.translation) is None else translation.api,
             dropped=() if translation is None else translation.dropped,
             headers=_masked(exchange.upstream_headers, fixed, self._told(exchange), upstream),
-            parameters=tuple(_parameters(exchange)),
+            parameters=tuple(_parameters(exchange, said)),
             body=_changes(exchange),
             clocks={**asdict(timeouts), "failover_after": timeouts.failover_for(upstream.connection_type)},
             clocks_by="Upstream.timeouts" if upstream.timeouts else "Settings.timeouts",
@@ -216,11 +219,11 @@ def _deciders(exchange: Exchange) -> dict[str, str]:
     return translated | ({} if plan is None else deciders(exchange.payload, plan)) | tops | stamps
 
 
-def _parameters(exchange: Exchange) -> Iterator[ParameterExplained]:
+def _parameters(exchange: Exchange, said: Payload) -> Iterator[ParameterExplained]:
     plan = _plan(exchange)
     if plan is None or exchange.upload is not None or exchange.opaque is not None:
         return
-    for winner in winners(exchange.payload, plan):
+    for winner in winners(said, plan):
         value = None if winner.value is None else bytes(winner.value).decode("utf-8", "replace")
         if value is not None and (len(value) > MOST_SHOWN or (winner.by == CLIENT and value.startswith('"'))):
             value = f"{'a text' if value.startswith(chr(34)) else 'a value'} of {len(value)} characters"

@@ -281,7 +281,9 @@ def routes_of(exchange: Exchange) -> Sequence[Route]:
 def translates(exchange: Exchange, candidate: Candidate, apis: Apis) -> bool:
     """Whether the call has to be translated for a candidate."""
     api = API_OF.get(exchange.match.endpoint.operation)
-    return api is not None and apis.other(candidate.upstream, candidate.model_id, api, exchange.payload) is not None
+    if api is None:
+        return False
+    return apis.other(candidate.upstream, candidate.model_id, api, exchange.payload, candidate.via) is not None
 
 
 def translation_of(exchange: Exchange, apis: Apis) -> Translation | None:
@@ -293,6 +295,7 @@ def translation_of(exchange: Exchange, apis: Apis) -> Translation | None:
         exchange.match.endpoint.operation,
         exchange.payload,
         public_id=exchange.upstream_model if served is None else served.id,
+        via=exchange.via,
     )
 
 

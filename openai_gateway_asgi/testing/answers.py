@@ -53,7 +53,8 @@ def error_answer(
     status: int, message: str = "No.", *, code: str | None = None, headers: HeaderPairs | None = None
 ) -> Answer:
     """An error in OpenAI's shape."""
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    error = {"message": message, "type": kind, "param": None, "code": code}
     return json_answer({"error": error}, status, headers)
 
 
@@ -147,11 +148,16 @@ def _chat_frame(request: dict[str, Any], kind: str) -> dict[str, Any]:
 def completions(request: dict[str, Any], says: Says = Says()) -> Answer:
     """``/completions``, whole or streamed as the request says."""
     frame = {"id": "cmpl-1", "object": "text_completion", "created": CREATED, "model": request.get("model")}
+    usage = USAGE if says.usage is None else says.usage
     if request.get("stream"):
-        choices = [[{"index": 0, "text": word, "finish_reason": None}] for word in says.words]
-        return stream_answer([*(sse({**frame, "choices": choice}) for choice in choices), DONE])
+        texts: list[tuple[str, str | None]] = [*((word, None) for word in says.words), ("", says.finish)]
+        choices = [{"index": 0, "text": text, "finish_reason": finish, "logprobs": None} for text, finish in texts]
+        events = [sse({**frame, "choices": [choice]}) for choice in choices]
+        if (request.get("stream_options") or {}).get("include_usage"):
+            events.append(sse({**frame, "choices": [], "usage": usage}))
+        return stream_answer([*events, DONE])
     choice = {"index": 0, "text": says.text, "finish_reason": says.finish, "logprobs": None}
-    return json_answer({**frame, "choices": [choice], "usage": USAGE if says.usage is None else says.usage})
+    return json_answer({**frame, "choices": [choice], "usage": usage})
 
 
 def embeddings(request: dict[str, Any], says: Says = Says()) -> Answer:

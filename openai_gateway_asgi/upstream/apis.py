@@ -11,12 +11,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..api.conversations import API_OF, CHAT, COUNTED, OF_ONE_API, OTHER, RESPONSES
+from ..api.conversations import API_OF, CHAT, COUNTED, OF_ONE_API, OPERATIONS, OTHER, RESPONSES
 from ..bodies.payload import Payload
 from ..config import Upstream
 from ..config.apis import EITHER
 from ..config.model_ids import ModelIds
 from ..errors import GatewayError, NotFound, NotServed
+from ..models import Via
+from ..presets.apply import with_parameters
+from ..presets.plan import plan_of
 from ..rewrites.reasoning import bare
 from ..translate.dialect import Dialect
 from ..translate.translation import Translation, translation
@@ -59,14 +62,15 @@ class Apis:
         self._dialects: dict[str, tuple[Upstream, Dialect]] = {}
         self._entries: dict[str, Upstream] = {}
 
-    def other(self, upstream: Upstream, model: str, api: str, payload: Payload) -> str | None:
-        """The API to translate a call of ``api`` to; None where it goes as it is.
+    def other(self, upstream: Upstream, model: str, api: str, payload: Payload, via: Via | None = None) -> str | None:
+        """The API to translate a call of ``api`` to; None where it goes as it is. ``via``: the presets on the way to
+        the model, which may ask for more than the client does.
 
         Where an upstream seems to have neither, its own answer says more than a guess.
         """
         spoken = upstream.spoken_for(model)
         if spoken is None:
-            if api == CHAT and upstream.is_openai and _needs_responses(bare(model), payload):
+            if api == CHAT and upstream.is_openai and _needs_responses(bare(model), payload, via):
                 return RESPONSES
             if not self.lacks:
                 return None
@@ -74,9 +78,16 @@ class Apis:
         return OTHER[api] if api not in spoken and OTHER[api] in spoken else None
 
     def translation(
-        self, upstream: Upstream, model: str, operation: str, payload: Payload, *, public_id: str
+        self,
+        upstream: Upstream,
+        model: str,
+        operation: str,
+        payload: Payload,
+        *,
+        public_id: str,
+        via: Via | None = None,
     ) -> Translation | None:
-        """How a call goes to an upstream in the API that this one has; None: as it is.
+        """How a call goes to an upstream in the API that this one has; None: as it is. ``via`` as above.
 
         Raises for what the upstream cannot be asked: ``InvalidRequest`` naming what its API has no word for,
         ``NotFound`` or ``NotServed`` for what belongs to the other API alone.
@@ -86,7 +97,7 @@ class Apis:
             if (needed := OF_ONE_API.get(operation)) is not None and not self._has(upstream, model, needed):
                 raise _of_other_api(operation)
             return None
-        other = self.other(upstream, model, api, payload)
+        other = self.other(upstream, model, api, payload, via)
         if other is None:
             return None
         dialect = self._dialect(upstream) if other == CHAT else None
@@ -153,11 +164,13 @@ def _of_other_api(operation: str) -> GatewayError:
     return NotFound("There is no such object: its upstream does not keep any.")
 
 
-def _needs_responses(model: str, payload: Payload) -> bool:
+def _needs_responses(model: str, payload: Payload, via: Via | None) -> bool:
     """Of a chat call to a model of OpenAI's."""
     alone, with_effort, unless_none = _refusals(model)
     if alone or not (with_effort or unless_none):
         return alone
+    if via is not None:
+        payload = with_parameters(payload, plan_of(via, OPERATIONS[CHAT]))
     fields = payload.outline
     if fields.get("tools") in _NOTHING and fields.get("functions") in _NOTHING:
         return False

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.middleware import Middleware
 
 from openai_gateway_asgi import Gateway, Limit, Upstream, everyone
+from openai_gateway_asgi.chain import chain
 from openai_gateway_asgi.explaining.explainer import Explainer
 
 NOT_GONE_THROUGH = {
@@ -43,7 +44,7 @@ async def test_an_explanation_goes_through_the_layers_of_a_call() -> None:
         limits=[Limit(concurrent=1)],
         layers=[lambda app: app],
     )
-    of_call = names(gateway._chain())
+    of_call = names(chain(gateway._parts, health=gateway.health, explain=gateway.explain))
     own = [name for name in names(Explainer(gateway._parts)._chain()) if name != "_EndAtAdmin"]
     assert own == [name for name in of_call if name not in NOT_GONE_THROUGH and name != "build"]
     assert set(NOT_GONE_THROUGH) <= set(of_call)

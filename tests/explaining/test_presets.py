@@ -57,6 +57,27 @@ async def test_it_says_whose_value_of_a_parameter_wins() -> None:
     assert "parameter temperature: 0 (Preset 'lawyer', locked, over another)" in str(told)
 
 
+async def test_parameters_are_called_as_the_upstream_gets_them() -> None:
+    params = {"max_tokens": 9, "temperature": 0, "reasoning_effort": "low", "verbosity": "high"}
+    gateway = Gateway(
+        [Upstream("http://a.test/v1", name="a", model_ids=["m1"], api="responses")],
+        authorize_model=everyone,
+        presets=[Preset("mine", base="m1", params=params, locked=["verbosity"])],
+    )
+    messages = [{"role": "user", "content": "hi"}]
+    body = {"model": "mine", "messages": messages, "max_completion_tokens": 5, "verbosity": "low"}
+    told = await gateway.explain(ADA, "POST", "/chat/completions", body=json.dumps(body).encode())
+    (candidate,) = told.candidates
+    assert candidate.translated_to == "responses"
+    found = {each.name: (each.value, each.by, each.over) for each in candidate.parameters}
+    assert found == {
+        "max_output_tokens": ("5", "the client", True),
+        "temperature": ("0", "Preset 'mine'", False),
+        "reasoning.effort": ('"low"', "Preset 'mine'", False),
+        "text.verbosity": ('"high"', "Preset 'mine'", True),
+    }
+
+
 async def test_it_says_what_changes_the_body_and_what_tells_who_asks() -> None:
     (first, _) = (await explained(temperature=1)).candidates
     by = {change.at: change.by for change in first.body}

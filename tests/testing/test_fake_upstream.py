@@ -113,6 +113,32 @@ async def test_an_error_event_in_the_middle(fake: Fake) -> None:
     assert caught.value.__notes__ == ["one"]
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"), [(500, "server_error"), (503, "server_error"), (400, "invalid_request_error")]
+)
+async def test_errors_are_of_the_types_that_openai_gives_them(fake: Fake, status: int, kind: str) -> None:
+    upstream, client = fake
+    upstream.script("m", status=status, message="no")
+
+    with pytest.raises(openai.APIStatusError) as caught:
+        await client.with_options(max_retries=0).responses.create(model="m", input="hi")
+    assert caught.value.type == kind
+
+
+async def test_a_streamed_completion_says_why_it_ends_and_what_it_used(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("m", text="one two", finish_reason="length")
+
+    stream = await client.completions.create(
+        model="m", prompt="hi", stream=True, stream_options={"include_usage": True}
+    )
+    *words, last, usage = [chunk async for chunk in stream]
+    assert "".join(chunk.choices[0].text for chunk in words) == "one two"
+    assert [chunk.choices[0].finish_reason for chunk in (*words, last)] == [*[None] * len(words), "length"]
+    assert usage.usage is not None
+    assert usage.choices == []
+
+
 async def test_a_model_that_is_silent_answers_nothing(fake: Fake) -> None:
     upstream, client = fake
     upstream.script("m", silence=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from openai_gateway_asgi import ConfigError, MemoryStore, Settings, Upstream
+from openai_gateway_asgi import ConfigError, MemoryStore, Preset, Settings, Upstream
 from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.testing import Answer, error_answer, json_answer
 from openai_gateway_asgi.upstream import apis
@@ -97,6 +97,31 @@ async def test_models_of_openai_that_need_responses(model: str, fields: dict[str
     async with world(upstream_a(model)) as w:  # elsewhere they are somebody else's
         await w.chat(model, **fields)
         assert w.upstream.last.path == f"/v1{CHAT}"
+
+
+OF_PRESETS = {
+    "effort filled in": ({"params": {"reasoning_effort": "low"}}, {"tools": TOOLS}, True),
+    "effort that the client sets to none": (
+        {"params": {"reasoning_effort": "low"}}, {"tools": TOOLS, "reasoning_effort": "none"}, False,
+    ),
+    "effort locked": (
+        {"params": {"reasoning_effort": "low"}, "locked": ["reasoning_effort"]},
+        {"tools": TOOLS, "reasoning_effort": "none"},
+        True,
+    ),
+    "effort taken out": ({"locked": ["reasoning_effort"]}, {"tools": TOOLS, "reasoning_effort": "high"}, False),
+    "something else": ({"params": {"temperature": 0}}, {"tools": TOOLS}, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("preset", "fields", "responses"), OF_PRESETS.values(), ids=OF_PRESETS)
+async def test_what_a_preset_adds_counts_as_what_the_client_says(
+    preset: dict[str, Any], fields: dict[str, Any], responses: bool
+) -> None:
+    upstream = Upstream("https://api.openai.com/v1", api_key="k", model_ids=["gpt-5.4"])
+    async with world(upstream, presets=[Preset("mine", base="gpt-5.4", **preset)]) as w:
+        assert (await w.chat("mine", **fields)).status == 200
+        assert w.upstream.last.path == f"/v1{RESPONSES if responses else CHAT}"
 
 
 ROUTES = {
