@@ -100,6 +100,7 @@ RETRIED_BY_CLIENTS = frozenset(
         Failure.UNREACHED,
         Failure.TIMEOUT,
         Failure.SLOW,
+        Failure.REDIRECT,  # told as a 502
     }
 )
 """What SDKs try again by themselves, and the gateway has tried again as often as makes sense."""

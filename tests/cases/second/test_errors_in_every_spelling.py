@@ -260,6 +260,7 @@ async def test_case_228_a_used_up_quota_and_a_redirect_are_not_asked_for_again(s
             got = await call(gateway, stream=stream)
 
             assert (got.status, error_of(got)["code"]) == (502, code)
+            assert got.header("x-should-retry") == "false"  # nor by the SDK
             assert len(a.requests) == 1
 
 
