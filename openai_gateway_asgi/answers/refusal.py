@@ -9,7 +9,7 @@ from ..config import Upstream
 from ..errors import GatewayError, UpstreamAccountError, UpstreamCredentialError, UpstreamError, UpstreamRefused
 from ..http.asgi import JSON, NamedHeaders, RawHeaders
 from ..http.headers import EVENT_STREAM, media_type
-from ..upstream.inflate import inflater
+from ..upstream.inflate import inflated
 from ..upstream.response_reads import Reads
 from .upstream_errors import Said, error_in_body
 
@@ -34,7 +34,7 @@ async def refusal(
     coding = kept.pop(b"content-encoding", None)
     body = await _whole(reads)
     if body is not None and coding is not None:
-        body = _inflated(body, coding)
+        body = inflated(body, coding, HELD)
     said = error_in_body(status, UNREAD if body is None else body)
     if ours := _ours(said, upstream, "status"):
         return ours
@@ -109,17 +109,4 @@ async def _whole(reads: Reads) -> bytes | None:
         pieces.append(chunk)
         if (size := size + len(chunk)) > HELD:
             return None
-    return b"".join(pieces)
-
-
-def _inflated(body: bytes, coding: bytes) -> bytes | None:
-    """What was compressed although nobody asked for it, to be read for what it repeats; None where it cannot be."""
-    pieces, size = [], 0
-    try:
-        for piece in inflater(coding.decode("latin-1"))(body):
-            pieces.append(piece)
-            if (size := size + len(piece)) > HELD:
-                return None
-    except UpstreamError:
-        return None
     return b"".join(pieces)

@@ -19,6 +19,7 @@ from ..exchange import Exchange
 from ..http.asgi import JSON, NamedHeaders, RawHeaders, Send
 from ..http.pacing import others_after
 from ..http.stages import Stage, answered, too_long
+from ..upstream.inflate import inflated
 from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
 from .refusal import refused_inside
@@ -58,6 +59,7 @@ class WholeBody:
         "_may_be_silent",
         "_most",
         "_named",
+        "_opened",
         "_pieces",
         "_reads",
         "_send",
@@ -99,6 +101,8 @@ class WholeBody:
         self._pieces: list[bytes] = []
         self._came = 0
         self._blank = True
+        self._opened: bytes | None = None
+        """What it holds where it came compressed, for those who read it here; it is passed on as it came."""
         self._whole = self._begun = self._waits = False
         self._showing: asyncio.Task[None] | None = None
 
@@ -211,8 +215,11 @@ class WholeBody:
             self._judge_json(body)
 
     def _judge_json(self, body: bytes) -> None:
-        if b"content-encoding" in self._named:
-            return
+        if (coding := self._named.get(b"content-encoding")) is not None:
+            opened = inflated(body, coding, HELD)
+            if not opened:
+                return
+            self._opened = body = opened
         if (said := error_in_json(body)) is not None:
             self._exchange.unsent = body
             raise refused_inside(said, self._exchange.upstream)
@@ -246,7 +253,7 @@ class WholeBody:
     async def _send_at_once(self, body: bytes) -> None:
         """The head and all of the answer."""
         exchange, clocks, send = self._exchange, self._clocks, self._send
-        exchange.keep(body, part=True)
+        exchange.keep(self._opened or body, part=True)
         if self._stages:
             for stage in self._stages if len(body) <= HELD else self._staying():
                 changed = stage.answer(body)
@@ -269,7 +276,7 @@ class WholeBody:
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         if body and not (self._stages and self._whole) and (self._is_json or is_json(self._kind)):
-            self._exchange.keep(body, part=True)
+            self._exchange.keep(self._opened or body, part=True)
         clocks.sent_at = monotonic()
         await self._send({"type": "http.response.body", "body": body, "more_body": not self._whole})
         if not self._whole:

@@ -42,3 +42,16 @@ def inflater(encoding: str) -> Callable[[bytes], Iterable[bytes]]:
                 return
 
     return inflate
+
+
+def inflated(body: bytes, coding: bytes, most: int) -> bytes | None:
+    """What a whole body holds, or as much of it as came; None where it cannot be read, or is longer than ``most``."""
+    pieces, size = [], 0
+    try:
+        for piece in inflater(coding.decode("latin-1"))(body):
+            pieces.append(piece)
+            if (size := size + len(piece)) > most:
+                return None
+    except UpstreamError:
+        return None
+    return b"".join(pieces)

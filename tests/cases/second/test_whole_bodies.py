@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import zlib
 from typing import Any
 
 import openai
@@ -169,12 +170,47 @@ async def test_case_215_a_mebibyte_is_held() -> None:
 
 
 async def test_case_215_compressed_json_is_held_by_its_framing() -> None:
-    packed = gzip.compress(WHOLE)
-    fields = (*JSON, (b"Content-Encoding", b"gzip"), (b"Content-Length", b"%d" % len(packed)))
-    cut = raw(head(200, fields) + packed[:30], close=True)
-    async with told_by([cut, raw(head(200, fields) + packed)]) as told:
-        assert (await asked(told)).body == packed
+    data = gzip.compress(WHOLE)
+    fields = (*JSON, (b"Content-Encoding", b"gzip"), (b"Content-Length", b"%d" % len(data)))
+    cut = raw(head(200, fields) + data[:30], close=True)
+    async with told_by([cut, raw(head(200, fields) + data)]) as told:
+        assert (await asked(told)).body == data
         assert told.asked == [2]
+
+
+def packed(body: bytes, coding: str = "gzip", status: int = 200) -> WireScript:
+    data = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
+    return answer(status, (*JSON, (b"Content-Encoding", coding.encode())), data)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_case_215_compressed_json_is_judged_by_what_it_holds(coding: str) -> None:
+    """Nobody asked for it compressed; it passes as it came, and a failure in it is one."""
+    failed = b'{"error": {"message": "x", "code": 429}}'
+    for bad in (failed, SHORT, WHOLE.replace(b'"stop"', b'"error"')):
+        async with told_by(packed(bad, coding), GOOD, settings=NO_RETRY) as told:
+            assert (await asked(told)).body == b'{"id": "good"}'
+            assert told.asked == [1, 1]
+    async with told_by(packed(failed, coding), settings=NO_RETRY) as told, told.sdk() as client:
+        with pytest.raises(openai.RateLimitError):
+            await client.chat.completions.create(**chat())  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_case_215_the_usage_in_compressed_json_is_counted(coding: str) -> None:
+    counted = WHOLE[:-1] + b', "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}'
+    async with told_by(packed(counted, coding)) as told, told.sdk() as client:
+        heard = await client.chat.completions.create(**chat())  # type: ignore[call-overload]
+        assert heard.usage.total_tokens == 7
+        usage = told.records[0].usage
+        assert usage is not None
+        assert (usage.input, usage.output) == (3, 4)
+
+
+@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"0" * 10_000_000)])
+async def test_case_215_what_cannot_be_opened_passes_unopened(body: bytes) -> None:
+    async with told_by(answer(200, (*JSON, (b"Content-Encoding", b"gzip")), body)) as told:
+        assert (await asked(told)).body == body
 
 
 async def test_case_215_a_silence_in_its_middle_is_mended_as_well() -> None:
