@@ -292,11 +292,23 @@ def speech(request: dict[str, Any], says: Says = Says()) -> Answer:
 
 
 def transcription(request: dict[str, Any], says: Says = Says()) -> Answer:
-    return json_answer({"text": says.text})
+    """A text, as ``response_format`` wants it, or events where the request says ``stream``."""
+    kind = request.get("response_format")
+    if request.get("stream") in (True, "true"):
+        deltas = [{"type": "transcript.text.delta", "delta": word} for word in says.words]
+        done = {"type": "transcript.text.done", "text": says.text}
+        return stream_answer([sse(event, event["type"]) for event in (*deltas, done)])
+    if kind in ("text", "srt", "vtt"):
+        return bytes_answer(says.text.encode(), "text/plain; charset=utf-8")
+    detail = {"task": "transcribe", "language": "english", "duration": 1.5} if kind == "verbose_json" else {}
+    return json_answer({**detail, "text": says.text})
 
 
 def images(request: dict[str, Any], says: Says = Says()) -> Answer:
-    return json_answer({"created": CREATED, "data": [{"b64_json": base64.b64encode(b"PNG").decode()}]})
+    """As many as ``n`` says, up to the API's 10."""
+    image, wanted = {"b64_json": base64.b64encode(b"PNG").decode()}, str(request.get("n", 1))
+    count = int(wanted) if wanted in map(str, range(1, 11)) else 1
+    return json_answer({"created": CREATED, "data": [image] * count})
 
 
 def default(path: str, request: dict[str, Any], says: Says = Says()) -> Answer:
@@ -322,4 +334,6 @@ OPERATIONS: Mapping[str, Callable[[dict[str, Any], Says], Answer]] = {
     "/audio/transcriptions": transcription,
     "/audio/translations": transcription,
     "/images/generations": images,
+    "/images/edits": images,
+    "/images/variations": images,
 }

@@ -113,6 +113,11 @@ class FakeUpstream:
         every request to it, whatever the model."""
         if scripts and says:
             raise TypeError(f"give either Scripts or {', '.join(says)}; a Script takes these itself")
+        given: tuple[Any, ...] = scripts
+        if strays := [type(each).__name__ for each in given if not isinstance(each, Script)]:
+            raise TypeError(
+                f"takes Script objects behind the model, not {', '.join(strays)}; write text='...' for what it says"
+            )
         self._scripts[model] = list(scripts) or [Script(**says)]
 
     def answer(self, path: str, *answers: Answer | Respond) -> None:
@@ -121,6 +126,11 @@ class FakeUpstream:
         ``path`` is the whole path of the request, or its end: ``/v1/models`` and ``/models`` both fit
         ``/any/base/models``. A callable gets the request; what it raises is raised by the transport.
         """
+        given: tuple[Any, ...] = answers
+        strays = [type(each).__name__ for each in given if not isinstance(each, Answer) and not callable(each)]
+        if strays or not given:
+            found = ", ".join(strays) or "nothing"
+            raise TypeError(f"takes an Answer, as json_answer({{...}}), or a callable that gives one, not {found}")
         self._answers[path] = list(answers)
 
     def host(self, name: str) -> FakeUpstream:
@@ -200,7 +210,7 @@ class FakeUpstream:
     def _usual(self, request: FakeRequest, says: Says) -> Answer:
         if fits("/models", request.path):
             return answers.models(self.models)
-        return self._files.answer(request) or answers.default(request.path, request.fields(), says)
+        return self._files.answer(request) or answers.default(request.path, request.named(), says)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

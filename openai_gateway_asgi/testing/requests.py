@@ -44,8 +44,8 @@ class FakeRequest:
 
     @property
     def model(self) -> str | None:
-        """The model that the JSON body names."""
-        model = self.fields().get("model")
+        """The model that the body names, be it JSON or a form."""
+        model = self.named().get("model")
         return model if isinstance(model, str) else None
 
     @property
@@ -62,12 +62,16 @@ class FakeRequest:
     @property
     def form(self) -> dict[str, str]:
         """The fields of a multipart body that are no files; of several with one name the last."""
-        return {name: part.content.decode() for name, part in self._parts() if part.filename is None}
+        return {name: part.content.decode("utf-8", "replace") for name, part in self._parts() if part.filename is None}
 
     @property
     def files(self) -> dict[str, FakeFile]:
         """The files of a multipart body, by field."""
         return {name: part for name, part in self._parts() if part.filename is not None}
+
+    def named(self) -> dict[str, Any]:
+        """The fields of the body, be it JSON or a form; empty where it is neither."""
+        return self.fields() or self.form
 
     def _parts(self) -> Iterator[tuple[str, FakeFile]]:
         content_type = self.header("content-type") or ""

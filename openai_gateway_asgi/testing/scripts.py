@@ -10,6 +10,7 @@ from typing import Any
 
 from .answers import Answer, Ending, HeaderPairs, Says, error_answer, json_answer
 
+_COUNTS = ("cut_after", "reset_after", "stall_after", "malformed_after", "error_after")
 MALFORMED = b'data: {"choices": [{"delta": {"content": "\n\n'
 
 
@@ -54,6 +55,18 @@ class Script:
     """An error event of this ``message`` and ``code``, and then the end."""
     done: bool = True
     """Whether a chat stream ends with ``[DONE]``."""
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for what no model could do: a test that means something else should fail here."""
+        if not 100 <= self.status <= 599:
+            raise ValueError(f"Script(status={self.status}): must be a status of HTTP, from 100 to 599")
+        for name in ("first_event_after", "event_every", *_COUNTS):
+            if (value := getattr(self, name)) is not None and value < 0:
+                raise ValueError(f"Script({name}={value}): must be 0 or more")
+        calls: Sequence[Any] = self.tool_calls
+        for call in calls:
+            if isinstance(call, str) or len(call) != 2:
+                raise ValueError("Script(tool_calls=...): must be pairs of a name and arguments, as ('weather', {})")
 
 
 def scripted_answer(script: Script, usual: Callable[[Says], Answer]) -> Answer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import httpx
@@ -304,3 +305,47 @@ async def test_as_an_application_it_can_be_silent_and_end_the_connection_too() -
 def test_a_script_is_written_in_one_way_or_the_other() -> None:
     with pytest.raises(TypeError, match="either Scripts or cut_after"):
         FakeUpstream().script("m", Script(text="a"), cut_after=3)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        (lambda fake: fake.script("m", "Hello"), "text="),
+        (lambda fake: fake.script("m", txt="Hello"), "txt"),
+        (lambda fake: fake.script("m", status=5), "from 100 to 599"),
+        (lambda fake: fake.script("m", cut_after=-1), "cut_after=-1"),
+        (lambda fake: fake.script("m", event_every=-0.1), "event_every=-0.1"),
+        (lambda fake: fake.script("m", tool_calls=["weather"]), "pairs"),
+        (lambda fake: fake.answer("/files", {"id": "file-1"}), "json_answer"),
+        (lambda fake: fake.answer("/files"), "nothing"),
+    ],
+)
+def test_a_mistake_in_a_script_is_told_where_it_is_written(mistake: Callable[[FakeUpstream], None], told: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(told)):
+        mistake(FakeUpstream())
+
+
+async def test_a_model_that_a_form_names_has_its_script_too(fake: Fake) -> None:
+    upstream, client = fake
+    upstream.script("hears", text="to be or not")
+    upstream.script("paints", status=503)
+
+    sound = ("a.mp3", b"\xff\xfb")
+    assert (await client.audio.transcriptions.create(model="hears", file=sound)).text == "to be or not"
+    assert upstream.last.model == "hears"
+    with pytest.raises(openai.InternalServerError):
+        await client.images.edit(model="paints", prompt="a cat", image=("a.png", b"\x89PNG"))
+
+
+async def test_images_are_as_many_as_are_asked_for_and_transcripts_in_the_form_that_is(fake: Fake) -> None:
+    _, client = fake
+    picture, sound = ("a.png", b"\x89PNG"), ("a.mp3", b"\xff\xfb")
+    made = await client.images.generate(model="m", prompt="a cat", n=3)
+    edited = await client.images.edit(model="m", prompt="a cat", image=picture, n=2)
+    assert [len(each.data or ()) for each in (made, edited)] == [3, 2]
+
+    text: object = await client.audio.transcriptions.create(model="m", file=sound, response_format="text")
+    verbose = await client.audio.transcriptions.create(model="m", file=sound, response_format="verbose_json")
+    events = await client.audio.transcriptions.create(model="m", file=sound, stream=True)
+    assert (text, verbose.duration) == ("Hello from upstream.", 1.5)
+    assert [event.type async for event in events] == [*["transcript.text.delta"] * 4, "transcript.text.done"]
