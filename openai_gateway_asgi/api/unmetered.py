@@ -17,9 +17,5 @@ FAMILIES = {
 """By the name under which ``Settings(unmetered=...)`` lets it pass. What can be estimated is charged its estimate, as
 Responses with ``background: true``; nothing is known of these."""
 
-_FAMILY = {operation: family for family, operations in FAMILIES.items() for operation in operations}
-
-
-def family_of(operation: str) -> str:
-    """The family of an operation, empty for those whose usage is told, or charged by an estimate."""
-    return _FAMILY.get(operation, "")
+UNMETERED = {operation: family for family, operations in FAMILIES.items() for operation in operations}
+"""The family of an operation; of others the usage is told, or charged by an estimate."""

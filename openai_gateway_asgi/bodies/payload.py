@@ -7,7 +7,7 @@ is written anew, so duplicate keys have collapsed and what was checked is what i
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Sized
 from typing import Any, TypeVar
 
 import msgspec
@@ -33,6 +33,7 @@ def _new_decoder(kind: Any) -> Any:
 _decoder: Callable[[Any], Any] = functools.cache(_new_decoder)
 
 
+_bytes_of: Callable[[msgspec.Raw], Sized] = memoryview
 _PLAIN: frozenset[Any] = frozenset((bool, float, int, str))
 """Kinds of values of which there is one."""
 
@@ -50,12 +51,13 @@ class Payload:
     looks for names and short values. It must not be written to.
     """
 
-    __slots__ = ("outline", "texts")
+    __slots__ = ("_length", "outline", "texts")
 
     def __init__(self, outline: Fields, texts: LongTexts | None = None) -> None:
         self.outline = outline
         self.texts = texts
         """What was cut out of it, None where nothing was."""
+        self._length = -1
 
     @property
     def fields(self) -> Fields:
@@ -111,7 +113,9 @@ class Payload:
     @property
     def length(self) -> int:
         """Bytes of all fields beside their names, and beside its long texts."""
-        return sum([len(memoryview(raw)) for raw in self.outline.values()])
+        if self._length < 0:
+            self._length = sum(map(len, map(_bytes_of, self.outline.values())))
+        return self._length
 
     def read(self, name: str, kind: type[T]) -> T | None:
         """The field as ``kind``, or None where it is missing or null. A wrong type is a 400 that names ``$.name``, and

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
-from ..api.unmetered import family_of
+from ..api.unmetered import UNMETERED
 from ..errors import PermissionDenied
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Receive, Scope, Send
@@ -26,16 +26,16 @@ class EnforceLimits:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
         operation = exchange.match.endpoint.operation
-        family = family_of(operation)
-        if exchange.resolved is None and not family:
-            return self.app(scope, receive, send)
-        if not family and exchange.reservation is None and exchange.outer is None:
+        if exchange.resolved is None:
+            if operation not in UNMETERED:
+                return self.app(scope, receive, send)
+        elif exchange.reservation is None and exchange.outer is None and operation not in UNMETERED:
             exchange.reservation = self._desk.reserve_now(
-                exchange.user, exchange.hops, operation, exchange.payload, exchange.candidates, exchange.clock.loop
+                exchange.user, exchange.model, exchange.candidates, operation, exchange.payload
             )
             if exchange.reservation is not None:
                 return self.app(scope, receive, send)
-        return self._limited(exchange.resolved, family, scope, receive, send)
+        return self._limited(exchange.resolved, UNMETERED.get(operation, ""), scope, receive, send)
 
     async def _limited(self, model: Model | None, family: str, scope: Scope, receive: Receive, send: Send) -> None:
         exchange, desk = Exchange.of(scope), self._desk

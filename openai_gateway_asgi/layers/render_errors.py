@@ -9,7 +9,7 @@ from time import monotonic
 from urllib.parse import quote
 
 from ..answers.refusal import detail_of
-from ..errors import ClientDisconnected, GatewayError, ResponseAborted
+from ..errors import ClientDisconnected, GatewayError, ResponseAborted, UpstreamError
 from ..exchange import Exchange
 from ..host.notices import Notices, shown
 from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
@@ -104,8 +104,11 @@ async def _render(
     error: GatewayError, exchange: Exchange, send: Send, *, within: float, cause: BaseException | None
 ) -> None:
     if not exchange.head_sent:
+        headers: Iterable[tuple[bytes, bytes]] = error.headers
+        if exchange.reservation is not None and isinstance(error, UpstreamError):
+            headers = exchange.reservation.told_in(headers)
         await respond(
-            send, error.status, error.body(), error.headers,
+            send, error.status, error.body(), headers,
             within=within, clock=exchange.clock, content_type=error.content_type, head=exchange.method == "HEAD",
         )  # fmt: skip
     elif exchange.finished:

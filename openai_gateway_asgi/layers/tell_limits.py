@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 
-from ..errors import UpstreamError
 from ..exchange import Exchange
-from ..http.asgi import ASGIApp, Message, RawHeaders, Receive, Scope, Send
-from ..limits.reservation import Reservation
-
-THEIRS = b"x-ratelimit-"
+from ..http.asgi import ASGIApp, Message, Receive, Scope, Send
 
 
 class TellLimits:
     """Puts the gateway's own ``x-ratelimit-*`` in the place of the upstream's, which are those of a shared account.
 
-    What is reserved by then is in them. It stands behind the host's own layers, whose figures are theirs.
+    What is reserved by then is in them. It stands behind the host's own layers, whose figures are theirs. In upstreams'
+    errors ``RenderErrors`` does the same.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -25,21 +22,10 @@ class TellLimits:
         reservation = Exchange.of(scope).reservation
         if reservation is None:
             return self.app(scope, receive, send)
-        return self._told(reservation, scope, receive, send)
 
-    async def _told(self, reservation: Reservation, scope: Scope, receive: Receive, send: Send) -> None:
         def telling(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                message["headers"] = _replaced(message.get("headers", ()), reservation)
+                message["headers"] = reservation.told_in(message.get("headers", ()))
             return send(message)
 
-        try:
-            await self.app(scope, receive, telling)
-        except UpstreamError as error:
-            error.headers = tuple(_replaced(error.headers, reservation))
-            raise
-
-
-def _replaced(theirs: Iterable[tuple[bytes, bytes]], reservation: Reservation) -> RawHeaders:
-    kept = [pair for pair in theirs if not pair[0].startswith(THEIRS)]
-    return kept + reservation.headers
+        return self.app(scope, receive, telling)

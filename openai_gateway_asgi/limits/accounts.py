@@ -1,146 +1,147 @@
-"""What an account allows: the state of one, and what taking from it and giving back make of it.
+"""What an account in the memory of this process allows: the one place that says so.
 
-This is the one place in this process that says so; ``scripts.py`` says the same to a Redis server. Times are in seconds
-of the store that keeps the account, but for the ends of periods.
+``scripts.py`` says the same to a Redis server, and ``tests/limits/store_contract.py`` to both. Times are in seconds of
+the store's clock, but for the ends of periods, which are in seconds since the epoch.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from math import inf
+from typing import Any, NamedTuple
 
-from .claims import Account, Balance, Claim, balance_of
+from .claims import Balance, Claim, balance_of
 
-
-class Kept(Protocol):
-    """One account. What is taken is an amount, or the lease of a place; what is used is counted in the same unit."""
-
-    gone: bool
-    """Whether the store has let go of it, so that another one stands in its place."""
-
-    def used_at(self, now: float) -> float: ...
-
-    def take(self, claim: Claim, what: Any, now: float) -> float:
-        """Gives what is used then, which may be more than the claim's account may hold: then it is to be undone."""
-        ...
-
-    def undo(self, what: Any) -> None:
-        """As if what was taken last had not been."""
-        ...
-
-    def correct(self, what: Any, now: float) -> None:
-        """By an amount more, or less; or by a lease that is given back."""
-        ...
-
-    def balance(self, claim: Claim, now: float, *, wall: float, wanted: int | None = None) -> Balance:
-        """``wall`` is in seconds since the epoch, ``wanted`` what a claim asked for that may not have found room."""
-        ...
+What = Sequence[Any]
+"""What is taken, by unit: amounts, which are whole numbers, and the name of a lease, which is a text."""
 
 
-class Bucket:
-    """It holds what was used as of ``at``, which flows back at its rate."""
+class Amount:
+    """A bucket: what was used as of ``at`` flows back at its rate. Or a period, from which nothing does."""
 
-    __slots__ = ("at", "gone", "rate", "used")
+    __slots__ = ("at", "bound", "ends", "pins", "rate", "used")
 
     def __init__(self, claim: Claim, now: float) -> None:
-        self.gone = False
-        self.rate = claim.rate
+        self.pins = 0
+        """Plans that hold it: it is kept while they do."""
+        self.bound = False
+        """Whether one ever did."""
         self.at = now
         self.used = 0.0
-
-    def used_at(self, now: float) -> float:
-        used = self.used - (now - self.at) * self.rate
-        return used if used > 0.0 else 0.0
-
-    def take(self, claim: Claim, what: int, now: float) -> float:
-        self.rate = rate = claim.rate  # the host may write another amount at any time: what was used stays
-        used = self.used - (now - self.at) * rate  # as `used_at` has it, without a frame: all calls come here
-        self.at = now
-        self.used = used = used + what if used > 0.0 else what
-        return used
-
-    def undo(self, what: int) -> None:
-        self.used -= what
-
-    def correct(self, what: int, now: float) -> None:
-        used = self.used_at(now) + what
-        self.at = now
-        self.used = used if used > 0.0 else 0.0
-
-    def balance(self, claim: Claim, now: float, *, wall: float, wanted: int | None = None) -> Balance:
         self.rate = claim.rate
-        return balance_of(claim, self.used_at(now), now=now, last=now, wanted=wanted)
-
-
-class Period:
-    """It counts from nothing; the next period is another account."""
-
-    __slots__ = ("ends", "gone", "used")
-
-    def __init__(self, claim: Claim, now: float) -> None:
-        self.gone = False
         self.ends = claim.ends
-        """In seconds since the epoch."""
-        self.used = 0
 
     def used_at(self, now: float) -> float:
-        return self.used
+        return max(0.0, self.used - (now - self.at) * self.rate)
 
-    def take(self, claim: Claim, what: int, now: float) -> float:
-        self.used = used = self.used + what
-        return used
-
-    def undo(self, what: int) -> None:
-        self.used -= what
-
-    def correct(self, what: int, now: float) -> None:
-        self.used = max(0, self.used + what)
-
-    def balance(self, claim: Claim, now: float, *, wall: float, wanted: int | None = None) -> Balance:
-        used = self.used if wall < self.ends else 0
+    def balance(self, claim: Claim, now: float, wall: float, wanted: int | None) -> Balance:
+        used = self.used_at(now) if not self.ends or wall < self.ends else 0
         return balance_of(claim, used, now=wall, last=now, wanted=wanted)
 
 
-class Places:
-    """The leases by their names, with when each ends."""
+class Leases:
+    """Places: the leases by their names, with when each ends."""
 
-    __slots__ = ("gone", "leases", "soonest")
+    __slots__ = ("bound", "ends", "held", "pins", "soonest")
 
     def __init__(self, claim: Claim, now: float) -> None:
-        self.gone = False
-        self.leases: dict[str, float] = {}
-        self.soonest = now
-        """No lease ends before that: they are gone through now and then, and not by every call."""
+        self.pins = 0
+        self.bound = False
+        self.ends = 0.0
+        self.held: dict[str, float] = {}
+        self.soonest = inf
+        """No lease ends before: they are gone through now and then, and not by every call."""
 
     def used_at(self, now: float) -> float:
-        leases = self.leases
-        if leases and self.soonest <= now:
-            for lease in [lease for lease, ends in leases.items() if ends <= now]:
-                del leases[lease]
-            self.soonest = min(leases.values(), default=now)
-        return len(leases)
+        if self.soonest <= now:
+            self.held = {lease: until for lease, until in self.held.items() if until > now}
+            self.soonest = min(self.held.values(), default=inf)
+        return len(self.held)
 
-    def take(self, claim: Claim, what: str, now: float) -> float:
-        leases, until = self.leases, now + claim.lease_seconds
-        if leases and self.soonest <= now:
-            _ = self.used_at(now)
-        if not leases or until < self.soonest:
-            self.soonest = until
-        leases[what] = until
-        return len(leases)
+    def hold(self, lease: str, until: float) -> None:
+        self.soonest = min(self.soonest, until)
+        self.held[lease] = until
 
-    def undo(self, what: str) -> None:
-        self.leases.pop(what, None)
-
-    def correct(self, what: str, now: float) -> None:
-        self.leases.pop(what, None)
-
-    def balance(self, claim: Claim, now: float, *, wall: float, wanted: int | None = None) -> Balance:
+    def balance(self, claim: Claim, now: float, wall: float, wanted: int | None) -> Balance:
         used = self.used_at(now)
-        return balance_of(claim, used, now=now, last=max(self.leases.values(), default=now), wanted=wanted)
+        return balance_of(claim, used, now=now, last=max(self.held.values(), default=now), wanted=wanted)
 
 
-KINDS: dict[Account, type[Bucket | Period | Places]] = {
-    Account.BUCKET: Bucket,
-    Account.PERIOD: Period,
-    Account.PLACES: Places,
-}
+Kept = Amount | Leases
+
+
+class DrawOnAmount(NamedTuple):
+    account: Amount
+    rate: float
+    capacity: int
+    unit: int
+    """Which part of ``What`` is taken from it."""
+
+
+class DrawOnPlaces(NamedTuple):
+    account: Leases
+    seconds: float
+    capacity: int
+    unit: int
+
+
+class Bound:
+    """The accounts that calls draw on, and how: found once for all calls of a plan."""
+
+    __slots__ = ("amounts", "claims", "places", "released", "units", "version")
+
+    def __init__(self, claims: Sequence[Claim], units: Sequence[int]) -> None:
+        """``units`` say which part of what a call takes is taken by each claim."""
+        self.claims = claims
+        self.units = units
+        self.amounts: Sequence[DrawOnAmount] = ()
+        self.places: Sequence[DrawOnPlaces] = ()
+        self.version = -1
+        """That of the store by which they are right."""
+        self.released = False
+        """Whether its plan is not kept any more; calls that it was made for may still be under way."""
+
+    def taken(self, what: What, now: float) -> bool:
+        """Takes from all accounts; where one has no room, from none. All calls come here, so that it calls nothing."""
+        for draw in self.amounts:
+            account, rate, capacity, unit = draw
+            used = account.used - (now - account.at) * rate
+            account.used = used = (used if used > 0.0 else 0.0) + what[unit]
+            account.at = now
+            if used > capacity:
+                self._undo(what, draw)
+                return False
+        for place in self.places:
+            leases, seconds, capacity, unit = place
+            if leases.soonest <= now:
+                _ = leases.used_at(now)
+            held, until = leases.held, now + seconds
+            if until < leases.soonest:
+                leases.soonest = until
+            held[what[unit]] = until
+            if len(held) > capacity:
+                self._undo(what, place)
+                return False
+        return True
+
+    def _undo(self, what: What, last: DrawOnAmount | DrawOnPlaces) -> None:
+        """As if nothing had been taken; ``last`` is what had no room."""
+        for draw in self.amounts:
+            draw.account.used -= what[draw.unit]
+            if draw is last:
+                return
+        for place in self.places:
+            _ = place.account.held.pop(what[place.unit], None)
+            if place is last:
+                return
+
+    def corrected(self, by: What, now: float) -> None:
+        """By amounts more or less, and by the leases that are given back."""
+        for account, rate, _, unit in self.amounts:
+            if more := by[unit]:
+                used = account.used - (now - account.at) * rate
+                used = (used if used > 0.0 else 0.0) + more
+                account.used = used if used > 0.0 else 0.0
+                account.at = now
+        for leases, _, _, unit in self.places:
+            _ = leases.held.pop(by[unit], None)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from ..host.prices import Priced, Prices
 from ..host.records import AttemptRecord, Outcome, UsageRecord
 from ..host.usage import Usage
 from ..models import Candidate
-from .limit import NANO, Limit, Subject
+from .limit import NANO, UNITS, Limit, Subject
 from .reservation import WHOLE_CALL, Reservation, Taken
 
 
@@ -29,14 +28,8 @@ def expected_cost(prices: Prices, subject: Subject, expected: Usage, candidates:
     return None
 
 
-class Charge(NamedTuple):
-    """What a call used, in the units of ``UNITS``; None: what was reserved."""
-
-    requests: int | None
-    tokens: int | None
-    usd: int | None
-    concurrent: int | None = 0
-    """Places are given back."""
+Charge = tuple[int | None, int | None, int | None, int]
+"""What a call used, by unit in the order of ``UNITS``; None: what was reserved. Places are given back."""
 
 
 def charge_of(record: UsageRecord, counted: UsageRecord | AttemptRecord) -> Charge:
@@ -45,10 +38,10 @@ def charge_of(record: UsageRecord, counted: UsageRecord | AttemptRecord) -> Char
     tokens = None if usage is None else usage.tokens
     usd = None if cost is None else int(cost * NANO)
     if not record.attempts:
-        return Charge(0, tokens or 0, usd or 0)
+        return 0, tokens or 0, usd or 0, 0
     if tokens is None and not _generated(record):
-        return Charge(None, 0, usd or 0)
-    return Charge(None, tokens, usd)
+        return None, 0, usd or 0, 0
+    return None, tokens, usd, 0
 
 
 def _generated(record: UsageRecord) -> bool:
@@ -67,7 +60,7 @@ def used_in(reservation: Reservation, record: UsageRecord) -> list[int]:
         if limit.per_attempt and record.tries:
             # What an upstream is charged is its own attempt's; those before it were settled when they failed.
             charge = last = last or charge_of(record, record.tries[-1])
-        used = getattr(charge, limit.unit)
+        used = charge[UNITS.index(limit.unit)]
         amounts.append(claim.reserved if used is None else used)
     if reservation.asks or reservation.outer is not None:
         return _among_calls(reservation, amounts, record)
@@ -113,11 +106,15 @@ def used_by_attempt(limit: Limit, attempt: AttemptRecord | None) -> int:
 
 def correction(taken: Taken, record: UsageRecord) -> Taken:
     """What a call used more, or less, than was taken for it; and the lease that it gives back."""
-    requests, tokens, usd, lease = taken
-    used = charge_of(record, record)
+    usage = record.usage
+    if usage is not None and record.cost is None and record.attempts:  # as `charge_of` has it of most calls
+        input, output = usage.input, usage.output
+        if input is not None and output is not None:
+            return 0, input + output - taken[1], 0, taken[3]
+    requests, tokens, usd, _ = charge_of(record, record)
     return (
-        0 if used.requests is None else used.requests - requests,
-        0 if used.tokens is None else used.tokens - tokens,
-        0 if used.usd is None else used.usd - usd,
-        lease,
+        0 if requests is None else requests - taken[0],
+        0 if tokens is None else tokens - taken[1],
+        0 if usd is None else usd - taken[2],
+        taken[3],
     )

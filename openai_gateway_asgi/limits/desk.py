@@ -24,11 +24,12 @@ from ..host.users import User
 from ..http.background import Background
 from ..models import Candidate, Model
 from . import charges
+from .accounts import Bound
 from .claims import Account, Change, Claim, Decision, LimitStore, StoreDown
-from .estimate import expected_usage
+from .estimate import expected_tokens, expected_usage
 from .hosts import LimitsOf, asked_limits
 from .limit import Limit, Subject, leases
-from .memory import MemoryLimits
+from .memory import MemoryLimits, lease_names
 from .places import Places
 from .plans import Drawn, Plan, Plans, drawn_on
 from .reservation import Call, Held, Reservation
@@ -64,10 +65,11 @@ class Desk:
         self.known: Sequence[Limit] = () if isinstance(limits, Hook) else limits
         """Those that hold for everybody; none where a callable of the host's says which hold."""
         self._limits = limits
-        self._plans = None if any(callable(limit.by) for limit in self.known) else Plans(self.known, clock)
-        """None where the host says anew at each call who shares an account."""
         self._at_once = store if type(store) is MemoryLimits else None
         """The store, where it needs no waiting for; a host's own kind of it may."""
+        is_hosts = isinstance(limits, Hook) or any(callable(limit.by) for limit in limits)
+        self._plans = None if is_hosts else Plans(self.known, clock, self._released)
+        """None where the host says anew at each call what holds, or who shares an account."""
         self._prices = prices
         self._background = background
         self._failed = failed
@@ -83,40 +85,26 @@ class Desk:
         return await asked_limits(self._limits, user, model) if isinstance(self._limits, Hook) else self._limits
 
     def reserve_now(
-        self,
-        user: User,
-        models: tuple[str, ...],
-        operation: str,
-        payload: Payload,
-        candidates: Sequence[Candidate],
-        loop: asyncio.AbstractEventLoop,
+        self, user: User, model: str, candidates: Sequence[Candidate], operation: str, payload: Payload
     ) -> Reservation | None:
-        """What ``reserve`` does, for nearly all calls of a store in memory: where nothing has to be waited for, and all
-        have room. None where it is ``reserve`` that has to say."""
+        """What ``reserve`` does for nearly all calls of a store in memory: nothing has to be waited for, and all have
+        room. None where it is ``reserve`` that has to say."""
         if self._at_once is None or self._plans is None:
             return None
-        plan = self._plans.find(user, models)
-        if not plan.draws:
-            return None
+        plan = self._plans.find(user, model, candidates[0].via if candidates else None)
         tokens = usd = 0
-        if plan.is_metered:
+        if plan.is_priced:
             expected = expected_usage(operation, payload)
-            tokens = expected.tokens or 0
-            if plan.is_priced:
-                cost = self._expected_cost(Call(plan.limits, Subject(user, models), expected, candidates))
-                if cost is None:
-                    return None
-                usd = cost
-        lease = next(leases) if plan.places else ""
-        taken = (1, tokens, usd, lease)
-        used = self._at_once.grant(plan.draws, taken)
-        if used is None:
+            cost = self._expected_cost(Call(plan.limits, Subject(user, plan.models), expected, candidates))
+            if cost is None:
+                return None
+            tokens, usd = expected.tokens or 0, cost
+        elif plan.is_metered:
+            tokens = expected_tokens(operation, payload)
+        elif not plan.drawn:
             return None
-        if not lease:
-            return Reservation(user, plan, taken, used)
-        renewed = self.places.on(loop)
-        renewed[lease] = plan.places
-        return Reservation(user, plan, taken, used, renewed)
+        taken = (1, tokens, usd, next(lease_names) if plan.has_places else "")
+        return Reservation(user, plan, taken) if self._at_once.take_bound(plan.bound, taken) else None
 
     async def reserve(self, call: Call) -> Reservation:
         """Takes what the call needs before an upstream is chosen. A part of an ``outer`` call takes no place and no
@@ -158,8 +146,10 @@ class Desk:
 
     def needs_more(self, reservation: Reservation, served: Model | None, candidate: Candidate) -> bool:
         """Whether an attempt has to ``enter``: it is under limits by upstream, or a fallback's."""
-        plan, hops = reservation.plan, _hops(served, candidate)
-        return plan.per_attempt or (hops != plan.models and any(id not in plan.models for id in hops))
+        plan = reservation.plan
+        if plan.per_attempt or served is None or candidate.via is not None:
+            return plan.per_attempt or not set(plan.models).issuperset(_hops(served, candidate))
+        return served.id not in plan.models
 
     async def enter(
         self, reservation: Reservation, served: Model | None, candidate: Candidate, expected: Usage
@@ -204,23 +194,27 @@ class Desk:
         if reservation.settled:
             return
         reservation.settled = True
-        taken, renewed = reservation.taken, reservation.renewed
-        if taken is None or self._at_once is None or reservation.asks:
+        taken = reservation.taken
+        if taken is not None and self._at_once is not None and not reservation.asks:
+            self._at_once.settle_bound(reservation.plan.bound, charges.correction(taken, record))
+        else:
             used = charges.used_in(reservation, record)
             self._correct([claim for _, claim in reservation.held], used)
-            return
-        self._at_once.correct(reservation.plan.draws, charges.correction(taken, record))
-        if renewed is not None:
-            del renewed[taken[3]]
 
     async def aclose(self) -> None:
+        if self._plans is not None:
+            self._plans.clear()
         await self.store.aclose()
 
     def _plan(self, call: Call) -> Plan:
-        subject = call.subject
-        if self._plans is not None and call.limits is self.known:
-            return self._plans.find(subject.user, subject.models)
+        subject, candidates = call.subject, call.candidates
+        if self._plans is not None:
+            return self._plans.find(subject.user, subject.models[0], candidates[0].via if candidates else None)
         return Plan(call.limits, subject, self.clock())
+
+    def _released(self, bounds: Sequence[Bound]) -> None:
+        if self._at_once is not None:
+            self._at_once.release(bounds)
 
     def _claims(self, drawn: Drawn, call: Call, *, without: Collection[str]) -> Held:
         """What is to be taken, beside the accounts that it is not to be taken from."""

@@ -28,6 +28,7 @@ SPEECH = "createSpeech"
 RECORDINGS = frozenset({"createTranscription", "createTranslation"})
 IMAGES = frozenset({"createImage", "createImageEdit", "createImageVariation"})
 _ANSWER_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+_SAYING = frozenset({*_ANSWER_LIMITS, "n"})
 _SPACES = (b" ", b"\n", b"\\n")
 _SEEN = 512
 """Bytes of a long text by which it is told from base64."""
@@ -53,6 +54,13 @@ def answer_tokens(payload: Payload) -> int:
     limit = max([each for each in limits if each is not None], default=USUAL_ANSWER)
     choices = min(max(_number(payload, "n") or 1, 1), MOST_CHOICES) if "n" in there else 1
     return max(limit, 0) * choices
+
+
+def expected_tokens(operation: str, payload: Payload) -> int:
+    """Of the request and the answer together."""
+    if payload.texts is None and _SAYING.isdisjoint(payload.outline):  # as nearly always
+        return payload.length // BYTES_PER_TOKEN + (USUAL_ANSWER if operation in ANSWERING else 0)
+    return input_tokens(payload) + (answer_tokens(payload) if operation in ANSWERING else 0)
 
 
 def expected_usage(operation: str, payload: Payload) -> Usage:

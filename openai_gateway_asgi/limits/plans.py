@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
 from ..host.users import User
-from .claims import Claim
+from ..models import Via
+from .accounts import Bound
 from .limit import UNITS, Limit, Subject
-from .memory import Draw
+from .periods import CALENDAR
 from .told import shown_of
 
 MOST_PLANS = 4096
@@ -39,7 +41,7 @@ class Plan:
     """What calls of one user and model draw on before an upstream is chosen."""
 
     __slots__ = (
-        "begins", "drawn", "draws", "ends", "is_metered", "is_priced", "limits", "models", "per_attempt", "places",
+        "begins", "bound", "drawn", "ends", "has_places", "is_metered", "is_priced", "limits", "models", "per_attempt",
         "shown",
     )  # fmt: skip
 
@@ -48,36 +50,47 @@ class Plan:
         self.limits = limits
         self.models = subject.models
         self.drawn = drawn_on([limit for limit in limits if not limit.per_attempt], subject)
-        self.draws = tuple([Draw(limit.claim(key, 0, now), UNITS.index(limit.unit)) for limit, key in self.drawn])
-        self.per_attempt = any(limit.per_attempt for limit in limits)
-        self.is_metered = any(limit.unit in METERED for limit in limits)
+        claims = [limit.claim(key, 0, now) for limit, key in self.drawn]
+        self.bound = Bound(claims, [UNITS.index(limit.unit) for limit, _ in self.drawn])
+        self.shown = shown_of([limit for limit, _ in self.drawn], claims)
+        self.has_places = any(limit.unit == "concurrent" for limit, _ in self.drawn)
         self.is_priced = any(limit.unit == "usd" for limit, _ in self.drawn)
-        self.places: Sequence[Claim] = [draw.claim for draw in self.draws if draw.claim.lease_seconds]
-        self.shown = shown_of([limit for limit, _ in self.drawn], [draw.claim for draw in self.draws])
-        self.begins: float = 0.0
-        self.ends: float | None = None
-        """Between these times the keys of its periods are right; None: it has none."""
+        self.is_metered = any(limit.unit in METERED for limit, _ in self.drawn)
+        self.per_attempt = any(limit.per_attempt for limit in limits)
+        self.begins, self.ends = 0.0, inf
+        """Between these times the keys of its periods are right."""
         for limit, _ in self.drawn:
             if (period := limit.period(now)) is not None:
-                self.begins = max(self.begins, period.begins)
-                self.ends = period.ends if self.ends is None else min(self.ends, period.ends)
+                self.begins, self.ends = max(self.begins, period.begins), min(self.ends, period.ends)
 
 
 class Plans:
     """Those of limits that hold for everybody; where a ``by`` is the host's own, it may say otherwise the next time."""
 
-    def __init__(self, limits: Sequence[Limit], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, limits: Sequence[Limit], clock: Callable[[], float], released: Callable[[Sequence[Bound]], None]
+    ) -> None:
+        """``released`` is told of what plans were bound to that are not kept any more."""
         self._limits = limits
         self._clock = clock
+        self._released = released
         self._by_groups = any("user_groups" in limit.scopes for limit in limits)
-        self._known: dict[tuple[str, Iterable[str], tuple[str, ...]], Plan] = {}
+        self._has_periods = any(limit.per in CALENDAR for limit in limits)
+        self._known: dict[tuple[str, Iterable[str], str, Via | None], Plan] = {}
 
-    def find(self, user: User, models: tuple[str, ...]) -> Plan:
-        key = (user.id, user.groups if self._by_groups else (), models)
+    def find(self, user: User, model: str, via: Via | None) -> Plan:
+        key = (user.id, user.groups if self._by_groups else (), model, via)
         plan = self._known.get(key)
-        if plan is not None and (plan.ends is None or plan.begins <= self._clock() < plan.ends):
-            return plan
+        if plan is not None:
+            if not self._has_periods or plan.begins <= self._clock() < plan.ends:
+                return plan
+            self._released([plan.bound])
         if len(self._known) >= MOST_PLANS:
-            self._known.clear()
+            self.clear()
+        models = (model,) if via is None else via.hops
         plan = self._known[key] = Plan(self._limits, Subject(user, models), self._clock())
         return plan
+
+    def clear(self) -> None:
+        known, self._known = self._known, {}
+        self._released([plan.bound for plan in known.values()])

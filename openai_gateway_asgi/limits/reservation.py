@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import structs
@@ -15,7 +15,7 @@ from ..models import Candidate
 from .claims import Claim, balance_of
 from .limit import Limit, Subject
 from .plans import Plan
-from .told import Standing, headers_of, headers_of_used
+from .told import FIGURES, Standing, add_figures, headers_of
 
 WHOLE_CALL = ("requests", "concurrent")
 """Units that a call takes once, whatever it asks of others."""
@@ -45,10 +45,6 @@ class Reservation(msgspec.Struct, eq=False):
     plan: Plan
     taken: Taken | None = None
     """What was granted for the plan in one pass, by unit; None once it is spelt out, which few calls come to."""
-    used: Sequence[float] = ()
-    """Of each account of the plan by then."""
-    renewed: MutableMapping[str, Sequence[Claim]] | None = None
-    """Where the lease of what was taken in one pass is renewed."""
     outer: Reservation | None = None
     """That of the call within which this one is made, as a part of it."""
     settled: bool = False
@@ -84,12 +80,17 @@ class Reservation(msgspec.Struct, eq=False):
             self.held.append((each.limit, each.claim))
             self.standings.append(each)
 
-    @property
-    def headers(self) -> RawHeaders:
-        """What the client is told."""
-        if self.taken is not None and self.plan.shown is not None:
-            return headers_of_used(self.plan.shown, self.used)
-        return headers_of(self.standings)
+    def told_in(self, theirs: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+        """The headers of an upstream with the gateway's figures in the place of its own, which are those of a shared
+        account."""
+        headers = [pair for pair in theirs if not pair[0].startswith(FIGURES)]
+        if self.taken is None:
+            headers += headers_of(self._standings)
+        elif self.plan.shown is None:
+            headers += headers_of(self._at_hand(self.taken))
+        else:
+            add_figures(headers, self.plan.shown, self.plan.bound.amounts)
+        return headers
 
     def of_outer(self) -> set[str]:
         """The keys of what the calls around this one hold: a part takes no place and no request beside theirs."""
@@ -104,14 +105,20 @@ class Reservation(msgspec.Struct, eq=False):
         return taken
 
     def _spell_out(self) -> None:
-        taken, self.taken = self.taken, None
-        if taken is None:
-            return
-        now = time.time()
-        for (limit, _), draw, used in zip(self.plan.drawn, self.plan.draws, self.used, strict=True):
-            what = taken[draw.unit]
-            changed = {"lease": what} if isinstance(what, str) else {"amount": what}
-            claim = structs.replace(draw.claim, **changed)
-            self._held.append((limit, claim))
-            balance = balance_of(claim, used, now=now, last=now + claim.lease_seconds, wanted=None)
-            self._standings.append(Standing(limit, claim, balance))
+        if self.taken is not None:
+            standings, self.taken = self._at_hand(self.taken), None
+            self.add(standings)
+
+    def _at_hand(self, taken: Taken) -> list[Standing]:
+        """What was granted in one pass, in full, and how its accounts stand."""
+        bound, now = self.plan.bound, time.time()
+        amounts, places = iter(bound.amounts), iter(bound.places)
+        standings: list[Standing] = []
+        for (limit, _), claim, unit in zip(self.plan.drawn, bound.claims, bound.units, strict=True):
+            what = taken[unit]
+            if isinstance(what, str):
+                claim, used = structs.replace(claim, lease=what), float(len(next(places).account.held))
+            else:
+                claim, used = structs.replace(claim, amount=what), next(amounts).account.used
+            standings.append(Standing(limit, claim, balance_of(claim, used, now=now, last=now, wanted=None)))
+        return standings

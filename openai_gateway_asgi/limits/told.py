@@ -13,9 +13,11 @@ import msgspec
 
 from ..errors import GatewayBusy, RateLimited
 from ..http.asgi import RawHeaders
+from .accounts import DrawOnAmount
 from .claims import Balance, Claim
 from .limit import NANO, Limit
 
+FIGURES = b"x-ratelimit-"
 JITTER = 0.1
 """Those who are refused at once come back within a tenth more of their wait, and not together."""
 NAMED = {
@@ -134,41 +136,46 @@ class Shown(NamedTuple):
     """An account whose figures are told with every answer, and what of these is always the same."""
 
     place: int
-    """Among those that a call draws on."""
+    """Among the amounts that a call draws on."""
     limit: tuple[bytes, bytes]
     remaining: bytes
     reset: bytes
-    capacity: int
-    rate: float
 
 
 def shown_of(limits: Sequence[Limit], claims: Sequence[Claim]) -> tuple[Shown, ...] | None:
     """None where the tightest of several has to be found, and for periods, which end by the clock."""
     shown: dict[str, Shown] = {}
-    for place, (limit, claim) in enumerate(zip(limits, claims, strict=True)):
+    amounts = [(limit, claim) for limit, claim in zip(limits, claims, strict=True) if limit.unit != "concurrent"]
+    for place, (limit, claim) in enumerate(amounts):
         if limit.unit in NAMED:
             if limit.unit in shown or not claim.rate:
                 return None
             name, remaining, reset = NAMED[limit.unit]
-            told = (name, b"%d" % claim.capacity)
-            shown[limit.unit] = Shown(place, told, remaining, reset, claim.capacity, claim.rate)
+            shown[limit.unit] = Shown(place, (name, b"%d" % claim.capacity), remaining, reset)
     return tuple(shown.values())
 
 
-def headers_of_used(shown: Iterable[Shown], used: Sequence[float]) -> RawHeaders:
-    """The same where a call was let in by buckets: nothing has to be found out, and no figure is below 0."""
-    headers: RawHeaders = []
-    for place, limit, remaining, reset, capacity, rate in shown:
-        after = used[place]
-        headers += (limit, (remaining, b"%d" % (capacity - after)), (reset, duration(after / rate)))
-    return headers
+def add_figures(headers: RawHeaders, shown: Iterable[Shown], amounts: Sequence[DrawOnAmount]) -> None:
+    """The same of accounts at hand, where nothing has to be found out."""
+    for place, limit, remaining, reset in shown:
+        account, rate, capacity, _ = amounts[place]
+        used = account.used
+        left, seconds = capacity - used, used / rate
+        headers += (
+            limit,
+            (remaining, b"%d" % left if left > 0 else b"0"),
+            (reset, _MILLISECONDS[ceil(seconds * 1000)] if seconds < 1 else duration(seconds)),
+        )
 
 
 def duration(seconds: float) -> bytes:
     """As OpenAI writes it, which is Go's way: ``12ms``, ``3.89s``, ``6m0s``, ``24h0m0s``."""
     if seconds < 1:
-        return b"%dms" % ceil(seconds * 1000)
+        return _MILLISECONDS[ceil(seconds * 1000)]
     return _hundredths(ceil(seconds * 100))
+
+
+_MILLISECONDS = tuple([b"%dms" % count for count in range(1001)])
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -68,7 +67,7 @@ def record(outcome: Outcome, used: int | None, *, attempts: int) -> Any:
 
 async def reserved(worker: Desk, user: User, body: Payload) -> Reservation:
     """As the layer does."""
-    at_once = worker.reserve_now(user, ("m",), CHAT, body, (), asyncio.get_running_loop())
+    at_once = worker.reserve_now(user, "m", (), CHAT, body)
     if at_once is not None:
         return at_once
     return await worker.reserve(Call(LIMITS, Subject(user, ("m",)), expected_usage(CHAT, body), ()))
@@ -126,7 +125,7 @@ async def test_never_more_than_the_limit_allows_and_never_less(
                 await worker.places.renew()
         while open_calls and rng.random() < 0.5:
             end(open_calls.pop(rng.randrange(len(open_calls))))
-        if rng.random() < 0.001:
+        if rng.random() < 0.001 and kind is not MemoryLimits:  # the memory of a process dies with it
             kill(rng.choice(workers))
         user, body = f"user-{int(rng.triangular(0, USERS, 0))}", rng.choice(BODIES)
         account, worker = accounts[user], rng.choice(workers)
@@ -171,5 +170,9 @@ async def test_never_more_than_the_limit_allows_and_never_less(
     assert not any(leases for worker in workers for leases in worker.places.held.values())
     with capsys.disabled():
         print(f"\n{len(accounts)} users, {granted} granted, {refused} refused, {killed} killed, {over} tokens over")  # noqa: T201 - the figures of the proof
-    assert (granted > 1000, refused > 1000, killed > 5) == (True, True, True), (granted, refused, killed)
+    assert (granted > 1000, refused > 1000, killed > 5) == (True, True, kind is not MemoryLimits), (
+        granted,
+        refused,
+        killed,
+    )
     await background.aclose()
