@@ -28,6 +28,11 @@ from .upstream_errors import error_in_json
 HELD = 1024 * 1024
 """Bytes of JSON that are held: a chat has some kilobytes, and some hundred embeddings fit as well."""
 
+JUDGED = 4 * 1024 * 1024
+"""Bytes of JSON that are read to see whether it is whole; of what is longer only the end is looked at."""
+_ENDS = 64
+"""Bytes of it."""
+
 REALTIME_CALL = "create-realtime-call"
 _CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
 _OTHER = re.compile(rb"\s*+(?:\xef\xbb\xbf)?\s*+(?:(<(?:!doctype\s|html))|(?:data|event|error)?:)", re.IGNORECASE)
@@ -131,7 +136,8 @@ class WholeBody:
                 await self._send_at_once(chunk)
                 return
             elif await self._holds_all(chunk):
-                self._judge(body := b"".join(self._pieces))
+                self._pieces = [body := b"".join(self._pieces)]
+                self._judge(body)
                 if self._stages:
                     await self._change(body)
             if self._showing is not None:
@@ -299,6 +305,10 @@ def is_json(kind: bytes) -> bool:
 def _judge_syntax(body: bytes) -> None:
     """Raises for JSON that ends in its middle, although its framing is in order, and for a page or a stream of events
     under its name. What else is no JSON is not ours to mend."""
+    if len(body) > JUDGED:
+        if body[:1] in (b"{", b"[") and body[-_ENDS:].rstrip()[-1:] not in (b"}", b"]"):
+            raise cut_short()
+        return
     try:
         _decode_raw(body)
     except msgspec.DecodeError as error:

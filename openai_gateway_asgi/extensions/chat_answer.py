@@ -235,6 +235,7 @@ class Gathered:
     def __init__(self) -> None:
         self.finish_reason: Any = None
         self._texts: dict[str, list[str]] = {}
+        self._parts: dict[str, list[Any]] = {}
         self._rest: dict[str, Any] = {}
         self._calls: dict[Any, dict[str, Any]] = {}
         self._called: dict[str, list[str]] = {}
@@ -248,6 +249,8 @@ class Gathered:
                 self._add_call(self._called, value)
             elif isinstance(value, str) and name != "role":
                 self._texts.setdefault(name, []).append(value)
+            elif isinstance(value, list):
+                self._parts.setdefault(name, []).extend(value)
             elif value is not None and name != "role":
                 self._rest[name] = value
         self.finish_reason = choice.get("finish_reason") or self.finish_reason
@@ -259,7 +262,14 @@ class Gathered:
 
     def choice(self) -> dict[str, Any]:
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
-        message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, **texts, **self._rest}
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": None,
+            "refusal": None,
+            **texts,
+            **self._rest,
+            **self._parts,
+        }
         if self._called:
             message["function_call"] = _joined(self._called)
         if self._calls:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from ..bodies.loose_json import as_json
 from ..bodies.payload import Payload
 from ..host.users import User
 from ..http.asgi import Scope
-from .texts import ASKED, IMAGES, texts_in, with_texts
+from .texts import ASKED, IMAGES, Places, texts_in, with_texts
 
 FIXED = frozenset({"stream"})
 """Fields by which it was settled already how the client is answered."""
@@ -87,29 +87,27 @@ class FilterCall:
 
     def texts(self) -> Sequence[str]:
         """All texts in the body that people, tools or models wrote, wherever the operation has them."""
-        return [text for name in self._names(ASKED) for text in texts_in({name: self.get(name)}, self._at(ASKED, name))]
+        return self._found(ASKED)
 
     def change_texts(self, change: Callable[[str], str]) -> None:
         """Makes something else of each of these texts."""
-        for name in self._names(ASKED):
-            before = {name: self.get(name)}
-            after = with_texts(before, self._at(ASKED, name), change)
+        for name, places in self._places(ASKED):
+            before = self.get(name)
+            after = with_texts(before, places, change)
             if after != before:
-                self.set(name, after[name])
+                self.set(name, after)
 
     def images(self) -> Sequence[str]:
         """All images in the body, as URLs (``data:`` URLs among them)."""
-        return [
-            image for name in self._names(IMAGES) for image in texts_in({name: self.get(name)}, self._at(IMAGES, name))
-        ]
+        return self._found(IMAGES)
 
-    def _names(self, table: Any) -> list[str]:
+    def _found(self, table: Mapping[str, Places]) -> list[str]:
+        return [text for name, places in self._places(table) for text in texts_in(self.get(name), places)]
+
+    def _places(self, table: Mapping[str, Places]) -> list[tuple[str, Places]]:
         """The fields that are there in which some of them stand."""
-        tops = dict.fromkeys(path[0] for path in table.get(self.operation, ()))
-        return [name for name in tops if self.has_body and name in self]
-
-    def _at(self, table: Any, name: str) -> Any:
-        return tuple(path for path in table[self.operation] if path[0] == name)
+        tops = table.get(self.operation, {})
+        return [(name, places) for name, places in tops.items() if self.has_body and name in self]
 
     @property
     def _payload(self) -> Payload:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..answers.endings import CHAT, FINAL_EVENTS, finish_reason, is_done
+from ..bodies.too_much import LIGHT, too_much_in
 from ..errors import GatewayError, HostFailure
 from ..host.read_usage import read_usage
 from ..host.usage import Usage, normal_usage
+from ..http.pacing import in_turns
 from ..http.sse import Event, last_events, next_event, only_comments
 from ..http.stages import too_long
+from ..http.timers import Clock
 from .filter import Events, Hooked
 from .filter_call import FilterCall
 from .filter_event import FilterEvent, written_event
@@ -58,6 +62,8 @@ class FilterStage:
     def events(self, events: bytes) -> bytes | Awaitable[bytes]:
         if only_comments(events):
             return COMMENT
+        if len(events) > LIGHT:
+            return self._long(events)
         parts = self._parts(events)
         if self._waits:
             return self._later(parts)
@@ -72,15 +78,16 @@ class FilterStage:
         return b""
 
     async def answer(self, body: bytes) -> bytes:
-        event = FilterEvent("answer", body, operation=self._operation)
+        event = FilterEvent("answer", body, operation=self._operation, too_much=await _counted(body))
         for filter in self._events:
             given = _listed(filter, await self._asked(filter, event))
             if len(given) != 1:
                 raise _failed(f"filters.{filter.place}.event gave {len(given)} answers in the place of one")
             event = given[0]
-        if self._gathering is not None:
-            self._gather(event)
-        told = _sendable(lambda: event.written)
+            await _turn(body)
+        told = _sendable(event)
+        await _turn(body)
+        self._gather(event, told)
         usage = normal_usage(read_usage(body))
         await self._after(complete=True, usage=usage)
         return told
@@ -95,7 +102,10 @@ class FilterStage:
         except GatewayError:
             logger.error("a filter failed after an answer that broke off")
 
-    def _parts(self, events: bytes) -> list[Part]:
+    async def _long(self, events: bytes) -> bytes:
+        return await self._later(self._parts(events, await _counted(events)))
+
+    def _parts(self, events: bytes, too_much: str = "") -> list[Part]:
         parts: list[Part] = []
         start = 0
         while (event := next_event(events, start)) is not None:
@@ -107,7 +117,7 @@ class FilterStage:
             if event.error:
                 parts.append(b"error: " + event.error + b"\n\n")
                 continue
-            seen = FilterEvent("event", event.data, operation=self._operation, name=name)
+            seen = FilterEvent("event", event.data, operation=self._operation, name=name, too_much=too_much)
             if _is_error(event, seen):
                 parts.append(written_event(name, event.data))
                 continue
@@ -140,14 +150,15 @@ class FilterStage:
                 said.append(part)
                 continue
             self._told_end = self._told_end or (self._ended and _is_final(self._operation, part))
-            if self._gathering is not None:
-                self._gather(part)
-            said.append(_sendable(part.sse))
+            data = _sendable(part)
+            self._gather(part, data)
+            said.append(written_event(part.name, data))
         return b"".join(said)
 
-    def _gather(self, event: FilterEvent) -> None:
-        assert self._gathering is not None
-        self._room -= len(_sendable(lambda: event.written))
+    def _gather(self, event: FilterEvent, told: bytes) -> None:
+        if self._gathering is None:
+            return
+        self._room -= len(told)
         if self._room < 0:
             raise too_long(self._most, "an answer")
         self._gathering.add(event)
@@ -163,6 +174,19 @@ class FilterStage:
         for filter in self._afters:
             assert filter.hooks.after is not None
             await filter.hooks.after(filter.call, answer)
+
+
+async def _counted(answer: bytes) -> str:
+    """What there is too much of in it."""
+    return (
+        await in_turns(too_much_in(answer), Clock.of(asyncio.get_running_loop()).slices) if len(answer) > LIGHT else ""
+    )
+
+
+async def _turn(answer: bytes) -> None:
+    """Others have theirs before it is read or written once more, if it is long."""
+    if len(answer) > LIGHT:
+        await Clock.of(asyncio.get_running_loop()).slices.wait()
 
 
 def _listed(filter: Applied, given: Events) -> Sequence[FilterEvent]:
@@ -181,10 +205,10 @@ def _listed(filter: Applied, given: Events) -> Sequence[FilterEvent]:
     return events
 
 
-def _sendable(write: Callable[[], bytes]) -> bytes:
+def _sendable(event: FilterEvent) -> bytes:
     """What an event has been changed to, as bytes."""
     try:
-        return write()
+        return event.written
     except (TypeError, ValueError, RecursionError) as error:
         raise _failed(f"a filter made of an event what is no JSON: {error}") from error
 
@@ -198,7 +222,7 @@ def _is_error(event: Event, seen: FilterEvent) -> bool:
     """Whether it says that the answer failed, and nothing of the answer itself."""
     if b"error" not in event.data and event.name != b"error":
         return False
-    data: Any = seen.data
+    data: Any = seen.read()
     if not isinstance(data, dict):
         return False
     return data.get("type") == "error" or (bool(data.get("error")) and "choices" not in data)
@@ -208,7 +232,8 @@ def _is_final(operation: str, event: FilterEvent) -> bool:
     if operation in CHAT:
         if not event.may_finish:
             return False
-        choices = event.data.get("choices") if isinstance(event.data, dict) else None
+        data = event.read()
+        choices = data.get("choices") if isinstance(data, dict) else None
         return isinstance(choices, list) and any(isinstance(each, dict) and finish_reason(each) for each in choices)
     finals = FINAL_EVENTS.get(operation, ())
-    return bool(finals) and isinstance(event.data, dict) and event.data.get("type") in finals
+    return bool(finals) and isinstance(data := event.read(), dict) and data.get("type") in finals

@@ -11,7 +11,6 @@ from ..host.usage import Usage
 from .chat_answer import Gathered
 from .filter_event import FilterEvent
 from .pieces import ToolCall
-from .texts import TOLD, texts_in
 
 _TEXT = ("response.output_text.delta", "response.refusal.delta")
 _REASONING = ("response.reasoning_text.delta", "response.reasoning_summary_text.delta")
@@ -46,14 +45,14 @@ class Gathering:
         self._finish: str | None = None
 
     def add(self, event: FilterEvent) -> None:
-        data = event.data
+        whole = event.kind == "answer"
         if self._operation in CHAT:
-            for choice in _list(data, "choices"):
-                self._add_choice(choice)
-        elif self._operation in RESPONSES and isinstance(data, Mapping):
-            self._add_response(data, whole=event.kind == "answer")
+            for choice in _list(event.read(), "choices"):
+                self._add_choice(choice, whole=whole)
+        elif self._operation in RESPONSES:
+            self._add_response(event.read(), whole=whole)
         else:
-            self._text += texts_in(data, TOLD.get(self._operation, ())) if isinstance(data, Mapping) else [str(data)]
+            self._text += event.texts()
 
     def told(self, usage: Usage | None, *, complete: bool) -> ToldAnswer:
         first = self._choices.get(min(self._choices, default=0), None)
@@ -61,16 +60,18 @@ class Gathering:
         if first is not None:
             choice = first.choice()
             message = choice["message"]
-            text += message["content"] or message["refusal"] or ""
+            text += _text_of(message["content"]) or _text_of(message["refusal"])
             reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
             calls = [_call(each) for each in message.get("tool_calls", ())]
             finish = choice["finish_reason"]
         return ToldAnswer(text, reasoning, tuple(calls), finish, usage, complete)
 
-    def _add_choice(self, choice: Any) -> None:
+    def _add_choice(self, choice: Any, *, whole: bool) -> None:
         if not isinstance(choice, Mapping):
             return
         index = choice.get("index") or 0
+        if whole and index in self._choices:
+            return
         said = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
         if isinstance(said, Mapping) and isinstance(index, int):
             calls = said.get("tool_calls")
@@ -78,7 +79,9 @@ class Gathering:
                 said = {**said, "tool_calls": [{"index": at, **each} for at, each in enumerate(calls)]}
             self._choices.setdefault(index, Gathered()).add({**choice, "delta": said})
 
-    def _add_response(self, data: Mapping[str, Any], *, whole: bool) -> None:
+    def _add_response(self, data: Any, *, whole: bool) -> None:
+        if not isinstance(data, Mapping):
+            return
         kind = data.get("type")
         if kind in _TEXT:
             self._text.append(str(data.get("delta") or ""))
@@ -104,6 +107,13 @@ class Gathering:
         if not self._reasoning:
             parts = [part for item in items if item.get("type") == "reasoning" for part in _list(item, "summary")]
             self._reasoning += [str(part.get("text") or "") for part in parts]
+
+
+def _text_of(content: Any) -> str:
+    """Some models give parts: Mistral's those of what they think, and texts."""
+    if isinstance(content, list):
+        return "".join([_text_of(part.get("text")) for part in content if isinstance(part, Mapping)])
+    return content if isinstance(content, str) else ""
 
 
 def _call(call: Mapping[str, Any]) -> ToolCall:

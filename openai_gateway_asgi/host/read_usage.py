@@ -14,6 +14,9 @@ LONGEST = 64 * 1024
 MOST = 64
 """Objects of that name in one answer that are looked at, the last first."""
 
+MOST_KEYS = 4_096
+"""Places of the key that are looked at in all: chunks of a stream may have a null there."""
+
 _OPENS = re.compile(rb'"usage"\s*:\s*(?=\{)')
 _decoder = json.JSONDecoder()
 
@@ -24,8 +27,9 @@ def read_usage(answer: bytes) -> dict[str, Any] | None:
     Inside a JSON string the key's quotes would be escaped, so a text that talks about usage is never taken for it. An
     object that counts nothing known is given only where there is no other.
     """
-    end, other, looks = len(answer), None, 0
-    while (end := answer.rfind(KEY, 0, end)) >= 0 and looks < MOST:
+    end, other, looks, keys = len(answer), None, 0, 0
+    while (end := answer.rfind(KEY, 0, end)) >= 0 and looks < MOST and keys < MOST_KEYS:
+        keys += 1
         opens = _OPENS.match(answer, end)
         if opens is None:
             continue

@@ -157,6 +157,7 @@ class Tries(msgspec.Struct, eq=False):
 
     def failed(self, error: GatewayError) -> None:
         failure = classify(error)
+        error.__traceback__ = None  # its frames have the answer that was given up
         self._last, self.action = error, ACTIONS[failure]
         if failure in MAY_HAVE_ACTED:
             self._executed = self.once()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -861,6 +862,66 @@ async def test_where_no_filter_looks_nothing_is_staged() -> None:
     async with filtered(Filter("gpt-*", event=raises)) as host:
         response = await host.chat(stream=True)
     assert text_in(response) == "Hello from upstream."
+
+
+# What is too much
+
+
+MANY = {
+    "objects": {"x": [{}] * 40_000},
+    "texts": {"x": [""] * 200_000},
+    "values": {"x": [1] * 500_000},
+    "escapes": {"x": "\n" * 1_000_001},
+    "choices": {"choices": [{}] * 1_025},
+}
+
+
+@pytest.mark.parametrize("many", MANY)
+async def test_an_answer_with_too_much_in_it_is_none_where_a_filter_looks(many: str) -> None:
+    whole = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], **MANY[many]}
+    async with filtered(Filter(event=lambda call, event: event.with_texts(str.upper))) as host:
+        host.upstream.answer("/chat/completions", json_answer(whole))
+        response = await host.chat()
+        assert (response.status, error_of(response)["code"]) == (502, "upstream_error")
+        assert re.search("more than [0-9]+ " + many, error_of(response)["message"])
+    async with filtered(Filter(event=passes)) as host:
+        host.upstream.answer("/chat/completions", json_answer(whole))
+        assert (await host.chat()).json() == whole
+
+
+async def test_an_event_with_too_much_in_it_ends_a_stream_where_a_filter_looks() -> None:
+    heavy = {"choices": [{"index": 0, "delta": {"content": "hi"}}], "x": [{}] * 40_000}
+    async with filtered(Filter(event=lambda call, event: event.with_texts(str.upper))) as host:
+        host.upstream.answer(
+            "/chat/completions", stream_answer([sse({"choices": [{"delta": {"content": "a"}}]}), sse(heavy)])
+        )
+        response = await host.chat(stream=True)
+    assert b'"A"' in response.body
+    assert b"more than 40000 objects and lists" in response.body
+    assert b"[DONE]" not in response.body
+
+
+async def test_an_answer_in_parts_is_told_as_text() -> None:
+    """As Mistral's models that think give it."""
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Hello"}]
+    told: list[ToldAnswer] = []
+    async with filtered(Filter(after=lambda call, answer: told.append(answer))) as host:
+        host.upstream.answer("/chat/completions", json_answer({"choices": [{"message": {"content": parts}}]}))
+        assert (await host.chat()).status == 200
+        deltas = [{"choices": [{"delta": {"content": [part]}}]} for part in (*parts, {"type": "text", "text": "!"})]
+        ends = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+        host.upstream.answer("/chat/completions", stream_answer([*map(sse, deltas), sse(ends), DONE]))
+        assert (await host.chat(stream=True)).status == 200
+    assert [answer.text for answer in told] == ["Hello", "Hello!"]
+
+
+async def test_what_a_filter_only_looks_at_stays_as_it_was_written() -> None:
+    written = b'{ "choices" : [{"message":{"content":"hi \\u00e9"}}], "x": 1.0e2 }'
+    looks = [lambda call, event: event.with_texts(str), lambda call, event: [event, event.data][:1]]
+    for look in looks:
+        async with filtered(Filter(event=look)) as host:
+            host.upstream.answer("/chat/completions", bytes_answer(written, "application/json"))
+            assert (await host.chat()).body == written
 
 
 # The host's own layers

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi.host.read_usage import read_usage
+from tests.support.cost import assert_costs
 
 USAGE = {"prompt_tokens": 7, "details": {"cached": 0}, "total_tokens": 11}
 TEXT = b'{"prompt_tokens": 7, "details": {"cached": 0}, "total_tokens": 11}'
@@ -34,3 +35,9 @@ TEXT = b'{"prompt_tokens": 7, "details": {"cached": 0}, "total_tokens": 11}'
 )
 def test_the_last_usage_of_an_answer_is_found(tail: bytes, usage: dict[str, Any] | None) -> None:
     assert read_usage(tail) == usage
+
+
+def test_a_key_that_is_everywhere_takes_no_time() -> None:
+    many = b'"usage":{"prompt_tokens":7},' + b'"usage",' * 500_000
+    assert_costs(lambda: read_usage(many), at_most=2)
+    assert read_usage(b'"usage":{"prompt_tokens":7},' + b'"usage":null,' * 1_000) == {"prompt_tokens": 7}

@@ -318,6 +318,7 @@ NOT_FLOODED = {
         "the host's own code: what loads it is beside its tests",
     ),
     **dict.fromkeys(("host.descriptions", "host.prices", "limits.unpriced", "parts"), "what the host writes"),
+    **dict.fromkeys(("bodies.too_much", "extensions.filter_event"), "hostile answers have it"),
     "translate.fields": "its tests, and those of large bodies, have it",
     "http.background": "the end of a process",
     "layers.attach_credential": "one for each upstream that is configured",

@@ -15,7 +15,18 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from openai_gateway_asgi import Gateway, Preset, Timeouts, Upstream, UsageRecord, health_app
+from openai_gateway_asgi import (
+    Filter,
+    FilterCall,
+    FilterEvent,
+    Gateway,
+    Preset,
+    Timeouts,
+    ToldAnswer,
+    Upstream,
+    UsageRecord,
+    health_app,
+)
 from openai_gateway_asgi.http.asgi import ASGIApp, Message, Receive, Scope, Send
 from tests.reliability.deaf import Watched
 from tests.reliability.floods import flooded_gateway
@@ -81,6 +92,31 @@ def watched(given: Iterable[Upstream], **options: Any) -> ASGIApp:
     return Starlette(routes=[Mount("/watch", watch.told), Mount("/openai", watch)])
 
 
+def read_texts(call: FilterCall) -> None:
+    call.texts()
+
+
+def change_texts(call: FilterCall) -> None:
+    call.change_texts(kinder)
+
+
+def read_event(call: FilterCall, event: FilterEvent) -> FilterEvent:
+    event.texts()
+    return event
+
+
+def change_event(call: FilterCall, event: FilterEvent) -> FilterEvent:
+    return event.with_texts(kinder)
+
+
+def read_answer(call: FilterCall, answer: ToldAnswer) -> None:
+    assert answer.complete
+
+
+def kinder(text: str) -> str:
+    return text.replace("must", "may")
+
+
 URL = os.environ["UPSTREAM_URL"]
 
 app = host([at(URL, max_concurrency=100_000)])
@@ -89,6 +125,9 @@ bodies = host([at(URL, **of_bodies)])
 to_responses = host([at(URL, **of_bodies, api="responses")])
 to_chat = host([at(URL, **of_bodies, api="chat")])
 behind_a_preset = host([at(URL, **of_bodies)], presets=[Preset(MODEL, system="Be kind.")])
+named_by_a_preset = host([at(URL, **of_bodies)], presets=[Preset("mine", base=MODEL)])
+filtered = host([at(URL, **of_bodies)], filters=[Filter(before=read_texts, event=read_event, after=read_answer)])
+redacted = host([at(URL, **of_bodies)], filters=[Filter(before=change_texts, event=change_event)])
 left = host(upstreams(URL, listed=False), oauth_token=endless_token)
 left_for_its_list = host(upstreams(URL, listed=True))
 deaf = watched([at(URL, models=[f"m{number}" for number in range(60_000)])], settings={"send_timeout": 0.5})
