@@ -12,6 +12,8 @@ from ..errors import ConfigError
 from ..hidden import HiddenText, hidden
 
 _LEGAL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")  # RFC 3986, 2
+_QUOTES = ('"', "'")
+_SEVERAL = re.compile(r"\S[,;|\s]\s*https?://", re.IGNORECASE)
 _PARTS = re.compile(r"(https?)://([^/?#]*)([^?#]*)(.*)", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?:([^@]*)@)?(\[[0-9a-f:.]*\]|[^:@\[\]]*)(?::(.*))?", re.IGNORECASE)
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
@@ -77,11 +79,16 @@ def _read(field: str, value: Any, example: str) -> Address:
     """An absolute http(s) URL without query and fragment. Errors repeat nothing of it: it may hold a password."""
     if not isinstance(value, str) or not value.strip():
         raise ConfigError(field, f"must not be blank; write an absolute URL such as {example}")
+    if value[:1] in _QUOTES and value[-1:] == value[:1]:
+        raise ConfigError(field, "stands in quotes, which are part of it; write it without them")
+    if _SEVERAL.search(value):
+        raise ConfigError(field, "has several URLs in it; write one each, in variables with ; between them")
     if not _LEGAL.fullmatch(value):
         raise ConfigError(field, "must not contain spaces, backslashes, control or non-ASCII characters; quote them")
     parts = _groups(_PARTS, value)
     if not parts:
-        raise ConfigError(field, f"must be an absolute http or https URL such as {example}")
+        scheme = "" if "://" in value else "; write http:// or https:// before it"
+        raise ConfigError(field, f"must be an absolute http or https URL such as {example}{scheme}")
     scheme, authority, path, rest = parts
     if rest:
         raise ConfigError(field, "must not have a query or a fragment; leave out everything from ? or # on")

@@ -70,7 +70,8 @@ def choice(field: str, value: Any, known: Collection[str]) -> str:
 def items(field: str, value: Any) -> list[Any]:
     """The items of a list or the like. A lone string is refused: it would be taken for its letters."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise ConfigError(field, "must be a list")
+        one = "; put the text into brackets" if isinstance(value, str) else ""
+        raise ConfigError(field, f"must be a list{one}")
     return list(value)
 
 

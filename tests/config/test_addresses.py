@@ -11,6 +11,7 @@ from openai_gateway_asgi.config import addresses
 from openai_gateway_asgi.errors import ConfigError
 
 CANONICAL = {
+    "https://proxy.example/https://api.openai.com/v1": "https://proxy.example/https://api.openai.com/v1",
     "https://api.openai.com/v1": "https://api.openai.com/v1",
     "https://api.openai.com/v1/": "https://api.openai.com/v1",
     "https://api.openai.com/v1///": "https://api.openai.com/v1",
@@ -38,6 +39,13 @@ REFUSED = {
     "/v1": "absolute",
     "v1": "absolute",
     "api.openai.com/v1": "absolute",
+    "localhost:11434/v1": "write http:// or https:// before it",
+    '"https://api.openai.com/v1"': "stands in quotes",
+    "'https://api.openai.com/v1'": "stands in quotes",
+    "https://a.example/v1,https://b.example/v1": "several URLs",
+    "https://a.example/v1;http://b.example/v1": "several URLs",
+    "https://a.example/v1 https://b.example/v1": "several URLs",
+    "https://user:password@a.example/v1, https://b.example/v1": "several URLs",
     "//api.openai.com/v1": "absolute",
     "ftp://a.example/": "absolute",
     "file:///etc/passwd": "absolute",
