@@ -114,14 +114,19 @@ class Template:
         """The text with its values; a ``context`` key that is missing is empty."""
         if self.plain:
             return self.text
-        return self._filled([get(values) or "" for get in self._getters])
+        return whole(self._filled([get(values) or "" for get in self._getters]))
 
     def render_json(self, values: Values | Who) -> bytes:
         """What ``render`` gives, in JSON and without its quotes; ``Who`` will do where it ``asks_who``."""
         if (known := self._in_json) is None:  # encoded once: prompts are long
             pieces = [_encode(text)[1:-1].replace(b"%", b"%%") for text in self.literals]
             self._in_json = known = _encode(self.text)[1:-1] if self.plain else b"%b".join(pieces)
-        return known % tuple([_encode(get(values) or "")[1:-1] for get in self._getters]) if self._getters else known
+        if self.plain:
+            return known
+        try:
+            return known % tuple([_encode(get(values) or "")[1:-1] for get in self._getters])
+        except UnicodeEncodeError:
+            return known % tuple([_encode(whole(get(values) or ""))[1:-1] for get in self._getters])
 
     def render_or_none(self, values: Values, encode: Callable[[str], str] = str) -> str | None:
         """The same with each value encoded, or None where a ``context`` key that it names is missing: for headers,
@@ -134,6 +139,11 @@ class Template:
         parts = self._parts.copy()
         parts[1::2] = values
         return "".join(parts)
+
+
+def whole(text: str) -> str:
+    """With a question mark in the place of half a character, which nobody can send."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def from_origin(text: str) -> str:

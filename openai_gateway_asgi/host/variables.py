@@ -52,4 +52,4 @@ class Facts(msgspec.Struct, eq=False, gc=False):
 def hidden_id(id: str, secret: bytes | None) -> str:
     """HMAC-SHA256 of a user id, in hex: always the same for one user, and nobody can tell whose it is."""
     assert secret is not None, "start-up refuses {user.id:hmac} without Settings(identity_secret)"
-    return hmac.new(secret, id.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(secret, id.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

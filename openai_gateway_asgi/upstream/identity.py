@@ -15,6 +15,11 @@ OPENROUTER_HOST = "openrouter.ai"
 CHAT_ID = "chat_id"
 """The key of the host's ``context`` that becomes the chat id header."""
 
+LONGEST = 8 * 1024
+"""Bytes of a header that says who asks: a longer one is left out, for servers refuse a request that has it."""
+MOST_KEPT = 4096
+"""Users whose headers are kept."""
+
 _VISIBLE = punctuation.replace("%", "")
 """Visible ASCII stays as it is, names excepted, where a comma would separate two."""
 
@@ -42,18 +47,23 @@ class UserInfo:
         self._headers = tuple(header.lower().encode("ascii") for header in of_user)
         self._chat_id = settings.chat_id_header.lower().encode("ascii")
         self.names = frozenset((*self._headers, self._chat_id))
-        self._kept = lru_cache(maxsize=4096)(self._said)
+        self._kept = lru_cache(maxsize=MOST_KEPT)(self._said)
 
     def headers(self, user: User, context: Mapping[str, str] | None, *, signed: bool = False) -> RawHeaders:
         """Not to be written to. ``context`` is the host's, None where it has none; ``signed``: a token says
         the rest."""
-        said = [] if signed else self._kept(user.name, user.id, user.email, user.role)
+        if signed:
+            said: RawHeaders = []
+        elif len(user.name) + len(user.id) + len(user.email) + len(user.role) > LONGEST:
+            said = self._said(user.name, user.id, user.email, user.role)
+        else:
+            said = self._kept(user.name, user.id, user.email, user.role)
         chat_id = context.get(CHAT_ID) if context else None
         return [*said, (self._chat_id, _encoded(str(chat_id)))] if chat_id else said
 
     def _said(self, name: str, id: str, email: str, role: str) -> RawHeaders:
         values = (_encoded(name, " "), _encoded(id), _encoded(email), _encoded(role))
-        return [pair for pair in zip(self._headers, values, strict=True) if pair[1]]
+        return [pair for pair in zip(self._headers, values, strict=True) if 0 < len(pair[1]) <= LONGEST]
 
 
 def in_header(value: str) -> str:

@@ -31,7 +31,7 @@ class KeptOfUsers(Generic[T]):
 
     def keep(self, upstream: Upstream, what: str, user: User, value: T) -> None:
         known = (user.id, user.name, user.email, user.role, *user.groups)
-        if sum(map(len, filter(None, known))) > LONGEST:
+        if sum(map(len, known)) > LONGEST:
             return
         if len(self._kept) >= MOST_USERS:
             self._kept.clear()  # to find those that were not asked for costs every call

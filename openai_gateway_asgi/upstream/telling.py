@@ -15,12 +15,9 @@ from ..hidden import HiddenList
 from ..host.users import User
 from ..host.variables import Facts
 from ..http.asgi import RawHeaders
-from .identity import in_header
+from .identity import LONGEST, in_header
 from .kept_of_users import KeptOfUsers
 from .signed_identity import NEAR_END, SignedIdentity
-
-LONGEST = 8 * 1024
-"""Bytes of a header with variables: a longer one is left out, for servers refuse a request that has it."""
 
 logger = logging.getLogger("openai_gateway_asgi")
 

@@ -106,9 +106,25 @@ def test_a_user_has_an_id(id: Any) -> None:
         User(id)
 
 
+@pytest.mark.parametrize("field", ["name", "email", "role"])
+@pytest.mark.parametrize("value", [7, b"x", ["x"], {"a": "b"}, True])
+def test_what_is_told_of_a_user_is_text(field: str, value: Any) -> None:
+    """A claim that is an object would be one where it is told as well."""
+    with pytest.raises(TypeError, match=rf"User\.{field} must be a string, got {type(value).__name__}"):
+        User("bob", **{field: value})
+
+
+def test_what_a_host_knows_nothing_of_is_empty() -> None:
+    nobody: Any = None
+    assert User("bob", name=nobody, email=nobody, role=nobody) == User("bob")
+
+
 def test_a_users_groups_are_a_collection() -> None:
     with pytest.raises(TypeError, match=r"User\.groups"):
         User("bob", groups="staff")
+    groups: Any = [7]
+    with pytest.raises(TypeError, match=r"User\.groups must be names"):
+        User("bob", groups=groups)
     assert User("bob", groups=["staff", "staff"]).groups == {"staff"}
 
 

@@ -200,8 +200,8 @@ def test_the_tokens_that_are_kept_are_bounded() -> None:
 
 
 async def test_a_failure_to_sign_refuses_the_call(caplog: pytest.LogCaptureFixture) -> None:
-    email: Any = b"no text"
-    odd = User("u1", email=email)
+    odd = User("u1")
+    object.__setattr__(odd, "email", b"no text")
     async with world(upstream_a("m1", identity="jwt", identity_key=SHARED), resolve_user=lambda request: odd) as it:
         refused = await it.chat("m1")
         assert (refused.status, error_of(refused)["code"]) == (502, "upstream_credential")
