@@ -25,7 +25,7 @@ from ..http.sse import (
     only_comments,
 )
 from ..http.stages import IN_ONE_GO as STAGED
-from ..http.stages import in_pieces, joined, next_number, too_long
+from ..http.stages import in_pieces, joined, next_number, sign_of, too_long
 from ..upstream.response_reads import Reads, upstream_failure
 from ..upstream.sent_secrets import Secrets
 from .answer_clocks import SLOW, Clocks
@@ -128,7 +128,8 @@ class Events:
         """What each read gave, in one piece. This is where streams spend their time."""
         exchange, clocks, splitter, course = self._exchange, self._clocks, self._splitter, self._course
         pull, feed, notable, usual = self._reads.pulling(), splitter.feed, course.notable, course.usual
-        keep, send, change, begun = exchange.tail.append, self._send, joined(exchange.stages), self._client.begun
+        keep, send, begun = exchange.tail.append, self._send, self._client.begun
+        change, sign = joined(exchange.stages), sign_of(exchange.stages)
         while True:
             try:
                 chunk = await pull()
@@ -155,14 +156,15 @@ class Events:
             keep(events)
             exchange.delivered += len(events)
             if change is not None:
-                if len(events) <= STAGED:
-                    passed = change(events)
-                else:
-                    passed = in_pieces(exchange.stages, events, exchange.clock.slices)
-                events = passed if isinstance(passed, bytes) else await passed
-                if not events:
-                    clocks.sent_at = 0.0
-                    continue
+                if events.rfind(sign) >= 0:
+                    if len(events) <= STAGED:
+                        passed = change(events)
+                    else:
+                        passed = in_pieces(exchange.stages, events, exchange.clock.slices)
+                    events = passed if isinstance(passed, bytes) else await passed
+                    if not events:
+                        clocks.sent_at = 0.0
+                        continue
                 if not begun:
                     if not self._client.begun:
                         await self._client.begin()

@@ -31,6 +31,8 @@ class UsageTakenOut(EventsOnly):
 
     __slots__ = ("_everywhere", "_member", "_zeros")
 
+    sign = KEY
+
     def __init__(self, *, everywhere: bool = False, zeros: bool = False) -> None:
         self._everywhere = everywhere
         self._zeros = zeros

@@ -63,6 +63,12 @@ class EventsOnly:
         return True
 
 
+def sign_of(stages: tuple[Stage, ...]) -> bytes:
+    """What stands in all events that these change: a single stage may name it as its ``sign``. Empty: they may change
+    any."""
+    return getattr(stages[0], "sign", b"") if len(stages) == 1 else b""
+
+
 def joined(stages: tuple[Stage, ...]) -> Callable[[bytes], bytes | Awaitable[bytes]] | None:
     """What all of them do to whole events, as one; None where there are none."""
     if len(stages) > 1:
@@ -114,6 +120,8 @@ async def ended(stages: tuple[Stage, ...], events: bytes) -> bytes:
 
 async def in_pieces(stages: tuple[Stage, ...], events: bytes, turns: Turns, *, over: bool = False) -> bytes:
     """The same for a read that holds very many events; ``over``: they are the last of a whole stream."""
+    if events.rfind(sign_of(stages)) < 0:
+        return events + await ended(stages, b"") if over else events
     changed, at, began = [], 0, monotonic()
     while len(events) - at > IN_ONE_GO and (end := _end_near(events, at)) < len(events):
         passed = _through(stages, events[at:end])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.middleware import Middleware
 
-from openai_gateway_asgi import Gateway, Settings
+from openai_gateway_asgi import Settings, gateway
 from openai_gateway_asgi.errors import UpstreamError
 from openai_gateway_asgi.exchange import Exchange
 from openai_gateway_asgi.http.asgi import ASGIApp, Receive, Scope, Send
@@ -95,8 +95,8 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Stage]]:
                 Exchange.of(scope).stages += tuple(new)
                 await self.app(scope, receive, send)
 
-        chain = Gateway._chain
-        monkeypatch.setattr(Gateway, "_chain", lambda self: (*chain(self), Middleware(Add)))
+        chain = gateway.chain
+        monkeypatch.setattr(gateway, "chain", lambda *args, **kwargs: (*chain(*args, **kwargs), Middleware(Add)))
         return made
 
     return put
@@ -110,6 +110,23 @@ async def test_whole_events_go_through_each_stage_in_turn_however_they_were_read
         answer = await w.post(CHAT, chat(stream=True))
     assert answer.body == said.replace(b"content", b"Content") + b": over\n\n" * 2
     assert w.records[0].usage is None or w.records[0].complete
+
+
+@pytest.mark.parametrize(("stands_in", "sees"), [(b'"stop"', True), (b"nowhere", False)])
+async def test_a_single_stage_with_a_sign_sees_what_has_it_and_has_the_last_word(
+    stages: Any, stands_in: bytes, sees: bool
+) -> None:
+    class Signed(Shout):
+        sign = stands_in
+
+    made = stages(Signed)
+    said = b"".join(EVENTS)
+    async with world(upstream_a(stream_usage="never")) as w:  # else there are two
+        w.upstream.answer(CHAT, stream_answer([said[at : at + 7] for at in range(0, len(said), 7)]))
+        answer = await w.post(CHAT, chat(stream=True))
+    assert answer.body.replace(b"CONTENT", b"content") == said + b": over\n\n"
+    assert (EVENTS[-2] in b"".join(made[0].seen)) == sees
+    assert bool(made[0].seen) == sees
 
 
 async def test_the_record_is_of_what_the_upstream_said(stages: Any) -> None:
