@@ -44,7 +44,8 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None
     """Of what kind its failure was. None: it answered, or was not waited for."""
     cause: Cause | None
-    """What made it fail; ``abandoned`` where nobody waited for it any more. None: it answered."""
+    """What made it fail; ``abandoned`` where nobody waited for it any more, ``internal`` where the gateway or a filter
+    of the host's ended it: both without a ``failure``. None: it answered."""
     began: float
     answered: float | None
     """When the head of the upstream's answer came, None where none did."""

@@ -13,7 +13,7 @@ import msgspec
 from ..answers.upstream_errors import error_in_events
 from ..causes import Cause, Failure, one_line
 from ..config import Settings, Upstream
-from ..errors import ClientDisconnected, GatewayError
+from ..errors import ClientDisconnected, GatewayError, UpstreamError
 from ..exchange import Exchange
 from ..host.notices import Notices
 from ..host.observers import AttemptFacts
@@ -197,7 +197,7 @@ def _record(
 
 def _failure(exchange: Exchange, error: BaseException | None) -> Failure | None:
     if isinstance(error, GatewayError):
-        return classify(error)
+        return None if _is_ours(error) else classify(error)
     return Failure.SERVER_ERROR if error is None and exchange.failed_in_band else None
 
 
@@ -205,10 +205,18 @@ def _cause(exchange: Exchange, error: BaseException | None) -> Cause | None:
     if error is None:
         return _in_band(exchange) if exchange.failed_in_band else None
     if isinstance(error, GatewayError):
+        if _is_ours(error):
+            return Cause("internal", error=type(error).__name__, code=error.code, message=one_line(error.message))
         return error.cause or Cause(error.code or error.type, message=one_line(error.message))
     if isinstance(error, ClientDisconnected | asyncio.CancelledError):
         return Cause("abandoned")
     return Cause("internal", error=type(error).__name__)
+
+
+def _is_ours(error: GatewayError) -> bool:
+    """Whether it was the gateway, or a callable of the host's as a filter, that ended the attempt: the upstream has
+    done nothing wrong."""
+    return error.failure is Failure.CALLER and not isinstance(error, UpstreamError)
 
 
 def _in_band(exchange: Exchange) -> Cause:

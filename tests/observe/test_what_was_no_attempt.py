@@ -1,5 +1,5 @@
-"""What was never sent is no attempt: not on record, not in the health, not charged; and no record names who was not
-asked."""
+"""What was never sent is no attempt: not on record, not in the health, not charged; no record names who was not asked;
+and what a filter ends is no failure of the upstream's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from openai_gateway_asgi import Limit, MemoryStore, Preset, Settings, Timeouts, Upstream
+from openai_gateway_asgi import (
+    Filter,
+    FilterCall,
+    FilterEvent,
+    Limit,
+    MemoryStore,
+    PermissionDenied,
+    Preset,
+    Settings,
+    Timeouts,
+    Upstream,
+)
 from openai_gateway_asgi.testing import error_answer
 from tests.cases.gateways import MESSAGES, upstream_a, upstream_b, world
 from tests.contrib.test_opentelemetry import Seen
@@ -101,3 +112,28 @@ async def test_what_is_spoken_by_a_preset_is_on_record_as_its() -> None:
         ("voice", "m1", 1),
         ("voice", None, 0),
     ]
+
+
+def refuses(call: FilterCall, event: FilterEvent) -> FilterEvent:
+    raise PermissionDenied("Not that.")
+
+
+def fails(call: FilterCall, event: FilterEvent) -> FilterEvent:
+    raise RuntimeError("the rules are away")
+
+
+@pytest.mark.parametrize(("event", "status"), [(refuses, 403), (fails, 500)])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_what_a_filter_ends_is_no_failure_of_the_upstream_that_answered(
+    event: Any, status: int, streamed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(upstream_a(), filters=[Filter(event=event)]) as w:
+        assert (await w.chat(stream=streamed)).status == status
+        health = w.gateway.health().upstreams["A"]
+    (record,) = w.records
+    (attempt,) = record.tries
+    assert (health.last_failure, health.in_flight, health.breakers) == (None, 0, {})
+    assert (record.status, attempt.status, attempt.failure) == (status, 200, None)
+    assert attempt.cause is not None
+    assert attempt.cause.what == "internal"
+    assert "attempt failed" not in caplog.text
