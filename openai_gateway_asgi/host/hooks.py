@@ -98,6 +98,10 @@ class Hook(Generic[P, T]):
             raise
         except Exception as error:
             raise self.translated(error) from error
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            raise self.failed("waited for something that was cancelled") from error
         return self.now(*args, **kwargs)
 
     def now(self, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -109,6 +113,10 @@ class Hook(Generic[P, T]):
                 result = self.settled(result)
         except Exception as error:
             raise self.translated(error) from error
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            raise self.failed("waited for something that was cancelled") from error
         if perf_counter() - started > self.slow:
             self.note_slow()
         return result
@@ -150,6 +158,12 @@ class Hook(Generic[P, T]):
             return refusal
         logger.error("%s raised %s", self.name, type(error).__name__, exc_info=error)
         return _failure()
+
+
+def _is_cancelled() -> bool:
+    """Whether this call is being cancelled, and not something that a callable waited for, which must not look so."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _failure() -> HostFailure:

@@ -126,10 +126,29 @@ async def test_anything_else_is_logged_and_becomes_a_500(
     assert "authorize_model" in record.message
 
 
-@pytest.mark.parametrize("is_async", [False, True])
-async def test_cancellation_is_nobodys_failure(is_async: bool) -> None:
+async def test_cancellation_is_nobodys_failure() -> None:
+    asked = asyncio.Event()
+
+    async def hangs() -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    call = asyncio.ensure_future(hook(hangs)())
+    await asked.wait()
+    call.cancel()
     with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_that_something_else_was_cancelled_is_the_hosts_failure(
+    is_async: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as work that several callers wait for, of whom one left: this call was not cancelled, and has an answer."""
+    with pytest.raises(HostFailure) as caught:
         await raising(asyncio.CancelledError(), is_async=is_async)()
+    assert caught.value.status == 500
+    assert "waited for something that was cancelled" in caplog.text
 
 
 async def test_a_plain_function_that_returns_an_awaitable_is_a_500_and_leaves_no_warning() -> None:
