@@ -48,9 +48,11 @@ class EnforceLimits:
                 desk.give_back(exchange.reservation)
             await self.app(scope, receive, send)
             return
-        expected = expected_usage(exchange.match.endpoint.operation, exchange.payload)
+        first = exchange.candidates[:1]
+        via = first[0].via if first else None
+        expected = expected_usage(exchange.match.endpoint.operation, exchange.payload, via)
         outer = None if exchange.outer is None else _around(exchange.outer)
-        call = Call(limits, subject, expected, exchange.candidates[:1], outer)
+        call = Call(limits, subject, expected, first, outer)
         if exchange.reservation is None:
             exchange.reservation = await desk.reserve(call)
         else:  # for another model, in whose place a filter has put this one

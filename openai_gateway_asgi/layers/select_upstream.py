@@ -157,7 +157,7 @@ class SelectUpstream:
         self, desk: Desk, reservation: Reservation, exchange: Exchange, this: Try
     ) -> GatewayError | None:
         """What limits by upstream, and those of a fallback, have against the attempt."""
-        expected = expected_usage(exchange.match.endpoint.operation, exchange.payload)
+        expected = expected_usage(exchange.match.endpoint.operation, exchange.payload, this.candidate.via)
         try:
             full = await desk.enter(reservation, this.served, this.candidate, expected)
         except BaseException:

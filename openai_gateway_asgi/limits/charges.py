@@ -61,7 +61,7 @@ def used_in(reservation: Reservation, record: UsageRecord) -> list[int]:
             # What an upstream is charged is its own attempt's; those before it were settled when they failed.
             charge = last = last or charge_of(record, record.tries[-1])
         used = charge[UNITS.index(limit.unit)]
-        amounts.append(claim.reserved if used is None else used)
+        amounts.append(claim.reserved + reservation.covered.get(claim.key, 0) if used is None else used)
     if reservation.asks or reservation.outer is not None:
         return _among_calls(reservation, amounts, record)
     return amounts

@@ -91,16 +91,17 @@ class Desk:
         room. None where it is ``reserve`` that has to say."""
         if self._at_once is None or self._plans is None:
             return None
-        plan = self._plans.find(user, model, candidates[0].via if candidates else None)
+        via = candidates[0].via if candidates else None
+        plan = self._plans.find(user, model, via)
         tokens = usd = 0
         if plan.is_priced:
-            expected = expected_usage(operation, payload)
+            expected = expected_usage(operation, payload, via)
             cost = self._expected_cost(Call(plan.limits, Subject(user, plan.models), expected, candidates))
             if cost is None:
                 return None
             tokens, usd = expected.tokens or 0, cost
         elif plan.is_metered:
-            tokens = expected_tokens(operation, payload)
+            tokens = expected_tokens(operation, payload, via)
         elif not plan.drawn:
             return None
         taken = (1, tokens, usd, next(lease_names) if plan.has_places else "")
@@ -114,7 +115,13 @@ class Desk:
         """
         plan = self._plan(call)
         reservation = Reservation(call.subject.user, plan, outer=call.outer)
-        reservation.add(await self._take(self._claims(plan.drawn, call, without=reservation.of_outer())))
+        needed, covered = reservation.cover(self._claims(plan.drawn, call, without=reservation.of_outer()))
+        try:
+            reservation.add(await self._take(needed))
+        except BaseException:
+            reservation.uncover()
+            raise
+        reservation.held += covered
         return reservation
 
     async def trade(self, reservation: Reservation, call: Call) -> None:
@@ -199,6 +206,7 @@ class Desk:
             self._at_once.settle_bound(reservation.plan.bound, charges.correction(taken, record))
         else:
             used = charges.used_in(reservation, record)
+            reservation.uncover()
             self._correct([claim for _, claim in reservation.held], used)
 
     async def aclose(self) -> None:

@@ -14,7 +14,7 @@ from ..http.asgi import RawHeaders
 from ..models import Candidate
 from .claims import Claim, balance_of
 from .limit import Limit, Subject
-from .plans import Plan
+from .plans import METERED, Plan
 from .told import FIGURES, Standing, add_figures, headers_of
 
 WHOLE_CALL = ("requests", "concurrent")
@@ -52,6 +52,10 @@ class Reservation(msgspec.Struct, eq=False):
     """Calls that were parts of this one and have been settled."""
     asked: dict[str, int] = {}
     """What they used, by the key of the claim."""
+    lent: dict[str, int] = {}
+    """What those that are under way may use of what is reserved here, by the key of the claim."""
+    covered: dict[str, int] = {}
+    """What this one may use of what the call around it has reserved."""
     _held: Held = []
     _standings: list[Standing] = []
 
@@ -103,6 +107,33 @@ class Reservation(msgspec.Struct, eq=False):
                 )
             outer = outer.outer
         return taken
+
+    def cover(self, wanted: Held) -> tuple[Held, Held]:
+        """A part uses first what the call around it has reserved, which is meant for its parts as well. Gives what it
+        still has to take, and what it need not take because it is covered whole."""
+        outer = self.outer
+        if outer is None or outer.settled:
+            return wanted, []
+        needed, covered = Held(), Held()
+        for limit, claim in wanted:
+            amount = min(claim.reserved, outer.left_for_parts(claim.key)) if limit.unit in METERED else 0
+            if amount:
+                self.covered[claim.key] = amount
+                outer.lent[claim.key] = outer.lent.get(claim.key, 0) + amount
+                claim = structs.replace(claim, amount=claim.reserved - amount)
+            (covered if amount and not claim.amount else needed).append((limit, claim))
+        return needed, covered
+
+    def left_for_parts(self, key: str) -> int:
+        reserved = self.covered.get(key, 0) + sum([claim.reserved for _, claim in self.held if claim.key == key])
+        return max(0, reserved - self.asked.get(key, 0) - self.lent.get(key, 0))
+
+    def uncover(self) -> None:
+        """It is over, or was not let in."""
+        covered, self.covered = self.covered, {}
+        if self.outer is not None:
+            for key, amount in covered.items():
+                self.outer.lent[key] -= amount
 
     def _spell_out(self) -> None:
         if self.taken is not None:

@@ -170,6 +170,56 @@ async def test_parts_of_parts_are_counted_once() -> None:
     assert limit["used"] == 70
 
 
+async def test_its_parts_use_first_what_it_has_reserved() -> None:
+    limits = [Limit(tokens=1500, per="day", by="user")]  # each estimates an answer at 1,000 tokens
+    async with world(host_models=[HostModel("mine", asking(times=3))], limits=limits) as host:
+        host.upstream.answer("/chat/completions", json_answer(ANSWER))
+        first = await host.chat("mine")
+        (limit,) = (await host.ask("GET", "/limits")).json()["data"]
+    assert first.json()["choices"][0]["message"]["content"] == "yesyesyes"
+    assert limit["used"] == 120
+
+
+@pytest.mark.parametrize(("tokens", "told", "used"), [(1500, "refused", 50), (2500, "yes", 90)])
+async def test_parts_at_once_share_what_it_has_reserved_and_take_the_rest_themselves(
+    tokens: int, told: str, used: int
+) -> None:
+    under_way, other_is_over = asyncio.Event(), asyncio.Event()
+
+    async def slow(call: ModelCall) -> AsyncIterator[object]:
+        under_way.set()
+        await other_is_over.wait()
+        yield Usage(input=40, output=10)
+
+    async def at_once(call: ModelCall) -> str:
+        first = asyncio.create_task(asking("slow")(call))
+        await under_way.wait()
+        try:
+            second: str = await asking()(call)
+        except openai.RateLimitError:
+            second = "refused"
+        other_is_over.set()
+        await first
+        return second
+
+    models = [HostModel("mine", at_once), HostModel("slow", slow)]
+    async with world(host_models=models, limits=[Limit(tokens=tokens, per="day", by="user")]) as host:
+        host.upstream.answer("/chat/completions", json_answer(ANSWER))
+        response = await host.chat("mine")
+        (limit,) = (await host.ask("GET", "/limits")).json()["data"]
+    assert response.json()["choices"][0]["message"]["content"] == told
+    assert limit["used"] == used
+
+
+async def test_parts_of_parts_use_what_the_first_call_has_reserved() -> None:
+    models = [HostModel("inner", asking("m1")), HostModel("outer", asking("inner"))]
+    async with world(host_models=models, limits=[Limit(tokens=1500, per="day", by="user")]) as host:
+        host.upstream.answer("/chat/completions", json_answer(ANSWER))
+        assert (await host.chat("outer")).status == 200
+        (limit,) = (await host.ask("GET", "/limits")).json()["data"]
+    assert limit["used"] == 40
+
+
 async def test_what_is_asked_when_the_call_is_over_takes_places_and_requests_of_its_own() -> None:
     later: list[asyncio.Task[str]] = []
 
