@@ -157,14 +157,21 @@ def canonical(name: str) -> str:
     return _CANONICAL.get(name, name)
 
 
+def family(name: str) -> str:
+    """The name in the table of what it means to any server: ``thinking`` is another name of ``reasoning_effort``, with
+    values of its own."""
+    return _ALSO.get(name) or canonical(name)
+
+
 def names_of(name: str) -> frozenset[str]:
     """All names under which some operation of some server takes a parameter."""
-    found = PARAMETERS.get(canonical(name))
+    found = PARAMETERS.get(family(name))
     if found is None:
         return frozenset({name})
     return frozenset({name, *found.also, *(each for names in found.at.values() for each in names)})
 
 
+_ALSO = {name: canon for canon, each in PARAMETERS.items() for name in each.also}
 _CANONICAL = {
     name: canon for canon, each in PARAMETERS.items() for names in each.at.values() for name in names if name != canon
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ..api.parameters import CHAT, EMBEDDING, FILE_FORMAT, PARAMETERS, RESPONSES, canonical, names_of, parameter
+from ..api.parameters import CHAT, EMBEDDING, FILE_FORMAT, PARAMETERS, RESPONSES, canonical, family, names_of, parameter
 from ..config.presets import Defaults, Preset
 from ..config.templates import Template
 from ..models import Via
@@ -109,17 +109,18 @@ def plan_of(via: Via, operation: str) -> Plan:
     """What the presets and defaults on the way want together. Where two of them set a parameter, the one nearer to the
     client wins; where two lock it, the one nearer to the model."""
     values: dict[str, Setting] = {}
-    locks: dict[str, Setting] = {}
+    locks: dict[str, Sequence[Setting]] = {}
     for entry, by in _entries(via):
         own = {canonical(name): _setting(name, value, operation, by) for name, value in entry.params.items()}
-        locked = {canonical(name): name for name in entry.locked}
-        for canon, name in locked.items():
-            locks[canon] = own.get(canon) or Setting("", names_of(name), None, by)
+        locked = {family(name): name for name in entry.locked}
+        for kin, name in locked.items():
+            set_here = [setting for canon, setting in own.items() if family(canon) == kin]
+            locks[kin] = set_here or [Setting("", names_of(name), None, by)]
         for canon, setting in own.items():
-            if canon not in locked:
+            if family(canon) not in locked:
                 _ = values.setdefault(canon, setting)
-    fills = tuple([each for canon, each in values.items() if canon not in locks and each.at])
-    settings = tuple([each for each in locks.values() if each.names])
+    fills = tuple([each for canon, each in values.items() if family(canon) not in locks and each.at])
+    settings = tuple([each for settings in locks.values() for each in settings if each.names])
     prompts = [preset.prompt for preset in reversed(via.presets) if preset.prompt is not None]
     prompt = _joined(prompts) if operation in PROMPTED else None
     fill_names, lock_names = _names(fills), _names(settings)

@@ -65,6 +65,10 @@ def preset(locked: list[str] | None = None, **params: Any) -> Preset:
         ({"response_format": {"type": "json_object"}}, "{}", SPEECH, "{}"),
         ({"response_format": "mp3"}, "{}", SPEECH, '{"response_format":"mp3"}'),
         ({"response_format": "mp3"}, "{}", CHAT, "{}"),
+        # Several names of one parameter, each as it is written; a client that says one of them has said it
+        ({"reasoning_effort": "low", "thinking": {"type": "disabled"}}, "{}", CHAT,
+         '{"reasoning_effort":"low","thinking":{"type":"disabled"}}'),
+        ({"thinking": {"type": "disabled"}}, '{"reasoning_effort":"high"}', CHAT, '{"reasoning_effort":"high"}'),
         # What an operation has not
         ({"voice": "alloy", "size": "1024x1024"}, "{}", SPEECH, '{"voice":"alloy"}'),
         ({"voice": "alloy", "size": "1024x1024"}, "{}", IMAGE, '{"size":"1024x1024"}'),
@@ -113,6 +117,10 @@ def test_all_else_keeps_its_bytes() -> None:
          '{"reasoning":{"summary":"auto","effort":"low"}}'),
         (["reasoning_effort"], {"reasoning_effort": "low"}, '{"Reasoning":{"Effort":"high"},"think":true}', CHAT,
          '{"Reasoning":{},"reasoning_effort":"low"}'),
+        (["thinking"], {"thinking": {"type": "disabled"}}, '{"Reasoning_Effort":"high","extra_body":{"reasoning":{"effort":"x"}}}',
+         CHAT, '{"extra_body":{"reasoning":{}},"thinking":{"type":"disabled"}}'),
+        (["num_predict"], {"max_tokens": 5}, '{"max_completion_tokens":900}', CHAT, '{"max_tokens":5}'),
+        (["functions"], {}, '{"tools":[{}],"x":2}', CHAT, '{"x":2}'),
         (["reasoning_effort"], {"reasoning_effort": "low"}, '{"reasoning":null}', RESPONSES,
          '{"reasoning":{"effort":"low"}}'),
         (["text.format"], {"response_format": {"type": "text"}}, '{"text":{"format":{"type":"json_object"}}}', RESPONSES,
