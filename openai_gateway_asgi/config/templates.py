@@ -74,6 +74,7 @@ class Template:
     __slots__ = (
         "_getters",
         "_in_json",
+        "_only",
         "_parts",
         "asks_who",
         "context_keys",
@@ -100,6 +101,7 @@ class Template:
         self.asks_who = _WHO.issuperset(names)
         """Whether it takes no more than a ``Who``."""
         self._getters = tuple([_GETTERS.get(name) or methodcaller("value_of", name) for name in names])
+        self._only = self._getters[0] if len(names) == 1 else None
         self._in_json: bytes | None = None
 
     def __repr__(self) -> str:
@@ -124,6 +126,8 @@ class Template:
         if self.plain:
             return known
         try:
+            if self._only is not None:
+                return known % _encode(self._only(values) or "")[1:-1]
             return known % tuple([_encode(get(values) or "")[1:-1] for get in self._getters])
         except UnicodeEncodeError:
             return known % tuple([_encode(whole(get(values) or ""))[1:-1] for get in self._getters])

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from ..bodies.payload import Payload
 from ..config.upstream import Upstream
 from .azure import DEPLOYMENT_OPERATIONS, azure_model, azure_stream_options, azure_temperature
@@ -17,6 +19,10 @@ from .token_limits import LIMITS, token_limit
 from .tool_messages import flat_tool_content
 
 Rewrite = Callable[[Payload, Upstream, str], Payload]
+
+MOST_NAMES = 1024
+"""Models whose names are kept as bodies have them."""
+_BACKSLASH = b"\\"
 
 CHAT = frozenset({"createChatCompletion"})
 COMPLETIONS = CHAT | {"createCompletion"}
@@ -72,6 +78,14 @@ def _rules_of(operation: str, plain: bool) -> tuple[Rule, ...]:
 
 
 def _with_model(payload: Payload, upstream_model: str) -> Payload:
-    if not upstream_model or payload.says("model", upstream_model):
+    if not upstream_model:
         return payload
-    return payload.edited({"model": upstream_model})
+    said, name = payload.outline.get("model"), _in_json(upstream_model)
+    if said == name or (said is not None and _BACKSLASH in bytes(said) and payload.says("model", upstream_model)):
+        return payload
+    return Payload(payload.outline | {"model": name}, payload.texts)
+
+
+@functools.lru_cache(maxsize=MOST_NAMES)
+def _in_json(name: str) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(name))
