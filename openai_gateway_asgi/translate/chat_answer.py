@@ -175,5 +175,17 @@ def _thoughts(item: Mapping[str, Any]) -> Iterator[str]:
 
 def _logprobs(response: Mapping[str, Any]) -> dict[str, Any] | None:
     parts = [part for item in objects_of(response["output"]) for part in objects_of(item.get("content"))]
-    content = [entry for part in parts for entry in objects_of(part.get("logprobs"))]
+    return chat_logprobs([entry for part in parts for entry in objects_of(part.get("logprobs"))])
+
+
+def chat_logprobs(entries: Any) -> dict[str, Any] | None:
+    """As a choice has them; None where there are none. Streams of Responses tell no bytes."""
+    content = [
+        {
+            "bytes": None,
+            **each,
+            "top_logprobs": [{"bytes": None, **top} for top in objects_of(each.get("top_logprobs"))],
+        }
+        for each in objects_of(entries)
+    ]
     return {"content": content, "refusal": None} if content else None

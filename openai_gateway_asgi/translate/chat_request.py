@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..bodies.outline import Fields
 from .chat_messages import items_of
-from .fields import FALSE, TRUE, Raw, encode, given, invalid, raw, read, read_list, unsupported
+from .fields import FALSE, TRUE, Raw, encode, given, invalid, is_text, raw, read, read_list, unsupported
 
 # What Responses has no word for. A value beside these would change the answer.
 NO_WORD: dict[str, tuple[Any, ...]] = {
@@ -131,27 +131,33 @@ def _custom(custom: Fields, at: str) -> Fields:
 
 
 def _tool_choice(fields: Fields) -> Iterator[tuple[str, Raw]]:
-    old: Any = read(fields, "function_call", Any)
+    old = given(fields, "function_call")
     if old is not None:
-        yield "tool_choice", raw(old if isinstance(old, str) else {"type": "function", **old})
-    choice: Any = read(fields, "tool_choice", Any)
-    if choice is None:
-        return
-    if isinstance(choice, dict):
-        kind = choice.get("type")
-        inner = choice.get(kind) if isinstance(kind, str) else None
-        if kind not in ("function", "custom", "allowed_tools") or not isinstance(inner, dict):
-            raise invalid("tool_choice", "is no choice of the chat API")
-        if kind == "allowed_tools":
-            inner = {**inner, "tools": [_flat_choice(tool) for tool in inner.get("tools") or ()]}
-        choice = {"type": kind, **inner}
-    yield "tool_choice", raw(choice)
+        yield "tool_choice", old if is_text(old) else raw({"type": "function", **read(fields, "function_call", Fields)})
+    choice = given(fields, "tool_choice")
+    if choice is not None:
+        yield "tool_choice", choice if is_text(choice) else raw(_flat_choice(read(fields, "tool_choice", Fields)))
 
 
-def _flat_choice(tool: Any) -> Any:
-    if isinstance(tool, dict) and isinstance(inner := tool.get(tool.get("type")), dict):
-        return {"type": tool["type"], **inner}
-    return tool
+def _flat_choice(choice: Fields) -> dict[str, Any]:
+    kind = read(choice, "type", str, "tool_choice.")
+    inner: Fields | None = None
+    if kind in ("function", "custom", "allowed_tools"):
+        inner = read(choice, kind, Fields, "tool_choice.")
+    if inner is None:
+        raise invalid("tool_choice", "is no choice of the chat API")
+    flat = {"type": kind, **inner}
+    if kind == "allowed_tools":
+        flat["tools"] = [_flat_tool(tool) for tool in read_list(inner, "tools", "tool_choice.allowed_tools.")]
+    return flat
+
+
+def _flat_tool(tool: Fields) -> dict[str, Any]:
+    """One that may be chosen."""
+    at = "tool_choice.allowed_tools.tools."
+    kind = read(tool, "type", str, at)
+    inner: Fields | None = read(tool, kind, Fields, at) if kind in ("function", "custom") else None
+    return {**tool} if inner is None else {"type": kind, **inner}
 
 
 def _logprobs(fields: Fields) -> Iterator[tuple[str, Raw]]:

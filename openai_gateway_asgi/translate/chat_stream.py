@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .chat_answer import CALLS, citation, created, failure_of, finish_reason
-from .response_objects import new_id
+from .chat_answer import CALLS, chat_logprobs, citation, created, failure_of, finish_reason
+from .response_objects import AN_ITEM, new_id
 from .shapes import object_of, objects_of, text_of
 from .usage import chat_usage
 from .wire import encode
@@ -54,7 +54,14 @@ class ChatStream:
         self._around: tuple[bytes, ...] = ()
         self._calls: dict[Any, _Call] = {}
         self._citations: list[dict[str, Any]] = []
-        self._parts_of_thought = 0
+        self.kept = 0
+        """Bytes of the citations, and some for each call and comment."""
+        self.text_in_deltas = False
+        """Whether texts come in pieces: then what tells one whole repeats it. Some servers tell texts whole."""
+        self._thoughts_in_deltas = False
+        self._thought_at: tuple[Any, ...] = ()
+        """Where what was thought last stands; empty where nothing was."""
+        self._thinks_anew = False
 
     def feed(self, event: Event) -> Iterator[Chunk]:
         """The chunks that an event becomes. Raises ``StreamFailed``."""
@@ -68,7 +75,7 @@ class ChatStream:
                 yield from self._begin(event)
             yield from handle(self, event)
         elif kind in TERMINAL and not self.over:
-            yield from self._end(object_of(event.get("response")))
+            yield from self._end({"status": kind.removeprefix("response."), **object_of(event.get("response"))})
 
     def around_text(self) -> tuple[bytes, ...]:
         """What a chunk has before and behind a text, encoded, for texts that are told without being looked into; empty
@@ -92,26 +99,53 @@ class ChatStream:
             }
             yield self._chunk({"role": "assistant", "content": ""})
 
+    def _text_delta(self, event: Event) -> Iterator[Chunk]:
+        self.text_in_deltas = True
+        return self._text(event)
+
+    def _text_done(self, event: Event) -> Iterator[Chunk]:
+        if not self.text_in_deltas and text_of(event.get("text")):
+            yield from self._text({**event, "delta": event["text"]})
+
     def _text(self, event: Event) -> Iterator[Chunk]:
         if self._asides and _place(event) in self._asides:
             return
         self.silent = False
         chunk = self._chunk({"content": text_of(event.get("delta"))})
-        logprobs = event.get("logprobs")
-        if isinstance(logprobs, list) and logprobs:
-            chunk["choices"][0]["logprobs"] = {"content": logprobs, "refusal": None}
+        if (logprobs := chat_logprobs(event.get("logprobs"))) is not None:
+            chunk["choices"][0]["logprobs"] = logprobs
         yield chunk
+
+    def _refusal_delta(self, event: Event) -> Iterator[Chunk]:
+        self.text_in_deltas = True
+        return self._refusal(event)
+
+    def _refusal_done(self, event: Event) -> Iterator[Chunk]:
+        if not self.text_in_deltas and text_of(event.get("refusal")):
+            yield from self._refusal({"delta": event["refusal"]})
 
     def _refusal(self, event: Event) -> Iterator[Chunk]:
         self.silent = False
         yield self._chunk({"refusal": text_of(event.get("delta"))})
 
     def _thought_begins(self, event: Event) -> Iterator[Chunk]:
-        self._parts_of_thought += 1
-        if self._parts_of_thought > 1:
-            yield self._chunk({"reasoning_content": "\n\n"})
+        self._thinks_anew = True
+        yield from ()
+
+    def _thought_delta(self, event: Event) -> Iterator[Chunk]:
+        self._thoughts_in_deltas = True
+        return self._thought(event)
+
+    def _thought_done(self, event: Event) -> Iterator[Chunk]:
+        if not self._thoughts_in_deltas and text_of(event.get("text")):
+            yield from self._thought({**event, "delta": event["text"]})
 
     def _thought(self, event: Event) -> Iterator[Chunk]:
+        """Thoughts of several parts or items have a blank line between them."""
+        at = (_place(event), event.get("summary_index"), event.get("content_index"))
+        if self._thought_at and (self._thinks_anew or at != self._thought_at):
+            yield self._chunk({"reasoning_content": "\n\n"})
+        self._thought_at, self._thinks_anew = at, False
         self.silent = False
         yield self._chunk({"reasoning_content": text_of(event.get("delta"))})
 
@@ -119,8 +153,10 @@ class ChatStream:
         item = object_of(event.get("item"))
         if self._structured and item.get("phase") == "commentary":
             self._asides.add(_place(event))
+            self.kept += AN_ITEM
         if item.get("type") in CALLS:
             call = self._calls[_place(event)] = _Call(len(self._calls), item)
+            self.kept += AN_ITEM
             yield from self._called(call, "", first=True)
             given = text_of(item.get("arguments")) or text_of(item.get("input"))
             if given:
@@ -152,6 +188,7 @@ class ChatStream:
         found = citation(object_of(event.get("annotation")))
         if found is not None:
             self._citations.append(found)
+            self.kept += len(encode(found))
         yield from ()
 
     def _end(self, response: Mapping[str, Any]) -> Iterator[Chunk]:
@@ -170,9 +207,8 @@ class ChatStream:
         """All that the model said: some upstreams say it in their final event alone."""
         for index, item in enumerate(objects_of(response.get("output"))):
             yield from self._item_begins({"output_index": index, "item": item})
-            for part in objects_of(item.get("summary")):
-                yield from self._thought_begins(part)
-                yield from self._thought({"delta": part.get("text")})
+            for number, part in enumerate(objects_of(item.get("summary"))):
+                yield from self._thought({"output_index": index, "summary_index": number, "delta": part.get("text")})
             for part in objects_of(item.get("content")) if item.get("type") == "message" else ():
                 tell = self._refusal if part.get("type") == "refusal" else self._text
                 said = {"output_index": index, "delta": part.get("refusal") or part.get("text")}
@@ -214,11 +250,15 @@ _HANDLERS: dict[str, Callable[[ChatStream, Event], Iterator[Chunk]]] = {
     "response.created": ChatStream._begin,
     "response.queued": ChatStream._begin,
     "response.in_progress": ChatStream._begin,
-    "response.output_text.delta": ChatStream._text,
-    "response.refusal.delta": ChatStream._refusal,
+    "response.output_text.delta": ChatStream._text_delta,
+    "response.output_text.done": ChatStream._text_done,
+    "response.refusal.delta": ChatStream._refusal_delta,
+    "response.refusal.done": ChatStream._refusal_done,
     "response.reasoning_summary_part.added": ChatStream._thought_begins,
-    "response.reasoning_summary_text.delta": ChatStream._thought,
-    "response.reasoning_text.delta": ChatStream._thought,
+    "response.reasoning_summary_text.delta": ChatStream._thought_delta,
+    "response.reasoning_summary_text.done": ChatStream._thought_done,
+    "response.reasoning_text.delta": ChatStream._thought_delta,
+    "response.reasoning_text.done": ChatStream._thought_done,
     "response.output_item.added": ChatStream._item_begins,
     "response.function_call_arguments.delta": ChatStream._arguments,
     "response.custom_tool_call_input.delta": ChatStream._arguments,

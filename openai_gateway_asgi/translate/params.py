@@ -51,15 +51,19 @@ def chat_param(param: str, fields: Collection[str], places: Sequence[str]) -> st
     return _own(param, fields)
 
 
-def responses_param(param: str, fields: Collection[str], places: Sequence[str]) -> str | None:
-    """The same of a body that was translated to chat; ``places`` is where its messages come from."""
+def responses_param(
+    param: str, fields: Collection[str], places: Sequence[str], tools: Sequence[str] = ()
+) -> str | None:
+    """The same of a body that was translated to chat; ``places`` is where its messages come from, ``tools`` where its
+    tools do."""
     if (placed := _PLACED.fullmatch(param)) is not None:
         place = _at(places, placed[1])
         return (
             place if place is None or "[" not in place else place + _renamed(placed[2], {".tool_call_id": ".call_id"})
         )
-    if (tool := _TOOL.fullmatch(param)) is not None and "tools" in fields:
-        return f"tools[{tool[1]}]{tool[2].removeprefix('.function').removeprefix('.custom')}"
+    if (tool := _TOOL.fullmatch(param)) is not None:
+        place = _at(tools, tool[1])
+        return None if place is None else place + tool[2].removeprefix(".function").removeprefix(".custom")
     for name, said in _OF_RESPONSES.items():
         if param == name or param.startswith(f"{name}."):
             return said if said.partition(".")[0] in fields else None

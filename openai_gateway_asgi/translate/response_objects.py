@@ -8,8 +8,12 @@ from typing import Any
 
 import msgspec
 
+from ..errors import UpstreamError
 from .fields import Raw
-from .shapes import text_of
+from .shapes import object_of, objects_of, text_of
+
+AN_ITEM = 256
+"""Bytes that an item of a stream counts for what is kept, beside what is said in it."""
 
 ECHOED: dict[str, Any] = {
     "instructions": None,
@@ -106,6 +110,15 @@ INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """The finish reasons of a chat with which an answer is not whole."""
 
 
+BROKEN = ("error", "failed")
+"""Finish reasons of an answer that is none: OpenRouter gives the first where a provider breaks off."""
+
+
+def refuse_broken(finish: Any) -> None:
+    if finish in BROKEN:
+        raise UpstreamError("The upstream says that its answer failed.")
+
+
 def ending(finish: Any) -> tuple[str, str | None]:
     """The status of a response, and why it is incomplete, by the finish reason of a chat."""
     reason = INCOMPLETE.get(text_of(finish))
@@ -116,6 +129,21 @@ def url_citation(annotation: Mapping[str, Any]) -> dict[str, Any] | None:
     """A citation of a page as Responses has it: flat."""
     inner = annotation.get("url_citation")
     return {"type": "url_citation", **inner} if isinstance(inner, dict) else None
+
+
+def logprobs_of(choice: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those of a chat's text, with what readers of Responses require of each."""
+    entries = objects_of(object_of(choice.get("logprobs")).get("content"))
+    return [
+        {**_with_bytes(each), "top_logprobs": [_with_bytes(top) for top in objects_of(each.get("top_logprobs"))]}
+        for each in entries
+    ]
+
+
+def _with_bytes(entry: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(entry.get("bytes"), list):
+        return entry
+    return {**entry, "bytes": list(text_of(entry.get("token")).encode("utf-8", "replace"))}
 
 
 def thought_of(message: Mapping[str, Any]) -> str | None:

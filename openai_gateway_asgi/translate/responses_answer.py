@@ -12,10 +12,12 @@ from .response_objects import (
     Frame,
     call_item,
     ending,
+    logprobs_of,
     message_item,
     new_id,
     reasoning_item,
     refusal_part,
+    refuse_broken,
     text_part,
     thought_of,
     url_citation,
@@ -32,12 +34,13 @@ def response_of(
 ) -> dict[str, Any]:
     """The response of a chat completion. ``custom_tools`` are the custom tools that went to the upstream as functions.
 
-    Raises ``UpstreamError`` where there is no choice.
+    Raises ``UpstreamError`` where there is no choice, or one that failed.
     """
     choices = completion.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise UpstreamError("The upstream answered without a choice.")
     choice = choices[0]
+    refuse_broken(choice.get("finish_reason"))
     message = choice.get("message")
     status, incomplete = ending(choice.get("finish_reason"))
     output = list(_items(message if isinstance(message, dict) else {}, choice, status, custom_tools, spaces))
@@ -92,7 +95,7 @@ def input_of(arguments: str) -> str:
 def _content(message: Mapping[str, Any], choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if text := said_in(message.get("content")):
         found = [each for given in objects_of(message.get("annotations")) if (each := url_citation(given))]
-        yield text_part(text, found, objects_of(object_of(choice.get("logprobs")).get("content")))
+        yield text_part(text, found, logprobs_of(choice))
     refusal = text_of(message.get("refusal"))
     if refusal:
         yield refusal_part(refusal)

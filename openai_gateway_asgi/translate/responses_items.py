@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -31,6 +33,7 @@ WITHOUT_A_PLACE = ("web_search_call",)
 """Items that say nothing which the message behind them does not say."""
 SPEAKING = ("user", "system", "developer")
 A_MESSAGE = (None, "message")
+OUTPUTS = ("function_call_output", "custom_tool_call_output")
 
 
 class InputItem(msgspec.Struct, gc=False):
@@ -72,47 +75,66 @@ class Turn:
 
 
 class Assembly:
-    """Messages in the making. A message between a call and its output joins the turn that called, because a chat's tool
-    messages must follow their calls at once."""
+    """Messages in the making. What stands between a call and its output cannot stay there, because a chat's tool
+    messages must follow their calls at once: the assistant's own joins the turn that called, the others come behind."""
 
     at = ""
     """The item at hand."""
     _turn: Turn | None = None
     _turn_at = 0
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, items: Sequence[InputItem]) -> None:
         self.messages: list[dict[str, Any]] = []
         self.places: list[str] = []
         """Where in the client's body stands what each message begins with."""
         self._dialect = dialect
-        self._open: set[str] = set()
-        self._called: set[str] = set()
+        self._items = items
+        self._called: dict[str, bool] = {}
+        """Ids of calls, and whether they have their output."""
+        self._awaited: set[str] = set()
+        """Those whose outputs are still to come; of a call that was broken off there is none."""
+        self._behind: list[tuple[dict[str, Any], str]] = []
 
     def say(self, role: str, content: Any, at: str) -> None:
-        if self._turn is not None:
-            self._close(self._turn)
         if role == "developer" and not self._dialect.developer:
             role = "system"
-        self.messages.append({"role": role, "content": content})
+        message = {"role": role, "content": content}
+        if self._awaited:
+            self._behind.append((message, at))
+            return
+        if self._turn is not None:
+            self._close(self._turn)
+        self.messages.append(message)
         self.places.append(at)
 
     def call(self, id: str, call: dict[str, Any]) -> None:
         self.spoken().calls.append(call)
-        self._open.add(id)
-        self._called.add(id)
+        self._called[id] = False
+        if id in self._outputs:
+            self._awaited.add(id)
+
+    @cached_property
+    def _outputs(self) -> set[str]:
+        outputs = [(index, item) for index, item in enumerate(self._items) if item.type in OUTPUTS]
+        return {_call_id(item, f"input[{index}]") for index, item in outputs}
 
     def output(self, id: str, content: Any, at: str) -> None:
         if id not in self._called:
             raise invalid(at, "answers no call that stands before it")
-        if id not in self._open:
+        if self._called[id]:
             raise invalid(at, "answers a call that has its output already")
-        self._open.discard(id)
+        self._called[id] = True
+        self._awaited.discard(id)
         self._append({"role": "tool", "tool_call_id": id, "content": content})
+        if not self._awaited:
+            behind, self._behind = self._behind, []
+            for message, place in behind:
+                self.say(message["role"], message["content"], place)
 
     def spoken(self) -> Turn:
         """The assistant's turn that goes on, or a new one: after its calls were all answered it is another."""
         turn = self._turn
-        if turn is not None and self._turn_at < len(self.messages) - 1 and not self._open:
+        if turn is not None and self._turn_at < len(self.messages) - 1 and not self._awaited:
             self._close(turn)
             turn = None
         if turn is None:
@@ -139,19 +161,19 @@ class Assembly:
 
 def messages_of(fields: Fields, dialect: Dialect) -> Assembly:
     """All messages, and where they come from. Raises ``InvalidRequest`` for what no message can say."""
-    assembly = Assembly(dialect)
+    said = fields.get("input", NULL)
+    items = () if is_text(said) else read_all(fields, "input", list[InputItem]) or ()
+    assembly = Assembly(dialect, items)
     if "instructions" in fields and fields["instructions"] != NULL:
         assembly.say("system", text_in(fields, "instructions"), "instructions")
-    said = fields.get("input", NULL)
     if is_text(said):
         assembly.say("user", said, "input")
-    else:
-        for index, item in enumerate(read_all(fields, "input", list[InputItem]) or ()):
-            if item.role in SPEAKING and item.type in A_MESSAGE and is_text(item.content):
-                assembly.say(item.role, item.content, f"input[{index}]")
-            else:
-                assembly.at = f"input[{index}]"
-                _take(assembly, item, dialect)
+    for index, item in enumerate(items):
+        if item.role in SPEAKING and item.type in A_MESSAGE and is_text(item.content):
+            assembly.say(item.role, item.content, f"input[{index}]")
+        else:
+            assembly.at = f"input[{index}]"
+            _take(assembly, item, dialect)
     assembly.finish()
     if not assembly.messages:
         raise missing("input")
@@ -168,7 +190,7 @@ def _take(assembly: Assembly, item: InputItem, dialect: Dialect) -> None:
         case "function_call" | "custom_tool_call":
             id = _call_id(item, at)
             assembly.call(id, _call(kind, id, item, dialect.custom_tools, at))
-        case "function_call_output" | "custom_tool_call_output":
+        case _ if kind in OUTPUTS:
             id = _call_id(item, at)
             assembly.output(id, _output(item, f"{at}.output", images=dialect.images_in_tools), f"{at}.call_id")
         case _ if kind in WITHOUT_A_PLACE:

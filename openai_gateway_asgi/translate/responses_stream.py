@@ -11,10 +11,10 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from .response_objects import Frame, ending, thought_of, url_citation
+from .response_objects import AN_ITEM, Frame, ending, logprobs_of, refuse_broken, thought_of, url_citation
 from .responses_answer import Spaces
 from .shapes import objects_of, said_in
-from .streamed_items import Call, Item, Message, Reasoning, Telling
+from .streamed_items import Call, Item, Message, Reasoning, Telling, names_itself
 from .usage import responses_usage
 
 Event = dict[str, Any]
@@ -38,6 +38,7 @@ class ResponsesStream:
         self._items: list[Item] = []
         self._speaking: Message | Reasoning | None = None
         self._calls: dict[int, Call] = {}
+        """By the index that the upstream gives them."""
         self._usage: Mapping[str, Any] | None = None
 
     def feed(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
@@ -72,7 +73,8 @@ class ResponsesStream:
             yield self._event(kind, response=self._frame.response("in_progress", []))
 
     def end(self) -> Iterator[Event]:
-        """The proper end, with all that was said."""
+        """The proper end, with all that was said. Raises ``UpstreamError`` where the upstream says that it failed."""
+        refuse_broken(self.finish)
         if not self._begun:
             yield from self.begin()
         status, incomplete = ending(self.finish)
@@ -104,9 +106,7 @@ class ResponsesStream:
             yield from self._told(self._speaking.text(thought))  # type: ignore[union-attr]
         if content := said_in(delta.get("content")):
             yield from self._speak(Message)
-            logprobs = choice.get("logprobs")
-            entries = objects_of(logprobs.get("content")) if isinstance(logprobs, dict) else []
-            yield from self._told(self._speaking.text(content, entries))  # type: ignore[union-attr]
+            yield from self._told(self._speaking.text(content, logprobs_of(choice)))  # type: ignore[union-attr]
         refusal = delta.get("refusal")
         if isinstance(refusal, str) and refusal:
             yield from self._speak(Message)
@@ -129,16 +129,21 @@ class ResponsesStream:
         if not isinstance(self._speaking, kind):
             yield from self._stop_speaking()
             for call in self._calls.values():
-                if not call.closed and call.opened:
+                if call.opened and not call.closed and call.is_whole():
                     yield from self._close(call)
             yield from self._open(kind())
 
     def _call(self, delta: Mapping[str, Any]) -> Iterator[Event]:
-        index = delta.get("index")
-        number = index if isinstance(index, int) else max(self._calls, default=-1) + 1
-        call = self._calls.get(number)
+        index = self._index_of(delta)
+        call = self._calls.get(index)
+        if call is not None and call.is_another(delta):
+            if not call.closed:
+                yield from self._close(call)
+            call = None
         if call is None:
-            call = self._calls[number] = Call()
+            call = self._calls[index] = Call()
+        if call.closed:
+            return  # it was whole: what comes of it now repeats it
         call.learn(delta, self._custom, self._spaces)
         if not call.opened and call.name:
             yield from self._stop_speaking()
@@ -148,6 +153,17 @@ class ResponsesStream:
             call.waiting = ""
             yield from self._told(call.say(text))
 
+    def _index_of(self, delta: Mapping[str, Any]) -> int:
+        """Where a server gives none, what has an id of its own, or a name without one, is another call."""
+        index = delta.get("index")
+        if isinstance(index, int):
+            return index
+        for known, call in self._calls.items():
+            if call.has_id(delta):
+                return known
+        last = max(self._calls, default=-1)
+        return last if last in self._calls and not names_itself(delta) else last + 1
+
     def _stop_speaking(self) -> Iterator[Event]:
         if self._speaking is not None:
             yield from self._close(self._speaking)
@@ -155,6 +171,7 @@ class ResponsesStream:
 
     def _open(self, item: Item) -> Iterator[Event]:
         item.index = len(self._items)
+        self.kept += AN_ITEM
         item.opened = True
         self._items.append(item)
         if not isinstance(item, Call):

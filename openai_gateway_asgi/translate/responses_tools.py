@@ -8,6 +8,7 @@ from typing import Any
 from ..bodies.outline import Fields
 from .dialect import Dialect
 from .fields import NULL, given, invalid, raw, read, read_list, unsupported
+from .shapes import text_of
 
 HOSTED = "it is run by OpenAI's Responses API alone"
 NAMED = ("function", "custom")
@@ -19,6 +20,8 @@ class ChatTools:
 
     dialect: Dialect
     tools: list[dict[str, Any]] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    """Where in the client's body each stands."""
     choice: Any = None
     customs: set[str] = field(default_factory=set)
     """Custom tools that went as functions."""
@@ -34,14 +37,15 @@ class ChatTools:
             return NO_TOOLS
         found = cls(dialect)
         for index, tool in enumerate(read_list(fields, "tools")):
-            found._take(tool, f"tools[{index}]", "")
+            found._take(tool, f"tools[{index}]")
         if found.tools:
             found._choose(read(fields, "tool_choice", Any))
         return found
 
-    def _take(self, tool: Fields, at: str, space: str) -> None:
+    def _take(self, tool: Fields, at: str, space: str | None = None) -> None:
+        """``space``: the namespace that it stands in; there is none in another one."""
         kind = read(tool, "type", str, f"{at}.")
-        if kind == "namespace":
+        if kind == "namespace" and space is None:
             name = read(tool, "name", str, f"{at}.") or ""
             for number, inner in enumerate(read_list(tool, "tools", f"{at}.")):
                 self._take(inner, f"{at}.tools[{number}]", name)
@@ -52,7 +56,8 @@ class ChatTools:
         else:
             raise unsupported(f"{at}.type", HOSTED)
 
-    def _take_named(self, kind: str, tool: Fields, at: str, space: str) -> None:
+    def _take_named(self, kind: str, tool: Fields, at: str, space: str | None) -> None:
+        self.places.append(at)
         rest = {name: value for name, value in tool.items() if name != "type"}
         name = read(tool, "name", str, f"{at}.") or ""
         if space:
@@ -92,8 +97,9 @@ class ChatTools:
             allowed = {"mode": mode, "tools": [self._nested(tool) for tool in named]}
             self.choice = {"type": "allowed_tools", "allowed_tools": allowed}
             return
-        names = {tool.get("name") for tool in named}
-        self.tools = [tool for tool in self.tools if _name_of(tool) in names]
+        names = {text_of(tool.get("name")) for tool in named}
+        kept = [index for index, tool in enumerate(self.tools) if _name_of(tool) in names]
+        self.tools, self.places = [self.tools[index] for index in kept], [self.places[index] for index in kept]
         self.choice = mode
 
     def _nested(self, choice: dict[str, Any]) -> dict[str, Any]:

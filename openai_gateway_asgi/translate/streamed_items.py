@@ -18,7 +18,7 @@ from .response_objects import (
     text_part,
 )
 from .responses_answer import Spaces, input_of
-from .shapes import text_of
+from .shapes import object_of, text_of
 
 Telling = Iterator[tuple[str, dict[str, Any]]]
 
@@ -149,17 +149,35 @@ class Call(Item):
         self._as_function = False
         self._said: list[str] = []
 
+    def has_id(self, delta: Mapping[str, Any]) -> bool:
+        return bool(self._call_id) and delta.get("id") == self._call_id
+
+    def is_another(self, delta: Mapping[str, Any]) -> bool:
+        """Whether a delta at the same index begins another call: some servers give all calls one index, others a new id
+        to each piece of the same call."""
+        id = text_of(delta.get("id"))
+        return bool(id and self._call_id and id != self._call_id and self.name and _name_in(delta))
+
+    def is_whole(self) -> bool:
+        """Whether there is nothing more to come of its arguments."""
+        if self._custom and not self._as_function:
+            return True
+        try:
+            json.loads("".join(self._said))
+        except ValueError:
+            return False
+        return True
+
     def learn(self, delta: Mapping[str, Any], custom_tools: Collection[str], spaces: Spaces) -> None:
         """Some servers repeat id and name with every delta; the first ones count."""
         if not self._call_id:
             self._call_id = text_of(delta.get("id"))
-        inner = delta.get("custom") if isinstance(delta.get("custom"), dict) else delta.get("function")
-        if not isinstance(inner, dict):
-            return
+        inner = _inner(delta)
         if not self.name and (name := text_of(inner.get("name"))):
             self._space, self.name = spaces.get(name, ("", name))
-            self._as_function = name in custom_tools and "custom" not in delta
-            self._custom = self._as_function or "custom" in delta
+            is_custom = isinstance(delta.get("custom"), dict)
+            self._as_function = name in custom_tools and not is_custom
+            self._custom = self._as_function or is_custom
             self.id = new_id("ctc" if self._custom else "fc")
             self._call_id = self._call_id or new_id("call")
         said = inner.get("arguments") or inner.get("input") or ""
@@ -190,3 +208,17 @@ class Call(Item):
 
     def _item(self, said: str, status: str) -> dict[str, Any]:
         return call_item(self.id, self._call_id, self.name, said, status, custom=self._custom, space=self._space)
+
+
+def names_itself(delta: Mapping[str, Any]) -> bool:
+    """Whether a delta of a call says which one it is."""
+    return bool(text_of(delta.get("id")) or _name_in(delta))
+
+
+def _name_in(delta: Mapping[str, Any]) -> str:
+    return text_of(_inner(delta).get("name"))
+
+
+def _inner(delta: Mapping[str, Any]) -> dict[str, Any]:
+    custom = delta.get("custom")
+    return custom if isinstance(custom, dict) else object_of(delta.get("function"))

@@ -11,6 +11,7 @@ import msgspec
 from ..errors import UpstreamError, UpstreamRefused
 from ..http.asgi import JSON
 from ..http.pacing import others_after
+from ..http.stages import too_long
 from .chat_answer import ResponseFailed, chat_completion
 from .chat_stream import ChatStream, StreamFailed
 from .fields import NULL, is_text
@@ -18,6 +19,9 @@ from .plain import plain_completion
 from .wire import DONE, comments_apart, data_in, decoded, encode
 
 TEXT = "response.output_text.delta"
+
+KEPT = 1024 * 1024
+"""Bytes of a stream's citations that are kept where nothing else is said."""
 
 _UNSAID = (msgspec.Raw(), msgspec.Raw(b"[]"), msgspec.Raw(b"null"))
 
@@ -35,10 +39,13 @@ _decode_text = msgspec.json.Decoder(TextTold).decode
 class ToChat:
     """A stage of one attempt (``http/stages.py``)."""
 
-    def __init__(self, *, include_usage: bool, structured: bool, model: str = "", old: bool = False) -> None:
+    def __init__(
+        self, *, include_usage: bool, structured: bool, model: str = "", old: bool = False, limit: int = KEPT
+    ) -> None:
         """``include_usage``: the client asked for it. ``structured``: it asked for JSON. ``old``: it asked with
-        ``functions``. ``model`` is named where the upstream names none."""
+        ``functions``. ``model`` is named where the upstream names none. ``limit``: bytes of a stream's citations."""
         self._include_usage = include_usage
+        self._limit = limit
         self._structured = structured
         self._model = model
         self._old = old
@@ -58,7 +65,7 @@ class ToChat:
             for data in data_in(events):
                 text = self._text_of(data)
                 if text is not None:
-                    self._stream.silent = False
+                    self._stream.silent, self._stream.text_in_deltas = False, True
                     told.append(text)
                 elif isinstance(value := decoded(data), dict):
                     told += self._told(value)
@@ -85,6 +92,8 @@ class ToChat:
             return
         for chunk in stream.feed(value):
             yield b"data: %b\n\n" % encode(chunk)
+        if stream.kept > self._limit:
+            raise too_long(self._limit, "an answer")
         self._around = stream.around_text()
         if stream.over:
             yield DONE

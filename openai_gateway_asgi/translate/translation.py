@@ -71,7 +71,7 @@ def _to_responses(payload: Payload, upstream: Upstream, public_id: str) -> Trans
         MATCHES["responses"],
         Payload(call.body, payload.texts),
         (),
-        lambda limit: ToChat(include_usage=include_usage, structured=structured, model=public_id, old=old),
+        lambda limit: ToChat(include_usage=include_usage, structured=structured, model=public_id, old=old, limit=limit),
         lambda param: chat_param(param, names, places),
     )
 
@@ -82,14 +82,14 @@ def _to_chat(payload: Payload, upstream: Upstream, dialect: Dialect, public_id: 
         fields = {name: value for name, value in fields.items() if name not in upstream.drop_fields}
     call = chat_call(fields, dialect)
     echoed = _echoed(payload)
-    names, places = tuple(fields), call.places
+    names, places, tools = tuple(fields), call.places, call.tools
     return Translation(
         "chat",
         MATCHES["chat"],
         Payload(call.body, payload.texts),
-        tuple(call.tools.dropped),
-        lambda limit: ToResponses(Frame(echoed, public_id), call.tools, limit=limit),
-        lambda param: responses_param(param, names, places),
+        tuple(tools.dropped),
+        lambda limit: ToResponses(Frame(echoed, public_id), tools, limit=limit),
+        lambda param: responses_param(param, names, places, tools.places),
     )
 
 

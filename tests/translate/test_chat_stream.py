@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
+from openai_gateway_asgi.errors import UpstreamError
 from openai_gateway_asgi.testing.answers import Says, responses_events, sse
 from openai_gateway_asgi.translate.chat_stream import ChatStream, StreamFailed
 from openai_gateway_asgi.translate.response_objects import Frame
@@ -277,3 +278,77 @@ def test_what_was_told_is_not_told_again_from_the_final_event() -> None:
 def test_a_stream_that_begins_with_its_text_has_the_role_first() -> None:
     told = deltas(chunks(delta("a"), COMPLETED))
     assert told[:2] == [{"role": "assistant", "content": ""}, {"content": "a"}]
+
+
+def text_done(words: str, item: int = 0) -> dict[str, Any]:
+    return {"type": "response.output_text.done", "output_index": item, "content_index": 0, "text": words}
+
+
+def content(told: list[dict[str, Any]], name: str = "content") -> str:
+    return "".join(each.get(name) or "" for each in deltas(told))
+
+
+MESSAGE = {"type": "message", "role": "assistant", "content": []}
+
+
+def test_texts_that_come_whole_alone_are_told() -> None:
+    told = chunks(CREATED, begins(0, **MESSAGE), text_done("a"), begins(1, **MESSAGE), text_done("b", 1), COMPLETED)
+    assert content(told) == "ab"
+
+
+def test_texts_that_came_in_pieces_are_not_told_again_whatever_stands_between() -> None:
+    told = chunks(
+        CREATED, begins(0, **MESSAGE), delta("a"), begins(1, **MESSAGE), text_done("a"), delta("b", 1),
+        text_done("b", 1), COMPLETED,
+    )  # fmt: skip
+    assert content(told) == "ab"
+
+
+def test_the_short_way_of_a_text_counts_as_one_in_pieces() -> None:
+    stage = ToChat(include_usage=False, structured=False)
+    told = b"".join([stage.events(sse(each)) for each in (CREATED, delta("a"), delta("b"), text_done("ab"), COMPLETED)])
+    assert told.count(b'"content":"a"') == told.count(b'"content":"b"') == 1
+    assert b"ab" not in told
+
+
+def test_a_refusal_that_comes_whole_alone_is_told() -> None:
+    done = {"type": "response.refusal.done", "output_index": 0, "content_index": 0, "refusal": "no"}
+    assert content(chunks(CREATED, done, COMPLETED), "refusal") == "no"
+
+
+def thought(words: str, item: int, kind: str = "reasoning_text.delta") -> dict[str, Any]:
+    held = "delta" if kind.endswith("delta") else "text"
+    return {"type": f"response.{kind}", "output_index": item, "content_index": 0, held: words}
+
+
+def test_thoughts_of_several_items_have_a_blank_line_between_them() -> None:
+    told = chunks(CREATED, thought("a", 0), thought("b", 0), thought("c", 2), delta("x", 3), COMPLETED)
+    assert content(told, "reasoning_content") == "ab\n\nc"
+
+
+def test_thoughts_that_come_whole_alone_are_told() -> None:
+    told = chunks(CREATED, thought("a", 0, "reasoning_text.done"), delta("x", 1), COMPLETED)
+    assert content(told, "reasoning_content") == "a"
+    told = chunks(CREATED, thought("a", 0), thought("a", 0, "reasoning_text.done"), delta("x", 1), COMPLETED)
+    assert content(told, "reasoning_content") == "a"
+
+
+def test_the_final_event_says_how_it_ends_where_its_response_does_not() -> None:
+    told = chunks(CREATED, delta("x"), {"type": "response.incomplete", "response": {"id": "resp_1"}})
+    assert told[-1]["choices"][0]["finish_reason"] == "length"
+
+
+def test_logprobs_have_all_that_strict_readers_require() -> None:
+    entry = {"token": "x", "logprob": -0.5}
+    told = chunks(CREATED, {**delta("x"), "logprobs": [entry]}, COMPLETED)
+    (found,) = [each["choices"][0]["logprobs"] for each in told if each["choices"] and "logprobs" in each["choices"][0]]
+    assert found == {"content": [{"bytes": None, **entry, "top_logprobs": []}], "refusal": None}
+
+
+def test_what_a_stream_keeps_is_bounded() -> None:
+    stage = ToChat(include_usage=False, structured=False, limit=1000)
+    citation = {"type": "url_citation", "url": "https://a.test/" + "x" * 500, "title": "t"}
+    event = {"type": "response.output_text.annotation.added", "output_index": 0, "annotation": citation}
+    stage.events(sse(CREATED) + sse(event))
+    with pytest.raises(UpstreamError, match="event_limit"):
+        stage.events(sse(event))

@@ -51,10 +51,28 @@ def gave(id: str = "c1", words: str = "42") -> dict[str, Any]:
 
 REASONING = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}]}
 
+ASIDE = {"role": "developer", "content": "be brief"}
+
 ITEMS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
     "a user's item": ([said("user", "hi")], [HI]),
     "an easy item": ([{"role": "user", "content": "hi"}], [HI]),
     "case_333 developer": ([said("developer", "d"), said("user", "hi")], [{"role": "system", "content": "d"}, HI]),
+    "a user who speaks before the output is there": (
+        [call(), said("user", "hi"), ASIDE, output(), said("assistant", "ok")],
+        [called("c1"), gave(), HI, {"role": "system", "content": "be brief"}, {"role": "assistant", "content": "ok"}],
+    ),
+    "a user between two outputs": (
+        [call("a"), call("b"), output("a"), said("user", "hi"), output("b")],
+        [called("a", "b"), gave("a"), gave("b"), HI],
+    ),
+    "a call that was broken off": (
+        [call(), said("user", "hi"), said("assistant", "ok")],
+        [called("c1"), HI, {"role": "assistant", "content": "ok"}],
+    ),
+    "one broken off beside one with an output": (
+        [call("a"), call("b"), output("b"), said("assistant", "ok")],
+        [called("a", "b"), gave("b"), {"role": "assistant", "content": "ok"}],
+    ),
     "case_334 one turn": (
         [REASONING, said("assistant", "let me see"), call(), output(), said("user", "hi")],
         [called("c1", content="let me see", reasoning_content="hm"), gave(), HI],

@@ -8,6 +8,7 @@ import pytest
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from openai_gateway_asgi.errors import UpstreamError
 from openai_gateway_asgi.translate.response_objects import Frame
 from openai_gateway_asgi.translate.responses_stream import ResponsesStream
 from tests.translate.sdk import final_response
@@ -233,3 +234,92 @@ def test_a_text_that_comes_in_parts_is_told() -> None:
     told = events(chunk({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}), chunk({}, "stop"))
     assert [event["delta"] for event in told if event["type"] == "response.output_text.delta"] == ["ab"]
     assert told[-1]["response"]["output"][0]["content"][0]["text"] == "ab"
+
+
+def calls_of(*chunks: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Id, name and arguments of each call, as the SDK gathers them."""
+    output = final_response(events(ROLE, *chunks, CALLED)).output
+    return [(item.call_id, item.name, item.arguments) for item in output if item.type == "function_call"]
+
+
+def piece(said: dict[str, Any], index: int | None = None) -> dict[str, Any]:
+    """A delta of a call, by default without an index."""
+    return chunk({"tool_calls": [said if index is None else {"index": index, **said}]})
+
+
+def names(id: str, name: str = "f", arguments: str = "") -> dict[str, Any]:
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def more(arguments: str) -> dict[str, Any]:
+    return {"function": {"arguments": arguments}}
+
+
+WITHOUT_INDEX = {
+    "one in pieces": ([names("a"), more('{"x"'), more(":1}")], [("a", "f", '{"x":1}')]),
+    "two in pieces": (
+        [names("a"), more("{}"), names("b", "g"), more("[]")],
+        [("a", "f", "{}"), ("b", "g", "[]")],
+    ),
+    "two whole": ([names("a", "f", "{}"), names("b", "f", "{}")], [("a", "f", "{}"), ("b", "f", "{}")]),
+    "an id in every piece": (
+        [names("a", "f", "{"), names("b", "g", "["), names("a", "f", "}"), names("b", "g", "]")],
+        [("a", "f", "{}"), ("b", "g", "[]")],
+    ),
+    "null for an index": ([{"index": None, **names("a", "f", "{}")}], [("a", "f", "{}")]),
+}
+
+
+@pytest.mark.parametrize(("pieces", "calls"), WITHOUT_INDEX.values(), ids=WITHOUT_INDEX)
+def test_calls_without_an_index_are_told_apart_by_their_ids(pieces: list[Any], calls: list[Any]) -> None:
+    assert calls_of(*[piece(each) for each in pieces]) == calls
+
+
+def test_calls_with_neither_index_nor_id_are_told_apart_by_their_names() -> None:
+    found = calls_of(piece(names("", "f", "{}")), piece(names("", "f", "[]")))
+    assert [each[1:] for each in found] == [("f", "{}"), ("f", "[]")]
+    assert len({id for id, _, _ in found}) == 2
+
+
+def test_calls_that_share_one_index_are_told_apart_by_id_and_name() -> None:
+    pieces = [names("a", "f", "{}"), names("b", "g", "["), more("]")]
+    assert calls_of(*[piece(each, 0) for each in pieces]) == [("a", "f", "{}"), ("b", "g", "[]")]
+
+
+def test_a_new_id_with_every_piece_of_one_call_is_no_new_call() -> None:
+    pieces = [names("a", "f", "{"), {"id": "b", **more("}")}]
+    assert calls_of(*[piece(each, 0) for each in pieces]) == [("a", "f", "{}")]
+
+
+def test_a_call_that_is_not_whole_goes_on_behind_a_text() -> None:
+    """Some servers put a line break between the pieces of a call."""
+    told = events(
+        chunk(tool(id="c1", name="f", arguments='{"a"')), chunk({"content": "\n"}), chunk(tool(arguments=":1}")), CALLED
+    )
+    call, message = final_response(told).output
+    assert (call.arguments, message.content[0].text) == ('{"a":1}', "\n")
+
+
+def test_what_repeats_a_call_that_was_whole_is_left_out() -> None:
+    whole = piece(names("a", "f", "{}"), 0)
+    assert calls_of(whole, chunk({"content": "x"}), piece(names("a", "f", ""), 0)) == [("a", "f", "{}")]
+
+
+@pytest.mark.parametrize("finish", ["error", "failed"])
+def test_an_answer_that_failed_is_no_answer(finish: str) -> None:
+    with pytest.raises(UpstreamError):
+        events(ROLE, chunk({"content": "x"}), chunk({}, finish))
+
+
+def test_logprobs_have_the_bytes_that_strict_readers_require() -> None:
+    entry = {"token": "é", "bytes": None, "logprob": -0.5, "top_logprobs": [{"token": "e", "logprob": -0.5}]}
+    response = final_response(events(chunk({"content": "é"}, logprobs={"content": [entry]}), STOP))
+    (found,) = response.output[0].content[0].logprobs
+    assert (found.bytes, found.top_logprobs[0].bytes) == ([195, 169], [101])
+
+
+def test_items_count_for_what_is_kept() -> None:
+    stream = ResponsesStream(Frame({}, "m"))
+    for number in range(100):
+        list(stream.feed(chunk(tool(number, id=f"c{number}", name="f"))))
+    assert stream.kept > 10_000
