@@ -17,7 +17,7 @@ from ..upstream.inflate import inflater
 from ..upstream.response_reads import Reads
 from ..upstream.sent_secrets import Secrets
 from .answer_clocks import Clocks
-from .endings import STREAMED
+from .endings import RESPONSES, RUNS, STREAMED
 from .error_model_names import names_behind, with_preset_named
 from .events import WHOLE, Events
 from .redaction import without_secrets
@@ -35,7 +35,7 @@ CODED = (b"content-encoding", b"content-length")
 OF_MODEL = b"openai-model"
 """Names the model behind a preset (OpenAI's completions)."""
 PAGES = frozenset({b"text/html", b"application/xhtml+xml"})
-"""No model answers in these: a login page, or a proxy's own."""
+"""The API answers in none of these, but for files: a login page, or a proxy's own."""
 
 
 class Relay:
@@ -81,7 +81,7 @@ class Relay:
         try:
             if status >= 300:
                 await self._refuse(status, headers, named, start, reads)
-            if exchange.model and kind in PAGES:
+            if kind in PAGES and not exchange.upstream_match.endpoint.downloads:
                 wanted = "a stream" if exchange.streams else "what was asked for"
                 raise UpstreamError(f"The upstream answered with a page instead of {wanted}.")
             whole = (exchange.upstream.commit or self._settings.commit) == "whole"
@@ -116,7 +116,7 @@ class Relay:
         """Whether an answer that is none, or one, is not what the client asked for. Not every model streams everything
         it is asked to; speech has another word for it; and of a form the field may not have been read."""
         exchange, operation = self._exchange, self._exchange.upstream_match.endpoint.operation
-        if operation in STREAMED:
+        if operation in STREAMED | RESPONSES | RUNS:
             return True
         return streams and bool(exchange.model) and exchange.upload is None and operation not in SPOKEN
 

@@ -16,7 +16,8 @@ RECENT = 16 * 1024
 """Bytes at the end of a read in which something is looked for that tells."""
 
 STARTS = frozenset({"response.created", "response.queued", "response.in_progress"})
-KEEP_ALIVE = "keepalive"
+KEEP_ALIVE = frozenset({"keepalive", "ping"})
+"""Types of events that only keep a line warm: OpenAI's, and Anthropic's, which proxies pass on."""
 _EMPTY_PARTS = frozenset({"response.content_part.added", "response.reasoning_summary_part.added"})
 _FRAME = frozenset({"id", "type", "status", "role", "name", "call_id", "phase"})
 """What an output item has before anything is in it."""
@@ -29,7 +30,8 @@ def tells(operation: str, event: Event, value: Any) -> bool:
     """``operation`` is what the upstream was asked for, ``value`` the event's data, decoded (None: no JSON)."""
     if not isinstance(value, dict):
         return bool(event.error or event.data.strip()) and not is_done(event)
-    if value.get("type") == KEEP_ALIVE:
+    kind = value.get("type")
+    if isinstance(kind, str) and kind in KEEP_ALIVE:
         return False
     rule = _RULES.get(operation)
     return rule is None or rule(value)
@@ -54,9 +56,9 @@ def answers(operation: str, value: Any) -> bool:
 
 
 def _chat(value: Mapping[str, Any]) -> bool:
-    choices = value.get("choices")
+    choices = value.get("choices", value)
     if not isinstance(choices, list):
-        return True
+        return bool(choices)  # null, as some write an empty list, or nothing at all
     for choice in choices:
         if not isinstance(choice, dict):
             return True

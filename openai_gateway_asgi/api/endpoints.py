@@ -66,6 +66,11 @@ class Endpoint:
         return MULTIPART[0] in self.bodies
 
     @property
+    def downloads(self) -> bool:
+        """Whether it answers with a file, or with whatever stands behind a path that was opened by hand."""
+        return self.template.endswith("/content") or self.operation == "passthrough"
+
+    @property
     def makes(self) -> bool:
         """Whether it makes something that stays or goes on by itself, so that done twice is one too many."""
         return bool(self.group) and self.method == "POST" and not self.operation.lower().startswith(_AGAIN)

@@ -386,6 +386,16 @@ async def test_case_219_nor_is_one_that_calls_itself_json(first: bytes) -> None:
         assert "a stream" in assert_error(await told.ask(CHAT, stream=False), 502, "upstream_error")["message"]
 
 
+async def test_case_219_nor_is_json_the_stream_of_a_stored_response() -> None:
+    """The client would read no event in it, and take that for all there is."""
+    stored = answer(200, body=b'{"id": "resp_1", "object": "response", "status": "completed", "output": []}')
+    async with told_by(stored, settings={"open_groups": {"responses"}, **NO_RETRY}) as told, told.sdk() as client:
+        with pytest.raises(openai.InternalServerError, match="something else than a stream"):
+            async for _ in await client.responses.retrieve("resp_1", stream=True):
+                pass
+        assert (await client.responses.retrieve("resp_1")).status == "completed"
+
+
 async def test_case_219_an_error_in_such_a_stream_is_that_error() -> None:
     error = b'data: {"error":{"message":"Too long.","code":"context_length_exceeded"}}\n\n'
     async with told_by(stream(error), settings=NO_RETRY) as told:
@@ -418,6 +428,18 @@ async def test_case_220_a_page_is_none_under_the_name_of_json_either(page: bytes
         answered = await asked(told, path, input="x")
         assert "a page" in assert_error(answered, 502, "upstream_error")["message"]
         assert b"log in" not in answered.body
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/responses/resp_1", "/v1/vector_stores"])
+async def test_case_220_a_page_is_no_stored_object_either(path: str) -> None:
+    async with told_by(PAGE, settings={"open_groups": {"files", "responses", "vector_stores"}}) as told:
+        assert_error(await ask(told.gateway, "GET", path, headers=ANN), 502, "upstream_error")
+
+
+async def test_case_220_a_file_may_be_a_page() -> None:
+    async with told_by(PAGE, settings={"open_groups": {"files"}}) as told:
+        got = await ask(told.gateway, "GET", "/v1/files/file-1/content", headers=ANN)
+        assert (got.status, got.body) == (200, b"<html>log in</html>")
 
 
 async def test_case_220_a_transcription_may_be_plain_text() -> None:
