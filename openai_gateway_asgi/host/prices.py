@@ -64,7 +64,7 @@ class Price:
         exponent = min(int(amount.as_tuple().exponent) for amount in amounts)
         whole = [int(amount.scaleb(-exponent)) for amount in amounts]
         own = tuple([name for name in _DETAILS if getattr(self, name) is not None])
-        return _OfTokens(whole[0], whole[1], whole[2], exponent, own)
+        return _OfTokens(whole[0], whole[1], whole[2], Decimal(1).scaleb(exponent), own)
 
     def cost(self, usage: Usage) -> Decimal | None:
         """What that usage costs, in USD; None where a count that is known has no price, or nothing is known."""
@@ -109,7 +109,7 @@ class _OfTokens(NamedTuple):
     input: int
     output: int
     request: int
-    exponent: int
+    smallest: Decimal
     own: tuple[str, ...]
     """Details that have a price of their own."""
 
@@ -124,7 +124,7 @@ class _OfTokens(NamedTuple):
             if getattr(usage, name):
                 return None
         amount = input * self.input + output * self.output + self.request
-        return Decimal(amount).scaleb(self.exponent) if amount < _EXACT else None
+        return amount * self.smallest if amount < _EXACT else None
 
 
 _EXACT = 10**27
@@ -229,7 +229,8 @@ class PriceTable:
         return None
 
     def cost(self, priced: Priced) -> Cost | None:
-        price = self.find(priced.models)
+        models = priced.models
+        price = self._exact.get(models[0]) or self.find(models) if models else None
         usd = None if price is None else price.cost(priced.usage)
         return None if usd is None else Cost(usd, "table")
 
