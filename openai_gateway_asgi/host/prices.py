@@ -5,6 +5,7 @@ Money is exact: ``Decimal`` throughout. A price that is not known makes the cost
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import msgspec
 
 from ..config.model_ids import Pattern, is_pattern
+from ..config.rules.callables import innermost, misfit
 from ..errors import ConfigError
 from .usage import Usage
 
@@ -270,5 +272,9 @@ def prices_of(prices: Mapping[str, Price] | PriceCallable | Prices | None) -> Pr
     if isinstance(prices, Prices):
         return prices
     if callable(prices):
+        if inspect.iscoroutinefunction(prices) or inspect.iscoroutinefunction(innermost(prices)):
+            raise ConfigError("prices", "must be a plain function: write `def`, not `async def`")
+        if (taken := misfit(prices, 1)) is not None:
+            raise ConfigError("prices", f"takes ({taken}) and is called with (priced); write it so")
         return PricesOfHost(prices)
     raise ConfigError("prices", "must be a mapping {pattern: Price(...)}, a callable, or genai_prices()")

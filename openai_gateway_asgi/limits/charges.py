@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from ..host.prices import Priced, Prices
 from ..host.records import AttemptRecord, Outcome, UsageRecord
 from ..host.usage import Usage
 from ..models import Candidate
-from .limit import NANO, UNITS, Limit, Subject
+from .limit import LARGEST, NANO, UNITS, Limit, Subject
 from .reservation import WHOLE_CALL, Reservation, Taken
+
+
+def nano(usd: Decimal) -> int:
+    """In nano-dollars; an upstream, or the host's prices, may say anything."""
+    return min(int(usd * NANO), LARGEST)
 
 
 def expected_cost(prices: Prices, subject: Subject, expected: Usage, candidates: Sequence[Candidate]) -> int | None:
@@ -24,7 +30,7 @@ def expected_cost(prices: Prices, subject: Subject, expected: Usage, candidates:
             priced = Priced(each.upstream.name, each.upstream.base_url, ids, usage)
             cost = prices.cost(priced)
             if cost is not None:
-                return int(cost.usd * NANO)
+                return nano(cost.usd)
     return None
 
 
@@ -36,7 +42,7 @@ def charge_of(record: UsageRecord, counted: UsageRecord | AttemptRecord) -> Char
     """``counted`` is the record, or the one of its attempts that is charged."""
     usage, cost = counted.usage, counted.cost
     tokens = None if usage is None else usage.tokens
-    usd = None if cost is None else int(cost * NANO)
+    usd = None if cost is None else nano(cost)
     if not record.attempts:
         return 0, tokens or 0, usd or 0, 0
     if tokens is None and not _generated(record):
@@ -100,7 +106,7 @@ def used_by_attempt(limit: Limit, attempt: AttemptRecord | None) -> int:
     if attempt is None or limit.unit == "concurrent":
         return 0
     if limit.unit == "usd":
-        return 0 if attempt.cost is None else int(attempt.cost * NANO)
+        return 0 if attempt.cost is None else nano(attempt.cost)
     return (None if attempt.usage is None else attempt.usage.tokens) or 0
 
 

@@ -14,6 +14,8 @@ from .limit import Limit
 from .memory import MemoryLimits
 
 LimitsOfUser = Callable[[User, Model | None], "Sequence[Limit] | Awaitable[Sequence[Limit]]"]
+_ALIKE = "is told from another one by its `by` alone, which is another function of the same name"
+
 LimitsOf = Hook[[User, Model | None], Sequence[Limit]]
 
 
@@ -23,6 +25,8 @@ def checked_limits(limits: Any) -> tuple[Limit, ...]:
     for index, limit in enumerate(given):
         if not isinstance(limit, Limit):
             raise ConfigError(f"limits.{index}", f"must be a Limit(...), not {type(limit).__name__}")
+    if (place := _confusable(given)) is not None:
+        raise ConfigError(f"limits.{place}", f"{_ALIKE}; give one of them a `name`")
     return given
 
 
@@ -48,4 +52,15 @@ async def asked_limits(limits_of: LimitsOf, user: User, model: Model | None) -> 
     for each in limits:
         if not isinstance(each, Limit):
             raise limits_of.failed(f"returned {type(each).__name__}; return a list of Limit(...), or []")
+    if _confusable(limits) is not None:
+        raise limits_of.failed(f"returned a Limit that {_ALIKE}; give one of them a `name`")
     return limits
+
+
+def _confusable(limits: Sequence[Limit]) -> int | None:
+    """Where one stands whose accounts have the keys of another's, although another function says whose they are."""
+    by: dict[str, object] = {}
+    for place, limit in enumerate(limits):
+        if callable(limit.by) and by.setdefault(limit.key, limit.by) != limit.by:
+            return place
+    return None

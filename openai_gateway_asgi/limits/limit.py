@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ..config.model_ids import ModelIds
+from ..config.rules.callables import misfit
 from ..errors import ConfigError
 from ..host.hooks import Hook
 from ..host.users import User
@@ -30,6 +31,12 @@ NANO = 10**9
 
 SLOW = 0.05
 """Seconds after which a ``by`` of the host's own is named in a warning: all calls wait for it."""
+
+LONGEST_PART = 256
+"""Characters of an id in the key of an account."""
+
+LARGEST = 10**18
+"""The largest amount of a limit: a billion dollars, in what money is counted in."""
 
 LEASE = 60.0
 """Seconds after which a place is free again unless it is renewed."""
@@ -100,7 +107,7 @@ class Limit:
         _check_period(unit, self.per)
         self._set("scopes", _scopes(self.by))
         self._set("per_attempt", "upstream" in self.scopes)
-        self._set("_own", Hook("Limit.by", self.by, slow=SLOW) if callable(self.by) else None)
+        self._set("_own", _hook_of(self.by) if callable(self.by) else None)
         for name, allowed in (("when_down", ("open", "closed")), ("unpriced", ("refuse", "allow"))):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"limits.{name}", f"must be {' or '.join(map(repr, allowed))}")
@@ -180,6 +187,15 @@ class Limit:
             yield "upstream", subject.upstream or ""
 
 
+def _hook_of(by: Callable[..., Any]) -> Hook[[User, Model | None], str | None]:
+    hook: Hook[[User, Model | None], str | None] = Hook("Limit.by", by, slow=SLOW)
+    if hook.is_async:
+        raise ConfigError("limits.by", "must be a plain function: each call waits for it; write `def`, not `async def`")
+    if (taken := misfit(by, 2)) is not None:
+        raise ConfigError("limits.by", f"takes ({taken}) and is called with (user, model); write it so")
+    return hook
+
+
 def _of_host(by: Hook[[User, Model | None], str | None], subject: Subject) -> str | None:
     """Raises ``HostFailure`` where the host's own ``by`` raises, or gives what is no name of an account."""
     own: object = by.now(subject.user, subject.model)
@@ -194,7 +210,10 @@ def mark_of(user_id: str) -> str:
 
 
 def _part(text: str) -> str:
-    return text if text.isalnum() and text.isascii() else quote(text, safe="")
+    """One that is long is told by its digest: accounts are kept by their keys."""
+    if len(text) > LONGEST_PART:
+        return f"~{hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+    return text if text.isalnum() and text.isascii() else quote(text, safe="", errors="surrogatepass")
 
 
 def _amount(unit: Unit, value: Any) -> int:
@@ -203,10 +222,10 @@ def _amount(unit: Unit, value: Any) -> int:
             money = Decimal(value) if isinstance(value, str | Decimal) or type(value) is int else None
         except InvalidOperation:
             money = None
-        if money is None or not money.is_finite() or money * NANO < 1:
+        if money is None or not money.is_finite() or not 1 <= money * NANO <= LARGEST:
             raise ConfigError("limits.usd", "must be an amount of dollars above 0, as '5.00' or a Decimal")
         return int(money * NANO)
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= LARGEST:
         raise ConfigError(f"limits.{unit}", "must be a whole number above 0")
     return value
 

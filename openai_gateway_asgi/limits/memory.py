@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import OrderedDict
@@ -16,6 +17,8 @@ MOST_ACCOUNTS = 1_000_000
 """Accounts that are kept; those go first that were looked at longest ago."""
 SWEPT = 4
 """Accounts looked at for every one that is opened: what is as good as new is let go."""
+ERASED_AT_ONCE = 50_000
+"""Accounts that are looked at without a turn for others, when those of a user are erased."""
 SWEEP = 32
 """Accounts that are looked at at a time."""
 
@@ -97,11 +100,18 @@ class MemoryLimits:
                 self._let_go(key)
 
     async def erase(self, mark: str) -> int:
+        """In turns with others: there may be many."""
+        count = 0
         with self._lock:
-            found = [key for key in self._accounts if mark in key.split("/")]
-            for key in found:
-                self._let_go(key)
-        return len(found)
+            keys = list(self._accounts)
+        for begin in range(0, len(keys), ERASED_AT_ONCE):
+            with self._lock:
+                for key in keys[begin : begin + ERASED_AT_ONCE]:
+                    if mark in key and mark in key.split("/") and key in self._accounts:
+                        self._let_go(key)
+                        count += 1
+            await asyncio.sleep(0)
+        return count
 
     async def aclose(self) -> None:
         """Nothing is open."""

@@ -26,12 +26,17 @@ async def standings_of(
     Raises ``GatewayBusy`` while the store is away.
     """
     found: dict[str, tuple[Limit, Claim]] = {}
+    known: set[str] = set()
+    """The limits whose accounts do not depend on the model, once they are found."""
     for model in models[:SHOWN]:
-        limits = [limit for limit in await desk.limits_for(user, model) if not limit.per_attempt]
+        limits = await desk.limits_for(user, model)
         for hops in _ways_of(model, find(model.id)):
-            for limit, key in drawn_on(limits, Subject(user, hops, model)):
+            asked = [limit for limit in limits if not limit.per_attempt and limit.key not in known]
+            for limit, key in drawn_on(asked, Subject(user, hops, model)):
                 claim = limit.claim(key, 0, desk.clock())
                 found.setdefault(claim.key, (limit, claim))
+                if not callable(limit.by) and "model" not in limit.scopes:
+                    known.add(limit.key)
         await asyncio.sleep(0)
     try:
         balances = await desk.store.balances([claim for _, claim in found.values()])

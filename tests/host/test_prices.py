@@ -97,7 +97,13 @@ def test_one_that_fails_makes_the_cost_unknown_and_is_told_of_once(
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize("prices", [3, "cheap", {"m": 3}, {"": GPT}, {3: GPT}])
+async def asynchronous(priced: Priced) -> Decimal:
+    return Decimal(1)
+
+
+@pytest.mark.parametrize(
+    "prices", [3, "cheap", {"m": 3}, {"": GPT}, {3: GPT}, asynchronous, lambda: Decimal(1), lambda user, model: None]
+)
 def test_what_is_no_source_of_prices_is_refused(prices: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         prices_of(prices)

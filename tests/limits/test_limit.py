@@ -11,6 +11,7 @@ import pytest
 
 from openai_gateway_asgi import ConfigError, User
 from openai_gateway_asgi.limits import Account, Limit
+from openai_gateway_asgi.limits.hosts import checked_limits
 from openai_gateway_asgi.limits.limit import NANO, Subject, mark_of
 from openai_gateway_asgi.limits.periods import period_at
 
@@ -20,6 +21,10 @@ ANN = User("ann", groups={"staff", "research"})
 
 def keys(limit: Limit, subject: Subject) -> list[str]:
     return [claim.key.removeprefix(f"{limit.key}/") for claim in limit.claims(subject, 1, NOON)]
+
+
+async def asynchronous(user: User, model: object) -> str:
+    return user.id
 
 
 @pytest.mark.parametrize(
@@ -40,6 +45,10 @@ def keys(limit: Limit, subject: Subject) -> list[str]:
         ({"concurrent": 1, "per": "minute"}, "limits.per"),
         ({"requests": 1, "per": "minute", "by": "users"}, "limits.by"),
         ({"requests": 1, "per": "minute", "by": ["user"]}, "limits.by"),
+        ({"requests": 1, "per": "minute", "by": asynchronous}, "limits.by"),
+        ({"requests": 1, "per": "minute", "by": lambda user: user.id}, "limits.by"),
+        ({"requests": 10**19, "per": "minute"}, "limits.requests"),
+        ({"usd": "1e400", "per": "day"}, "limits.usd"),
         ({"requests": 1, "per": "minute", "models": []}, "limits.models"),
         ({"requests": 1, "per": "minute", "models": None}, "limits.models"),
         ({"requests": 1, "per": "day", "zone": "Europe/Atlantis"}, "limits.zone"),
@@ -92,6 +101,32 @@ def test_no_id_can_pretend_to_be_another_part_of_a_key() -> None:
     (key,) = keys(Limit(requests=1, per="minute", by=("user", "model")), Subject(user, ("m/user=bob",)))
     assert key == "user=ann%2Fmodel%3Dgpt-4o/model=m%2Fuser%3Dbob/"
     assert mark_of(user.id) in key.split("/")
+
+
+def test_a_key_is_short_however_long_an_id_is() -> None:
+    long = User("u" * 1_000_000)
+    (key,) = keys(Limit(requests=1, per="minute", by="user"), Subject(long, ("m",)))
+    assert len(key) < 60
+    assert mark_of(long.id) in key.split("/")
+    assert keys(Limit(requests=1, per="minute", by="user"), Subject(User(long.id + "v"), ("m",))) != [key]
+
+
+def test_an_id_with_half_a_character_has_a_key_as_well() -> None:
+    (key,) = keys(Limit(requests=1, per="minute", by="user"), Subject(User("\ud83d"), ("m",)))
+    assert key.isascii()
+
+
+def test_limits_that_only_a_function_of_the_same_name_tells_apart_need_a_name() -> None:
+    by_user, by_role = (Limit(requests=1, per="day", by=by) for by in functions_of_one_name())
+    with pytest.raises(ConfigError, match="`name`") as caught:
+        checked_limits([by_user, by_role])
+    assert caught.value.field == "limits.1"
+    named = Limit(requests=1, per="day", by=by_role.by, name="role")
+    assert checked_limits([by_user, named, by_user]) == (by_user, named, by_user)
+
+
+def functions_of_one_name() -> list[Any]:
+    return [lambda user, model: user.id, lambda user, model: user.role]
 
 
 def test_an_amount_that_is_changed_keeps_its_account_and_anything_else_does_not() -> None:
