@@ -47,7 +47,10 @@ class ApplyPresets:
         via, asks = exchange.via, exchange.upstream.asks_context
         if via is None and not asks:
             return self.app(scope, receive, send)
-        plan = None if via is None else plan_of(via, exchange.upstream_match.endpoint.operation)
+        plan: Plan | None = None
+        if via is not None:
+            operation = exchange.upstream_match.endpoint.operation
+            plan = via.plans.get(operation) or plan_of(via, operation)
         asks = asks or (plan is not None and plan.asks_context)
         if asks and exchange.context is None and self._context is not None:
             return self._ask_first(self._context, plan, scope, receive, send)

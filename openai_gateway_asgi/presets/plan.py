@@ -104,13 +104,21 @@ class Plan:
     """Names of objects that may hold what it has a say in."""
 
 
-@functools.lru_cache(maxsize=MOST_PLANS)
 def plan_of(via: Via, operation: str) -> Plan:
     """What the presets and defaults on the way want together. Where two of them set a parameter, the one nearer to the
     client wins; where two lock it, the one nearer to the model."""
+    plan: Plan | None = via.plans.get(operation)
+    if plan is None:
+        plan = via.plans[operation] = _plan_of(via.presets, via.defaults, operation)
+    return plan
+
+
+@functools.lru_cache(maxsize=MOST_PLANS)
+def _plan_of(presets: tuple[Preset, ...], given: tuple[Defaults, ...], operation: str) -> Plan:
+    """One for all callers: who sees models of their own has ways of their own to the same presets."""
     values: dict[str, Setting] = {}
     locks: dict[str, Sequence[Setting]] = {}
-    for entry, by in _entries(via):
+    for entry, by in _entries(presets, given):
         own = {canonical(name): _setting(name, value, operation, by) for name, value in entry.params.items()}
         locked = {family(name): name for name in entry.locked}
         for kin, name in locked.items():
@@ -121,7 +129,7 @@ def plan_of(via: Via, operation: str) -> Plan:
                 _ = values.setdefault(canon, setting)
     fills = tuple([each for canon, each in values.items() if family(canon) not in locks and each.at])
     settings = tuple([each for settings in locks.values() for each in settings if each.names])
-    prompts = [preset.prompt for preset in reversed(via.presets) if preset.prompt is not None]
+    prompts = [preset.prompt for preset in reversed(presets) if preset.prompt is not None]
     prompt = _joined(prompts) if operation in PROMPTED else None
     fill_names, lock_names = _names(fills), _names(settings)
     return Plan(
@@ -131,7 +139,7 @@ def plan_of(via: Via, operation: str) -> Plan:
         lock_names=lock_names,
         prompt=prompt,
         prompted=PROMPTED.get(operation, ""),
-        name=None if via.preset is None else _encode(via.preset),
+        name=_encode(presets[0].id) if presets else None,
         guarded=bool(prompts or locks),
         goes_around=bool(prompts) and not (operation in PROMPTED or operation in WORDLESS),
         asks_context=prompt is not None and bool(prompt.context_keys),
@@ -151,11 +159,11 @@ def _names(settings: Iterable[Setting]) -> Names:
     return Names({name for setting in settings for name in setting.names})
 
 
-def _entries(via: Via) -> Iterator[tuple[Preset | Defaults, str]]:
+def _entries(presets: tuple[Preset, ...], given: tuple[Defaults, ...]) -> Iterator[tuple[Preset | Defaults, str]]:
     """From the one that was asked for to the model."""
-    for preset in via.presets:
+    for preset in presets:
         yield preset, f"Preset {preset.id!r}"
-    for defaults in via.defaults:
+    for defaults in given:
         yield defaults, f"Defaults {', '.join(defaults.models)}"
 
 

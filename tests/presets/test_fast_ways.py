@@ -123,6 +123,15 @@ def test_names(blank: str, members: list[str], end: str) -> None:
     assert json.loads(told) == json.loads(renamed(body, b'"N"') or body)
 
 
+def test_callers_who_see_models_of_their_own_share_what_is_worked_out() -> None:
+    def way(**changed: Any) -> Via:
+        return Via((Preset("p", base="m", **{"params": {"seed": 1}, **changed}),), (), ("p", "m"))
+
+    plans = {plan_of(way(), operation) for operation in OPERATIONS for _ in range(100)}
+    assert len(plans) == len(OPERATIONS)
+    assert plan_of(way(params={"seed": 2}), OPERATIONS[0]) not in plans
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_call_of_a_preset_leaves_nothing_that_only_a_collection_frees(stream: bool) -> None:
     async with world(upstream_a("m1"), presets=[Preset("p", base="m1", system="For {user.name}.")]) as it:
