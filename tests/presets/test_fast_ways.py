@@ -144,3 +144,37 @@ async def test_a_call_of_a_preset_leaves_nothing_that_only_a_collection_frees(st
             assert not [each for each in gc.get_objects() if isinstance(each, Exchange)]
         finally:
             gc.enable()
+
+
+CHUNKS = [
+    '{"id":"c1","object":"chat.completion.chunk","model":"m","choices":[{"delta":{"content":"a \\"model\\":\\"m\\" b"}}]}',
+    '{"id":"c1","object":"chat.completion.chunk","model":"m","choices":[{"delta":{"x":{"model":"n"}}}]}',
+    '{"id":"c1","object":"chat.completion.chunk","model":"other","choices":[]}',
+    '{"id":"c1","object":"chat.completion.chunk","model":"m","choices":[],"model":"late"}',
+    '{"id":"c1","object":"chat.completion.chunk","choices":[],"model":"m"}',
+    '{"choices":[{"delta":{"content":"\\u006dodel"}}],"id":"c1","model":"m"}',
+    '{"choices":[{"model":"m"}],"id":"c1","model":"m","usage":null}',
+    '{ "model" : "m" , "choices" : [ ] }',
+    '{"type":"response.created","response":{"id":"r","model":"m","tools":[{"model":"t"}]}}',
+    '{"type":"response.output_text.delta","delta":"\\"model\\":\\"m\\""}',
+    '{"mod\\u0065l":"m"}',
+    '{"error":{"message":"model"}}',
+    '"model"',
+    "[DONE]",
+]
+EVENT = st.tuples(
+    st.sampled_from(CHUNKS), st.sampled_from(["", "event: x\n", ": c\n", "id: 1\n"]), st.sampled_from(["\n", "\r\n"])
+)
+
+
+@given(st.lists(st.lists(EVENT, min_size=1, max_size=4), max_size=6))
+def test_names_in_streams(reads: list[list[tuple[str, str, str]]]) -> None:
+    naming = NamePreset(b'"N"', streams=True)
+    for read in reads:
+        sent = ["".join((before, f"data: {data}\n\n")).replace("\n", end).encode() for data, before, end in read]
+        told = naming.events(b"".join(sent))
+        lines = [line for line in told.splitlines() if line.startswith(b"data: ")]
+        for line, (data, _, _) in zip(lines, read, strict=True):
+            wanted = renamed(data.encode(), b'"N"') or data.encode()
+            assert line[6:] == wanted or json.loads(line[6:]) == json.loads(wanted)
+        assert told.count(b": c") == sum(before == ": c\n" for _, before, _ in read)
