@@ -20,6 +20,8 @@ class Dialect(NamedTuple):
     obfuscation: bool = False
     drop_hosted_tools: bool = False
     images_in_tools: bool = False
+    thoughts: bool = True
+    """Whether it may be told what was thought in earlier turns; OpenAI refuses what it does not know in messages."""
 
     @classmethod
     def of(cls, upstream: Upstream) -> Dialect:
@@ -31,4 +33,5 @@ class Dialect(NamedTuple):
             usage=may_be_asked(upstream, translated=True),
             obfuscation=upstream.is_openai,
             drop_hosted_tools=upstream.drop_hosted_tools,
+            thoughts=not official,
         )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from .fields import SAME
 
 _PLACED = re.compile(r"(?:input|messages)\[(\d+)\](.*)", re.DOTALL)
 _TOOL = re.compile(r"tools\[(\d+)\](.*)", re.DOTALL)
 
+_CALL = re.compile(r"messages\[(\d+)\]\.tool_calls\[(\d+)\](.*)", re.DOTALL)
+
 _OF_CHAT = {
+    "input": ("messages",),
     "max_output_tokens": ("max_completion_tokens", "max_tokens"),
     "reasoning": ("reasoning_effort",),
     "text.format": ("response_format",),
@@ -19,6 +22,7 @@ _OF_CHAT = {
 }
 """By the name in Responses what a chat may have said."""
 _OF_RESPONSES = {
+    "messages": "input",
     "max_completion_tokens": "max_output_tokens",
     "max_tokens": "max_output_tokens",
     "reasoning_effort": "reasoning.effort",
@@ -32,6 +36,7 @@ _OF_CALLS = {
     ".arguments": ".function.arguments",
     ".input": ".custom.input",
 }
+_OF_CHAT_CALLS = {said: name for name, said in _OF_CALLS.items()}
 _OF_OUTPUTS = {".call_id": ".tool_call_id", ".output": ".content"}
 
 
@@ -52,10 +57,17 @@ def chat_param(param: str, fields: Collection[str], places: Sequence[str]) -> st
 
 
 def responses_param(
-    param: str, fields: Collection[str], places: Sequence[str], tools: Sequence[str] = ()
+    param: str,
+    fields: Collection[str],
+    places: Sequence[str],
+    calls: Mapping[int, Sequence[str]],
+    tools: Sequence[str],
 ) -> str | None:
-    """The same of a body that was translated to chat; ``places`` is where its messages come from, ``tools`` where its
-    tools do."""
+    """The same of a body that was translated to chat; ``places`` is where its messages come from, ``calls`` where the
+    calls in them do, ``tools`` where its tools do."""
+    if (called := _CALL.fullmatch(param)) is not None:
+        place = _at(calls.get(int(called[1]), ()) if len(called[1]) < 9 else (), called[2])
+        return None if place is None else place + _renamed(called[3], _OF_CHAT_CALLS)
     if (placed := _PLACED.fullmatch(param)) is not None:
         place = _at(places, placed[1])
         return (

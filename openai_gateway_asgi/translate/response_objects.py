@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import UpstreamError
 from .fields import Raw
-from .shapes import object_of, objects_of, text_of
+from .shapes import object_of, objects_of, said_in, text_of
 
 AN_ITEM = 256
 """Bytes that an item of a stream counts for what is kept, beside what is said in it."""
@@ -147,9 +147,13 @@ def _with_bytes(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def thought_of(message: Mapping[str, Any]) -> str | None:
-    """What the model thought, in the two spellings that servers use; some use both at once."""
+    """What the model thought, in the spellings that servers use: two fields, some use both at once, or, with Mistral,
+    parts of the content."""
     for name in ("reasoning_content", "reasoning"):
         text = message.get(name)
         if isinstance(text, str) and text:
             return text
-    return None
+    content = message.get("content")
+    if not isinstance(content, list):
+        return None
+    return "".join([said_in(part.get("thinking")) for part in objects_of(content)]) or None

@@ -61,13 +61,15 @@ class Turn:
     thoughts: list[Raw] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.texts or self.refusals or self.calls or self.thoughts)
+        """Whether there is something to say: a thought alone is none, and many servers refuse a message without."""
+        return bool(self.texts or self.refusals or self.calls)
 
-    def message(self) -> dict[str, Any]:
+    def message(self, *, thoughts: bool) -> dict[str, Any]:
+        """``thoughts``: with what was thought, which the servers of models that need it call so."""
         message: dict[str, Any] = {"role": "assistant", "content": joined(self.texts) if self.texts else None}
         if self.refusals:
             message["refusal"] = joined(self.refusals)
-        if self.thoughts:
+        if self.thoughts and thoughts:
             message["reasoning_content"] = joined(self.thoughts, rb"\n\n")
         if self.calls:
             message["tool_calls"] = self.calls
@@ -87,6 +89,8 @@ class Assembly:
         self.messages: list[dict[str, Any]] = []
         self.places: list[str] = []
         """Where in the client's body stands what each message begins with."""
+        self.calls: dict[int, list[str]] = {}
+        """By the index of a message, where its calls stand."""
         self._dialect = dialect
         self._items = items
         self._called: dict[str, bool] = {}
@@ -109,6 +113,7 @@ class Assembly:
 
     def call(self, id: str, call: dict[str, Any]) -> None:
         self.spoken().calls.append(call)
+        self.calls.setdefault(self._turn_at, []).append(self.at)
         self._called[id] = False
         if id in self._outputs:
             self._awaited.add(id)
@@ -153,7 +158,7 @@ class Assembly:
 
     def _close(self, turn: Turn) -> None:
         if turn:
-            self.messages[self._turn_at] = turn.message()
+            self.messages[self._turn_at] = turn.message(thoughts=self._dialect.thoughts)
         else:
             del self.messages[self._turn_at], self.places[self._turn_at]
         self._turn = None

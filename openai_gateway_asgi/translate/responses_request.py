@@ -31,6 +31,8 @@ class ChatCall(NamedTuple):
     tools: ChatTools
     places: list[str]
     """Where in the client's body stands what each message begins with."""
+    calls: Mapping[int, list[str]]
+    """By the index of a message, where its calls stand."""
 
 
 def chat_call(fields: Fields, dialect: Dialect) -> ChatCall:
@@ -52,7 +54,7 @@ def chat_call(fields: Fields, dialect: Dialect) -> ChatCall:
             body["tool_choice"] = raw(tools.choice)
     else:
         body.pop("parallel_tool_calls", None)
-    return ChatCall(body, tools, assembly.places)
+    return ChatCall(body, tools, assembly.places, assembly.calls)
 
 
 def _said(fields: Fields, dialect: Dialect) -> Iterator[tuple[str, Raw]]:

@@ -82,14 +82,14 @@ def _to_chat(payload: Payload, upstream: Upstream, dialect: Dialect, public_id: 
         fields = {name: value for name, value in fields.items() if name not in upstream.drop_fields}
     call = chat_call(fields, dialect)
     echoed = _echoed(payload)
-    names, places, tools = tuple(fields), call.places, call.tools
+    names, places, calls, tools = tuple(fields), call.places, call.calls, call.tools
     return Translation(
         "chat",
         MATCHES["chat"],
         Payload(call.body, payload.texts),
         tuple(tools.dropped),
         lambda limit: ToResponses(Frame(echoed, public_id), tools, limit=limit),
-        lambda param: responses_param(param, names, places, tools.places),
+        lambda param: responses_param(param, names, places, calls, tools.places),
     )
 
 

@@ -25,7 +25,7 @@ def chat_counts(
     return {
         "prompt_tokens": input,
         "completion_tokens": output,
-        "total_tokens": total,
+        "total_tokens": total or input + output,
         "prompt_tokens_details": read,
         "completion_tokens_details": written,
     }

@@ -256,3 +256,18 @@ def test_case_342_what_was_asked_is_repeated_and_nothing_is_stored() -> None:
 def test_an_empty_answer_is_an_empty_message() -> None:
     (item,) = back(completion({"content": None}))["output"]
     assert item["content"] == [{"type": "output_text", "text": "", "annotations": [], "logprobs": []}]
+
+
+def test_thoughts_that_stand_in_the_content_are_told() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    thought, said = back(completion({"content": [thinking, {"type": "text", "text": "x"}]}))["output"]
+    assert (thought["summary"][0]["text"], said["content"][0]["text"]) == ("hm", "x")
+
+
+def test_a_total_that_is_missing_is_the_sum() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 2}
+    assert chat(message("x"), usage=usage)["usage"]["total_tokens"] == 3
+    assert (
+        back(completion({"content": "x"}, usage={"prompt_tokens": 1, "completion_tokens": 2}))["usage"]["total_tokens"]
+        == 3
+    )

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from openai_gateway_asgi.bodies.outline import Fields
+from openai_gateway_asgi.config import Upstream
 from openai_gateway_asgi.errors import InvalidRequest
 from openai_gateway_asgi.translate.dialect import Dialect
 from openai_gateway_asgi.translate.responses_request import chat_call
@@ -57,6 +58,7 @@ ITEMS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
     "a user's item": ([said("user", "hi")], [HI]),
     "an easy item": ([{"role": "user", "content": "hi"}], [HI]),
     "case_333 developer": ([said("developer", "d"), said("user", "hi")], [{"role": "system", "content": "d"}, HI]),
+    "a thought that led to nothing": ([said("user", "hi"), REASONING, said("user", "hi")], [HI, HI]),
     "a user who speaks before the output is there": (
         [call(), said("user", "hi"), ASIDE, output(), said("assistant", "ok")],
         [called("c1"), gave(), HI, {"role": "system", "content": "be brief"}, {"role": "assistant", "content": "ok"}],
@@ -293,3 +295,10 @@ def test_case_339_images_of_tools_pass_where_the_upstream_takes_them() -> None:
     image = {"type": "input_image", "image_url": "data:x"}
     (_, tool) = messages(call(), output(words=[image]), images_in_tools=True)
     assert tool["content"] == [{"type": "image_url", "image_url": {"url": "data:x"}}]
+
+
+def test_openai_is_not_told_what_was_thought() -> None:
+    upstream = Upstream("https://api.openai.com/v1", api_key="k")
+    body = {"input": [said("user", "hi"), REASONING, said("assistant", "ok"), said("user", "hi")]}
+    call = chat_call(msgspec.json.decode(json.dumps(body), type=Fields), Dialect.of(upstream))
+    assert b"reasoning_content" not in bytes(call.body["messages"])
