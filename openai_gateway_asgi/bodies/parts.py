@@ -9,16 +9,22 @@ import msgspec
 
 from ..errors import PayloadTooLarge
 
+LITTLE = 32 * 1024
+"""Bytes of a value up to which nothing is counted: more parts than may be are not in it."""
 LARGE = 256 * 1024
-"""Bytes of a value up to which nothing is counted."""
+"""Bytes of a value from which on others have a turn before it is read, or read again."""
 MOST_PARTS = 12_000
 """Objects and lists of a value that is decoded, or translated: with more other calls would wait for more than 50 ms."""
 MOST_TEXTS = 200_000
 """Keys and texts of such a value."""
+MOST_VALUES = 250_000
+"""Commas between its values, be they texts or numbers."""
+MOST_ESCAPES = 1_500_000
+"""Backslashes in its texts, where these are decoded as well."""
 LONGEST_FIRST = 1024 * 1024
 """Bytes of the first element of a long list that is read by itself."""
 
-_MARKS = b'{["'
+_MARKS = b'{[",'
 _OTHERS = bytes(set(range(256)) - set(_MARKS))
 _TEXT = re.compile(rb'"[^"]*+"')
 _raw_decode = json.JSONDecoder(strict=False).raw_decode
@@ -26,16 +32,27 @@ _raw_decode = json.JSONDecoder(strict=False).raw_decode
 
 def refuse_many_parts(name: str, raw: msgspec.Raw) -> None:
     """Raises ``PayloadTooLarge`` for a value that would take too long to decode. Braces in texts do not count."""
-    if len(memoryview(raw)) > LARGE and _has_many(bytes(raw)):
+    if len(memoryview(raw)) > LITTLE and _has_many(bytes(raw)):
         raise PayloadTooLarge(
-            f"`$.{name}` has more than {MOST_PARTS} objects and lists, or {MOST_TEXTS} texts, which the gateway takes "
-            "to pieces for this call.",
+            f"`$.{name}` has more than {MOST_PARTS} objects and lists, {MOST_TEXTS} texts or {MOST_VALUES} values, "
+            "which the gateway takes to pieces for this call.",
+            param=name,
+        )
+
+
+def refuse_many_escapes(name: str, raw: msgspec.Raw) -> None:
+    """The same for its texts. Where these keep their bytes, as in a translation, escapes cost little."""
+    if len(memoryview(raw)) > LITTLE and bytes(raw).count(b"\\") > MOST_ESCAPES:
+        raise PayloadTooLarge(
+            f"`$.{name}` has more than {MOST_ESCAPES} backslashes, which is more than the gateway decodes for "
+            "this call.",
             param=name,
         )
 
 
 def _has_many(data: bytes) -> bool:
-    if data.count(b"{") + data.count(b"[") <= MOST_PARTS and _keys(data) <= MOST_TEXTS:
+    few = data.count(b"{") + data.count(b"[") <= MOST_PARTS and _keys(data) <= MOST_TEXTS
+    if few and data.count(b",") <= MOST_VALUES:
         return False  # nearly all, and without a look at what is in texts
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")  # what is left of quotes begins or ends a text
@@ -43,7 +60,9 @@ def _has_many(data: bytes) -> bool:
     if marks.count(b'"') > 2 * MOST_TEXTS:
         return True
     # Texts without brackets; to take out two quotes beside each other changes nothing about all others.
-    return len(_TEXT.sub(b"", marks.replace(b'""', b""))) > MOST_PARTS
+    outside = _TEXT.sub(b"", marks.replace(b'""', b""))
+    values = outside.count(b",")
+    return values > MOST_VALUES or len(outside) - values > MOST_PARTS
 
 
 def _keys(data: bytes) -> int:

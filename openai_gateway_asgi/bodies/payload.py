@@ -7,6 +7,7 @@ is written anew, so duplicate keys have collapsed and what was checked is what i
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Sized
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from ..http.request_body import Bytes
 from .findings import Findings, unreadable
 from .long_texts import DECODE_LIMIT, LongTexts
 from .outline import Fields, read_fields
-from .parts import refuse_many_parts
+from .parts import refuse_many_escapes, refuse_many_parts
 from .zones import NO_NAMES, Zone
 
 T = TypeVar("T")
@@ -42,6 +43,8 @@ PLAIN_FIELDS = frozenset(
     stop store stream temperature top_p user""".split()
 )
 """What stands at the top of nearly every body and says nothing but itself: no other model, no route, no object."""
+
+_QUOTE = re.compile(b'"')
 
 
 class Payload:
@@ -103,6 +106,11 @@ class Payload:
         raw = self.outline.get(name)
         return raw if raw is None or self.texts is None else self.texts.unheld(raw)
 
+    def may_have_text(self, name: str) -> bool:
+        """Whether a text can be in the field: vectors and token arrays are not worth decoding to see."""
+        raw = self.searchable(name)
+        return raw is not None and _QUOTE.search(raw) is not None
+
     def size(self, name: str, *, whole: bool = True) -> int:
         """Bytes of the field as it was sent, or beside its long texts; 0 where it is missing."""
         raw = self.outline.get(name)
@@ -127,6 +135,7 @@ class Payload:
             raw = self.texts.restored(raw)
         if kind not in _PLAIN:
             refuse_many_parts(name, raw)
+            refuse_many_escapes(name, raw)
         return decode_field(name, raw, kind)
 
     def says(self, name: str, text: str) -> bool:

@@ -106,8 +106,8 @@ class FilterCall:
 
     def _places(self, table: Mapping[str, Places]) -> list[tuple[str, Places]]:
         """The fields that are there in which some of them stand."""
-        tops = table.get(self.operation, {})
-        return [(name, places) for name, places in tops.items() if self.has_body and name in self]
+        tops = table.get(self.operation, {}) if self.has_body else {}
+        return [(name, places) for name, places in tops.items() if name in self and self._payload.may_have_text(name)]
 
     @property
     def _payload(self) -> Payload:

@@ -14,6 +14,7 @@ Path = tuple[str, ...]
 Places = dict[str, "Places"]
 """What stands under a name, or under ``EACH``; a text under ``HERE``."""
 EACH, HERE = "*", ""
+_LEAF: Places = {HERE: {}}
 
 
 def _paths(*written: str) -> tuple[Path, ...]:
@@ -158,6 +159,9 @@ def _collect(value: Any, places: Places, found: list[str]) -> None:
                 _collect(value[name], inner, found)
     elif isinstance(value, list) and EACH in places:
         inner = places[EACH]
+        if inner == _LEAF:
+            found += [item for item in value if isinstance(item, str)]
+            return
         for item in value:
             _collect(item, inner, found)
 

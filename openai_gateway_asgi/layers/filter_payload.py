@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from ..api.endpoints import Endpoint, Kind
+from ..bodies.parts import LARGE
 from ..exchange import Exchange
 from ..extensions.changed_body import take_changes
 from ..extensions.filter import Hooked
@@ -64,11 +65,16 @@ class FilterPayload:
         exchange = Exchange.of(scope)
         is_json = exchange.upload is None and exchange.opaque is None and not exchange.bodiless
         draft = Draft(exchange.payload if is_json else None)
+        is_long = is_json and exchange.payload.length > LARGE
+        if is_long:
+            await exchange.clock.slices.wait()
         for index, hooks in new:
             call = FilterCall(exchange.user, exchange.match.endpoint.operation, exchange.model, exchange.scope, draft)
             exchange.filters = tuple(sorted([*exchange.filters, Applied(index, hooks, call)]))
             if hooks.before is not None:
                 await hooks.before(call)
+                if is_long:
+                    await exchange.clock.slices.wait()  # others, before it is read once more
         changed, draft.payload = draft.payload, None
         names_others = False
         if changed is not None and changed.outline != exchange.payload.outline:

@@ -93,11 +93,11 @@ async def assert_bounded(names: Iterable[str], size: int, *, at: str = "/openai"
 
         await sent(PLAIN)
         plain = await sent(PLAIN)
-        assert plain.said.startswith(b"HTTP/1.1 200")
+        assert is_answer(plain.said, (200, 413))  # filters are shown texts of up to ``decode_limit``
         faults = []
         for name in names:
             seen = await sent(HOSTILE[name])
-            if not is_answer(seen.said, (200, 400, 404, 413)):
+            if not is_answer(seen.said, (200, 400, 403, 404, 413)):
                 faults.append(f"{name}: {seen.said[:500]!r}")
             if seen.longest > STALL:
                 faults.append(f"{name}: {seen.long}")
@@ -123,7 +123,7 @@ async def test_no_body_of_any_shape_holds_the_loop(size: int, at: str) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("app", ["to_responses", "to_chat", "behind_a_preset", "filtered", "redacted"])
-@pytest.mark.parametrize("size", [2, 4, 31])
-async def test_no_body_that_is_changed_on_its_way_holds_the_loop(size: int, app: str) -> None:
+@pytest.mark.parametrize("size", [0.2, 2, 4, 31])
+async def test_no_body_that_is_changed_on_its_way_holds_the_loop(size: float, app: str) -> None:
     """Messages that are translated, get a system prompt in front, or are read and changed by filters."""
-    await assert_bounded(HOSTILE, size * MIB, app=app)
+    await assert_bounded(HOSTILE, int(size * MIB), app=app)
