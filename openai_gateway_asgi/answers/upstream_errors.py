@@ -70,6 +70,8 @@ _OBJECT = b'"object"'
 _REASON = b'"finish_reason"'
 _GAVE_UP = re.compile(rb'"finish_reason"\s*:\s*"(?:%b)"' % "|".join(sorted(GAVE_UP)).encode())
 _BASE = b'"base_resp"'
+_LAST = 512
+"""Bytes at the end of an answer of MiniMax's in which that stands."""
 _FAILED = b'"response.failed"'
 
 
@@ -102,9 +104,12 @@ def error_in_data(data: Any, *, named_error: bool = False) -> Said | None:
     return None if found is None else _said(found)
 
 
-def error_in_json(body: bytes) -> Said | None:
-    """The same for what is still encoded. A plain answer is told by a search, without being decoded."""
-    if len(body) > LONGEST or _is_plainly_none(body):
+def error_in_json(body: bytes, *, has_choices: bool = True) -> Said | None:
+    """The same for what is still encoded. A plain answer is told by a search, without being decoded.
+
+    ``has_choices`` is whether it may be an answer with choices, one of which says that it failed.
+    """
+    if len(body) > LONGEST or (_is_plainly_none(body) and not (has_choices and _tells_inside(body))):
         return None
     return error_in_data(decoded(body))
 
@@ -113,11 +118,17 @@ def _is_plainly_none(body: bytes) -> bool:
     """Looking for a word costs much less than a pattern, and nearly all answers do not have it."""
     if body.rfind(b'"error') >= 0 and _SAYS.search(body) is not None:
         return False
-    if (at := body.find(_REASON)) >= 0 and _GAVE_UP.search(body, at) is not None:
-        return False
-    if body.rfind(_BASE) >= 0:
-        return False
     return _OBJECT in body or _ANSWERS.search(body) is not None
+
+
+def _tells_inside(body: bytes) -> bool:
+    """Whether it may tell of a failure in a choice, or beside its choices."""
+    at = body.rfind(_REASON)
+    while at >= 0:
+        if _GAVE_UP.match(body, at) is not None:
+            return True
+        at = body.rfind(_REASON, 0, at)
+    return body.rfind(_BASE, -_LAST) >= 0
 
 
 def error_in_events(events: bytes) -> Said | None:

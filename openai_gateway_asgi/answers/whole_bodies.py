@@ -22,6 +22,7 @@ from ..http.stages import Stage, answered, too_long
 from ..upstream.inflate import inflated
 from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
+from .endings import CHAT
 from .refusal import refused_inside
 from .upstream_errors import error_in_json
 
@@ -226,7 +227,8 @@ class WholeBody:
             if not opened:
                 return
             self._opened = body = opened
-        if (said := error_in_json(body)) is not None:
+        has_choices = self._exchange.upstream_match.endpoint.operation in CHAT
+        if (said := error_in_json(body, has_choices=has_choices)) is not None:
             self._exchange.unsent = body
             raise refused_inside(said, self._exchange.upstream)
         if self._is_named_json:

@@ -112,7 +112,8 @@ def split(data: Bytes) -> Fields | None:
     except msgspec.DecodeError as error:
         if _LONE.search(data):
             return None  # half a character, which that decoder does not take
-        raise InvalidRequest(f"The request body is not valid JSON: {error}.", code="invalid_json") from error
+        said = str(error) if data.strip() else "it is empty"
+        raise InvalidRequest(f"The request body is not valid JSON: {said}.", code="invalid_json") from error
     except RecursionError as error:
         raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from error
     if len(fields) > MOST_FIELDS:

@@ -25,7 +25,8 @@ JSON = st.recursive(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"", "not valid JSON"),
+        (b"", "not valid JSON: it is empty"),
+        (b" \n", "not valid JSON: it is empty"),
         (b"{", "not valid JSON"),
         (b'{"a": 1} x', "not valid JSON"),
         (b'{"a": NaN}', "not valid JSON"),
