@@ -12,7 +12,7 @@ from ..bodies.loose_json import as_json
 from ..bodies.payload import Payload
 from ..host.users import User
 from ..http.asgi import Scope
-from .texts import ASKED, IMAGES, Places, texts_in, with_texts
+from .texts import ASKED, IMAGES, Places, refuse_other_case, texts_in, with_texts
 
 FIXED = frozenset({"stream"})
 """Fields by which it was settled already how the client is answered."""
@@ -64,9 +64,16 @@ class FilterCall:
         return name in self._payload.outline
 
     def get(self, name: str) -> Any:
-        """A field of the body, decoded anew each time; None where it is missing or null."""
+        """A field of the body, decoded anew each time; None where it is missing or null.
+
+        Where texts may stand in it, a key that is written in other letters than the one that leads to a text ends the
+        call with a 400: some upstream would read what no filter has seen.
+        """
         kind: Any = Any
-        return self._payload.read(name, kind)
+        value = self._payload.read(name, kind)
+        if (places := ASKED.get(self.operation, {}).get(name)) is not None:
+            refuse_other_case(value, places)
+        return value
 
     def set(self, name: str, value: Any) -> None:
         """Puts a field into the body, or another value into it. Another ``model`` is resolved and checked anew."""

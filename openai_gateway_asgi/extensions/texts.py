@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ..bodies import nested_fields
+
 Change = Callable[[str], str]
 Path = tuple[str, ...]
 Places = dict[str, "Places"]
@@ -65,16 +67,25 @@ def _at(place: str, templates: tuple[str, ...]) -> tuple[Path, ...]:
     return _paths(*[template.format(place).removeprefix(".") for template in templates])
 
 
+_TOOLS = _paths(
+    "tools.*.description",
+    "tools.*.function.description",
+    "tools.*.custom.description",
+    "tools.*.tools.*.description",
+    "functions.*.description",
+)
 _RUN = _at("additional_messages.*", _MESSAGE) + _paths("instructions", "additional_instructions")
 
-_RESPONSE_ASKED = _at("input.*", _ITEM) + _paths(
-    "input", "instructions", "prompt.variables.*", "prompt.variables.*.text"
+_RESPONSE_ASKED = (
+    _at("input.*", _ITEM) + _paths("input", "instructions", "prompt.variables.*", "prompt.variables.*.text") + _TOOLS
 )
 _PROMPT = _paths("prompt")
 
 ASKED = _trees(
     {
-        "createChatCompletion": _at("messages.*", _MESSAGE) + _paths("prediction.content", "prediction.content.*.text"),
+        "createChatCompletion": _at("messages.*", _MESSAGE)
+        + _paths("prediction.content", "prediction.content.*.text")
+        + _TOOLS,
         "createCompletion": _paths("prompt", "prompt.*", "suffix"),
         "createResponse": _RESPONSE_ASKED,
         "Compactconversation": _RESPONSE_ASKED,
@@ -164,6 +175,22 @@ def _collect(value: Any, places: Places, found: list[str]) -> None:
             return
         for item in value:
             _collect(item, inner, found)
+
+
+def refuse_other_case(value: Any, places: Places) -> None:
+    """A key that some reader may take for one of those that lead to a text, and that is not written so, would hide one.
+
+    Raises ``InvalidRequest``.
+    """
+    if isinstance(value, Mapping):
+        nested_fields.refuse_other_case(value, places)
+        each = places.get(EACH)
+        for name, inner in value.items():
+            if (below := places.get(name, each)) is not None:
+                refuse_other_case(inner, below)
+    elif isinstance(value, list) and (each := places.get(EACH)) is not None:
+        for item in value:
+            refuse_other_case(item, each)
 
 
 def with_texts(value: Any, places: Places, change: Change) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from ..api.endpoints import Endpoint, Kind
+from ..bodies.nested_fields import refuse_stand_ins
 from ..bodies.parts import LARGE
 from ..exchange import Exchange
 from ..extensions.changed_body import take_changes
@@ -64,6 +65,8 @@ class FilterPayload:
     async def _filtered(self, new: Sequence[tuple[int, Hooked]], scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         is_json = exchange.upload is None and exchange.opaque is None and not exchange.bodiless
+        if is_json:
+            refuse_stand_ins(exchange.payload, ASKED.get(exchange.match.endpoint.operation, ()))
         draft = Draft(exchange.payload if is_json else None)
         is_long = is_json and exchange.payload.length > LARGE
         if is_long:

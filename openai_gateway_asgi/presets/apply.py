@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..bodies.nested_fields import refuse_stand_ins
 from ..bodies.payload import Payload
 from ..config.templates import Values, Who
 from .parameters import FAMILIAR, NULL, missing, removals, with_value
@@ -35,7 +36,10 @@ def applied(payload: Payload, plan: Plan, values: Values | Who) -> Payload:
     Raises ``InvalidRequest`` for a field that has to be read and cannot.
     """
     outline = payload.outline
-    shape = _shape(plan, *outline) if FAMILIAR.issuperset(outline) else None
+    familiar = FAMILIAR.issuperset(outline)
+    if plan.prompt is not None and not familiar:
+        refuse_stand_ins(payload, (plan.prompted,))
+    shape = _shape(plan, *outline) if familiar else None
     if shape is None or (shape.told and NULL in map(outline.get, shape.told)):
         fields = (with_parameters(payload, plan) if plan.locks or plan.fills else payload).outline.copy()
     else:

@@ -12,15 +12,11 @@ import msgspec
 
 from ..api.parameters import NOT_PARAMETERS, PARAMETERS
 from ..bodies.json_body import USUAL_FIELDS
-from ..bodies.nested_fields import MOST_ON_THE_WAY
-from ..bodies.outline import Fields
-from ..bodies.payload import PLAIN_FIELDS, Payload, decode_field
+from ..bodies.nested_fields import MERGED, object_in
+from ..bodies.payload import PLAIN_FIELDS, Payload
 from ..bodies.spelling import plainly
-from ..errors import InvalidRequest, PayloadTooLarge
+from ..errors import InvalidRequest
 from .plan import Names, Setting
-
-MERGED = frozenset({"extra_body", "__proto__"})
-"""Objects whose fields some readers take for the body's own."""
 
 FAMILIAR = frozenset({*PARAMETERS, *PLAIN_FIELDS, *USUAL_FIELDS, *NOT_PARAMETERS}) - MERGED
 """Names of fields that every reader takes for just that."""
@@ -53,7 +49,7 @@ def found(payload: Payload, names: Names, above: str = "", inside: str = "") -> 
         if name in names.top:
             yield above + key, inside + name, payload.outline[key]
             continue
-        below = _inside(payload, key)
+        below = object_in(payload, key)
         if below is not None and name in MERGED:
             yield from found(below, names, f"{above}{key}.", inside)
         elif below is not None:
@@ -73,7 +69,7 @@ def removals(payload: Payload, names: Names) -> tuple[list[str], dict[str, Any]]
     for key, name in _meant(payload, names):
         if name in names.top:
             gone.append(key)
-        elif (below := _inside(payload, key)) is not None:
+        elif (below := object_in(payload, key)) is not None:
             left = without(below, names if name in MERGED else names.inside[name])
             if left is not below:
                 changed[key] = left.as_value()
@@ -85,7 +81,7 @@ def with_value(payload: Payload, at: str, value: msgspec.Raw | None) -> Payload:
     holder, dot, name = at.rpartition(".")
     if not dot:
         return payload.edited({name: value})
-    below = _inside(payload, holder)
+    below = object_in(payload, holder)
     held = (Payload({}, payload.texts) if below is None else below).edited({name: value})
     return payload.edited({holder: held.as_value()})
 
@@ -101,20 +97,6 @@ def _meant(payload: Payload, names: Names) -> list[tuple[str, str]]:
             if name in names.all or name in MERGED:
                 concerned.append((key, name))
     return concerned
-
-
-def _inside(payload: Payload, key: str) -> Payload | None:
-    """The object there, None where there is none. Raises ``PayloadTooLarge``."""
-    if key not in payload.outline:
-        return None
-    if payload.size(key, whole=False) > MOST_ON_THE_WAY:
-        raise PayloadTooLarge(
-            f"`$.{key}` is larger than the {MOST_ON_THE_WAY} bytes this gateway takes there.", param=key
-        )
-    raw = payload.readable(key)
-    if raw is None or bytes(raw).lstrip()[:1] != b"{":
-        return None
-    return Payload(decode_field(key, raw, Fields) or {}, payload.texts)
 
 
 def _value(raw: msgspec.Raw) -> Any:

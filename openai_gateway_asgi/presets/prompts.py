@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ..bodies.nested_fields import refuse_other_case
 from ..bodies.outline import Fields
 from ..bodies.parts import LARGE, first_element
 from ..bodies.payload import decode_field
@@ -94,6 +95,7 @@ def _led(message: msgspec.Raw, prompt: bytes) -> dict[str, Any] | None:
     if _looks(message).role not in LEADING:
         return None
     fields: dict[str, Any] = decode_field("messages[0]", message, Fields) or {}
+    refuse_other_case(fields, ("role", "content"))
     content = fields.get("content", _NULL)
     begins = bytes(content).lstrip()[:1]
     if begins == b'"':
@@ -109,6 +111,7 @@ def _in_parts(parts: list[Any], prompt: bytes) -> list[Any]:
     for index, part in enumerate(parts):
         if _looks(part).type == "text":
             fields: dict[str, Any] = decode_field(f"messages[0].content[{index}]", part, Fields) or {}
+            refuse_other_case(fields, ("type", "text"))
             text = fields.get("text")
             if text is not None and bytes(text).lstrip()[:1] == b'"':
                 parts[index] = fields | {"text": _before(text, prompt)}

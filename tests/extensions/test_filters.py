@@ -111,6 +111,36 @@ async def test_a_refusal_is_the_clients_and_gives_the_limits_back() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/chat/completions", {"messages": [{"role": "user", "content": "a", "Content": "b"}]}, "Content"),
+        ("/chat/completions", {"messages": [{"role": "user", "content": [{"type": "text", "tEXT": "b"}]}]}, "tEXT"),
+        ("/chat/completions", {"messages": [], "extra_body": {"messages": []}}, "extra_body.messages"),
+        ("/completions", {"prompt": "a", "Suffix": "b"}, "Suffix"),
+        ("/responses", {"input": "a", "INSTRUCTIONS": "b"}, "INSTRUCTIONS"),
+        ("/responses", {"input": [{"type": "function_call_output", "call_id": "c", "output": "a", "Output": "b"}]}, "input[0].Output"),
+        ("/audio/speech", {"input": "a", "voice": "v", "extra_body": {"Input": "b"}}, "extra_body.Input"),
+    ],
+)  # fmt: skip
+async def test_no_text_hides_from_a_filter_under_another_spelling(path: str, body: Any, param: str) -> None:
+    async with filtered(Filter(before=lambda call: call.change_texts(str.upper))) as host:
+        refused = await host.post(path, {"model": "m1", **body})
+    assert (refused.status, error_of(refused)["code"], error_of(refused)["param"]) == (400, "invalid_field", param)
+    assert host.upstream.requests == []
+
+
+async def test_what_tools_are_for_is_a_text_too() -> None:
+    function = {"name": "f", "description": "finds", "parameters": {"description": "kept"}}
+    async with filtered(Filter(before=lambda call: call.change_texts(str.upper))) as host:
+        assert (await host.chat(tools=[{"type": "function", "function": function}])).status == 200
+        body = {"model": "m1", "input": "a", "tools": [{"type": "function", **function}]}
+        assert (await host.post("/responses", body)).status == 200
+    chat, response = (request.fields()["tools"][0] for request in host.upstream.requests)
+    assert chat["function"] == {**function, "description": "FINDS"}
+    assert response == {"type": "function", **function, "description": "FINDS"}
+
+
+@pytest.mark.parametrize(
     ("models", "concerned"),
     [("*", True), ("m1", True), ("m*", True), (["x", "m1"], True), ("gpt-*", False), ("", None), ([], None)],
 )
