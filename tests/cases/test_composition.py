@@ -120,7 +120,7 @@ async def test_case_140_the_hosts_scope_stays_as_it_was(world: World) -> None:
 
 
 BODY = {"model": "pb.m1", "messages": M, "max_completion_tokens": 7, "stream": False, "custom": {"b": 1, "a": 2.50}}
-REMOVABLE = ["CheckModelAccess", "RefuseCrossSite", "RecordUsageLayer", "ServeSpeech", "RefuseDisabled", "ListModels"]
+REMOVABLE = ["CheckModelAccess", "RefuseCrossSite", "RecordUsage", "ServeSpeech", "RefuseDisabled", "ListModels"]
 
 
 async def _sent(make_world: MakeWorld, policy: Any) -> Any:
@@ -142,7 +142,7 @@ async def test_case_142_a_layer_taken_out_does_not_change_what_is_sent(
     make_world: MakeWorld, layer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = await _sent(make_world, everyone)
-    monkeypatch.setattr(f"openai_gateway_asgi.gateway.{layer}", lambda app, **_: app)
+    monkeypatch.setattr(f"openai_gateway_asgi.chain.{layer}", lambda app, **_: app)
     assert await _sent(make_world, everyone) == whole
 
 
