@@ -13,6 +13,9 @@ MODEL = 250
 """Bytes that a model takes beside its entry."""
 IN_ONE_GO = 2_048
 """Models that are looked for between two turns for others; a millisecond."""
+MOST_SHARED = 10_000
+"""Models of a list whose models are looked for among those of others. Of a longer one each is kept by itself: to let go
+of it has to be done at once, and takes as long as to look for them did."""
 
 
 class KeptListings:
@@ -35,6 +38,8 @@ class KeptListings:
         known = self._listings.get(listing.digest)
         if known is not None:
             return known
+        if len(listing.models) > MOST_SHARED:
+            return self._keep_alone(listing)
         models: dict[str, Model] = {}
         kept = Listing(listing.upstream, listing.index, models, listing.digest)
         finalize(kept, self._let_go, models).atexit = False
@@ -43,6 +48,16 @@ class KeptListings:
             if count % IN_ONE_GO == 0:
                 yield
         return self._listings.setdefault(kept.digest, kept)  # another caller's may have come meanwhile
+
+    def _keep_alone(self, listing: Listing) -> Listing:
+        size = sum([PLACE + MODEL + len(model.listing) for model in listing.models.values()])
+        self.size += size
+        finalize(listing, self._give_back, size).atexit = False
+        self._listings[listing.digest] = listing
+        return listing
+
+    def _give_back(self, size: int) -> None:
+        self.size -= size
 
     def _hold(self, model: Model) -> Model:
         key = model.listing

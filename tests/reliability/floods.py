@@ -80,7 +80,8 @@ def answer(came: FakeRequest) -> Answer | Awaitable[Answer]:
 def lists(came: FakeRequest) -> Answer:
     if "/own/" in came.path:
         whose = (came.header("authorization") or "")[7:]
-        return json_answer({"data": [{"id": f"{whose}-{n}", "about": whose * 20} for n in range(300)]})
+        count = random.choice([300] * 9 + [30_000])
+        return json_answer({"data": [{"id": f"{whose}-{n}", "about": whose * 20} for n in range(count)]})
     return bytes_answer(
         random.choice(
             [
@@ -285,7 +286,7 @@ Flood = Callable[[Site], Awaitable[None]]
 FLOODS: dict[Flood, tuple[int, str]] = {
     large_bodies: (2, "bodies.findings bodies.grammar bodies.long_texts bodies.looks bodies.nested_fields bodies.outline bodies.parts bodies.scanner bodies.spelling bodies.zones rewrites.instruction_roles rewrites.logit_bias layers.select_upstream api.route_fields http.arrival http.pacing"),
     strange_forms: (3, "bodies.form_values bodies.multipart.handover bodies.multipart.headers bodies.multipart.parser bodies.multipart.shares bodies.multipart.spool bodies.multipart.upload layers.read_upload"),
-    ever_new_models: (4, "models.merged rewrites.reasoning upstream.breaker upstream.memory upstream.failures config.model_ids host.notices http.retry_after limits.memory limits.estimate limits.claims limits.limit limits.desk limits.told contrib.prometheus.counting observe.few_values"),
+    ever_new_models: (4, "models.merged rewrites.reasoning upstream.breaker upstream.memory upstream.failures config.model_ids host.notices http.retry_after limits.memory limits.estimate limits.claims limits.limit limits.standings limits.settling limits.plans limits.told contrib.prometheus.counting observe.few_values"),
     ever_new_users: (3, "upstream.list_views upstream.own_lists upstream.identity host.roles"),
     ever_new_speech: (4, "speech.cache speech.memory speech.shared_request layers.serve_speech"),
     hostile_answers: (6, "answers.error_kinds answers.error_shapes answers.estimated answers.told host.read_usage observe.counting observe.fields upstream.apis upstream.usage_refusals answers.answer_clocks answers.client_stream answers.endings answers.events answers.whole_bodies http.headers layers.forward upstream.response_reads upstream.sent_secrets answers.refusal answers.upstream_errors causes exchange http.sse upstream.call upstream.causes upstream.inflate http.stages observe.attempts host.usage http.timers http.cancellation"),
@@ -319,7 +320,10 @@ NOT_FLOODED = {
     ),
     **dict.fromkeys(("host.descriptions", "host.prices", "limits.unpriced", "parts"), "what the host writes"),
     **dict.fromkeys(("bodies.too_much", "extensions.filter_event"), "hostile answers have it"),
-    "translate.fields": "its tests, and those of large bodies, have it",
+    **dict.fromkeys(
+        ("translate.fields", "translate.response_objects", "translate.to_chat", "translate.translation"),
+        "its tests, and those of large bodies, have it",
+    ),
     "http.background": "the end of a process",
     "layers.attach_credential": "one for each upstream that is configured",
     "limits.redis": "the tests of limits have it",
@@ -332,7 +336,7 @@ NOT_FLOODED = {
     "upstream.connections": "a fixed query of the operator's",
     "upstream.credentials": "one for each upstream that is configured",
     **dict.fromkeys(
-        ("upstream.kept_of_users", "upstream.signed_identity", "upstream.stamping", "upstream.telling"),
+        ("upstream.kept_of_users", "upstream.signed_identity", "upstream.stamping"),
         "what is told of users, where an operator wants it; its tests are beside it",
     ),
     "upstream.entra": "its endpoint's tests are beside it",

@@ -22,17 +22,18 @@ HELD = 0.05
 process, which take the interpreter from it."""
 STALL = 0.25
 """The same by the clock: its machine has other work besides, and who has the interpreter may wait for a CPU."""
-MEMORY = 500 * MIB
-"""Bytes that the process may grow by meanwhile: what is kept for all together, and what the clients have under way."""
-KEPT = 400 * MIB
-"""Bytes of it that may be left when all have gone: three caches of 64 MiB, and lists of some hundred thousand models."""
+KEPT = (64 + 64 + 2 * 45 + 20 + 60) * MIB
+"""Bytes that the process may have grown by when all have gone: the speech cache, users' own lists, a list of 90,000 models
+and the one before it (500 bytes for each), the list as it is sent; and what the allocator cannot give back, because
+something small stands in the middle of it."""
+MEMORY = KEPT + 100 * MIB
+"""The same meanwhile: what the clients have under way besides."""
 
 
 def pressed() -> set[str]:
     return {module for _, modules in FLOODS.values() for module in modules.split()}
 
 
-@pytest.mark.soak
 def test_every_bound_is_flooded_or_says_why_not() -> None:
     names = [bound.name for rows in bounds.bounds().values() for bound in rows if "(" not in bound.name]
     assert {name.rpartition(".")[0] for name in names} == pressed() | NOT_FLOODED.keys()

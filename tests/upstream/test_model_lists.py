@@ -22,6 +22,7 @@ from openai_gateway_asgi.upstream.connections import Connections
 from openai_gateway_asgi.upstream.credentials import Caller, Credentials
 from openai_gateway_asgi.upstream.list_views import IN_FLIGHT
 from openai_gateway_asgi.upstream.model_lists import MOST_ROSTERS, ModelLists
+from openai_gateway_asgi.upstream.own_lists import MOST_SHARED
 from tests.support.leaks import stall_watch
 
 A = Upstream("http://a/v1", api_key="ka")
@@ -549,3 +550,20 @@ async def test_a_long_list_is_read_in_turns_and_in_no_thread(make: MakeLists, up
     watching[0].cancel()
     assert some == others == again == lists.a.models
     assert most == before
+
+
+async def test_long_lists_of_ones_own_are_counted_and_given_up(
+    make: MakeLists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by itself: their models are not looked for among those of others."""
+    monkeypatch.setattr("openai_gateway_asgi.upstream.list_views.MOST_OWN_BYTES", 20 * 1024 * 1024)
+    lists = make(SESSION)
+    lists.a.models = [f"m{number}" for number in range(MOST_SHARED + 1)]
+    for number in range(4):
+        lists.a.models[0] = f"own-{number}"
+        assert await lists.shown(caller(f"user{number}", f"t{number}")) == lists.a.models
+    gc.collect()
+    assert len(lists.lists._rosters["1"]._users) in (2, 3)
+    asked = len(lists.a.requests)
+    assert await lists.shown(caller("user3", "t3")) == lists.a.models
+    assert len(lists.a.requests) == asked
