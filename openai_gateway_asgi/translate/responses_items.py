@@ -17,17 +17,16 @@ from .fields import (
     NULL,
     Raw,
     encode,
-    given,
     invalid,
     is_text,
     joined,
     missing,
-    read,
     read_all,
     read_list,
     text_in,
     unsupported,
 )
+from .responses_parts import output_of, parts_of, simplest
 
 WITHOUT_A_PLACE = ("web_search_call",)
 """Items that say nothing which the message behind them does not say."""
@@ -97,18 +96,17 @@ class Assembly:
         """Ids of calls, and whether they have their output."""
         self._awaited: set[str] = set()
         """Those whose outputs are still to come; of a call that was broken off there is none."""
-        self._behind: list[tuple[dict[str, Any], str]] = []
+        self._behind: list[tuple[str, Any, str]] = []
 
     def say(self, role: str, content: Any, at: str) -> None:
         if role == "developer" and not self._dialect.developer:
             role = "system"
-        message = {"role": role, "content": content}
-        if self._awaited:
-            self._behind.append((message, at))
-            return
         if self._turn is not None:
+            if self._awaited:
+                self._behind.append((role, content, at))
+                return
             self._close(self._turn)
-        self.messages.append(message)
+        self.messages.append({"role": role, "content": content})
         self.places.append(at)
 
     def call(self, id: str, call: dict[str, Any]) -> None:
@@ -133,8 +131,8 @@ class Assembly:
         self._append({"role": "tool", "tool_call_id": id, "content": content})
         if not self._awaited:
             behind, self._behind = self._behind, []
-            for message, place in behind:
-                self.say(message["role"], message["content"], place)
+            for said in behind:
+                self.say(*said)
 
     def spoken(self) -> Turn:
         """The assistant's turn that goes on, or a new one: after its calls were all answered it is another."""
@@ -197,7 +195,7 @@ def _take(assembly: Assembly, item: InputItem, dialect: Dialect) -> None:
             assembly.call(id, _call(kind, id, item, dialect.custom_tools, at))
         case _ if kind in OUTPUTS:
             id = _call_id(item, at)
-            assembly.output(id, _output(item, f"{at}.output", images=dialect.images_in_tools), f"{at}.call_id")
+            assembly.output(id, output_of(item.output, f"{at}.output", images=dialect.images_in_tools), f"{at}.call_id")
         case _ if kind in WITHOUT_A_PLACE:
             return
         case _:
@@ -217,7 +215,7 @@ def _take_message(assembly: Assembly, item: InputItem, at: str) -> None:
         raise missing(f"{at}.content")
     if role == "assistant":
         turn = assembly.spoken()
-        for index, part in enumerate(_parts(content, f"{at}.content")):
+        for index, part in enumerate(parts_of(content, f"{at}.content")):
             match part["type"]:
                 case "text":
                     turn.texts.append(part["text"])
@@ -226,42 +224,9 @@ def _take_message(assembly: Assembly, item: InputItem, at: str) -> None:
                 case _:
                     raise unsupported(f"{at}.content[{index}].type", "an assistant's message of a chat is text")
     elif role in SPEAKING:
-        assembly.say(role, content if is_text(content) else _simplest(_parts(content, f"{at}.content")), at)
+        assembly.say(role, content if is_text(content) else simplest(parts_of(content, f"{at}.content")), at)
     else:
         raise unsupported(f"{at}.role", "a chat knows no such role")
-
-
-def _parts(content: Raw, at: str) -> list[dict[str, Any]]:
-    if is_text(content):
-        return [{"type": "text", "text": content}]
-    return [_part(part, f"{at}[{index}]") for index, part in enumerate(read_list({"": content}, "", at))]
-
-
-def _part(part: Fields, at: str) -> dict[str, Any]:
-    match read(part, "type", str, f"{at}."):
-        case "input_text" | "output_text" | "text":
-            kept = {n: v for n, v in part.items() if n not in ("type", "text", "annotations", "logprobs")}
-            return {"type": "text", "text": text_in(part, "text", f"{at}."), **kept}
-        case "refusal":
-            return {"type": "refusal", "refusal": text_in(part, "refusal", f"{at}.")}
-        case "input_image":
-            url = given(part, "image_url")
-            if url is None:
-                raise unsupported(f"{at}.file_id", "a chat takes an image by its address or its data")
-            detail = given(part, "detail")
-            return {"type": "image_url", "image_url": {"url": url, **({"detail": detail} if detail else {})}}
-        case "input_file":
-            if given(part, "file_url") is not None:
-                raise unsupported(f"{at}.file_url", "a chat takes a file by its id or its data")
-            kept = {name: part[name] for name in ("file_id", "file_data", "filename") if given(part, name) is not None}
-            return {"type": "file", "file": kept}
-        case kind:
-            raise unsupported(f"{at}.type", f"a chat knows no part of the type {kind!r}")
-
-
-def _simplest(parts: list[dict[str, Any]]) -> Any:
-    """Many servers take a text alone where there is nothing but one."""
-    return parts[0]["text"] if len(parts) == 1 and set(parts[0]) == {"type", "text"} else parts
 
 
 def _thoughts(item: InputItem, at: str) -> list[Raw]:
@@ -283,18 +248,3 @@ def _call(kind: str, id: str, item: InputItem, custom_tools: bool, at: str) -> d
         return {"id": id, "type": "custom", "custom": {"name": name, "input": item.input}}
     arguments = encode({"input": item.input}).decode()
     return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-def _output(item: InputItem, at: str, *, images: bool) -> Any:
-    output = item.output
-    if output == NULL:
-        raise missing(at)
-    if is_text(output):
-        return output
-    parts = _parts(output, at)
-    for index, part in enumerate(parts):
-        if part["type"] != "text" and not images:
-            raise unsupported(f"{at}[{index}].type", "a tool message of a chat is text")
-    if any(part["type"] != "text" for part in parts):
-        return parts
-    return joined([part["text"] for part in parts]) if parts else ""

@@ -302,3 +302,17 @@ def test_openai_is_not_told_what_was_thought() -> None:
     body = {"input": [said("user", "hi"), REASONING, said("assistant", "ok"), said("user", "hi")]}
     call = chat_call(msgspec.json.decode(json.dumps(body), type=Fields), Dialect.of(upstream))
     assert b"reasoning_content" not in bytes(call.body["messages"])
+
+
+def test_what_both_know_of_a_part_is_kept() -> None:
+    mark = {"prompt_cache_breakpoint": {"mode": "explicit"}}
+    parts = [
+        {"type": "input_text", "text": "t", **mark},
+        {"type": "input_image", "image_url": "u", "detail": "low", **mark},
+        {"type": "input_file", "file_id": "f", **mark},
+    ]
+    assert messages({"role": "user", "content": parts})[0]["content"] == [
+        {"type": "text", "text": "t", **mark},
+        {"type": "image_url", "image_url": {"url": "u", "detail": "low"}, **mark},
+        {"type": "file", "file": {"file_id": "f"}, **mark},
+    ]
