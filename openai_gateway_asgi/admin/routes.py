@@ -17,9 +17,7 @@ from ..config.judge import Judge
 from ..config.live import LiveConfig
 from ..config.wire import VERIFIED, refused_as_request
 from ..errors import (
-    ConfigError,
     GatewayDisabled,
-    GatewayError,
     InvalidRequest,
     NotFound,
     PermissionDenied,
@@ -85,8 +83,6 @@ class Admin:
             saved = await self.live.save(replace(proposed, notes=()), replaces=config.version, by=user.id)
         except VersionConflict as error:
             raise PreconditionFailed("The configuration has changed meanwhile; read it and try again.") from error
-        except ConfigError as error:
-            raise GatewayError("The configuration cannot be stored.", code="configuration_unavailable") from error
         self.judge.log(proposed.notes)
         return self.read(saved, proposed.notes)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Callable
+from pathlib import PurePath
 from time import monotonic
+from typing import Any
 
 from ..errors import ConfigError, GatewayBusy, GatewayError
-from .store import ConfigStore, GatewayConfig
+from .store import ConfigStore, GatewayConfig, VersionConflict
 
 CHECK_EVERY = 0.25
 """Seconds between two looks at a shared store: what one process saves is in force in all well within a second."""
@@ -82,20 +85,25 @@ class LiveConfig:
 
     async def read(self) -> GatewayConfig:
         """What the store holds. Raises ``ConfigError`` where it cannot be read, or must not be in force."""
-        config = await self.store.load()
+        config = _config("load", await self.store.load())
         self._examine(config)
         return config
 
     async def save(self, config: GatewayConfig, *, replaces: str | None, by: str | None = None) -> GatewayConfig:
         """Keeps ``config`` and puts it in force here at once.
 
-        Raises ``VersionConflict``, and ``GatewayBusy`` after ``SAVING``.
+        Raises ``VersionConflict``, ``GatewayBusy`` after ``SAVING``, and ``GatewayError`` where the store fails.
         """
         try:
             async with asyncio.timeout(SAVING):
-                saved = await self.store.save(config, replaces=self._broken or replaces)
+                saved = _config("save", await self.store.save(config, replaces=self._broken or replaces))
         except TimeoutError as error:
             raise GatewayBusy("The configuration was not stored in time; read it before you try again.") from error
+        except (VersionConflict, GatewayError):
+            raise
+        except Exception as error:
+            logger.error("the configuration store failed to keep a configuration: %s", _told(error))
+            raise GatewayError("The configuration cannot be stored.", code="configuration_unavailable") from None
         finally:
             self._due = float("-inf")  # what became of a change that was broken off is to be seen
         self._adopt(saved, by)
@@ -118,7 +126,7 @@ class LiveConfig:
         stored = None
         try:
             async with asyncio.timeout(LOOKING):
-                stored = await self.store.version()
+                stored = _version(await self.store.version())
                 if self._config is None or stored != self._config.version:
                     self._adopt(await self.read())
         except Exception as error:
@@ -137,7 +145,34 @@ class LiveConfig:
             self._adopted(config)
 
     def _note(self, error: Exception) -> None:
-        fault = str(error) if isinstance(error, ConfigError) else type(error).__name__
+        fault = _told(error)
         if fault != self.fault:
             logger.error("the configuration store failed, the last good configuration stays in force: %s", fault)
         self.fault = fault
+
+
+def _told(error: Exception) -> str:
+    """What a store raised and where, without its message: databases' messages repeat what was to be kept, keys too."""
+    if isinstance(error, ConfigError):
+        return str(error)
+    places = traceback.extract_tb(error.__traceback__)
+    if not places or isinstance(error, TimeoutError):  # our own clock's
+        return type(error).__name__
+    place = places[-1]
+    return f"{type(error).__name__} in {place.name} ({PurePath(place.filename).name}, line {place.lineno})"
+
+
+def _config(method: str, given: Any) -> GatewayConfig:
+    if not isinstance(given, GatewayConfig):
+        raise ConfigError(
+            f"store.{method}", f"gave something of type {type(given).__name__}; return a GatewayConfig with its version"
+        )
+    return given
+
+
+def _version(given: Any) -> str:
+    if not isinstance(given, str):
+        raise ConfigError(
+            "store.version", f"gave something of type {type(given).__name__}; return the text that load() gives"
+        )
+    return given

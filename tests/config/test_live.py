@@ -120,6 +120,53 @@ async def test_what_is_saved_here_is_in_force_at_once() -> None:
     assert await watched.live.current() is saved
 
 
+@pytest.mark.parametrize("fault", [ConfigError("config.json", "cannot be written"), RuntimeError("sk-of-upstream-a")])
+async def test_a_store_that_fails_to_keep_a_configuration_says_where_and_not_what(
+    fault: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(Store):
+        async def save(self, config: GatewayConfig, *, replaces: str | None) -> GatewayConfig:
+            raise fault
+
+    watched = watch(Full())
+    first = await watched.live.current()
+    with pytest.raises(GatewayError) as caught:
+        await watched.live.save(GatewayConfig(upstreams=[A]), replaces=None)
+    assert (caught.value.status, caught.value.code) == (500, "configuration_unavailable")
+    assert await watched.live.current() is first
+    (line,) = caplog.messages
+    assert "config.json: cannot be written" in line or "RuntimeError in save (test_live.py, line" in line
+    assert "sk-of-upstream-a" not in caplog.text
+
+
+@pytest.mark.usefixtures("always_look")
+@pytest.mark.parametrize(
+    ("method", "gives", "told"),
+    [
+        ("load", {"OPENAI_API_BASE_URLS": []}, "store.load: gave something of type dict"),
+        ("version", 7, "store.version: gave something of type int"),
+        ("save", None, "store.save: gave something of type NoneType"),
+    ],
+)
+async def test_a_store_that_gives_something_else_is_told_what_to_return(
+    method: str, gives: Any, told: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wrong(*args: Any, **options: Any) -> Any:
+        return gives
+
+    store = Store()
+    watched = watch(store)
+    first = await watched.live.current()
+    await store.change(B)
+    monkeypatch.setattr(store, method, wrong)
+    if method == "save":
+        with pytest.raises(GatewayError):
+            await watched.live.save(GatewayConfig(), replaces=None)
+    else:
+        assert await watched.live.current() is first
+    assert told in caplog.text
+
+
 FAULTS = [ConfigError("/etc/gateway.json", "is not a JSON object"), OSError("sk-of-upstream-a"), TimeoutError()]
 
 
