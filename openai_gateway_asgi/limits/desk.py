@@ -92,7 +92,7 @@ class Desk:
         if self._at_once is None or self._plans is None:
             return None
         via = candidates[0].via if candidates else None
-        plan = self._plans.find(user, model, via)
+        plan = self._plans.find(user, (model,) if via is None else via.hops)
         tokens = usd = 0
         if plan.is_priced:
             expected = expected_usage(operation, payload, via)
@@ -215,10 +215,9 @@ class Desk:
         await self.store.aclose()
 
     def _plan(self, call: Call) -> Plan:
-        subject, candidates = call.subject, call.candidates
         if self._plans is not None:
-            return self._plans.find(subject.user, subject.models[0], candidates[0].via if candidates else None)
-        return Plan(call.limits, subject, self.clock())
+            return self._plans.find(call.subject.user, call.subject.models)
+        return Plan(call.limits, call.subject, self.clock())
 
     def _released(self, bounds: Sequence[Bound]) -> None:
         if self._at_once is not None:

@@ -131,6 +131,8 @@ class Limit:
     _is_for_all: bool = field(init=False, repr=False, compare=False)
     _rate: float = field(init=False, repr=False, compare=False)
     _zone: ZoneInfo = field(init=False, repr=False, compare=False)
+    _period: Period | None = field(default=None, init=False, repr=False, compare=False)
+    """The last one that was asked for."""
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -163,7 +165,13 @@ class Limit:
 
     def period(self, now: float) -> Period | None:
         """Of the calendar; None where it has none."""
-        return period_at(now, self.per, self._zone) if self.per in CALENDAR else None
+        if self.per not in CALENDAR:
+            return None
+        period = self._period
+        if period is None or not period.begins <= now < period.ends:
+            period = period_at(now, self.per, self._zone)
+            self._set("_period", period)
+        return period
 
     def _owners(self, subject: Subject) -> Iterator[str]:
         if self._own is not None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 
 from ..host.users import User
-from ..models import Via
 from .accounts import Bound
 from .limit import UNITS, Limit, Subject
 from .periods import CALENDAR
@@ -76,10 +75,10 @@ class Plans:
         self._released = released
         self._by_groups = any("user_groups" in limit.scopes for limit in limits)
         self._has_periods = any(limit.per in CALENDAR for limit in limits)
-        self._known: dict[tuple[str, Iterable[str], str, Via | None], Plan] = {}
+        self._known: dict[tuple[str, Iterable[str], tuple[str, ...]], Plan] = {}
 
-    def find(self, user: User, model: str, via: Via | None) -> Plan:
-        key = (user.id, user.groups if self._by_groups else (), model, via)
+    def find(self, user: User, models: tuple[str, ...]) -> Plan:
+        key = (user.id, user.groups if self._by_groups else (), models)
         plan = self._known.get(key)
         if plan is not None:
             if not self._has_periods or plan.begins <= self._clock() < plan.ends:
@@ -87,7 +86,6 @@ class Plans:
             self._released([plan.bound])
         if len(self._known) >= MOST_PLANS:
             self.clear()
-        models = (model,) if via is None else via.hops
         plan = self._known[key] = Plan(self._limits, Subject(user, models), self._clock())
         return plan
 
