@@ -76,7 +76,10 @@ class Repair:
         kind = text_of(event.get("type"))
         if kind in LIFECYCLE:
             yield from self._lifecycle(event)
-        elif kind == "response.output_item.added":
+            return
+        if not self.next_number and kind.startswith("response."):
+            yield from self._lifecycle({"type": "response.created", "response": {"status": "in_progress"}})
+        if kind == "response.output_item.added":
             yield from self._added(event)
         elif kind == "response.output_item.done":
             yield from self._done(event)

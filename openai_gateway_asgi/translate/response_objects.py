@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from ..errors import UpstreamError
 from .fields import Raw
 from .shapes import object_of, objects_of, said_in, text_of
 
@@ -108,15 +107,6 @@ def call_item(
 
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """The finish reasons of a chat with which an answer is not whole."""
-
-
-BROKEN = ("error", "failed")
-"""Finish reasons of an answer that is none: OpenRouter gives the first where a provider breaks off."""
-
-
-def refuse_broken(finish: Any) -> None:
-    if finish in BROKEN:
-        raise UpstreamError("The upstream says that its answer failed.")
 
 
 def ending(finish: Any) -> tuple[str, str | None]:

@@ -17,7 +17,6 @@ from .response_objects import (
     new_id,
     reasoning_item,
     refusal_part,
-    refuse_broken,
     text_part,
     thought_of,
     url_citation,
@@ -34,13 +33,12 @@ def response_of(
 ) -> dict[str, Any]:
     """The response of a chat completion. ``custom_tools`` are the custom tools that went to the upstream as functions.
 
-    Raises ``UpstreamError`` where there is no choice, or one that failed.
+    Raises ``UpstreamError`` where there is no choice.
     """
     choices = completion.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise UpstreamError("The upstream answered without a choice.")
     choice = choices[0]
-    refuse_broken(choice.get("finish_reason"))
     message = choice.get("message")
     status, incomplete = ending(choice.get("finish_reason"))
     output = list(_items(message if isinstance(message, dict) else {}, choice, status, custom_tools, spaces))

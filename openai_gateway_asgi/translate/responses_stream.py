@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from .response_objects import AN_ITEM, Frame, ending, logprobs_of, refuse_broken, thought_of, url_citation
+from .response_objects import AN_ITEM, Frame, ending, logprobs_of, thought_of, url_citation
 from .responses_answer import Spaces
 from .shapes import objects_of, said_in
 from .streamed_items import Call, Item, Message, Reasoning, Telling, names_itself
@@ -73,8 +73,7 @@ class ResponsesStream:
             yield self._event(kind, response=self._frame.response("in_progress", []))
 
     def end(self) -> Iterator[Event]:
-        """The proper end, with all that was said. Raises ``UpstreamError`` where the upstream says that it failed."""
-        refuse_broken(self.finish)
+        """The proper end, with all that was said."""
         if not self._begun:
             yield from self.begin()
         status, incomplete = ending(self.finish)

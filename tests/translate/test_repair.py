@@ -93,6 +93,7 @@ DEFECTS: dict[str, Defect] = {
     "no created": without("created"),
     "no created, queued first": lambda events: [{**events[0], "type": "response.queued"}, *events[2:]],
     "no in_progress": without("in_progress"),
+    "neither": without("created", "in_progress"),
     "no item added": without("output_item.added"),
     "no item added, no part added": without("output_item.added", "content_part.added", "reasoning_summary_part.added"),
     "no part added": without("content_part.added"),

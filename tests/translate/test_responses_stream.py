@@ -8,7 +8,6 @@ import pytest
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from openai_gateway_asgi.errors import UpstreamError
 from openai_gateway_asgi.translate.response_objects import Frame
 from openai_gateway_asgi.translate.responses_stream import ResponsesStream
 from tests.translate.sdk import final_response
@@ -303,12 +302,6 @@ def test_a_call_that_is_not_whole_goes_on_behind_a_text() -> None:
 def test_what_repeats_a_call_that_was_whole_is_left_out() -> None:
     whole = piece(names("a", "f", "{}"), 0)
     assert calls_of(whole, chunk({"content": "x"}), piece(names("a", "f", ""), 0)) == [("a", "f", "{}")]
-
-
-@pytest.mark.parametrize("finish", ["error", "failed"])
-def test_an_answer_that_failed_is_no_answer(finish: str) -> None:
-    with pytest.raises(UpstreamError):
-        events(ROLE, chunk({"content": "x"}), chunk({}, finish))
 
 
 def test_logprobs_have_the_bytes_that_strict_readers_require() -> None:
