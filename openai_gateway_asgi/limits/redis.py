@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -51,7 +52,9 @@ class RedisLimits:
         self._clients: dict[asyncio.AbstractEventLoop, Redis] = {}
         self._failures = 0
         self._rest = 0.0
+        """How long it is left alone, in seconds; 0 where it answers."""
         self._rests_until = 0.0
+        self._probe: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"RedisLimits(prefix={self._tag[1:-2]!r})"
@@ -90,6 +93,9 @@ class RedisLimits:
 
     async def aclose(self) -> None:
         """Closes what belongs to this event loop."""
+        if self._probe is not None and self._probe.get_loop() is asyncio.get_running_loop():
+            self._probe.cancel()
+            await asyncio.wait((self._probe,))
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
@@ -108,19 +114,35 @@ class RedisLimits:
         return await self._within(evaluated)
 
     async def _within(self, work: Callable[[Redis], Awaitable[T]], timeout: float | None = None) -> T:
-        now = monotonic()
-        if now < self._rests_until:
+        if self._rest:
+            if monotonic() >= self._rests_until:
+                self._look_for_it()
             raise StoreDown("the limit store is left alone for a while after failing")
+        return await self._tried(work, timeout or self._timeout)
+
+    async def _tried(self, work: Callable[[Redis], Awaitable[T]], timeout: float) -> T:
         try:
-            async with asyncio.timeout(timeout or self._timeout):
+            async with asyncio.timeout(timeout):
                 result = await work(self._client())
         except (OSError, TimeoutError, self._module.RedisError) as error:
-            self._note_failure(now)
+            self._note_failure()
             raise StoreDown(f"the limit store failed: {type(error).__name__}") from error
         self._failures, self._rest = 0, 0.0
         return result
 
-    def _note_failure(self, now: float) -> None:
+    def _look_for_it(self) -> None:
+        """Beside the calls, none of which waits for a server that may still be away."""
+        if self._probe is None or self._probe.done() or self._probe.get_loop().is_closed():
+            self._probe = asyncio.get_running_loop().create_task(self._looked_for())
+
+    async def _looked_for(self) -> None:
+        with suppress(StoreDown):
+            await self._tried(lambda client: client.ping(), self._timeout)
+
+    def _note_failure(self) -> None:
+        now = monotonic()
+        if now < self._rests_until:
+            return  # one of several that were under way
         self._failures += 1
         if self._failures >= FAILURES:
             self._rest = min(max(self._rest * 2, FIRST_REST), LONGEST_REST)

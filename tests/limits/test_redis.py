@@ -13,7 +13,7 @@ from openai_gateway_asgi import ConfigError, User
 from openai_gateway_asgi.host.records import Outcome, UsageRecord
 from openai_gateway_asgi.host.usage import Usage
 from openai_gateway_asgi.http.background import Background
-from openai_gateway_asgi.limits import Claim, Limit, RedisLimits, StoreDown, settling
+from openai_gateway_asgi.limits import Claim, Limit, RedisLimits, StoreDown, redis, settling
 from openai_gateway_asgi.limits.desk import Desk
 from openai_gateway_asgi.limits.limit import Subject
 from openai_gateway_asgi.limits.reservation import Call
@@ -172,6 +172,38 @@ async def test_one_that_hangs_costs_a_call_no_more_than_its_time() -> None:
                 await store.take([bucket(1)])
         assert len(silent.connections) == 1
         await store.aclose()
+
+
+async def test_one_that_hangs_costs_nothing_once_it_has_failed_and_is_found_when_it_is_back(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "FIRST_REST", 0.02)
+    monkeypatch.setattr(redis, "LONGEST_REST", 0.02)
+    store = RedisLimits(server.url, timeout=0.3)
+    server.stop()
+    await asyncio.gather(*(store.take([bucket(1)]) for _ in range(5)), return_exceptions=True)
+    for _ in range(40):  # some while it rests, some while it is looked for, and hangs
+        with pytest.raises(StoreDown):
+            store.take([bucket(1)]).send(None)
+        await asyncio.sleep(0.01)
+    server.go_on()
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                assert (await store.take([bucket(1)])).granted
+                break
+            except StoreDown:
+                await asyncio.sleep(0.01)
+    await store.aclose()
+
+
+async def test_calls_that_fail_together_make_it_rest_once(server: RedisServer) -> None:
+    store = RedisLimits(server.url, timeout=0.1)
+    server.stop()
+    await asyncio.gather(*(store.take([bucket(1)]) for _ in range(30)), return_exceptions=True)
+    server.go_on()
+    assert store._rest == redis.FIRST_REST
+    await store.aclose()
 
 
 def test_what_is_no_url_is_refused() -> None:
