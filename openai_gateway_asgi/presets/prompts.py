@@ -47,11 +47,11 @@ def messages_behind(raw: msgspec.Raw | None, prompt: bytes) -> msgspec.Raw:
         return msgspec.Raw(b"[%b]" % _message(prompt))
     if (first := _FIRST.match(raw, 0, NEAR)) is None:
         return taken_apart(raw, prompt)
-    data, at = bytes(raw), first.start("text")
+    data, at = memoryview(raw), first.start("text")
     if at > 0:
-        return msgspec.Raw(b"%b%b%b%b" % (data[:at], prompt, BETWEEN, data[at:]))
+        return msgspec.Raw(b"".join((data[:at], prompt, BETWEEN, data[at:])))
     at = first.start("message")
-    return msgspec.Raw(b"%b%b,%b" % (data[:at], _message(prompt), data[at:]))
+    return msgspec.Raw(b"".join((data[:at], _message(prompt), b",", data[at:])))
 
 
 def taken_apart(raw: msgspec.Raw, prompt: bytes) -> msgspec.Raw:
