@@ -71,9 +71,28 @@ def sign_of(stages: tuple[Stage, ...]) -> bytes:
 
 def joined(stages: tuple[Stage, ...]) -> Callable[[bytes], bytes | Awaitable[bytes]] | None:
     """What all of them do to whole events, as one; None where there are none."""
-    if len(stages) > 1:
+    if len(stages) == 2:
+        return _pair(*stages)
+    if len(stages) > 2:
         return partial(_through, stages)
     return stages[0].events if stages else None
+
+
+def _pair(first: Stage, second: Stage) -> Callable[[bytes], bytes | Awaitable[bytes]]:
+    """As ``_through``, for what streams of presets have: the name, behind a stage that most events do not concern."""
+    sign, change, then = sign_of((first,)), first.events, second.events
+
+    def both(events: bytes) -> bytes | Awaitable[bytes]:
+        if events.rfind(sign) >= 0:
+            passed = change(events)
+            if not isinstance(passed, bytes):
+                return _waited(passed, (second,))
+            if not passed:
+                return passed
+            events = passed
+        return then(events)
+
+    return both
 
 
 def _through(stages: tuple[Stage, ...], events: bytes) -> bytes | Awaitable[bytes]:

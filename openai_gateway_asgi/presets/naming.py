@@ -24,6 +24,9 @@ _BEGINNING = re.compile(rb"data: ?" + _BEFORE, re.DOTALL)
 _END = re.compile(rb'"model"\s*+:\s*+(%b)(?:\s*+,\s*+%b)*+\s*+\}(?:\r?\n)++\Z' % (_TEXT, _MEMBER), re.DOTALL)
 """Of one whose model stands behind them all, as Azure writes it."""
 
+_Known = tuple[bytes, int, bytes]
+_NOTHING: _Known = (b"", 0, b"")
+
 _decode = msgspec.json.Decoder(Fields).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -32,9 +35,10 @@ class NamePreset:
     """A stage (``http/stages.py``). All chunks of a chat begin alike, or end alike. Once that part has been read in one
     chunk, it is replaced wherever it occurs: its quotes are not escaped, so that it cannot be part of a text."""
 
-    _known = _renamed = b""
-    _leads = True
-    """Whether what is known begins events, and does not end them."""
+    _leading: _Known = _NOTHING
+    """How events begin, up to the end of their model, of what length that is, and how it is told."""
+    _ending: _Known = _NOTHING
+    """The same of how they end, from their model on."""
 
     def __init__(self, name: bytes, streams: bool) -> None:
         """``name`` is in JSON. ``streams``: events are wanted, which are never too long."""
@@ -42,15 +46,16 @@ class NamePreset:
         self._streams = streams
 
     def events(self, events: bytes, /) -> bytes:
-        if known := self._known:
-            size = len(known)
-            if self._leads:
-                if events.startswith(known) and events.find(_KEY, size) < 0 and events.find(_ESCAPED, size) < 0:
-                    return self._renamed + events[size:]  # the one event of nearly every read
-            elif events.endswith(known) and events.find(_KEY, 0, -size) < 0 and events.find(_ESCAPED, 0, -size) < 0:
-                return events[:-size] + self._renamed
-            changed = events.replace(known, self._renamed)
-            if changed.count(_KEY) == changed.count(self._renamed) and _ESCAPED not in changed:
+        known, size, renamed = self._leading
+        if size and events.startswith(known) and events.rfind(_KEY) < size and events.rfind(_ESCAPED) < 0:
+            return renamed + events[size:]  # the one event of nearly every read
+        if not size:
+            known, size, renamed = self._ending
+            if size and events.endswith(known) and events.find(_KEY, 0, -size) < 0 and events.rfind(_ESCAPED) < 0:
+                return events[:-size] + renamed
+        if size:
+            changed = events.replace(known, renamed)
+            if changed.count(_KEY) == changed.count(renamed) and _ESCAPED not in changed:
                 return changed
         if _KEY not in events and _ESCAPED not in events:
             return events
@@ -70,15 +75,17 @@ class NamePreset:
     def lets_pass(self) -> bool:
         return not self._streams
 
+    def _learnt(self, found: re.Match[bytes]) -> _Known:
+        known, start = found[0], found.start()
+        return known, len(known), known[: found.start(1) - start] + self._name + known[found.end(1) - start :]
+
     def _event(self, event: bytes) -> bytes:
         if _KEY not in event and _ESCAPED not in event:
             return event
-        found = _BEGINNING.match(event)
-        self._leads = found is not None
-        if found is not None or (found := _END.search(event)) is not None:
-            start, known = found.start(), found[0]
-            self._known = known
-            self._renamed = known[: found.start(1) - start] + self._name + known[found.end(1) - start :]
+        if (found := _BEGINNING.match(event)) is not None:
+            self._leading, self._ending = self._learnt(found), _NOTHING
+        elif (found := _END.search(event)) is not None:
+            self._leading, self._ending = _NOTHING, self._learnt(found)
         return data_replaced(event, lambda data: renamed(data, self._name))
 
 
