@@ -27,6 +27,7 @@ _BY_STATUS = {
 }
 _NEVER_TOO_LONG = (401, 402, 403, 429)
 _MODEL_MISSING = re.compile(names.MODEL_PHRASE, re.DOTALL)
+_NO_MODEL = re.compile(names.MODEL_MESSAGE)
 _PER_MINUTE = re.compile(names.TOO_LARGE_PER_MINUTE)
 
 
@@ -59,7 +60,7 @@ def kind_of(status: int, named: bool, called: Set[str], words: str) -> Failure:
 def _lacks_model(status: int, called: Set[str], words: str) -> bool:
     if status == 404:
         return bool(called & names.MODEL_NAMES or _MODEL_MISSING.search(words))
-    return status == 400 and bool(called & names.MODEL_NAMES)
+    return status == 400 and bool(called & names.MODEL_NAMES or _NO_MODEL.match(words))
 
 
 def _has(words: str, phrases: tuple[str, ...]) -> bool:

@@ -112,6 +112,7 @@ CONTEXT_LENGTH_NAMES = frozenset(
         "context_window_exceeded_error",  # LiteLLM
         "context_window_exceeded",
         "model_context_window_exceeded",  # Zhipu, Anthropic
+        "tokens_limit_reached",  # GitHub Models, as a 413
         "1261",  # Zhipu (docs.z.ai/api-reference/api-code)
     }
 )
@@ -133,6 +134,14 @@ CONTEXT_LENGTH_PHRASES = (
     "`inputs` tokens + `max_new_tokens` must be",  # TGI, Together
     "`inputs` must have less than",  # TGI
     "exceeds the maximum number of tokens allowed",  # Gemini
+    "input token count is",  # Vertex AI: "the input token count is 1048577 but model only supports up to 1048576"
+    "too many tokens: ",  # Cohere: "too many tokens: size limit exceeded by 3 tokens"
+    "cannot exceed the total tokens limit",  # watsonx
+    "maximum supported sequence length",  # SambaNova
+    "number of input tokens exceeds maximum length",  # Bedrock, Titan
+    "maximum input length is",  # OpenAI, embeddings: "Invalid 'input[0]': maximum input length is 8192 tokens."
+    "exceed max message tokens",  # Volcengine Ark: "Total tokens of image and text exceed max message tokens"
+    "is greater than max_seq_len",  # TabbyAPI
     "reduce the length of the messages",  # OpenAI, Groq
     "too large for model with",  # Mistral: "too large for model with 32768 maximum context length"
     "exceeded model token limit",  # Moonshot
@@ -160,6 +169,7 @@ CONTENT_NAMES = frozenset(
         "1026",  # MiniMax: of what was asked
         "1027",  # MiniMax: of what was answered
         "1301",  # Zhipu
+        "sensitive_content_detected",  # Volcengine Ark
         "unsafe_content",
     }
 )
@@ -176,6 +186,11 @@ CONTENT_PHRASES = (
     "your input was flagged",  # OpenRouter: "Your chosen model requires moderation and your input was flagged"
     "contentpolicyviolationerror",  # LiteLLM
     "considered high risk",  # Moonshot: "The request was rejected because it was considered high risk"
+    "content violates usage guidelines",  # xAI, as a 400 and as a 403
+    "may contain sensitive information",  # Volcengine Ark: "the input text may contain sensitive information"
+    "violated guardrail policy",  # LiteLLM: "Violated guardrail policy", of Bedrock's and others'
+    "violated content safety policy",  # LiteLLM
+    "blocked due to security configurations",  # Cloudflare's AI Gateway, of prompts and of responses
 )
 
 ACCOUNT_NAMES = frozenset(
@@ -189,6 +204,7 @@ ACCOUNT_NAMES = frozenset(
         "exceeded_current_quota_error",  # Moonshot
         "arrearage",  # DashScope
         "1113",  # Zhipu: in arrears
+        "budget_exceeded",  # LiteLLM: of the key that the gateway holds
     }
 )
 
@@ -197,6 +213,8 @@ ACCOUNT_PHRASES = (
     "insufficient balance",  # DeepSeek
     "insufficient credits",  # OpenRouter
     "billing hard limit",  # OpenAI
+    "monthly spending limit",  # Fireworks, as a 412
+    "exceededbudget",  # LiteLLM, as a 401
 )
 
 MODEL_NAMES = frozenset(
@@ -204,12 +222,27 @@ MODEL_NAMES = frozenset(
         "model_not_found",  # OpenAI, LM Studio
         "model_not_found_error",
         "deployment_not_found",  # Azure
-        "model_not_supported",
+        "model_not_supported",  # Hugging Face
+        "model_not_available",  # Together
+        "unknown_model",  # GitHub Models
+        "invalid_model",  # Mistral, Perplexity
+        "1211",  # Zhipu
     }
 )
 
-MODEL_PHRASE = r"\b(?:model|deployment)\b.{0,300}\b(?:not found|(?:does not|doesn't|not) exist|not (?:been )?loaded)\b"
-"""vLLM: "The model `x` does not exist."; Ollama: "model 'x' not found"; Azure; Groq; DeepSeek: "Model Not Exist"."""
+MODEL_PHRASE = (
+    r"\b(?:models?|deployment)\b.{0,300}\b(?:not found|(?:does not|doesn't|not) exist|not (?:been )?loaded)\b"
+    r"|\bno endpoints found\b|\bnot found the model\b|\Amodel: \S"
+)
+"""Of a 404. vLLM: "The model `x` does not exist."; Ollama: "model 'x' not found"; Azure; Groq; Gemini: "models/x is not
+found for API version v1main"; OpenRouter: "No endpoints found for x."; Moonshot; Anthropic: "model: x"."""
+
+MODEL_MESSAGE = (
+    r"model not exist|\S{1,300} is not a valid model id|the provided model identifier is invalid"
+    r"|(?:aierror: )?no such model |(?:litellm\.\w{1,50}: )?invalid model name passed in model="
+)
+"""How a 400 begins that says so: other words of a 400 may be the caller's. DeepSeek: "Model Not Exist"; OpenRouter;
+Bedrock; Cloudflare's Workers AI: "AiError: No such model @cf/x or task"; LiteLLM."""
 
 NO_SUCH_ROUTE = frozenset(
     {
