@@ -103,7 +103,7 @@ class Parts:
         """What the host says of models; None where it says nothing."""
         self.desk: Desk | None = None
         """None where nothing is limited."""
-        counted_in = checked_store(limit_store)
+        counted_in = checked_store(limit_store, settings.callable_timeout)
         if limits:
             chosen: Any = self.hooks["limits"] or checked_limits(limits)
             self.desk = Desk(chosen, counted_in, self.prices, self.background, failed=self.observers.limit_store_failed)

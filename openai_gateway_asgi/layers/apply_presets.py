@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import Literal
-
-from starlette.requests import Request
 
 from ..errors import InvalidRequest
 from ..exchange import Exchange
-from ..host.hooks import Hook
-from ..host.users import User
+from ..host.facts import Context, asked_facts
 from ..host.variables import Facts
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..presets.apply import applied
@@ -18,8 +15,6 @@ from ..presets.forms import form_edits, refuse_locked_fields
 from ..presets.naming import NamePreset
 from ..presets.parameters import refuse_locked
 from ..presets.plan import Plan, plan_of
-
-Context = Hook[[User, Request], Mapping[str, str]]
 
 
 class ApplyPresets:
@@ -60,7 +55,7 @@ class ApplyPresets:
 
     async def _ask_first(self, context: Context, plan: Plan | None, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        exchange.context = await context(exchange.user, exchange.request()) or {}
+        exchange.context = await asked_facts(context, exchange.user, exchange.request())
         if plan is not None:
             self._apply(exchange, plan)
         await self.app(scope, receive, send)

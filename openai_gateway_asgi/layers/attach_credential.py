@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from dataclasses import dataclass
-
-from starlette.requests import Request
 
 from ..config import Settings, Upstream
 from ..errors import UpstreamCredentialError
 from ..exchange import Exchange
 from ..hidden import HiddenList
-from ..host.hooks import Hook
-from ..host.users import User
+from ..host.facts import Context, asked_facts
 from ..http.asgi import ASGIApp, RawHeaders, Receive, Scope, Send
 from ..http.headers import AllowList
 from ..rewrites.azure import azure_headers
@@ -22,8 +19,6 @@ from ..upstream.telling import names as told_names
 
 MOST_KEPT = 1_024
 """Upstreams whose headers are kept ready."""
-
-Context = Hook[[User, Request], Mapping[str, str]]
 
 
 class AttachCredential:
@@ -54,7 +49,7 @@ class AttachCredential:
 
     async def _ask_first(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         if self._context is not None and exchange.context is None:
-            exchange.context = await self._context(exchange.user, exchange.request()) or {}
+            exchange.context = await asked_facts(self._context, exchange.user, exchange.request())
         credential = await self._credentials.headers(exchange.upstream, exchange.caller)
         self._attach(exchange, self._ours(exchange.upstream, credential))
         try:

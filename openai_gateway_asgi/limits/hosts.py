@@ -10,8 +10,10 @@ from ..host.hooks import Hook
 from ..host.users import User
 from ..models import Model
 from .claims import LimitStore
+from .guarded import Guarded
 from .limit import Limit
 from .memory import MemoryLimits
+from .redis import RedisLimits
 
 LimitsOfUser = Callable[[User, Model | None], "Sequence[Limit] | Awaitable[Sequence[Limit]]"]
 _ALIKE = "is told from another one by its `by` alone, which is another function of the same name"
@@ -30,8 +32,9 @@ def checked_limits(limits: Any) -> tuple[Limit, ...]:
     return given
 
 
-def checked_store(store: Any) -> LimitStore:
-    """The host's store, or one in memory. Raises ``ConfigError`` for what is none."""
+def checked_store(store: Any, patience: float) -> LimitStore:
+    """The host's store, whose methods may take ``patience`` seconds, or one in memory. Raises ``ConfigError`` for what
+    is none."""
     if store is None:
         return MemoryLimits()
     if isinstance(store, type) or not isinstance(store, LimitStore):
@@ -39,7 +42,7 @@ def checked_store(store: Any) -> LimitStore:
             f"is the class {store.__name__} itself" if isinstance(store, type) else f"is of type {type(store).__name__}"
         )
         raise ConfigError("limit_store", f"{what}; write RedisLimits('redis://...') or MemoryLimits()")
-    return store
+    return store if type(store) in (MemoryLimits, RedisLimits) else Guarded(store, patience)
 
 
 async def asked_limits(limits_of: LimitsOf, user: User, model: Model | None) -> tuple[Limit, ...]:

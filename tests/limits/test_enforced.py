@@ -30,7 +30,7 @@ from openai_gateway_asgi import (
 from openai_gateway_asgi.exchange import Exchange
 from openai_gateway_asgi.host.prices import Price, Priced
 from openai_gateway_asgi.http.asgi import ASGIApp, Receive, Scope, Send
-from openai_gateway_asgi.limits import Claim, Limit, MemoryLimits, RedisLimits, places
+from openai_gateway_asgi.limits import Claim, Limit, MemoryLimits, RedisLimits, places, settling
 from openai_gateway_asgi.testing import FakeUpstream, Script, json_answer
 from tests.support.clock import Clock
 
@@ -279,6 +279,44 @@ async def test_a_store_that_is_away_is_open_or_closed(when_down: Any, status: in
     store = RedisLimits("redis://127.0.0.1:1/0")
     async with limited(Limit(requests=1, per="hour", when_down=when_down), store=store) as world:
         assert [(await world.ask()).status_code for _ in range(5)] == [status] * 5
+
+
+@pytest.mark.parametrize("fault", ["raises", "hangs", "gives nothing"])
+@pytest.mark.parametrize(("when_down", "status"), [("open", 200), ("closed", 503)])
+async def test_a_store_of_the_hosts_that_fails_in_its_own_way_is_away(
+    fault: str, when_down: Any, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Own(MemoryLimits):
+        async def take(self, claims: Sequence[Claim]) -> Any:
+            if fault == "raises":
+                raise ConnectionError("no such table")
+            if fault == "hangs":
+                await asyncio.Event().wait()
+
+    limit = Limit(requests=1, per="hour", when_down=when_down)
+    async with limited(limit, store=Own(), settings=Settings(callable_timeout=0.05)) as world:
+        assert [(await world.ask()).status_code for _ in range(2)] == [status] * 2
+    assert "limit_store.take" in caplog.text
+
+
+async def test_what_a_store_of_the_hosts_could_not_settle_is_settled_when_it_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Own(MemoryLimits):
+        fails = 1
+
+        async def settle(self, changes: Sequence[Any]) -> None:
+            self.fails -= 1
+            if self.fails >= 0:
+                raise RuntimeError("away")
+            await super().settle(changes)
+
+    monkeypatch.setattr(settling, "SETTLED_AGAIN", 0.0)
+    async with limited(Limit(tokens=5000, per="day", by="user"), store=Own()) as world:
+        await world.ask()
+        async with asyncio.timeout(5):
+            while (await world.get("/v1/limits"))["data"][0]["used"] != USAGE["total_tokens"]:
+                await asyncio.sleep(0.01)
 
 
 async def test_where_one_stands_cannot_be_told_while_the_store_is_away() -> None:

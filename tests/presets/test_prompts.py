@@ -178,6 +178,23 @@ async def test_context_is_asked_once_for_a_prompt_that_needs_it(is_async: bool) 
         assert asked == ["a1"]
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"chat_id": 7, "page": None}, "Chat 7 on ."), (None, "Chat  on ."), (5, None), ("chat_id", None), ([], None)],
+)
+async def test_what_context_gives_is_texts_by_their_keys_or_a_failure_of_the_hosts(
+    given: Any, said: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    presets = [Preset("lawyer", base="m1", system="Chat {context.chat_id} on {context.page}.")]
+    async with world(upstream_a(), presets=presets, context=lambda user, request: given) as it:
+        answer = await it.chat("lawyer")
+        if said is None:
+            assert (answer.status, error_of(answer)["code"]) == (500, "host_failure")
+            assert "context returned" in caplog.text
+        else:
+            assert it.sent["messages"][0]["content"].startswith(said)
+
+
 async def test_the_clients_own_body_is_not_changed() -> None:
     """What filters, layers and the next attempt see."""
     seen: list[bytes] = []
