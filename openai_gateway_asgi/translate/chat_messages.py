@@ -8,7 +8,7 @@ import msgspec
 
 from ..bodies.outline import Fields
 from ..bodies.payload import decode_field
-from .fields import EMPTY, NULL, Raw, given, is_text, missing, raw, read, read_all, read_list, unsupported
+from .fields import EMPTY, NULL, Raw, given, is_text, missing, raw, read, read_all, read_list, refuse_more, unsupported
 
 INSTRUCTING = ("system", "developer")
 SPEAKING = ("user", *INSTRUCTING)
@@ -76,7 +76,9 @@ class Items:
             parts.append({"type": "refusal", "refusal": message.refusal})
         if [part for part in parts if part.get("text") != EMPTY]:
             self._add({"type": "message", "role": "assistant", "content": parts}, at)
-        for number, call in enumerate(message.tool_calls or ()):
+        calls = message.tool_calls or ()
+        refuse_more(calls, f"{at}.tool_calls")
+        for number, call in enumerate(calls):
             place = f"{at}.tool_calls[{number}]"
             item = _call(call, place)
             self._last_call = item["call_id"]

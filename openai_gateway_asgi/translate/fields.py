@@ -75,12 +75,17 @@ MOST = 4_096
 def read_all(fields: Fields, name: str, kind: type[list[T]], at: str = "") -> list[T] | None:
     """A list, None where it is missing or null. Raises ``PayloadTooLarge`` for more than ``MOST``."""
     found: list[T] | None = read(fields, name, kind, at)
-    if found is not None and len(found) > MOST:
-        param = f"{at}{name}"
+    if found is not None:
+        refuse_more(found, f"{at}{name}")
+    return found
+
+
+def refuse_more(found: Sequence[Any], param: str) -> None:
+    """Raises ``PayloadTooLarge`` for more than ``MOST``."""
+    if len(found) > MOST:
         raise PayloadTooLarge(
             f"`{param}` holds more than can be carried to the API that serves this model.", param=param
         )
-    return found
 
 
 def read_list(fields: Fields, name: str, at: str = "") -> list[Fields]:

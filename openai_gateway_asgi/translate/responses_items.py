@@ -42,8 +42,8 @@ class InputItem(msgspec.Struct, gc=False):
     role: str | None = None
     content: Raw = NULL
     summary: Raw = NULL
-    call_id: Raw = NULL
-    namespace: Raw = NULL
+    call_id: str | None = None
+    namespace: str | None = None
     name: Raw = EMPTY
     arguments: Raw = EMPTY
     input: Raw = EMPTY
@@ -118,8 +118,7 @@ class Assembly:
 
     @cached_property
     def _outputs(self) -> set[str]:
-        outputs = [(index, item) for index, item in enumerate(self._items) if item.type in OUTPUTS]
-        return {_call_id(item, f"input[{index}]") for index, item in outputs}
+        return {item.call_id for item in self._items if item.type in OUTPUTS and item.call_id is not None}
 
     def output(self, id: str, content: Any, at: str) -> None:
         if id not in self._called:
@@ -203,10 +202,9 @@ def _take(assembly: Assembly, item: InputItem, dialect: Dialect) -> None:
 
 
 def _call_id(item: InputItem, at: str) -> str:
-    id = decode_field(f"{at}.call_id", item.call_id, str)
-    if not id:
+    if not item.call_id:
         raise missing(f"{at}.call_id")
-    return id
+    return item.call_id
 
 
 def _take_message(assembly: Assembly, item: InputItem, at: str) -> None:
@@ -240,8 +238,8 @@ def _thoughts(item: InputItem, at: str) -> list[Raw]:
 
 def _call(kind: str, id: str, item: InputItem, custom_tools: bool, at: str) -> dict[str, Any]:
     name: Any = item.name
-    if namespace := decode_field(f"{at}.namespace", item.namespace, str):
-        name = f"{namespace}__{decode_field(f'{at}.name', item.name, str)}"
+    if item.namespace:
+        name = f"{item.namespace}__{decode_field(f'{at}.name', item.name, str)}"
     if kind == "function_call":
         return {"id": id, "type": "function", "function": {"name": name, "arguments": item.arguments}}
     if custom_tools:

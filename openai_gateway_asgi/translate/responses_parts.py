@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, Literal
+
+import msgspec
 
 from ..bodies.outline import Fields
-from .fields import NULL, Raw, given, is_text, joined, missing, read, read_list, text_in, unsupported
+from ..bodies.parts import LARGE
+from .fields import MOST, NULL, Raw, given, is_text, joined, missing, read, read_list, text_in, unsupported
 
 TAKEN = frozenset("type text annotations logprobs image_url detail file_id file_data file_url filename refusal".split())
 """Members of parts that are said otherwise, or not at all."""
 
 
+class TextPart(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """What nearly all parts are, and nothing else: they are read all at once."""
+
+    type: Literal["input_text", "output_text", "text"]
+    text: Raw
+    annotations: Raw = NULL
+    logprobs: Raw = NULL
+
+
+_read_texts = msgspec.json.Decoder(list[TextPart]).decode
+
+
 def parts_of(content: Raw, at: str) -> list[dict[str, Any]]:
     if is_text(content):
         return [{"type": "text", "text": content}]
+    if len(memoryview(content)) <= LARGE:
+        with suppress(msgspec.DecodeError, RecursionError):
+            parts = _read_texts(content)
+            if len(parts) <= MOST and all(is_text(part.text) for part in parts):
+                return [{"type": "text", "text": part.text} for part in parts]
     return [_part(part, f"{at}[{index}]") for index, part in enumerate(read_list({"": content}, "", at))]
 
 

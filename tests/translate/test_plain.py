@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from openai_gateway_asgi.translate.dialect import Dialect
 from openai_gateway_asgi.translate.plain import plain_completion, plain_response
 from openai_gateway_asgi.translate.response_objects import Frame
 from openai_gateway_asgi.translate.responses_answer import response_of
+from openai_gateway_asgi.translate.responses_parts import parts_of
 from openai_gateway_asgi.translate.translation import translation
 from openai_gateway_asgi.translate.wire import encode
 from tests.support.operations import operations
@@ -148,6 +150,26 @@ def test_a_chat_completion_is_told_the_same(completion: dict[str, Any]) -> None:
         random.seed(1)
         fresh = Frame({"temperature": msgspec.Raw(b"0.50")}, "m", id="resp_1")
         assert encode(short) == said(lambda: response_of(completion, fresh))
+
+
+said_parts = members(
+    type=st.sampled_from(["input_text", "output_text", "text"]), text=texts, annotations=nothing, logprobs=nothing
+)
+
+
+@given(few(said_parts, 3))
+@settings(max_examples=300, deadline=None)
+def test_parts_of_a_request_are_read_the_same(given_parts: list[dict[str, Any]]) -> None:
+    """With a member that nobody knows each is read by itself."""
+    slow = [{**part, "more": 1} for part in given_parts]
+    try:
+        expected = parts_of(msgspec.Raw(encode(slow)), "input[0].content")
+    except GatewayError as error:
+        with pytest.raises(type(error), match=re.escape(str(error))):
+            parts_of(msgspec.Raw(encode(given_parts)), "input[0].content")
+        return
+    read = parts_of(msgspec.Raw(encode(given_parts)), "input[0].content")
+    assert encode(read) == encode([{n: v for n, v in part.items() if n != "more"} for part in expected])
 
 
 def test_what_servers_usually_answer_takes_the_short_way() -> None:
