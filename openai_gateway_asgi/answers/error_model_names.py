@@ -13,14 +13,20 @@ import msgspec
 
 from ..errors import UpstreamError, UpstreamRefused
 from ..exchange import Exchange
+from ..http.asgi import JSON
 from ..http.sse import data_replaced, raw_events
 
 MOST_KEPT = 256
 """Presets whose names are kept ready to be looked for."""
+LONGEST = 64 * 1024
+"""Bytes of an error in which names are replaced. Of a longer one that has such a name nothing is told: to look at each
+of its texts would keep other calls waiting."""
 
 _OF_MODEL = frozenset({"choices", "output", "response"})
 """What stands beside an error and is the model's own to write."""
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+
+_UNTOLD = UpstreamError("The upstream refused this call.")
 
 Fields = dict[str, msgspec.Raw]
 _decode = msgspec.json.Decoder(Fields).decode
@@ -34,19 +40,28 @@ class Names:
         spellings = {spelt for id in hidden for spelt in (id, quote(id), quote(id, safe=""))}
         ids = sorted({shown, *spellings}, key=len, reverse=True)  # what is shown may hold what is not
         pattern = rf"(?<![0-9A-Za-z_])(?:{'|'.join(map(re.escape, ids))})(?![0-9A-Za-z_])"
+        self._spellings = [id.lower().encode() for id in spellings]
         self._in_bytes = re.compile(pattern.encode(), re.IGNORECASE)
         self._in_text = re.compile(pattern, re.IGNORECASE | re.ASCII)
         self._shown = shown
 
     def in_body(self, body: bytes) -> bytes:
         """A whole error answer: every text of it, or all that is no JSON. The rest keeps its bytes."""
+        if len(body) > LONGEST:
+            return _UNTOLD.body() if self._stand_in(body) else body
         return self._in_strings(body) if body.lstrip()[:1] in (b"{", b"[", b'"') else self._in_plain(body)
 
     def in_last_event(self, events: bytes) -> bytes:
         """Whole events, the last of which tells of an error."""
         *others, last = raw_events(events) if events else (b"",)
+        if len(last) > LONGEST:
+            return b"".join((*others, b"event: error\ndata: %b\n\n" % _UNTOLD.body() if self._stand_in(last) else last))
         changed = data_replaced(last, lambda data: self._in_error(data) or self._in_plain(data))
         return b"".join((*others, changed if changed != last else self._in_strings(last)))
+
+    def _stand_in(self, data: bytes) -> bool:
+        lowered = data.lower()
+        return any(id in lowered for id in self._spellings)
 
     def _in_error(self, data: bytes) -> bytes | None:
         fields = _fields(data)
@@ -95,7 +110,8 @@ def with_preset_named(error: UpstreamError, exchange: Exchange) -> UpstreamError
         return error
     body = error.body()
     told = names.in_body(body)
-    return error if told == body else error.with_body(error.headers, told, content_type=error.content_type)
+    content_type = JSON if len(body) > LONGEST else error.content_type
+    return error if told == body else error.with_body(error.headers, told, content_type=content_type)
 
 
 @lru_cache(maxsize=MOST_KEPT)

@@ -9,10 +9,11 @@ import openai
 import pytest
 
 from openai_gateway_asgi import Preset, Settings
-from openai_gateway_asgi.answers.error_model_names import Names
+from openai_gateway_asgi.answers.error_model_names import LONGEST, Names
 from openai_gateway_asgi.testing import FakeUpstream
 from openai_gateway_asgi.testing.answers import bytes_answer, json_answer
 from tests.cases.gateways import MESSAGES, served, upstream_a, world
+from tests.support.cost import assert_costs
 
 PRESETS = [
     Preset("lawyer", base="inner", system="You know the law."),
@@ -128,6 +129,23 @@ async def test_a_header_does_not_name_what_is_behind_a_preset() -> None:
         told = await it.chat("lawyer")
         assert (told.header("openai-model"), told.header("openai-version")) == (None, "2020-10-01")
         assert (await it.chat("A.gpt-5")).header("openai-model") == "gpt-5"
+
+
+@pytest.mark.parametrize("filler", [b'"",', b'"\\n",', b"[],", b"7,"])
+def test_of_a_long_error_that_names_what_is_behind_nothing_is_told(filler: bytes) -> None:
+    names = Names("lawyer", ["gpt-5"])
+    body = b'{"error":{"message":"no GPT-5","x":[%b1]}}' % (filler * 200_000)
+    event = b"event: error\ndata: " + body + b"\n\n"
+    assert json.loads(names.in_body(body))["error"]["message"] == "The upstream refused this call."
+    assert b"lawyer" not in names.in_last_event(event)
+    assert (
+        json.loads(names.in_last_event(b"data: 1\n\n" + event).split(b"data: ")[2])["error"]["code"] == "upstream_error"
+    )
+    harmless = body.replace(b"GPT-5", b"GPT-4")
+    assert names.in_body(harmless) is harmless
+    assert_costs(lambda: names.in_body(body), at_most=10)
+    short = body[: LONGEST // 2] + b"1]}}"
+    assert_costs(lambda: names.in_body(short), at_most=40)
 
 
 @pytest.mark.parametrize(
