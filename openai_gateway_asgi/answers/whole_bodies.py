@@ -13,11 +13,12 @@ from urllib.parse import quote
 
 import msgspec
 
+from ..bodies.too_much import KEPT_AS_WRITTEN, LIGHT, too_much_in
 from ..config import Settings
 from ..errors import UpstreamError, UpstreamUnavailable
 from ..exchange import Exchange
 from ..http.asgi import JSON, NamedHeaders, RawHeaders, Send
-from ..http.pacing import others_after
+from ..http.pacing import in_turns, others_after
 from ..http.stages import Stage, answered, too_long
 from ..upstream.inflate import inflated
 from ..upstream.response_reads import Reads
@@ -197,7 +198,15 @@ class WholeBody:
         self._exchange.passed_unchanged = len(changing) < len(self._stages)
         return changing
 
+    async def _check(self, body: bytes) -> None:
+        """Raises for what would take too long to translate."""
+        if self._exchange.translation is None or len(body) <= LIGHT:
+            return
+        if many := await in_turns(too_much_in(body, KEPT_AS_WRITTEN), self._exchange.clock.slices):
+            raise UpstreamError(f"The upstream sent {many}, which is more than the gateway translates.")
+
     async def _change(self, body: bytes) -> None:
+        await self._check(body)
         await others_after(len(body))
         self._exchange.keep(body, part=True)  # as it came
         self._pieces = [await answered(self._stages if len(body) <= HELD else self._staying(), body)]
@@ -263,6 +272,7 @@ class WholeBody:
         exchange, clocks, send = self._exchange, self._clocks, self._send
         exchange.keep(self._opened or body, part=True)
         if self._stages:
+            await self._check(body)
             for stage in self._stages if len(body) <= HELD else self._staying():
                 changed = stage.answer(body)
                 body = changed if isinstance(changed, bytes) else await changed

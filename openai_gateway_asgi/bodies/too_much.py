@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 LIGHT = 32 * 1024
 """Bytes of an answer up to which nothing in it is counted."""
@@ -17,24 +17,46 @@ MOST_VALUES = 500_000
 MOST_ESCAPES = 1_000_000
 """Escaped letters in its texts."""
 
-_COUNTED = (
-    ((b"{", b"["), MOST_PARTS, f"more than {MOST_PARTS} objects and lists"),
-    ((b'"',), 2 * MOST_TEXTS, f"more than {MOST_TEXTS} texts"),
-    ((b",",), MOST_VALUES, f"more than {MOST_VALUES} values"),
-    ((b"\\",), MOST_ESCAPES, f"more than {MOST_ESCAPES} escapes"),
+
+def _parts(window: bytes, marks: bytes) -> int:
+    return marks.count(b"{") + marks.count(b"[")
+
+
+def _quotes(window: bytes, marks: bytes) -> int:
+    return marks.count(b'"') - window.count(b'\\"')
+
+
+def _values(window: bytes, marks: bytes) -> int:
+    return marks.count(b",")
+
+
+def _escapes(window: bytes, marks: bytes) -> int:
+    return marks.count(b"\\")
+
+
+Bounds = tuple[tuple[Callable[[bytes, bytes], int], int, str], ...]
+"""What counts in a window of an answer and in the marks of it, how much of it there may be, and what more is called."""
+
+KEPT_AS_WRITTEN: Bounds = (
+    (_parts, MOST_PARTS, f"more than {MOST_PARTS} objects and lists"),
+    (_quotes, 2 * MOST_TEXTS, f"more than {MOST_TEXTS} texts"),
+    (_values, MOST_VALUES, f"more than {MOST_VALUES} values"),
 )
+"""Where texts are not decoded, escapes cost nothing."""
+EVERYTHING: Bounds = (*KEPT_AS_WRITTEN, (_escapes, MOST_ESCAPES, f"more than {MOST_ESCAPES} escapes"))
 _OTHERS = bytes(set(range(256)) - set(b'{[",\\'))
 
 
-def too_much_in(answer: bytes) -> Generator[None, None, str]:
+def too_much_in(answer: bytes, bounds: Bounds = EVERYTHING) -> Generator[None, None, str]:
     """The steps to what there is more of in an answer than may be decoded; empty where that is nothing."""
     if len(answer) <= LIGHT:
         return ""
-    found = [0] * len(_COUNTED)
+    found = [0] * len(bounds)
     for begin in range(0, len(answer), _WINDOW):
-        marks = answer[begin : begin + _WINDOW].translate(None, _OTHERS)
-        for place, (counted, most, words) in enumerate(_COUNTED):
-            found[place] += sum(map(marks.count, counted))
+        window = answer[begin : begin + _WINDOW]
+        marks = window.translate(None, _OTHERS)
+        for place, (count, most, words) in enumerate(bounds):
+            found[place] += count(window, marks)
             if found[place] > most:
                 return words
         yield

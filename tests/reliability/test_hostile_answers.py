@@ -11,14 +11,18 @@ from openai_gateway_asgi.testing import Answer, FakeUpstream
 from tests.reliability.clients import request
 from tests.reliability.gateways import CHAT
 from tests.reliability.hostile_answers import HOSTILE, PLAIN
+from tests.reliability.hostile_bodies import RESPONSES
 from tests.reliability.processes import run
 from tests.reliability.test_hostile_bodies import GROWTH, MIB, STALL, Measured, is_answer, measured
 
-ASKED = b'{"model":"%b","messages":[{"role":"user","content":"hi"}]}'
+ASKED = {
+    CHAT: b'{"model":"%b","messages":[{"role":"user","content":"hi"}]}',
+    RESPONSES: b'{"model":"%b","input":"hi"}',
+}
 
 
-async def assert_bounded(size: int, app: str, *, model: bytes = b"gpt") -> None:
-    given, asked = b"", request(ASKED % model, path="/openai" + CHAT, close=True)
+async def assert_bounded(size: int, app: str, *, model: bytes = b"gpt", path: str = CHAT) -> None:
+    given, asked = b"", request(ASKED[path] % model, path="/openai" + path, close=True)
     fake = FakeUpstream()
     fake.answer("/chat/completions", lambda came: Answer([given], 200, [("content-type", "application/json")]))
     async with fake, run("httptools", app, {"UPSTREAM_URL": fake.url, "WATCH_CALLBACKS": "1"}) as program:
@@ -58,3 +62,10 @@ async def test_no_answer_that_filters_look_into_holds_the_loop(app: str, size: i
 @pytest.mark.parametrize("size", [1, 4, 15])
 async def test_no_answer_that_gets_a_presets_name_holds_the_loop(size: int) -> None:
     await assert_bounded(size * MIB, "named_by_a_preset", model=b"mine")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("size", [1, 4, 15])
+async def test_no_answer_that_is_translated_holds_the_loop(size: int) -> None:
+    """Of a chat, told as a response."""
+    await assert_bounded(size * MIB, "to_chat", path=RESPONSES)

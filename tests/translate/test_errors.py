@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from openai_gateway_asgi import MemoryStore, Outcome
+from openai_gateway_asgi import MemoryStore, Outcome, Settings
 from openai_gateway_asgi.testing import Answer, error_answer, json_answer, stream_answer
 from openai_gateway_asgi.testing.answers import responses_events, sse
 from tests.cases.gateways import MESSAGES, chat, error_of, upstream_a, upstream_b, world
@@ -275,3 +275,17 @@ async def test_a_chat_of_more_messages_than_anybody_sends_is_too_large(number: i
             {"model": "m1", "input": [{"role": "user", "content": [{"type": "input_text", "text": "x"}] * number}]},
         )
         assert answer.status == (200 if number == 4_096 else 413)
+
+
+@pytest.mark.parametrize("count", [1_000, 40_000])
+async def test_an_answer_with_too_much_in_it_is_not_translated(count: int) -> None:
+    """Others would wait for it."""
+    answer = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], "x": [{}] * count}
+    async with world(upstream_a(api="chat"), settings=Settings(retries=0)) as w:
+        w.upstream.answer("/chat/completions", json_answer(answer))
+        response = await w.post("/responses", {"model": "m1", "input": "hi"})
+    if count == 1_000:
+        assert response.json()["output"][0]["content"][0]["text"] == "hi"
+    else:
+        assert (response.status, error_of(response)["code"]) == (502, "upstream_error")
+        assert "more than 40000 objects and lists" in error_of(response)["message"]
