@@ -8,9 +8,9 @@ from decimal import Decimal
 from ..host.prices import Priced, Prices
 from ..host.records import AttemptRecord, Outcome, UsageRecord
 from ..host.usage import Usage
-from ..models import Candidate
-from .limit import LARGEST, NANO, UNITS, Limit, Subject
-from .reservation import WHOLE_CALL, Reservation, Taken
+from .limit import LARGEST, NANO, UNITS, Limit
+from .reservation import WHOLE_CALL, Call, Reservation, Taken
+from .told import unpriced
 
 
 def nano(usd: Decimal) -> int:
@@ -18,17 +18,32 @@ def nano(usd: Decimal) -> int:
     return min(int(usd * NANO), LARGEST)
 
 
-def expected_cost(prices: Prices, subject: Subject, expected: Usage, candidates: Sequence[Candidate]) -> int | None:
-    """In nano-dollars: of tokens, or of what else a model may be priced by; None where there is no price for either."""
+def expected_cost(prices: Prices | None, call: Call) -> int | None:
+    """In nano-dollars; None where there is no price. Of an upstream that tells the cost itself nothing can be reserved
+    where no price is known: its calls are charged when they are over."""
+    cost = None if prices is None else _cost(prices, call)
+    return 0 if cost is None and any(each.upstream.tells_cost for each in call.candidates) else cost
+
+
+def expected_usd(prices: Prices | None, limit: Limit, call: Call) -> int | None:
+    """The same for a limit; None where it lets models without a price pass, else ``LimitExceeded`` is raised."""
+    cost = expected_cost(prices, call)
+    if cost is None and limit.unpriced == "refuse":
+        raise unpriced(limit)
+    return cost
+
+
+def _cost(prices: Prices, call: Call) -> int | None:
+    """Of tokens, or of what else a model may be priced by; None where there is no price for either."""
+    expected = call.expected
     ways = [Usage(input=expected.input, output=expected.output)]
     others = Usage(characters=expected.characters, images=expected.images, seconds=expected.seconds)
     if others:
         ways.append(others)
-    for each in candidates:
-        ids = tuple(dict.fromkeys((each.model_id, *reversed(subject.models))))
+    for each in call.candidates:
+        ids = tuple(dict.fromkeys((each.model_id, *reversed(call.subject.models))))
         for usage in ways:
-            priced = Priced(each.upstream.name, each.upstream.base_url, ids, usage)
-            cost = prices.cost(priced)
+            cost = prices.cost(Priced(each.upstream.name, each.upstream.base_url, ids, usage))
             if cost is not None:
                 return nano(cost.usd)
     return None

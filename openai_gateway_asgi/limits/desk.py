@@ -34,7 +34,7 @@ from .places import Places
 from .plans import Drawn, Plan, Plans, drawn_on
 from .reservation import Call, Held, Reservation
 from .settling import Settling
-from .told import LimitExceeded, Standing, UpstreamLimited, refusal, unpriced
+from .told import LimitExceeded, Standing, UpstreamLimited, refusal
 
 logger = logging.getLogger("openai_gateway_asgi")
 
@@ -96,7 +96,8 @@ class Desk:
         tokens = usd = 0
         if plan.is_priced:
             expected = expected_usage(operation, payload, via)
-            cost = self._expected_cost(Call(plan.limits, Subject(user, plan.models), expected, candidates))
+            call = Call(plan.limits, Subject(user, plan.models), expected, candidates[:1])
+            cost = charges.expected_cost(self._prices, call)
             if cost is None:
                 return None
             tokens, usd = expected.tokens or 0, cost
@@ -232,7 +233,7 @@ class Desk:
             if limit.unit == "tokens":
                 amount = tokens
             elif limit.unit == "usd":
-                amount = self._expected_usd(limit, call)
+                amount = charges.expected_usd(self._prices, limit, call)
             if amount is not None:
                 claim = limit.claim(key, amount, now, next(leases))
                 if claim.key not in without:
@@ -274,19 +275,6 @@ class Desk:
         with suppress(StoreDown):
             if (await taking).granted:
                 await self._settling.settle([Change(claim, -claim.reserved) for claim in claims])
-
-    def _expected_usd(self, limit: Limit, call: Call) -> int | None:
-        """Nano-dollars; None for a model without a price that is let pass. Of an upstream that tells the cost itself
-        nothing can be reserved where no price is known: its calls are charged when they are over."""
-        cost = self._expected_cost(call)
-        if cost is None and limit.unpriced == "refuse":
-            raise unpriced(limit)
-        return cost
-
-    def _expected_cost(self, call: Call) -> int | None:
-        prices = self._prices
-        cost = None if prices is None else charges.expected_cost(prices, call.subject, call.expected, call.candidates)
-        return 0 if cost is None and any(each.upstream.tells_cost for each in call.candidates) else cost
 
     def _free(self, claims: Sequence[Claim]) -> None:
         self._correct(claims, [0] * len(claims))
