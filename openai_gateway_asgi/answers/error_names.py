@@ -46,6 +46,20 @@ STATUSES = {
     "not_found": 404,
     "unprocessable_entity": 422,
     "too_many_requests": 429,
+    "service_unavailable_error": 503,
+    # OpenRouter (openrouter.ai/docs/api-reference/errors, as `metadata.error_type`)
+    "payment_required": 402,
+    "provider_overloaded": 503,
+    "provider_unavailable": 502,
+    "timeout": 504,
+    # Mistral
+    "rate_limited": 429,
+    "service_tier_capacity_exceeded": 429,
+    # Cerebras
+    "too_many_requests_error": 429,
+    "queue_exceeded": 429,
+    "request_quota_exceeded": 429,
+    "token_quota_exceeded": 429,
     # Google (google.rpc.Code, as the `status` of an error)
     "invalid_argument": 400,
     "failed_precondition": 400,
@@ -68,6 +82,17 @@ STATUSES = {
     # AWS and DashScope
     "throttling_exception": 429,
     "throttling": 429,
+    "throttling_allocation_quota": 429,
+    "throttling_burst_rate": 429,
+    "throttling_rate_quota": 429,
+    "limit_requests": 429,
+    "internal_server_exception": 500,
+    "model_not_ready_exception": 429,
+    "model_stream_error_exception": 424,
+    "model_timeout_exception": 408,
+    "resource_not_found_exception": 404,
+    "service_quota_exceeded_exception": 429,
+    "service_unavailable_exception": 503,
     "access_denied": 403,
     "access_denied_exception": 403,
     "validation_exception": 400,
@@ -75,6 +100,12 @@ STATUSES = {
     "invalid_parameter_error": 400,
     "data_inspection_failed": 400,
     "arrearage": 402,
+    # Zhipu (docs.z.ai/api-reference/api-code) and Volcengine Ark
+    "1302": 429,
+    "1303": 429,
+    "1304": 429,
+    "1305": 429,
+    "server_overloaded": 429,
     # MiniMax, in its `base_resp` (platform.minimax.io/docs/api-reference/errorcode)
     "1002": 429,
     "1004": 401,
@@ -90,6 +121,8 @@ STATUSES = {
     "context_window_exceeded_error": 400,
     "content_policy_violation_error": 400,
     "authentication_failed": 401,
+    "auth_error": 401,
+    "throttling_error": 429,
     "budget_exceeded": 429,
 }
 """The status of an error that comes without one, by its code, type or status in words. Any other is the upstream's

@@ -86,6 +86,29 @@ SPELLINGS: list[tuple[str, Any, int, str]] = [
 ]  # fmt: skip
 
 
+NAMES: list[tuple[str, str, int]] = [
+    # who says it, in an event or under a status of 200; the status that it stands for
+    ("OpenRouter", "provider_overloaded", 503),
+    ("OpenRouter", "payment_required", 402),
+    ("Mistral", "service_tier_capacity_exceeded", 429),
+    ("Cerebras", "queue_exceeded", 429),
+    ("Bedrock", "ThrottlingException", 429),
+    ("Bedrock", "ServiceUnavailableException", 503),
+    ("Bedrock", "com.amazon.coral.service#ModelTimeoutException", 408),
+    ("DashScope", "Throttling.RateQuota", 429),
+    ("Zhipu", "1302", 429),
+    ("Ark", "ServerOverloaded", 429),
+    ("LiteLLM", "throttling_error", 429),
+    ("vLLM", "ServiceUnavailableError", 503),
+]
+
+
+@pytest.mark.parametrize(("name", "status"), [row[1:] for row in NAMES], ids=[" ".join(row[:2]) for row in NAMES])
+def test_a_name_stands_for_a_status_where_none_is_given(name: str, status: int) -> None:
+    for error in ({"code": name}, {"type": name}, {"message": MESSAGE, "metadata": {"error_type": name}}):
+        assert of(error_in_data({"error": {"message": MESSAGE, **error}})).status == status
+
+
 def of(said: Said | None) -> Said:
     assert said is not None
     return said
