@@ -75,31 +75,29 @@ class Turn:
         return message
 
 
-class Assembly:
+class Assembly(msgspec.Struct, dict=True):
     """Messages in the making. What stands between a call and its output cannot stay there, because a chat's tool
     messages must follow their calls at once: the assistant's own joins the turn that called, the others come behind."""
 
-    at = ""
-    """The item at hand."""
+    dialect: Dialect
+    items: Sequence[InputItem]
+    at: str = ""
+    """Where in the client's body the item at hand stands."""
+    messages: list[dict[str, Any]] = []
+    places: list[str] = []
+    """Where in the client's body stands what each message begins with."""
+    calls: dict[int, list[str]] = {}
+    """By the index of a message, where its calls stand."""
     _turn: Turn | None = None
-    _turn_at = 0
-
-    def __init__(self, dialect: Dialect, items: Sequence[InputItem]) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.places: list[str] = []
-        """Where in the client's body stands what each message begins with."""
-        self.calls: dict[int, list[str]] = {}
-        """By the index of a message, where its calls stand."""
-        self._dialect = dialect
-        self._items = items
-        self._called: dict[str, bool] = {}
-        """Ids of calls, and whether they have their output."""
-        self._awaited: set[str] = set()
-        """Those whose outputs are still to come; of a call that was broken off there is none."""
-        self._behind: list[tuple[str, Any, str]] = []
+    _turn_at: int = 0
+    _called: dict[str, bool] = {}
+    """Ids of calls, and whether they have their output."""
+    _awaited: set[str] = set()
+    """Those whose outputs are still to come; of a call that was broken off there is none."""
+    _behind: list[tuple[str, Any, str]] = []
 
     def say(self, role: str, content: Any, at: str) -> None:
-        if role == "developer" and not self._dialect.developer:
+        if role == "developer" and not self.dialect.developer:
             role = "system"
         if self._turn is not None:
             if self._awaited:
@@ -118,7 +116,7 @@ class Assembly:
 
     @cached_property
     def _outputs(self) -> set[str]:
-        return {item.call_id for item in self._items if item.type in OUTPUTS and item.call_id is not None}
+        return {item.call_id for item in self.items if item.type in OUTPUTS and item.call_id is not None}
 
     def output(self, id: str, content: Any, at: str) -> None:
         if id not in self._called:
@@ -155,7 +153,7 @@ class Assembly:
 
     def _close(self, turn: Turn) -> None:
         if turn:
-            self.messages[self._turn_at] = turn.message(thoughts=self._dialect.thoughts)
+            self.messages[self._turn_at] = turn.message(thoughts=self.dialect.thoughts)
         else:
             del self.messages[self._turn_at], self.places[self._turn_at]
         self._turn = None
@@ -164,11 +162,12 @@ class Assembly:
 def messages_of(fields: Fields, dialect: Dialect) -> Assembly:
     """All messages, and where they come from. Raises ``InvalidRequest`` for what no message can say."""
     said = fields.get("input", NULL)
-    items = () if is_text(said) else read_all(fields, "input", list[InputItem]) or ()
+    is_one_text = is_text(said)
+    items = () if is_one_text else read_all(fields, "input", list[InputItem]) or ()
     assembly = Assembly(dialect, items)
     if "instructions" in fields and fields["instructions"] != NULL:
         assembly.say("system", text_in(fields, "instructions"), "instructions")
-    if is_text(said):
+    if is_one_text:
         assembly.say("user", said, "input")
     for index, item in enumerate(items):
         if item.role in SPEAKING and item.type in A_MESSAGE and is_text(item.content):
