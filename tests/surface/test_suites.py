@@ -65,16 +65,42 @@ async def mock(suites: Path) -> AsyncIterator[str]:
         await process.wait()
 
 
+class Streaming(httpx.AsyncBaseTransport):
+    """To the mock, as to a provider: what it was asked to stream the mock tells in JSON, which is no answer."""
+
+    def __init__(self) -> None:
+        self._wire = httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        asked = b"".join([piece async for piece in request.stream])
+        sent = httpx.Request(request.method, request.url, headers=request.headers, content=asked)
+        response = await self._wire.handle_async_request(sent)
+        streams = b'"stream":true' in asked.replace(b" ", b"") or request.url.params.get("stream") == "true"
+        if not streams or response.headers.get("content-type") != "application/json":
+            return response
+        told = json.loads(await response.aread())
+        if "/responses" in request.url.path:
+            told = {"type": "response.completed", "response": told}
+        events = b"data: " + json.dumps(told).encode() + b"\n\ndata: [DONE]\n\n"
+        return httpx.Response(response.status_code, headers={"content-type": "text/event-stream"}, content=events)
+
+    async def aclose(self) -> None:
+        await self._wire.aclose()
+
+
 @contextlib.asynccontextmanager
 async def gateway(upstream: str) -> AsyncIterator[str]:
     """A gateway in front of it, for an administrator who may use everything; any model is the upstream's."""
+    transport = Streaming()
     app = Gateway(
         [Upstream(upstream, api_key=KEY, model_ids=["*"])],
         resolve_user=lambda request: User("suite", role="admin"),
         authorize_model=everyone,
         settings=Settings(retries=0),
+        transport=transport,
     )
-    async with app.lifespan(), serve(app, http="httptools") as server:
+    async with transport, app.lifespan(), serve(app, http="httptools") as server:
         yield server.url
 
 
