@@ -43,7 +43,8 @@ class EnforceLimits:
         subject = Subject(exchange.user, () if model is None else exchange.hops, model)
         if family and family not in self._unmetered:
             _refuse_unmetered(family, [limit for limit in limits if model is None or limit.concerns(subject.models)])
-        if model is None or not any(limit.concerns(_may_serve(exchange)) for limit in limits):
+        may_serve = () if model is None else _may_serve(exchange)
+        if not any(limit.concerns(may_serve) for limit in limits):
             if exchange.reservation is not None:
                 desk.give_back(exchange.reservation)
             await self.app(scope, receive, send)
