@@ -123,11 +123,11 @@ def _is_plainly_none(body: bytes) -> bool:
 
 def _tells_inside(body: bytes) -> bool:
     """Whether it may tell of a failure in a choice, or beside its choices."""
-    at = body.rfind(_REASON)
-    while at >= 0:
-        if _GAVE_UP.match(body, at) is not None:
-            return True
-        at = body.rfind(_REASON, 0, at)
+    last = body.rfind(_REASON)
+    if last >= 0 and _GAVE_UP.match(body, last) is not None:
+        return True
+    if body.rfind(_REASON, 0, max(last, 0)) >= 0 and _GAVE_UP.search(body, 0, last) is not None:
+        return True
     return body.rfind(_BASE, -_LAST) >= 0
 
 

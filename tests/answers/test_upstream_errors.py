@@ -268,6 +268,7 @@ def test_what_is_made_to_be_heavy_is_cut() -> None:
         pytest.param(b'{"error": {"more": [' + b"{}," * 349_000 + b"0]}}", 20, id="an error of as many objects"),
         pytest.param(b'{"vectors": [' + b'"",' * 2_700_000 + b"0]}", 2, id="eight MiB without any name of an answer's"),
         pytest.param(b'{"data": [' + b'{"error": null},' * 500_000 + b"0]}", 2, id="eight MiB that mention errors"),
+        pytest.param(b'{"object":[' + b'"finish_reason",' * 65_000 + b"0]}", 2, id="a MiB of reasons"),
     ],
 )
 def test_an_answer_that_is_made_to_be_heavy_keeps_nobody_waiting(body: bytes, loops: float) -> None:
