@@ -173,6 +173,8 @@ class Exchange:
     """What reads the answer to its end without its client; then the record waits for it."""
     sent_tokens: int | None = None
     """About how many the body has, once it is let go."""
+    failed_below: bool = False
+    """Whether what was raised came from below the host's layers."""
     failed_in_band: bool = False
     """Whether the answer ended with an error of the upstream's own, after something had been told."""
     upstream_request_id: str | None = None

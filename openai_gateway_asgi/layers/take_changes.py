@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+from ..bodies.payload import Payload
+from ..errors import ClientDisconnected, GatewayError, HostFailure, ResponseAborted
 from ..exchange import Exchange
 from ..extensions.changed_body import model_in, take_changes
 from ..http.asgi import ASGIApp, Receive, Scope, Send
+
+logger = logging.getLogger("openai_gateway_asgi")
 
 
 class TakeChanges:
@@ -18,7 +24,23 @@ class TakeChanges:
         self._again = again(app)
         self._decode_limit = decode_limit
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        given: Any = exchange.payload
+        if not isinstance(given, Payload):
+            logger.error(
+                "a layer put a %s into exchange.payload; write exchange.payload.edited({...})", type(given).__name__
+            )
+            raise HostFailure("The application failed while it handled this request.")
+        try:
+            await self._answered(scope, receive, send)
+        except (GatewayError, ClientDisconnected, ResponseAborted):
+            raise
+        except Exception:
+            exchange.failed_below = True
+            raise
+
+    def _answered(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
         if not exchange.payload.outline or model_in(exchange, exchange.payload) in (None, exchange.model):
             return self.app(scope, receive, send)

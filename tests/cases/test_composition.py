@@ -180,6 +180,56 @@ async def test_a_hosts_layer_knows_user_model_and_payload_and_nothing_is_rewritt
     assert len(seen) == 2
 
 
+async def _raises(app: ASGIApp, scope: Any, receive: Any, send: Any) -> None:
+    raise RuntimeError("the rules are away")
+
+
+async def _does_nothing(app: ASGIApp, scope: Any, receive: Any, send: Any) -> None:
+    pass
+
+
+async def _puts_a_dict(app: ASGIApp, scope: Any, receive: Any, send: Any) -> None:
+    exchange: Any = Exchange.of(scope)
+    exchange.payload = {"model": "gpt-small"}
+    await app(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        (_raises, "a layer raised RuntimeError"),
+        (_does_nothing, "a layer returned without an answer"),
+        (_puts_a_dict, "a layer put a dict into exchange.payload"),
+    ],
+)
+async def test_a_layer_that_fails_is_the_hosts_failure_and_the_log_says_how(
+    make_world: MakeWorld, does: Any, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def layer(app: ASGIApp) -> ASGIApp:
+        async def failing(scope: Any, receive: Any, send: Any) -> None:
+            await does(app, scope, receive, send)
+
+        return failing
+
+    world = make_world([A], layers=[lambda app: app, layer])
+    answer = await world.chat("gpt-small", "u1")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "host_failure")
+    assert told in caplog.text
+
+
+async def test_what_fails_below_a_layer_is_not_said_to_be_the_layers(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*args: Any) -> None:
+        raise RuntimeError("a fault of the gateway's")
+
+    monkeypatch.setattr("openai_gateway_asgi.layers.select_upstream.SelectUpstream.__call__", broken)
+    world = make_world([A], layers=[lambda app: app])
+    answer = await world.chat("gpt-small", "u1")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+    assert "a layer" not in caplog.text
+
+
 async def test_a_hosts_layer_is_not_asked_about_what_is_denied(make_world: MakeWorld) -> None:
     def never(app: ASGIApp) -> ASGIApp:
         async def layer(scope: Any, receive: Any, send: Any) -> None:

@@ -422,6 +422,6 @@ async def test_an_unexpected_failure_is_a_500_without_its_reason(caplog: pytest.
 
     async with world(upstream_a(), layers=[layer]) as w:
         response = await w.chat()
-        assert (response.status, error_of(response)["code"]) == (500, "internal_error")
+        assert (response.status, error_of(response)["code"]) == (500, "host_failure"), "the layer is the host's"
         assert b"secret" not in response.body
     assert "ZeroDivisionError" in caplog.text
