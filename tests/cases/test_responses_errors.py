@@ -120,9 +120,10 @@ async def test_case_111_a_body_without_type_or_length_passes() -> None:
 
 @pytest.mark.parametrize("status", [204, 304])
 async def test_an_answer_without_a_body_stays_without(status: int) -> None:
-    async with world() as w:
-        w.upstream.answer(CHAT, Answer([], status))
-        response = await w.chat()
+    """Of stored objects; a model that was called and says nothing has failed (tests/cases/second/test_whole_bodies.py)."""
+    async with world(settings=Settings(open_groups=frozenset({"files"}))) as w:
+        w.upstream.answer("/files/file-1", Answer([], status))
+        response = await w.ask("GET", "/files/file-1")
         assert (response.status, response.body) == (status, b"")
 
 
