@@ -15,7 +15,7 @@ from .claims import Account, Balance, Change, Claim, Decision
 
 MOST_ACCOUNTS = 1_000_000
 """Accounts that are kept; those go first that were looked at longest ago."""
-SWEPT = 4
+SWEPT = 2
 """Accounts looked at for every one that is opened: what is as good as new is let go."""
 ERASED_AT_ONCE = 50_000
 """Accounts that are looked at without a turn for others, when those of a user are erased."""

@@ -11,8 +11,8 @@ from .limit import UNITS, Limit, Subject
 from .periods import CALENDAR
 from .told import shown_of
 
-MOST_PLANS = 4096
-"""Users and models whose plans are remembered."""
+MOST_PLANS = 16_384
+"""Users and models whose plans are remembered, about 3 kB each."""
 
 METERED = ("tokens", "usd")
 """Units of which a call takes what it is expected to use."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
+import threading
+import time
+from contextlib import suppress
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -154,3 +158,44 @@ async def test_accounts_are_bounded_however_many_one_call_opens(monkeypatch: pyt
         groups = {f"g{index}" for index in range(10)}
         assert isinstance(await world.ask(User(f"u{number}", groups=groups), "m", body), list)
         assert len(world.desk.store) <= 50  # type: ignore[arg-type]
+
+
+def test_of_calls_in_several_threads_exactly_the_allowed_number_passes() -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    store = MemoryLimits()
+    limits = [Limit(requests=1000, per="month", by="user"), Limit(tokens=10**9, per="hour"), Limit(concurrent=10**6)]
+    desk = Desk(limits, store, None, Background())
+    ann, body = User("ann"), Payload.parse(b"{}")
+    granted: list[Reservation] = []
+
+    def asks() -> None:
+        for _ in range(500):
+            reservation = desk.reserve_now(ann, "m", (), CHAT, body)
+            if reservation is not None:
+                granted.append(reservation)
+
+    def in_threads(work: Any) -> None:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    over = SimpleNamespace(usage=Usage(input=3, output=4), cost=None, attempts=1, tries=())
+
+    def ends() -> None:
+        with suppress(IndexError):
+            while True:
+                desk.settle(granted.pop(), over)  # type: ignore[arg-type]
+
+    try:
+        in_threads(asks)
+        assert len(granted) == 1000
+        in_threads(ends)
+    finally:
+        sys.setswitchinterval(before)
+    claims = [claim for limit in limits for claim in limit.claims(Subject(ann, ("m",)), 0, time.time())]
+    requests, tokens, places = asyncio.run(store.balances(claims))  # type: ignore[arg-type]
+    assert (requests.remaining, places.remaining) == (0, 10**6)
+    assert 10**9 - 7000 <= tokens.remaining <= 10**9
