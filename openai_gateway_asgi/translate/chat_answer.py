@@ -37,7 +37,8 @@ def chat_completion(
     Raises ``ResponseFailed`` for one that failed and ``UpstreamError`` for one that is not over.
     """
     check_over(response)
-    message = _message(response, structured=structured)
+    parts = _spoken(response, structured=structured)
+    message = _message(response, parts)
     calls = message.get("tool_calls")
     if old and calls:
         message["function_call"] = message.pop("tool_calls")[0]["function"]
@@ -48,7 +49,7 @@ def chat_completion(
         response.get("model") or model,
         message,
         finish_reason(response, called=bool(calls), old=old),
-        logprobs=_logprobs(response),
+        logprobs=chat_logprobs([entry for part in parts for entry in objects_of(part.get("logprobs"))]),
         usage=chat_usage(usage) if isinstance(usage, dict) else None,
         **{name: response.get(name) for name in CARRIED},
     )
@@ -142,12 +143,14 @@ def citation(annotation: Mapping[str, Any]) -> dict[str, Any] | None:
 CALLS = ("function_call", "custom_tool_call")
 
 
-def _message(response: Mapping[str, Any], *, structured: bool) -> dict[str, Any]:
+def _spoken(response: Mapping[str, Any], *, structured: bool) -> list[dict[str, Any]]:
+    """The parts of what it says; where JSON was asked for, of its last message alone."""
+    spoken = [item for item in objects_of(response["output"]) if item.get("type") == "message"]
+    return [part for item in (spoken[-1:] if structured else spoken) for part in objects_of(item.get("content"))]
+
+
+def _message(response: Mapping[str, Any], parts: list[dict[str, Any]]) -> dict[str, Any]:
     items = objects_of(response["output"])
-    spoken = [item for item in items if item.get("type") == "message"]
-    if structured:
-        spoken = spoken[-1:]
-    parts = [part for item in spoken for part in objects_of(item.get("content"))]
     texts = [text_of(part.get("text")) for part in parts if part.get("type") == "output_text"]
     refusals = [text_of(part.get("refusal")) for part in parts if part.get("type") == "refusal"]
     calls = [tool_call(item) for item in items if item.get("type") in CALLS]
@@ -171,11 +174,6 @@ def _message(response: Mapping[str, Any], *, structured: bool) -> dict[str, Any]
 def _thoughts(item: Mapping[str, Any]) -> Iterator[str]:
     parts = objects_of(item.get("summary")) or objects_of(item.get("content"))
     return (text for part in parts if (text := text_of(part.get("text"))))
-
-
-def _logprobs(response: Mapping[str, Any]) -> dict[str, Any] | None:
-    parts = [part for item in objects_of(response["output"]) for part in objects_of(item.get("content"))]
-    return chat_logprobs([entry for part in parts for entry in objects_of(part.get("logprobs"))])
 
 
 def chat_logprobs(entries: Any) -> dict[str, Any] | None:

@@ -108,7 +108,7 @@ class ChatStream:
             yield from self._text({**event, "delta": event["text"]})
 
     def _text(self, event: Event) -> Iterator[Chunk]:
-        if self._asides and _place(event) in self._asides:
+        if self._is_aside(event):
             return
         self.silent = False
         chunk = self._chunk({"content": text_of(event.get("delta"))})
@@ -122,11 +122,17 @@ class ChatStream:
 
     def _refusal_done(self, event: Event) -> Iterator[Chunk]:
         if not self.text_in_deltas and text_of(event.get("refusal")):
-            yield from self._refusal({"delta": event["refusal"]})
+            yield from self._refusal({**event, "delta": event["refusal"]})
 
     def _refusal(self, event: Event) -> Iterator[Chunk]:
+        if self._is_aside(event):
+            return
         self.silent = False
         yield self._chunk({"refusal": text_of(event.get("delta"))})
+
+    def _is_aside(self, event: Event) -> bool:
+        """Whether it belongs to what the model says of what it does, where JSON was asked for."""
+        return bool(self._asides) and _place(event) in self._asides
 
     def _thought_begins(self, event: Event) -> Iterator[Chunk]:
         self._thinks_anew = True
@@ -186,7 +192,7 @@ class ChatStream:
 
     def _annotation(self, event: Event) -> Iterator[Chunk]:
         found = citation(object_of(event.get("annotation")))
-        if found is not None:
+        if found is not None and not self._is_aside(event):
             self._citations.append(found)
             self.kept += len(encode(found))
         yield from ()
@@ -198,6 +204,8 @@ class ChatStream:
         if self._citations:
             yield self._chunk({"annotations": self._citations})
         self.over = True
+        if isinstance(tier := response.get("service_tier"), str):
+            self._frame = {**self._frame, "service_tier": tier}
         yield self._chunk({}, finish_reason(response, called=bool(self._calls), old=self._old))
         usage = response.get("usage")
         if self._include_usage and isinstance(usage, dict):
@@ -214,7 +222,7 @@ class ChatStream:
                 said = {"output_index": index, "delta": part.get("refusal") or part.get("text")}
                 yield from tell({**said, "logprobs": part.get("logprobs")})
                 for annotation in objects_of(part.get("annotations")):
-                    yield from self._annotation({"annotation": annotation})
+                    yield from self._annotation({"output_index": index, "annotation": annotation})
 
     def _called(self, call: _Call, text: str, *, first: bool = False) -> Iterator[Chunk]:
         self.silent = False

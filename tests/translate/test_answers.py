@@ -265,3 +265,9 @@ def test_a_total_that_is_missing_is_the_sum() -> None:
         back(completion({"content": "x"}, usage={"prompt_tokens": 1, "completion_tokens": 2}))["usage"]["total_tokens"]
         == 3
     )
+
+
+def test_where_json_was_asked_for_logprobs_are_those_of_what_is_told() -> None:
+    entries = [{"token": word, "bytes": [1], "logprob": -0.5, "top_logprobs": []} for word in ("hm", "{}")]
+    said = choice(chat(*[message(each["token"], logprobs=[each]) for each in entries], structured=True))
+    assert (said["message"]["content"], said["logprobs"]["content"]) == ("{}", entries[1:])

@@ -352,3 +352,20 @@ def test_what_a_stream_keeps_is_bounded() -> None:
     stage.events(sse(CREATED) + sse(event))
     with pytest.raises(UpstreamError, match="event_limit"):
         stage.events(sse(event))
+
+
+def test_the_last_chunks_say_which_tier_served_the_call() -> None:
+    done = {"type": "response.completed", "response": response("completed", usage=USAGE, service_tier="flex")}
+    told = chunks(CREATED, delta("x"), done)
+    assert [chunk.get("service_tier") for chunk in told] == [None, None, "flex", "flex"]
+
+
+def test_where_json_was_asked_for_nothing_of_a_comment_is_told() -> None:
+    stream = ChatStream(include_usage=False, structured=True)
+    citation = {"type": "url_citation", "url": "https://a.test/", "title": "t", "start_index": 0, "end_index": 1}
+    cited = {"type": "response.output_text.annotation.added", "output_index": 0, "annotation": citation}
+    refused = {"type": "response.refusal.delta", "output_index": 0, "content_index": 1, "delta": "no"}
+    comment = begins(0, **MESSAGE, phase="commentary")
+    events = [CREATED, comment, delta("Let me see."), cited, refused, begins(1, **MESSAGE), delta("{}", 1), COMPLETED]
+    told = [chunk for event in events for chunk in stream.feed(event)]
+    assert [each for each in deltas(told) if each.get("content") != ""] == [{"content": "{}"}, {}]
