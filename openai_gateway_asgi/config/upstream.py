@@ -35,6 +35,9 @@ SHORTEST_SHARED = 32
 """Characters of a secret that signs: as many bytes as the hash has (RFC 7518, 3.2)."""
 
 T = TypeVar("T")
+INSIDE = ".host-model.invalid"
+"""How the hosts end of the upstreams that stand for handlers of the host's own."""
+
 Names = Converted[tuple[str, ...], Iterable[str]]
 
 # Typed as Any because a default is of the kind that is kept, where a type checker expects the descriptor.
@@ -258,6 +261,11 @@ class Upstream(_Remembering):
         if self.reports_cost is None:
             return self.host == "openrouter.ai" or self.host.endswith(".openrouter.ai")
         return self.reports_cost
+
+    @cached_property
+    def is_inside(self) -> bool:
+        """Whether it stands for a handler of the host's own."""
+        return self.host.endswith(INSIDE)
 
     @cached_property
     def is_azure(self) -> bool:

@@ -176,7 +176,7 @@ class Candidates:
         timeouts = upstream.timeouts or self._settings.timeouts
         return replace(
             explained,
-            url=path + _masked_query(exchange.upstream_query),
+            url="a handler of the application" if upstream.is_inside else path + _masked_query(exchange.upstream_query),
             translated_to=None if (translation := exchange.translation) is None else translation.api,
             dropped=() if translation is None else translation.dropped,
             headers=_masked(exchange.upstream_headers, fixed, self._told(exchange), upstream),

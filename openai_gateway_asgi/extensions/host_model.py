@@ -11,6 +11,7 @@ from typing import Any
 from ..config import Timeouts, Upstream
 from ..config.model_ids import MAX_ID, is_pattern
 from ..config.rules.callables import innermost, misfit
+from ..config.upstream import INSIDE
 from ..errors import ConfigError
 from ..models import Listing, host_listing
 from .model_call import ModelCall
@@ -87,7 +88,7 @@ def _check_handler(handler: Any) -> None:
 def _stand_in(model: HostModel) -> Upstream:
     """RFC 6761 keeps ``.invalid`` for names that are never found."""
     return Upstream(
-        f"http://{hashlib.blake2b(model.id.encode(), digest_size=16).hexdigest()}.host-model.invalid",
+        f"http://{hashlib.blake2b(model.id.encode(), digest_size=16).hexdigest()}{INSIDE}",
         name=f"host:{model.id}",
         model_ids=[model.id],
         auth_type="none",

@@ -50,6 +50,7 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     """Its ``provider`` there, often empty."""
     base_url: str
+    """Empty where a handler of the host's own answers."""
     model: str | None
     """The model's id at that upstream; None where the call names none, as on stored objects."""
     public_model: str | None

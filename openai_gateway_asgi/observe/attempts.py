@@ -145,7 +145,7 @@ def _facts(exchange: Exchange) -> AttemptFacts:
         number=exchange.attempts,
         upstream=upstream.name,
         provider=upstream.provider,
-        base_url=upstream.base_url,
+        base_url="" if upstream.is_inside else upstream.base_url,
         model=exchange.upstream_model or None,
         public_model=served.id if served is not None else None,
         model_label=(served.label or served.id) if served is not None else None,

@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
-from openai_gateway_asgi import CallFacts, ConfigError, Limit, Price, Settings, Upstream
+from openai_gateway_asgi import CallFacts, ConfigError, HostModel, Limit, ModelCall, Price, Settings, Upstream, User
 from openai_gateway_asgi.contrib.opentelemetry import _Instrumented, instrument
 from openai_gateway_asgi.contrib.opentelemetry.names import server_of
 from openai_gateway_asgi.limits import Claim, Decision, MemoryLimits, StoreDown
@@ -501,3 +501,20 @@ async def test_it_arrives_over_otlp() -> None:
     exported = [ExportMetricsServiceRequest.FromString(each) for each in got["/v1/metrics"]]
     names = {metric.name for each in exported for metric in each.resource_metrics[0].scope_metrics[0].metrics}
     assert names >= {"gen_ai.client.inference.duration", "openai_gateway.call.duration"}
+
+
+async def test_a_handler_of_the_hosts_own_has_no_address() -> None:
+    async def says(call: ModelCall) -> str:
+        return "Hello."
+
+    async with world(upstream_a(), host_models=[HostModel("agent", says)]) as w:
+        seen = Seen(w)
+        assert (await w.chat("agent")).status == 200
+        explained = await w.gateway.explain(
+            User("a1"), "POST", "/chat/completions", body=b'{"model":"agent","messages":[]}'
+        )
+    (attempt,) = seen.attempts
+    told = attributes(attempt)
+    assert (told["gen_ai.provider.name"], told["openai_gateway.upstream"]) == ("host:agent", "host:agent")
+    assert "server.address" not in seen.everything()
+    assert "host-model.invalid" not in seen.everything() + str(explained)

@@ -93,9 +93,7 @@ class OneCall:
             return NO_HEADERS
         about: dict[str, str | int | bool] = {
             "gen_ai.operation.name": self._operation,
-            "gen_ai.provider.name": server.provider,
-            "server.address": server.address,
-            "server.port": server.port,
+            **server.attributes,
             "openai_gateway.upstream": attempt.upstream,
         }
         name = self._operation

@@ -30,9 +30,7 @@ class Asked(NamedTuple):
     def attributes(self) -> dict[str, str | int]:
         found: dict[str, str | int] = {
             "gen_ai.operation.name": self.operation,
-            "gen_ai.provider.name": self.server.provider,
-            "server.address": self.server.address,
-            "server.port": self.server.port,
+            **self.server.attributes,
         }
         if self.model is not None:
             found["gen_ai.request.model"] = self.model

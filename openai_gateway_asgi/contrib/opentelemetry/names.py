@@ -79,13 +79,23 @@ LARGEST = 2**63 - 1
 
 class Server(NamedTuple):
     provider: str
-    address: str
-    port: int
+    address: str | None
+    """None, as the port, where a handler of the host's own answers."""
+    port: int | None
+
+    @property
+    def attributes(self) -> dict[str, str | int]:
+        found: dict[str, str | int] = {"gen_ai.provider.name": self.provider}
+        if self.address is not None and self.port is not None:
+            found |= {"server.address": self.address, "server.port": self.port}
+        return found
 
 
 @lru_cache(maxsize=1_024)
 def server_of(provider: str, base_url: str, upstream: str) -> Server:
     """Whom an attempt asks, in the conventions' words."""
+    if not base_url:
+        return Server(provider or upstream, None, None)
     address = urlsplit(base_url)
     host = address.hostname or ""
     known = PROVIDERS.get(provider) or next(
