@@ -164,3 +164,12 @@ def test_names_stand_as_words(shown: str, hidden: list[str], said: str, told: st
         assert json.loads(names.in_body(body.encode())) == {"error": told}
     event = f"event: error\ndata: {json.dumps({'message': said})}\n\n".encode()
     assert json.loads(names.in_last_event(event).split(b"data: ")[1]) == {"message": told}
+
+
+@pytest.mark.parametrize("shows", ["admins", "all", "nobody"])
+async def test_where_a_call_went_is_shown_to_whom_the_host_says(shows: Any) -> None:
+    async with world(A, presets=PRESETS, settings=Settings(retries=0, show_routing=shows)) as it:
+        for user, sees in (("u1", shows == "all"), ("a1", shows != "nobody")):
+            answer = await it.chat("lawyer", headers={"x-test-user": user})
+            told = [value for name, value in answer.headers if b"gpt-5" in value]
+            assert told == [b"A.gpt-5"] * sees
