@@ -11,6 +11,7 @@ from ..http.headers import EVENT_STREAM
 from ..http.sse import last_boundary, next_event, only_comments, without_comments
 from ..http.stages import in_pieces, staged
 from .answer_clocks import SLOW, Clocks
+from .untranslatable import check_of
 
 MOST = 1024 * 1024
 """Bytes of the longest piece that a server is given; it copies what the client does not take at once."""
@@ -99,7 +100,9 @@ class ClientStream:
         start = 0 if self._exchange.at_boundary else _end_of_long(events)
         end = len(events) if at_boundary else max(start, last_boundary(events))
         exchange = self._exchange
-        changed = await in_pieces(exchange.stages, events[start:end], exchange.clock.slices, over=not more)
+        changed = await in_pieces(
+            exchange.stages, events[start:end], exchange.clock.slices, check_of(exchange), over=not more
+        )
         return changed if end - start == len(events) else b"".join((events[:start], changed, events[end:]))
 
     async def fail(self, events: bytes, error: bytes) -> None:

@@ -36,6 +36,7 @@ from .error_shapes import HALF
 from .redaction import events_without_secrets
 from .refusal import detail_of, refused_inside
 from .told import answers, any_tells, tells
+from .untranslatable import check_of
 from .upstream_errors import error_in_events
 
 DONE = b"data: [DONE]\n\n"
@@ -160,7 +161,7 @@ class Events:
                     if len(events) <= STAGED:
                         passed = change(events)
                     else:
-                        passed = in_pieces(exchange.stages, events, exchange.clock.slices)
+                        passed = in_pieces(exchange.stages, events, exchange.clock.slices, check_of(exchange))
                     events = passed if isinstance(passed, bytes) else await passed
                     if not events:
                         clocks.sent_at = 0.0

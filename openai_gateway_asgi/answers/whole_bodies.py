@@ -13,18 +13,18 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..bodies.too_much import KEPT_AS_WRITTEN, LIGHT, too_much_in
 from ..config import Settings
 from ..errors import UpstreamError, UpstreamUnavailable
 from ..exchange import Exchange
 from ..http.asgi import JSON, NamedHeaders, RawHeaders, Send
-from ..http.pacing import in_turns, others_after
+from ..http.pacing import others_after
 from ..http.stages import Stage, answered, too_long
 from ..upstream.inflate import inflated
 from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
 from .endings import CHAT
 from .refusal import refused_inside
+from .untranslatable import check_of
 from .upstream_errors import error_in_json
 
 HELD = 1024 * 1024
@@ -199,11 +199,8 @@ class WholeBody:
         return changing
 
     async def _check(self, body: bytes) -> None:
-        """Raises for what would take too long to translate."""
-        if self._exchange.translation is None or len(body) <= LIGHT:
-            return
-        if many := await in_turns(too_much_in(body, KEPT_AS_WRITTEN), self._exchange.clock.slices):
-            raise UpstreamError(f"The upstream sent {many}, which is more than the gateway translates.")
+        if (check := check_of(self._exchange)) is not None:
+            await check(body)
 
     async def _change(self, body: bytes) -> None:
         await self._check(body)

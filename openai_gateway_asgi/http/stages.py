@@ -18,8 +18,13 @@ from .sse import BOUNDARIES, last_boundary, next_sequence_number
 
 IN_ONE_GO = 4 * 1024
 """Bytes of a read that stages get at once; of a longer event all."""
+LONG = 32 * 1024
+"""Bytes of a piece that is checked beforehand: it is one event, which stages get at once."""
 LONGEST_TURN = 0.001
 """Seconds after which others have their turn: most stages need no time at all, and to wait for a turn costs some."""
+
+
+Check = Callable[[bytes], Awaitable[None]]
 
 
 class Stage(Protocol):
@@ -137,18 +142,27 @@ async def ended(stages: tuple[Stage, ...], events: bytes) -> bytes:
     return events
 
 
-async def in_pieces(stages: tuple[Stage, ...], events: bytes, turns: Turns, *, over: bool = False) -> bytes:
-    """The same for a read that holds very many events; ``over``: they are the last of a whole stream."""
+async def in_pieces(
+    stages: tuple[Stage, ...], events: bytes, turns: Turns, check: Check | None = None, *, over: bool = False
+) -> bytes:
+    """The same for a read that holds very many events; ``over``: they are the last of a whole stream.
+
+    ``check`` is shown what is longer than others, one event mostly, and raises what it has against it.
+    """
     if events.rfind(sign_of(stages)) < 0:
         return events + await ended(stages, b"") if over else events
     changed, at, began = [], 0, monotonic()
     while len(events) - at > IN_ONE_GO and (end := _end_near(events, at)) < len(events):
+        if check is not None and end - at > LONG:
+            await check(events[at:end])
         passed = _through(stages, events[at:end])
         changed.append(passed if isinstance(passed, bytes) else await passed)
         at = end
         if monotonic() - began > LONGEST_TURN:
             await turns.wait()
             began = monotonic()
+    if check is not None and len(events) - at > LONG:
+        await check(events[at:])
     changed.append(await (ended if over else staged)(stages, events[at:]))
     return b"".join(changed)
 

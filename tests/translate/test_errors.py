@@ -289,3 +289,13 @@ async def test_an_answer_with_too_much_in_it_is_not_translated(count: int) -> No
     else:
         assert (response.status, error_of(response)["code"]) == (502, "upstream_error")
         assert "more than 40000 objects and lists" in error_of(response)["message"]
+
+
+async def test_an_event_with_too_much_in_it_is_not_translated() -> None:
+    said = {"choices": [{"index": 0, "delta": {"content": "hi"}}]}
+    async with world(upstream_a(api="chat"), settings=Settings(retries=0)) as w:
+        w.upstream.answer("/chat/completions", stream_answer([sse(said), sse({**said, "x": [{}] * 40_000})]))
+        response = await w.post("/responses", {"model": "m1", "input": "hi", "stream": True})
+    assert b'"delta":"hi"' in response.body
+    assert b"more than 40000 objects and lists" in response.body
+    assert b"response.completed" not in response.body
