@@ -222,7 +222,7 @@ class WholeBody:
 
     def _judge(self, body: bytes) -> None:
         """Whether an answer that came to its end is one."""
-        if self._blank and (self._came or not self._pieces) and not self._may_be_silent:
+        if self._blank and not self._may_be_silent:
             raise empty()
         if body:
             self._judge_json(body)
