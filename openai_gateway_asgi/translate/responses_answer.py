@@ -60,8 +60,8 @@ def _items(
     if isinstance(old := message.get("function_call"), dict):
         calls.append({"type": "function", "function": old})
     content = list(_content(message, choice))
-    if content or not calls:
-        yield message_item(new_id("msg"), content or [text_part("")], status)
+    if content or not calls:  # what was said before a call is whole
+        yield message_item(new_id("msg"), content or [text_part("")], "completed" if calls else status)
     for call in calls:
         yield _called(call, custom_tools, spaces, status)
 

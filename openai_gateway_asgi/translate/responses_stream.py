@@ -77,8 +77,8 @@ class ResponsesStream:
         if not self._begun:
             yield from self.begin()
         status, incomplete = ending(self.finish)
-        if not self._items:
-            yield from self._open(Message(status))
+        if not any(isinstance(item, Message | Call) for item in self._items):
+            yield from self._speak(Message)
             assert isinstance(self._speaking, Message)
             yield from self._told(self._speaking.text(""))
         for item in self._items:

@@ -46,7 +46,7 @@ class Item:
 class Message(Item):
     """Its parts: a text, a refusal, or both in the order in which they began."""
 
-    def __init__(self, status: str = "in_progress") -> None:
+    def __init__(self) -> None:
         super().__init__(new_id("msg"))
         self._parts: list[dict[str, Any]] = []
         self._said: list[str] = []

@@ -9,6 +9,7 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from openai_gateway_asgi.translate.response_objects import Frame
+from openai_gateway_asgi.translate.responses_answer import response_of
 from openai_gateway_asgi.translate.responses_stream import ResponsesStream
 from tests.translate.sdk import final_response
 
@@ -316,3 +317,29 @@ def test_items_count_for_what_is_kept() -> None:
     for number in range(100):
         list(stream.feed(chunk(tool(number, id=f"c{number}", name="f"))))
     assert stream.kept > 10_000
+
+
+CALLS = [{"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for n in range(2)]
+WHOLE: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "a text": {"content": "x"},
+    "a thought alone": {"reasoning_content": "hm"},
+    "a thought and a text": {"reasoning_content": "hm", "content": "x"},
+    "calls alone": {"tool_calls": CALLS},
+    "a text and calls": {"content": "x", "tool_calls": CALLS},
+    "a text and a refusal": {"content": "x", "refusal": "no"},
+}
+
+
+@pytest.mark.parametrize("finish", ["stop", "length", "content_filter"])
+@pytest.mark.parametrize("said", WHOLE.values(), ids=WHOLE)
+def test_a_stream_ends_with_what_a_whole_answer_says(said: dict[str, Any], finish: str) -> None:
+    answer = {"created": 7, "choices": [{"message": said, "finish_reason": finish}], "usage": USAGE}
+    calls = [{"index": index, **call} for index, call in enumerate(said.get("tool_calls", ()))]
+    pieces = [chunk({name: calls if name == "tool_calls" else value}) for name, value in said.items()]
+    streamed = events(ROLE, *pieces, chunk({}, finish), TOLD)[-1]["response"]
+    whole = response_of(answer, Frame({"instructions": "be kind"}, "m"))
+    for response in (streamed, whole):
+        for named in (response, *response["output"]):
+            del named["id"]
+    assert streamed == whole
