@@ -35,22 +35,24 @@ def applied(payload: Payload, plan: Plan, values: Values | Who) -> Payload:
     Locked parameters are there alone, whatever it says of them: at its top, inside ``extra_body``, in other spellings.
     Raises ``InvalidRequest`` for a field that has to be read and cannot.
     """
-    outline = payload.outline
-    familiar = FAMILIAR.issuperset(outline)
-    if plan.prompt is not None and not familiar:
+    outline, texts, prompt = payload.outline, payload.texts, plan.prompt
+    shape = None
+    if FAMILIAR.issuperset(outline):
+        shape = _shape(plan, *outline)
+    elif prompt is not None:
         refuse_stand_ins(payload, (plan.prompted,))
-    shape = _shape(plan, *outline) if familiar else None
     if shape is None or (shape.told and NULL in map(outline.get, shape.told)):
         fields = (with_parameters(payload, plan) if plan.locks or plan.fills else payload).outline.copy()
     else:
         fields = outline | shape.set
         for name in shape.gone:
             del fields[name]
-    if plan.prompt is not None:
-        raw = outline.get(plan.prompted) if payload.texts is None else payload.readable(plan.prompted)
-        behind = messages_behind if plan.prompted == MESSAGES else instructions_behind
-        fields[plan.prompted] = behind(raw, plan.prompt.render_json(values))
-    return Payload(fields, payload.texts)
+    if prompt is not None:
+        at = plan.prompted
+        raw = outline.get(at) if texts is None else payload.readable(at)
+        behind = messages_behind if at == MESSAGES else instructions_behind
+        fields[at] = behind(raw, prompt.render_json(values))
+    return Payload(fields, texts)
 
 
 def with_parameters(payload: Payload, plan: Plan) -> Payload:
