@@ -138,8 +138,9 @@ class WholeBody:
                 await self._send_at_once(chunk)
                 return
             elif await self._holds_all(chunk):
-                self._pieces = [body := b"".join(self._pieces)]
+                body = b"".join(self._pieces)
                 self._judge(body)
+                self._pieces = [body]
                 if self._stages:
                     await self._change(body)
             if self._showing is not None:
@@ -222,7 +223,7 @@ class WholeBody:
 
     def _judge(self, body: bytes) -> None:
         """Whether an answer that came to its end is one."""
-        if self._blank and not self._may_be_silent:
+        if self._blank and (self._came or not self._pieces) and not self._may_be_silent:
             raise empty()
         if body:
             self._judge_json(body)
