@@ -199,12 +199,9 @@ class WholeBody:
         self._exchange.passed_unchanged = len(changing) < len(self._stages)
         return changing
 
-    async def _check(self, body: bytes) -> None:
+    async def _change(self, body: bytes) -> None:
         if (check := check_of(self._exchange)) is not None:
             await check(body)
-
-    async def _change(self, body: bytes) -> None:
-        await self._check(body)
         await others_after(len(body))
         self._exchange.keep(body, part=True)  # as it came
         self._pieces = [await answered(self._stages if len(body) <= HELD else self._staying(), body)]
@@ -270,7 +267,8 @@ class WholeBody:
         exchange, clocks, send = self._exchange, self._clocks, self._send
         exchange.keep(self._opened or body, part=True)
         if self._stages:
-            await self._check(body)
+            if (check := check_of(exchange)) is not None:
+                await check(body)
             for stage in self._stages if len(body) <= HELD else self._staying():
                 changed = stage.answer(body)
                 body = changed if isinstance(changed, bytes) else await changed

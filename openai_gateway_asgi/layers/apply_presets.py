@@ -46,7 +46,7 @@ class ApplyPresets:
         if via is not None:
             operation = exchange.upstream_match.endpoint.operation
             plan = via.plans.get(operation) or plan_of(via, operation)
-        asks = asks or (plan is not None and plan.asks_context)
+            asks = asks or plan.asks_context
         if asks and exchange.context is None and self._context is not None:
             return self._ask_first(self._context, plan, scope, receive, send)
         if plan is not None:
