@@ -101,7 +101,7 @@ class FilterCall:
         for name, places in self._places(ASKED):
             before = self.get(name)
             after = with_texts(before, places, change)
-            if after != before:
+            if after is not before:
                 self.set(name, after)
 
     def images(self) -> Sequence[str]:

@@ -78,7 +78,7 @@ class FilterEvent:
         """The same, with what ``change`` makes of each of these texts."""
         data = self.read()
         changed = change(data) if isinstance(data, str) else with_texts(data, TOLD.get(self.operation, {}), change)
-        return self if changed == data else self.with_data(changed)
+        return self if changed is data else self.with_data(changed)
 
     def with_data(self, data: Any) -> FilterEvent:
         """The same, saying something else."""

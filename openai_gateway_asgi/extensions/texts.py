@@ -7,15 +7,19 @@ make one tree, so that a value is walked once, however many there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import is_not
 from typing import Any
 
 from ..bodies import nested_fields
+from ..errors import PayloadTooLarge
 
 Change = Callable[[str], str]
 Path = tuple[str, ...]
 Places = dict[str, "Places"]
 """What stands under a name, or under ``EACH``; a text under ``HERE``."""
 EACH, HERE = "*", ""
+MOST_KEYS = 1_000
+"""Different keys of the objects at one place, among which one may be written in other letters."""
 _LEAF: Places = {HERE: {}}
 
 
@@ -180,30 +184,49 @@ def _collect(value: Any, places: Places, found: list[str]) -> None:
 def refuse_other_case(value: Any, places: Places) -> None:
     """A key that some reader may take for one of those that lead to a text, and that is not written so, would hide one.
 
-    Raises ``InvalidRequest``.
+    Raises ``InvalidRequest``, and ``PayloadTooLarge`` for more different keys than anybody uses.
     """
+    found: dict[int, tuple[Places, set[str]]] = {}
+    _collect_keys(value, places, found)
+    for wanted, names in found.values():
+        if len(names) > MOST_KEYS:
+            raise PayloadTooLarge(
+                f"A filter is shown objects of up to {MOST_KEYS} different keys where texts may stand."
+            )
+        nested_fields.refuse_other_case(names, wanted)
+
+
+def _collect_keys(value: Any, places: Places, found: dict[int, tuple[Places, set[str]]]) -> None:
+    each = places.get(EACH)
     if isinstance(value, Mapping):
-        nested_fields.refuse_other_case(value, places)
-        each = places.get(EACH)
-        for name, inner in value.items():
-            if (below := places.get(name, each)) is not None:
-                refuse_other_case(inner, below)
-    elif isinstance(value, list) and (each := places.get(EACH)) is not None:
+        found.setdefault(id(places), (places, set()))[1].update(value)
+        for name in value if each is not None else places:
+            if name in value and (below := places.get(name, each)) is not None:
+                _collect_keys(value[name], below, found)
+    elif isinstance(value, list) and each is not None:
         for item in value:
-            refuse_other_case(item, each)
+            _collect_keys(item, each, found)
 
 
 def with_texts(value: Any, places: Places, change: Change) -> Any:
-    """A copy in which each text at these places is what ``change`` makes of it."""
+    """The value with what ``change`` makes of each text at these places: a copy where that is something else."""
     if isinstance(value, str):
-        return change(value) if HERE in places else value
+        if HERE not in places:
+            return value
+        changed = change(value)
+        return value if changed == value else changed
     each = places.get(EACH)
     if isinstance(value, Mapping):
-        changed = {} if each is None else {name: with_texts(item, each, change) for name, item in value.items()}
-        for name, inner in places.items():
-            if name in value and name != EACH:
-                changed[name] = with_texts(value[name], inner, change)
-        return {**value, **changed} if changed else value
+        return _with_named(value, places, each, change)
     if isinstance(value, list) and each is not None:
-        return [with_texts(item, each, change) for item in value]
+        made = [with_texts(item, each, change) for item in value]
+        return made if any(map(is_not, made, value)) else value
     return value
+
+
+def _with_named(value: Mapping[str, Any], places: Places, each: Places | None, change: Change) -> Mapping[str, Any]:
+    made: dict[str, Any] = {}
+    for name, inner in (dict.fromkeys(value, each) if each is not None else places).items():
+        if name in value and (changed := with_texts(value[name], inner, change)) is not value[name]:
+            made[name] = changed
+    return {**value, **made} if made else value

@@ -319,7 +319,9 @@ NOT_FLOODED = {
         "the host's own code: what loads it is beside its tests",
     ),
     **dict.fromkeys(("host.descriptions", "host.prices", "limits.unpriced", "parts"), "what the host writes"),
-    **dict.fromkeys(("bodies.too_much", "extensions.filter_event"), "hostile answers have it"),
+    **dict.fromkeys(
+        ("bodies.too_much", "extensions.filter_event", "extensions.texts"), "hostile bodies and answers have it"
+    ),
     **dict.fromkeys(
         ("translate.fields", "translate.response_objects", "translate.to_chat", "translate.translation"),
         "its tests, and those of large bodies, have it",

@@ -65,7 +65,7 @@ async def test_no_answer_that_gets_a_presets_name_holds_the_loop(size: int) -> N
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("size", [1, 4, 15])
+@pytest.mark.parametrize("size", [1, 4, 8])
 async def test_no_answer_that_is_translated_holds_the_loop(size: int) -> None:
     """Of a chat, told as a response."""
     await assert_bounded(size * MIB, "to_chat", path=RESPONSES)
