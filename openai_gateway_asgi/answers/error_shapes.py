@@ -194,6 +194,30 @@ def names_of(error: Object) -> Iterator[str]:
             yield _INNER.sub("_", text[:128].rpartition("#")[2]).lower()  # AWS puts a namespace before its names
 
 
+_SECONDS = re.compile(r"(\d{1,6}(?:\.\d{1,9})?)s?")
+
+
+def retry_delay(error: Object) -> float | None:
+    """The seconds after which it asks to be tried again."""
+    for value in _delays(error):
+        found = _SECONDS.fullmatch(str(value)) if isinstance(value, str | int | float) else None
+        if found is not None:
+            return float(found[1])
+    return None
+
+
+def _delays(error: Object) -> Iterator[Any]:
+    details, metadata = error.get("details"), error.get("metadata")
+    for each in details[:8] if isinstance(details, list) else ():  # google.rpc.RetryInfo, error_details.proto
+        if isinstance(each, dict):
+            yield each.get("retryDelay")
+    headers = metadata.get("headers") if isinstance(metadata, dict) else None
+    for name, value in headers.items() if isinstance(headers, dict) else ():  # of OpenRouter's provider
+        if name.lower() == "retry-after":
+            yield value
+    yield error.get("retry_after")
+
+
 def raw_of(error: Object) -> str:
     """What OpenRouter's provider said itself; OpenRouter's own message is "Provider returned error"."""
     metadata = error.get("metadata")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from urllib.parse import urlsplit, urlunsplit
 
 from ..causes import Cause, Failure, one_line
@@ -15,6 +16,8 @@ from .upstream_errors import Said, error_in_body
 
 HELD = 1024 * 1024
 """The longest error answer that is held and passed on, in bytes."""
+
+_RETRY = frozenset({b"retry-after", b"retry-after-ms"})
 
 UNREAD = b"The upstream refused this call."
 """In place of an error answer that cannot be read, or is longer than anybody would."""
@@ -91,6 +94,8 @@ def _ours(said: Said, upstream: Upstream, what: str) -> UpstreamError | None:
 def _refused(
     said: Said, what: str, headers: tuple[tuple[bytes, bytes], ...], body: bytes, content_type: bytes
 ) -> UpstreamRefused:
+    if said.retry_after is not None and said.status in (429, 503) and _RETRY.isdisjoint(name for name, _ in headers):
+        headers = (*headers, (b"retry-after", b"%d" % math.ceil(said.retry_after)))
     error = UpstreamRefused(said.status, headers, body, content_type=content_type)
     error.because(_cause(said, what), said.kind)
     return error

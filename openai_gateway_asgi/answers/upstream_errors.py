@@ -43,6 +43,7 @@ from .error_shapes import (
     names_of,
     param_of,
     raw_of,
+    retry_delay,
     status_name,
     status_number,
     type_of,
@@ -93,6 +94,8 @@ class Said:
     shaped: bytes
     is_shaped: bool = False
     """Whether what was read is JSON of that shape already."""
+    retry_after: float | None = None
+    """The seconds after which the error itself, not a header, asks to be tried again."""
 
 
 def error_in_data(data: Any, *, named_error: bool = False) -> Said | None:
@@ -193,7 +196,10 @@ def _said(found: Found, status: int | None = None) -> Said:
         "code": code,
     }
     more = error if "error" in around else NONE
-    return Said(status, given is not None, kind, message[:LONGEST_MESSAGE], type, param, code, _encoded(shown, more))
+    encoded, delay = _encoded(shown, more), retry_delay(error)
+    return Said(
+        status, given is not None, kind, message[:LONGEST_MESSAGE], type, param, code, encoded, retry_after=delay
+    )
 
 
 def _looks_like_json(data: bytes) -> bool:

@@ -264,6 +264,40 @@ async def test_case_228_a_used_up_quota_and_a_redirect_are_not_asked_for_again(s
             assert len(a.requests) == 1
 
 
+GOOGLE = {
+    "error": {
+        "code": 429,
+        "message": "You exceeded your current quota. Please retry in 20.1s.",
+        "status": "RESOURCE_EXHAUSTED",
+        "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "20.1s"}],
+    }
+}
+OPENROUTER = {"error": {"code": 429, "message": "x", "metadata": {"headers": {"Retry-After": "21"}}}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "data", [[GOOGLE], GOOGLE, OPENROUTER, {"error": {"message": "x", "code": 429, "retry_after": 21}}]
+)
+@pytest.mark.parametrize("status", [200, 429])
+async def test_case_230_what_an_error_says_of_when_to_try_again_is_a_retry_after(
+    status: int, data: Any, stream: bool
+) -> None:
+    async with FakeUpstream() as a, FakeUpstream() as b, gateway_to(at(a, "a")) as gateway:
+        a.answer(PATHS["chat"], json_answer(data, status))
+        got = await call(gateway, stream=stream)
+        assert (got.status, got.header("retry-after"), got.header("x-should-retry")) == (429, "21", None)
+        assert len(a.requests) == 1  # it would be too early
+        async with gateway_to(at(a, "a"), at(b, "b", priority=1)) as two:
+            assert (await call(two, stream=stream)).status == 200
+
+
+async def test_case_230_the_upstreams_own_header_counts_before_its_words() -> None:
+    async with FakeUpstream() as a, gateway_to(at(a, "a")) as gateway:
+        a.answer(PATHS["chat"], json_answer(GOOGLE, 429, [("retry-after", "30")]))
+        assert (await call(gateway)).header("retry-after") == "30"
+
+
 async def test_case_228_the_log_says_where_a_redirect_pointed(caplog: pytest.LogCaptureFixture) -> None:
     redirect = Answer([], 302, [("location", "https://me:pass@login.test:8443/signin?token=secret")])
     async with FakeUpstream() as a, gateway_to(at(a, "a")) as gateway:
