@@ -43,7 +43,11 @@ OF_RESPONSES: dict[str, Made] = {
     "thought": lambda said: response(b'{"type":"reasoning","summary":[{"type":"summary_text","text":"%b"}]}' % said),
     "call": lambda said: response(b'{"type":"function_call","call_id":"c","name":"f","arguments":"%b"}' % said),
 }
-SAID = {"lines": b"a line of text\\n", "JSON": b'{\\"a\\": \\"some words\\"}, ', "letters": "жук ".encode()}
+SAID = {
+    "lines": b"a line of text\\n",
+    "JSON": b'{\\"a\\": \\"%b\\"}, ' % (b"some words " * 50),
+    "letters": "жук ".encode(),
+}
 BODIES = {
     "to_chat": (RESPONSES, OF_CHAT, b'{"model":"gpt","input":"hi"}'),
     "to_responses": (CHAT, OF_RESPONSES, b'{"model":"gpt","messages":[{"role":"user","content":"hi"}]}'),
