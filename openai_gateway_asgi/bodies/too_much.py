@@ -8,8 +8,8 @@ LIGHT = 32 * 1024
 """Bytes of an answer up to which nothing in it is counted."""
 _WINDOW = 256 * 1024
 """Bytes of an answer that are counted between two turns for others."""
-MOST_PARTS = 40_000
-"""Objects and lists of an answer that is decoded: those of the probabilities of 3,000 tokens, with five others each."""
+MOST_PARTS = 30_000
+"""Objects and lists of an answer that is decoded: those of the probabilities of 2,300 tokens, with five others each."""
 MOST_TEXTS = 200_000
 """Keys and texts of one."""
 MOST_VALUES = 500_000
