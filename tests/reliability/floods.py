@@ -80,7 +80,7 @@ def answer(came: FakeRequest) -> Answer | Awaitable[Answer]:
 def lists(came: FakeRequest) -> Answer:
     if "/own/" in came.path:
         whose = (came.header("authorization") or "")[7:]
-        count = random.choice([300] * 9 + [30_000])
+        count = random.choice([300] * 19 + [15_000])
         return json_answer({"data": [{"id": f"{whose}-{n}", "about": whose * 20} for n in range(count)]})
     return bytes_answer(
         random.choice(
@@ -270,10 +270,10 @@ async def deaf_clients(site: Site) -> None:
 
 
 async def configurations(site: Site) -> None:
-    entries = {str(n): {"prefix_id": f"p{n}", "model_ids": ["m"]} for n in range(200)}
+    entries = {str(n): {"prefix_id": f"p{n}", "model_ids": ["m"]} for n in range(50)}
     posted = {
-        "OPENAI_API_BASE_URLS": ["http://x/v1"] * 200,
-        "OPENAI_API_KEYS": ["k"] * 199 + [7],
+        "OPENAI_API_BASE_URLS": ["http://x/v1"] * 50,
+        "OPENAI_API_KEYS": ["k"] * 49 + [7],
         "OPENAI_API_CONFIGS": entries,
     }
     body = random.choice([json.dumps(posted).encode(), b"[" * 500_000, b" " * 2 * MIB])

@@ -26,8 +26,8 @@ KEPT = (64 + 64 + 2 * 45 + 20 + 60) * MIB
 """Bytes that the process may have grown by when all have gone: the speech cache, users' own lists, a list of 90,000 models
 and the one before it (500 bytes for each), the list as it is sent; and what the allocator cannot give back, because
 something small stands in the middle of it."""
-MEMORY = KEPT + 100 * MIB
-"""The same meanwhile: what the clients have under way besides."""
+MEMORY = 2 * KEPT
+"""The same meanwhile: with what the clients have under way, and what C's allocator has not given back."""
 
 
 def pressed() -> set[str]:
