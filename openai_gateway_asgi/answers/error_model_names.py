@@ -24,7 +24,7 @@ of its texts would keep other calls waiting."""
 
 _OF_MODEL = frozenset({"choices", "output", "response"})
 """What stands beside an error and is the model's own to write."""
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"', re.DOTALL)
 
 _UNTOLD = UpstreamError("The upstream refused this call.")
 

@@ -23,7 +23,7 @@ _NEAR = 64 * 1024
 _SHOWN = 64
 """Characters of a key that are shown in a path."""
 _LONE = re.compile(rb"\\u[dD][89a-fA-F]")
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"(?:[ \t\n\r]*+:)?|[\[\]{},]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?>(?:[^"\\]++|\\.)*)"(?:[ \t\n\r]*+:)?|[\[\]{},]', re.DOTALL)
 
 
 class Place(NamedTuple):

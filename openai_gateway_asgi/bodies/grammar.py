@@ -17,7 +17,7 @@ _RUN = 400
 """Elements of a list that one match crosses."""
 
 _WS = rb"[ \t\n\r]*+"
-_NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+"
+_NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?"
 _OTHER = _NUMBER + rb"|true|false|null"
 _SCALAR = rb'(?:"[^"\\\x00-\x1f]{0,64}+"|' + _OTHER + rb")"
 
@@ -35,7 +35,7 @@ FIRST_KEY = _pattern(_NEVER + rb"()()|(\})|" + _MEMBER)
 NEXT_KEY = _pattern(_NEVER + rb"()()|(\})|," + _WS + _MEMBER)
 VALUE = _pattern(rb"(\{)|(\[)|" + _SCALAR + _WS + rb"(?:(\})|," + _WS + _MEMBER + rb')|(")')
 _ELEMENTS = (
-    rb"(?:%(scalar)b%(ws)b,%(ws)b){0,%(run)d}+(?:(\{)|(\[)|%(scalar)b%(ws)b(\])|%(never)b()()|"
+    rb"(?>(?:%(scalar)b%(ws)b,%(ws)b){0,%(run)d})(?:(\{)|(\[)|%(scalar)b%(ws)b(\])|%(never)b()()|"
     rb'(")|(?=[-0-9tfn])())' % {b"scalar": _SCALAR, b"ws": _WS, b"run": _RUN, b"never": _NEVER}
 )
 FIRST_ELEMENT = _pattern(_ELEMENTS + rb"|(\])")
@@ -49,7 +49,7 @@ COLON = re.compile(_WS + rb":").match
 START = re.compile(_WS + rb"(?:(\{)|(\[)|(\")|(null)|" + _OTHER + rb")").match
 WHITE = re.compile(_WS)
 PLAIN_KEY = re.compile(rb"[a-z0-9_.$-]+").fullmatch
-_TEXT_PARTS = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_TEXT_PARTS = re.compile(rb'(?>(?:[^"\\]++|\\.)*)', re.DOTALL)
 EMPTY = re.compile(_WS + rb'(?:""|\[' + _WS + rb"\]|\{" + _WS + rb"\})").match
 
 

@@ -186,9 +186,9 @@ def _quoted(words: Iterable[str]) -> re.Pattern[bytes] | None:
             b"(?<=%b)%b%b" % (_any_case(word[0], one=True), b"".join(map(_any_case, word[1:])), _AFTER)
             for word in words
         ),
-        rb"(?<=[\x00-\x20\x7f])%b*+%b%b" % (BLANK, whole, _AFTER),
-        rb"(?<=\\)(?:[bfnrt]|u[0-9a-fA-F]{4})%b*+%b%b" % (BLANK, whole, _AFTER),
-        rb"(?<=[\xc2\xe1-\xef])[\x80-\xbf]{1,2}%b*+%b%b" % (BLANK, whole, _AFTER),
+        rb"(?<=[\x00-\x20\x7f])(?>%b*)%b%b" % (BLANK, whole, _AFTER),
+        rb"(?<=\\)(?:[bfnrt]|u[0-9a-fA-F]{4})(?>%b*)%b%b" % (BLANK, whole, _AFTER),
+        rb"(?<=[\xc2\xe1-\xef])[\x80-\xbf]{1,2}(?>%b*)%b%b" % (BLANK, whole, _AFTER),
         *([b"(?<=[%b])" % folded] if folded else ()),
     ]
     letters = "".join(letter + letter.upper() for letter in sorted(firsts)).encode()

@@ -25,11 +25,12 @@ BLANK = (
     rb"|\\[bfnrt]|\\u00(?:[01][0-9a-fA-F]|20|7[fF]|85|[aA][0dD])|\\u(?:1680|200[0-9a-fA-F]|202[89fF]|205[fF]|3000|[fF][eE][fF][fF]))"
 )
 _KEY = re.compile(
-    rb"%b*+((?:(?!%b)(?:[^\\]|\\u[0-9a-fA-F]{4}|\\.))++)(?:(?P<nul>\x00|\\u0000)|(?P<blank>%b)|\Z)" % ((BLANK,) * 3),
+    rb"(?>%b*)((?>(?:(?!%b)(?:[^\\]|\\u[0-9a-fA-F]{4}|\\.))+))(?:(?P<nul>\x00|\\u0000)|(?P<blank>%b)|\Z)"
+    % ((BLANK,) * 3),
     re.DOTALL,
 )
 _NUL = re.compile(rb"\x00|\\u0000")
-_BLANKS = re.compile(rb"%b*+" % BLANK)
+_BLANKS = re.compile(rb"(?>%b*)" % BLANK)
 _NESTING = re.compile(r"[\[\].]")
 _AROUND = string.whitespace + "\0'`"
 _decode = json.JSONDecoder(strict=False).decode

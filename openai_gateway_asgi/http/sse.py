@@ -27,8 +27,8 @@ _BEGINS_AS_ERROR = re.compile(
 )
 _LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
-_COMMENTS = re.compile(rb"(?::[^\r\n]*+|[\r\n]++)*+")  # from the beginning of a line: these, and blank lines
-_COMMENT_EVENTS = re.compile(rb"(?:(?::[^\r\n]*+(?:\r\n|\n|\r))*+(?:\r\n|\n|\r))*+")
+_COMMENTS = re.compile(rb"(?>(?::[^\r\n]*+|[\r\n]++)*)")  # from the beginning of a line: these, and blank lines
+_COMMENT_EVENTS = re.compile(rb"(?>(?:(?>(?::[^\r\n]*+(?:\r\n|\n|\r))*)(?:\r\n|\n|\r))*)")
 _SEQUENCE_NUMBER = re.compile(rb'"sequence_number":\s*(\d+)')
 _IN_LINE = bytes.maketrans(b"\r\n", b"  ")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

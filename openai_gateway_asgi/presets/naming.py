@@ -13,15 +13,15 @@ Fields = dict[str, msgspec.Raw]
 _KEY = b'"model"'
 _ESCAPED = b"\\u006"  # how each of the letters of the key may be written
 _ENDS = (b"}", b"}\n", b"}\r\n")
-_REST = rb'[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_REST = rb'[^"\\]*+(?>(?:\\.[^"\\]*+)*)"'
 _TEXT = rb'"' + _REST
 _MEMBER = rb'"(?!model")%b\s*+:\s*+(?:%b|[-+.\w]++)' % (_REST, _TEXT)
-_BEFORE = rb'\{\s*+(?:%b\s*+,\s*+)*+"model"\s*+:\s*+(%b)' % (_MEMBER, _TEXT)
+_BEFORE = rb'\{\s*+(?>(?:%b\s*+,\s*+)*)"model"\s*+:\s*+(%b)' % (_MEMBER, _TEXT)
 _WHOLE = re.compile(rb"\s*+" + _BEFORE, re.DOTALL)
 """Of an answer whose model stands before all objects and lists."""
 _BEGINNING = re.compile(rb"data: ?" + _BEFORE, re.DOTALL)
 """Of such an event."""
-_END = re.compile(rb'"model"\s*+:\s*+(%b)(?:\s*+,\s*+%b)*+\s*+\}(?:\r?\n)++\Z' % (_TEXT, _MEMBER), re.DOTALL)
+_END = re.compile(rb'"model"\s*+:\s*+(%b)(?>(?:\s*+,\s*+%b)*)\s*+\}(?:\r?\n)+\Z' % (_TEXT, _MEMBER), re.DOTALL)
 """Of one whose model stands behind them all, as Azure writes it."""
 
 _Known = tuple[bytes, int, bytes]
