@@ -67,7 +67,7 @@ def test_a_field_of_many_parts_is_not_decoded_for_anybody() -> None:
 @pytest.mark.parametrize("part", [b"{}", b'\\"', b"\\\\", b'"a",', b'"a":{', b'\\"a\\":', b",", b'","'])
 def test_to_count_them_takes_no_longer_than_to_read_some_mebibytes(part: bytes) -> None:
     data = b"[" + part * (8 * MIB // len(part)) + b"]" + b"{" * MOST_PARTS
-    assert_costs(lambda: refused(data), at_most=70)
+    assert_costs(lambda: refused(data), at_most=50)
 
 
 def test_a_field_of_many_escapes_is_not_decoded_for_anybody() -> None:

@@ -270,10 +270,10 @@ async def deaf_clients(site: Site) -> None:
 
 
 async def configurations(site: Site) -> None:
-    entries = {str(n): {"prefix_id": f"p{n}", "model_ids": ["m"]} for n in range(50)}
+    entries = {str(n): {"prefix_id": f"p{n}", "model_ids": ["m"]} for n in range(200)}
     posted = {
-        "OPENAI_API_BASE_URLS": ["http://x/v1"] * 50,
-        "OPENAI_API_KEYS": ["k"] * 49 + [7],
+        "OPENAI_API_BASE_URLS": ["http://x/v1"] * 200,
+        "OPENAI_API_KEYS": ["k"] * 199 + [7],
         "OPENAI_API_CONFIGS": entries,
     }
     body = random.choice([json.dumps(posted).encode(), b"[" * 500_000, b" " * 2 * MIB])

@@ -26,7 +26,7 @@ KEPT = (64 + 64 + 2 * 45 + 20 + 60) * MIB
 """Bytes that the process may have grown by when all have gone: the speech cache, users' own lists, a list of 90,000 models
 and the one before it (500 bytes for each), the list as it is sent; and what the allocator cannot give back, because
 something small stands in the middle of it."""
-MEMORY = 2 * KEPT
+MEMORY = 500 * MIB
 """The same meanwhile: with what the clients have under way, and what C's allocator has not given back."""
 
 
