@@ -10,23 +10,17 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from ..api.route_fields import KNOWN as KNOWN_ROUTES
-from ..api.route_fields import ROUTE_FIELDS, route_rules
+from ..api.route_fields import route_rules
 from ..errors import ConfigError
 from ..hidden import HIDDEN, HiddenBytes, HiddenText, hidden
-from . import addresses, checks, header_rules, query_rules, stamps
-from .apis import AUTO, EITHER, Api, api_rule, spoken_by
+from . import addresses, query_rules
+from .apis import AUTO, EITHER, Api, spoken_by
 from .converted import Converted
 from .hidden_values import HiddenValues
 from .secret import Secret
 from .templates import Template
-from .timeouts import COMMITS, Timeouts, timeout_rule
-from .trust import verify_tls
-
-AUTH_TYPES = ("bearer", "none", "session", "system_oauth", "azure_ad", "microsoft_entra_id")
-ENTRA = "microsoft_entra_id"
-DEFAULT_API_VERSION = "2024-10-21"
-"""The newest version of the classic Azure API that is generally available, and the last."""
+from .timeouts import Timeouts
+from .upstream_fields import DEFAULT_API_VERSION, ENTRA, RULES, api_version, is_private_key
 
 SECRETS = frozenset({"api_key", "headers", "identity_key", "proxy", "query"})
 """Fields that hold some."""
@@ -168,7 +162,7 @@ class Upstream(_Remembering):
     def __post_init__(self) -> None:
         address, of_url = query_rules.split("base_url", self.base_url)
         object.__setattr__(self, "base_url", address)
-        for name, rule in _RULES.items():
+        for name, rule in RULES.items():
             object.__setattr__(self, name, rule(name, getattr(self, name)))
         object.__setattr__(self, "query", query_rules.joined("query", self.query, of_url))
         if self.is_azure:
@@ -184,7 +178,7 @@ class Upstream(_Remembering):
         """Azure's api-version is known by its field alone, so that all who read it find the same."""
         rest = dict(self.query)
         for name in [name for name in rest if name.lower() == query_rules.API_VERSION]:
-            version = _api_version(f"query.{name}", rest.pop(name))
+            version = api_version(f"query.{name}", rest.pop(name))
             if self.api_version not in ("", version):
                 raise ConfigError("api_version", "is another than the query's api-version; write one of them")
             object.__setattr__(self, "api_version", version)
@@ -339,16 +333,6 @@ def hide_userinfo(proxy: str, hidden: str = HIDDEN) -> str:
     return f"{scheme}://{hidden}@{address}" if at and userinfo else proxy
 
 
-def _api_key(name: str, value: Any) -> Secret:
-    if value is None:
-        raise ConfigError(name, 'is None, as an environment variable that is not set; write the key, or "" for none')
-    if not isinstance(value, Secret | str):
-        raise ConfigError(name, "must be text, or a Secret")
-    key = Secret(value)
-    checks.visible_ascii(name, HiddenText(key.reveal()))
-    return key
-
-
 def _check_identity(upstream: Upstream) -> None:
     key = HiddenText(upstream.identity_key.reveal())
     if not upstream.identity:
@@ -361,101 +345,3 @@ def _check_identity(upstream: Upstream) -> None:
         raise ConfigError("identity_key", f"must have {SHORTEST_SHARED} characters or more (RFC 7518, 3.2)")
     if upstream.identity_header.lower() in map(str.lower, upstream.headers):
         raise ConfigError("identity_header", "is one of the headers; name another, or leave that one out")
-
-
-def is_private_key(text: str) -> bool:
-    return text.lstrip().startswith("-----BEGIN")
-
-
-def _identity_key(name: str, value: Any) -> Secret:
-    """A key in PEM has lines."""
-    if value is None or not isinstance(value, Secret | str):
-        raise ConfigError(name, 'must be text, or a Secret; "" for none')
-    key = Secret(Secret(value).reveal().strip())
-    if not is_private_key(HiddenText(key.reveal())):
-        checks.visible_ascii(name, HiddenText(key.reveal()))
-    return key
-
-
-def _auth_type(name: str, value: Any) -> str:
-    known = checks.choice(name, "bearer" if value in (None, "") else value, AUTH_TYPES)
-    return ENTRA if known == "azure_ad" else known
-
-
-def _api_version(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", value):
-        raise ConfigError(name, f"must be letters, digits, dots and dashes, such as {DEFAULT_API_VERSION}")
-    return value
-
-
-def _drop_fields(name: str, value: Any) -> tuple[str, ...]:
-    names = checks.lines(name, value)
-    if "model" in names:
-        raise ConfigError(name, "must not contain model: the upstream would choose one that nobody was allowed to use")
-    return names
-
-
-def _route_fields(name: str, value: Any) -> tuple[str, ...]:
-    entries = checks.lines(name, value)
-    for index, entry in enumerate(entries):
-        field = entry.removeprefix("-")
-        if not re.fullmatch(r"[a-z0-9_.:-]+\*?", field):
-            raise ConfigError(f"{name}.{index}", "must be a field's name in small letters, such as -api_version")
-        if field in ("model", "models", "messages", "input", "stream"):
-            raise ConfigError(f"{name}.{index}", "must be a field that chooses a route; this one is part of the API")
-        if entry.startswith("-") and field not in KNOWN_ROUTES and field not in ROUTE_FIELDS:
-            raise ConfigError(f"{name}.{index}", f"takes nothing out: refused are {', '.join(ROUTE_FIELDS)}")
-    return entries
-
-
-def _text(name: str, value: Any) -> str:
-    return checks.line(name, value, empty=True)
-
-
-def _count(name: str, value: Any) -> int:
-    return checks.whole(name, value, least=1)
-
-
-_RULES: dict[str, checks.Rule] = {
-    "base_url": addresses.base_url,
-    "api_key": _api_key,
-    "name": _text,
-    "enabled": checks.flag,
-    "model_ids": checks.lines,
-    "prefix_id": _text,
-    "tags": checks.plain_data,
-    "connection_type": lambda name, value: _text(name, value) or "external",
-    "auth_type": _auth_type,
-    "headers": header_rules.custom_headers,
-    "query": query_rules.fixed_query,
-    "provider": lambda name, value: _text(name, value).lower(),
-    "api": api_rule,
-    "api_version": _api_version,
-    "timeouts": checks.optional(timeout_rule),
-    "weight": checks.optional(_count),
-    "priority": checks.whole,
-    "proxy": checks.optional(lambda name, value: HiddenText(addresses.proxy(name, value))),
-    "verify_tls": checks.optional(verify_tls),
-    "keepalive": checks.optional(checks.seconds),
-    "rewrites": lambda name, value: checks.choice(name, value, ("auto", "off")),
-    "max_concurrency": checks.optional(_count),
-    "commit": checks.optional(lambda name, value: checks.choice(name, value, COMMITS)),
-    "stream_usage": lambda name, value: checks.choice(name, value, ("auto", "always", "never")),
-    "on_leave": lambda name, value: checks.choice(name, value, ("cancel", "finish")),
-    "reports_cost": checks.optional(checks.flag),
-    "reasoning_models": checks.optional(checks.lines),
-    "developer_role": checks.optional(checks.flag),
-    "route_fields": _route_fields,
-    "drop_fields": _drop_fields,
-    "drop_nulls": checks.flag,
-    "drop_hosted_tools": checks.flag,
-    "repair_responses": checks.flag,
-    "flatten_tool_content": checks.flag,
-    "forward_cookies": checks.tokens,
-    "identity": lambda name, value: checks.choice(name, "" if value is None else value, ("", "jwt")),
-    "identity_key": _identity_key,
-    "identity_header": header_rules.identity_name,
-    "stamp": stamps.stamp,
-    "list_per_user": checks.flag,
-    "token_scope": lambda name, value: addresses.scope(name, value) if value != "" else "",
-}

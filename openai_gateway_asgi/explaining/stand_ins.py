@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from ..config import GatewayConfig
-from ..config.upstream import ENTRA
+from ..config.upstream_fields import ENTRA
 from ..errors import GatewayError
 from ..host.access import Access, Authorize, Visible
 from ..host.groups import AuthorizeGroupHook, Groups

@@ -21,7 +21,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..config.header_rules import PRIVATE_COOKIES
-from ..config.upstream import ENTRA, Upstream
+from ..config.upstream import Upstream
+from ..config.upstream_fields import ENTRA
 from ..errors import Headers, Unauthenticated, UpstreamCredentialError
 from ..hidden import HiddenDict, HiddenList, HiddenText
 from ..host.users import User

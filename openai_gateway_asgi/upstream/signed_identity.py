@@ -12,7 +12,8 @@ from collections import OrderedDict
 from time import time
 from typing import Any, NamedTuple
 
-from ..config.upstream import Upstream, is_private_key
+from ..config.upstream import Upstream
+from ..config.upstream_fields import is_private_key
 from ..errors import UpstreamCredentialError
 from ..hidden import HiddenBytes, HiddenText
 from ..host.users import User

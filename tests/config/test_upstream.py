@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi.config import Secret, Timeouts, Upstream
-from openai_gateway_asgi.config.upstream import _RULES
+from openai_gateway_asgi.config.upstream_fields import RULES
 from openai_gateway_asgi.errors import ConfigError
 
 URL = "https://a.example/v1"
@@ -25,7 +25,7 @@ def test_defaults() -> None:
 
 
 def test_every_field_has_a_rule() -> None:
-    assert set(_RULES) == {field.name for field in fields(Upstream)}
+    assert set(RULES) == {field.name for field in fields(Upstream)}
 
 
 @pytest.mark.parametrize(

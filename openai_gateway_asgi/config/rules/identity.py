@@ -10,7 +10,8 @@ from ..findings import Finding
 from ..header_rules import CREDENTIALS
 from ..secret import Secret
 from ..store import GatewayConfig
-from ..upstream import Upstream, is_private_key
+from ..upstream import Upstream
+from ..upstream_fields import is_private_key
 from .setup import Setup
 
 FIELD = "identity_key"

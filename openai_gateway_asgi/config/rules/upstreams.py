@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from ..findings import Finding
 from ..header_rules import PRIVATE_COOKIES
 from ..query_rules import is_dated
-from ..upstream import ENTRA, Upstream
+from ..upstream import Upstream
+from ..upstream_fields import ENTRA
 from . import azure, base_urls, identity, keys
 from .setup import Setup
 
