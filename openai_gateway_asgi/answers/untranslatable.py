@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from ..bodies.too_much import KEPT_AS_WRITTEN, LIGHT, too_much_in
 from ..errors import UpstreamError
 from ..exchange import Exchange
 from ..http.pacing import in_turns
+from .too_much import KEPT_AS_WRITTEN, LIGHT, too_much_in
 
 
 def check_of(exchange: Exchange) -> Callable[[bytes], Awaitable[None]] | None:

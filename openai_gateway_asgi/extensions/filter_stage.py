@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..answers.endings import CHAT, FINAL_EVENTS, finish_reason, is_done
-from ..bodies.too_much import LIGHT, too_much_in
+from ..answers.too_much import LIGHT, too_much_in
 from ..errors import GatewayError, HostFailure
 from ..host.read_usage import read_usage
 from ..host.usage import Usage, normal_usage

@@ -320,7 +320,7 @@ NOT_FLOODED = {
     ),
     **dict.fromkeys(("host.descriptions", "host.prices", "limits.unpriced", "parts"), "what the host writes"),
     **dict.fromkeys(
-        ("bodies.too_much", "extensions.filter_event", "extensions.texts"), "hostile bodies and answers have it"
+        ("answers.too_much", "extensions.filter_event", "extensions.texts"), "hostile bodies and answers have it"
     ),
     **dict.fromkeys(
         ("translate.fields", "translate.response_objects", "translate.to_chat", "translate.translation"),

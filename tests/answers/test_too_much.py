@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from openai_gateway_asgi.bodies.too_much import (
+from openai_gateway_asgi.answers.too_much import (
     EVERYTHING,
     KEPT_AS_WRITTEN,
     LIGHT,
