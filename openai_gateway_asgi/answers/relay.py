@@ -24,7 +24,8 @@ from .redaction import without_secrets
 from .refusal import AS_CALLER, redirected, refusal, refused_inside
 from .upstream_errors import LONGEST, error_in_events, error_in_json
 from .whole_bodies import HELD as JSON_HELD
-from .whole_bodies import SPOKEN, WholeBody, empty
+from .whole_bodies import SPOKEN, WholeBody
+from .whole_json import empty
 
 _FIELD = re.compile(rb"(?:data|event|id|retry|error)?:")
 _BLANK = b"\xef\xbb\xbf \t\n\v\f\r"

@@ -1,4 +1,4 @@
-"""How much there is to take to pieces in an answer: what it costs to decode grows with that, not with its bytes."""
+"""How much there is to take to pieces in an answer: that is what decoding it costs, not its bytes."""
 
 from __future__ import annotations
 

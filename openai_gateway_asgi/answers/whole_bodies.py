@@ -11,12 +11,9 @@ import re
 from time import monotonic
 from urllib.parse import quote
 
-import msgspec
-
 from ..config import Settings
-from ..errors import UpstreamError, UpstreamUnavailable
 from ..exchange import Exchange
-from ..http.asgi import JSON, NamedHeaders, RawHeaders, Send
+from ..http.asgi import NamedHeaders, RawHeaders, Send
 from ..http.pacing import others_after
 from ..http.stages import Stage, answered, too_long
 from ..upstream.inflate import inflated
@@ -26,18 +23,13 @@ from .endings import CHAT
 from .refusal import refused_inside
 from .untranslatable import check_of
 from .upstream_errors import error_in_json
+from .whole_json import cut_short, empty, is_json, judge_syntax
 
 HELD = 1024 * 1024
 """Bytes of JSON that are held: a chat has some kilobytes, and some hundred embeddings fit as well."""
 
-JUDGED = 4 * 1024 * 1024
-"""Bytes of JSON that are read to see whether it is whole; of what is longer only the end is looked at."""
-_ENDS = 64
-"""Bytes of it."""
-
 REALTIME_CALL = "create-realtime-call"
 _CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
-_OTHER = re.compile(rb"\s*+(?:\xef\xbb\xbf)?\s*+(?:(<(?:!doctype\s|html))|(?:data|event|error)?:)", re.IGNORECASE)
 _BEGINNING = re.compile(rb"\s*+(?:\xef\xbb\xbf)?(.)", re.DOTALL)
 _SOUNDS = (b"audio/", b"video/")
 SPOKEN = frozenset({"createSpeech"})
@@ -46,8 +38,6 @@ SILENT = frozenset({"accept-realtime-call"})
 """Operations of models that answer nothing but their status."""
 EMPTY = (204, 304)
 """Statuses of answers that have no body (RFC 9110, 6.4.1)."""
-
-_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class WholeBody:
@@ -142,7 +132,7 @@ class WholeBody:
                 self._judge(body)
                 self._pieces = [body]
                 if self._stages:
-                    await self._change(body)
+                    self._pieces = [await self._changed(body)]
             if self._showing is not None:
                 self._clocks.sent_at = monotonic()
                 await self._showing
@@ -199,14 +189,16 @@ class WholeBody:
         self._exchange.passed_unchanged = len(changing) < len(self._stages)
         return changing
 
-    async def _change(self, body: bytes) -> None:
+    async def _changed(self, body: bytes) -> bytes:
+        """As its stages have it; its length goes into the head, where that is not out."""
+        self._exchange.keep(body, part=True)  # as it came
         if (check := check_of(self._exchange)) is not None:
             await check(body)
         await others_after(len(body))
-        self._exchange.keep(body, part=True)  # as it came
-        self._pieces = [await answered(self._stages if len(body) <= HELD else self._staying(), body)]
+        changed = await answered(self._stages if len(body) <= HELD else self._staying(), body)
         if not self._begun:
-            self._start.append((b"content-length", b"%d" % len(self._pieces[0])))
+            self._start.append((b"content-length", b"%d" % len(changed)))
+        return changed
 
     def _look_for_a_beginning(self) -> None:
         """White space keeps a line warm, and tells nothing yet; by what comes first JSON is known under any type."""
@@ -236,7 +228,7 @@ class WholeBody:
             self._exchange.unsent = body
             raise refused_inside(said, self._exchange.upstream)
         if self._is_named_json:
-            _judge_syntax(body)
+            judge_syntax(body)
 
     def _show(self) -> None:
         """Sends the head and the white space that is held, beside whatever is waited for: from then on it is told."""
@@ -265,14 +257,10 @@ class WholeBody:
     async def _send_at_once(self, body: bytes) -> None:
         """The head and all of the answer."""
         exchange, clocks, send = self._exchange, self._clocks, self._send
-        exchange.keep(self._opened or body, part=True)
         if self._stages:
-            if (check := check_of(exchange)) is not None:
-                await check(body)
-            for stage in self._stages if len(body) <= HELD else self._staying():
-                changed = stage.answer(body)
-                body = changed if isinstance(changed, bytes) else await changed
-            self._start.append((b"content-length", b"%d" % len(body)))
+            body = await self._changed(body)
+        else:
+            exchange.keep(self._opened or body, part=True)
         clocks.sent_at = monotonic()  # the client may not have taken the answer before on its connection
         exchange.told = True
         await send({"type": "http.response.start", "status": self._status, "headers": self._start})
@@ -296,37 +284,6 @@ class WholeBody:
         if not self._whole:
             clocks.told(monotonic())
         clocks.sent_at = 0.0
-
-
-def empty() -> UpstreamUnavailable:
-    return UpstreamUnavailable("The upstream's answer was empty.")
-
-
-def cut_short() -> UpstreamUnavailable:
-    return UpstreamUnavailable("The upstream's answer was cut short.")
-
-
-def is_json(kind: bytes) -> bool:
-    return kind == JSON or kind.endswith(b"+json") or kind == b"text/json"
-
-
-def _judge_syntax(body: bytes) -> None:
-    """Raises for JSON that ends in its middle, although its framing is in order, and for a page or a stream of events
-    under its name. What else is no JSON is not ours to mend."""
-    if len(body) > JUDGED:
-        if body[:1] in (b"{", b"[") and body[-_ENDS:].rstrip()[-1:] not in (b"}", b"]"):
-            raise cut_short()
-        return
-    try:
-        _decode_raw(body)
-    except msgspec.DecodeError as error:
-        if "truncated" in str(error):
-            raise cut_short() from None
-        if (other := _OTHER.match(body)) is not None:
-            instead = "a page" if other[1] else "a stream"
-            raise UpstreamError(f"The upstream answered with {instead} instead of JSON.") from None
-    except RecursionError:
-        return
 
 
 def _location(named: NamedHeaders, exchange: Exchange) -> RawHeaders:
