@@ -110,7 +110,7 @@ class MemoryLimits:
                     if mark in key and mark in key.split("/") and key in self._accounts:
                         self._let_go(key)
                         count += 1
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # others have a turn
         return count
 
     async def aclose(self) -> None:

@@ -37,7 +37,7 @@ async def standings_of(
                 found.setdefault(claim.key, (limit, claim))
                 if not callable(limit.by) and "model" not in limit.scopes:
                     known.add(limit.key)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a model may have many accounts: others have a turn
     try:
         balances = await desk.store.balances([claim for _, claim in found.values()])
     except StoreDown as error:

@@ -13,7 +13,7 @@ from tests.reliability.gateways import CHAT
 from tests.reliability.hostile_answers import HOSTILE, PLAIN
 from tests.reliability.hostile_bodies import RESPONSES
 from tests.reliability.processes import run
-from tests.reliability.test_hostile_bodies import GROWTH, MIB, STALL, Measured, is_answer, measured
+from tests.reliability.test_hostile_bodies import MIB, Measured, faults_of, measured
 
 ASKED = {
     CHAT: b'{"model":"%b","messages":[{"role":"user","content":"hi"}]}',
@@ -35,15 +35,10 @@ async def assert_bounded(size: int, app: str, *, model: bytes = b"gpt", path: st
         await told(PLAIN.body(size))
         plain = await told(PLAIN.body(size))
         assert plain.said.startswith(b"HTTP/1.1 200"), plain.said[:500]
-        faults = []
+        faults: list[str] = []
         for name, made in HOSTILE.items():
             seen = await told(made.body(size))
-            if not is_answer(seen.said, (200, 502)):
-                faults.append(f"{name}: {seen.said[:500]!r}")
-            if seen.longest > STALL:
-                faults.append(f"{name}: {seen.long}")
-            if seen.most > plain.most + GROWTH:
-                faults.append(f"{name}: {(seen.most - plain.most) / MIB:+.1f} MiB")
+            faults += faults_of(name, seen, plain, (200, 502))
         assert not faults, "\n".join(faults)
 
 

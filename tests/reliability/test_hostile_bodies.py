@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -85,6 +85,16 @@ def is_answer(said: bytes, statuses: Iterable[int]) -> bool:
     return status in statuses and (status == 200 or "error" in json.loads(body))
 
 
+def faults_of(name: str, seen: Measured, plain: Measured, statuses: Iterable[int]) -> Iterator[str]:
+    """What was wrong with an answer, or cost more than that to a plain text of the same size."""
+    if not is_answer(seen.said, statuses):
+        yield f"{name}: {seen.said[:500]!r}"
+    if seen.longest > STALL:
+        yield f"{name}: {seen.long}"
+    if seen.most > plain.most + GROWTH:
+        yield f"{name}: {(seen.most - plain.most) / MIB:+.1f} MiB"
+
+
 async def assert_bounded(names: Iterable[str], size: int, *, at: str = "/openai", app: str = "bodies") -> None:
     async with serving(app) as program:
 
@@ -94,15 +104,10 @@ async def assert_bounded(names: Iterable[str], size: int, *, at: str = "/openai"
         await sent(PLAIN)
         plain = await sent(PLAIN)
         assert is_answer(plain.said, (200, 413))  # filters are shown texts of up to ``decode_limit``
-        faults = []
+        faults: list[str] = []
         for name in names:
             seen = await sent(HOSTILE[name])
-            if not is_answer(seen.said, (200, 400, 403, 404, 413)):
-                faults.append(f"{name}: {seen.said[:500]!r}")
-            if seen.longest > STALL:
-                faults.append(f"{name}: {seen.long}")
-            if seen.most > plain.most + GROWTH:
-                faults.append(f"{name}: {(seen.most - plain.most) / MIB:+.1f} MiB")
+            faults += faults_of(name, seen, plain, (200, 400, 403, 404, 413))
         assert not faults, "\n".join(faults)
 
 
