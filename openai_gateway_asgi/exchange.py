@@ -163,6 +163,8 @@ class Exchange:
     """The last pieces of the answer as they came, where its usage and its proper end stand."""
     searched: UsageSearch | None = None
     """What was found in those that came before them, of a long answer."""
+    usage_told: dict[str, Any] | None = None
+    """What a whole answer was found to say of it, when it was judged."""
     unsent: bytes = b""
     """What the attempt at hand said and its client was not told, because it failed."""
     rest: bytes = b""
@@ -339,6 +341,7 @@ class Exchange:
         """Another one: what the last one said is counted by now."""
         self.tail.clear()
         self.unsent, self.searched, self.delivered = b"", None, 0
+        self.usage_told = None
 
     def note_leaving(self) -> bool:
         """The client has gone: whether it has missed nothing."""

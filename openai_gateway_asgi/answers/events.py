@@ -6,7 +6,6 @@ finished or visibly broken. It is over as soon as it has said so, whatever its c
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Generator
 from time import monotonic
 
@@ -14,6 +13,7 @@ from ..config import Settings
 from ..errors import ClientDisconnected, GatewayError, UpstreamError, UpstreamUnavailable
 from ..exchange import Exchange
 from ..http.asgi import RawHeaders, Send
+from ..http.cancellation import Deadline
 from ..http.pacing import in_turns
 from ..http.sse import (
     EventSplitter,
@@ -193,8 +193,9 @@ class Events:
 
     async def _last_word(self, until: float) -> bytes | None:
         try:
-            async with asyncio.timeout(until - monotonic()):  # nothing is read behind it, so a read may be cancelled
-                return await self._reads.next()
+            with Deadline(self._exchange.clock) as late:
+                late.move(until, TimeoutError)
+                return await self._reads.next()  # nothing is read behind it, so it may be cancelled
         except (TimeoutError, UpstreamError):
             return None  # a broken framing breaks nothing that is whole
 

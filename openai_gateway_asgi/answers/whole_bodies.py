@@ -20,6 +20,7 @@ from ..upstream.inflate import inflated
 from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
 from .endings import CHAT
+from .plain_answer import plain_answer
 from .refusal import refused_inside
 from .untranslatable import check_of
 from .upstream_errors import error_in_json
@@ -223,6 +224,9 @@ class WholeBody:
             if not opened:
                 return
             self._opened = body = opened
+        if (plain := plain_answer(body)) is not None:
+            self._exchange.usage_told = plain.usage
+            return
         has_choices = self._exchange.upstream_match.endpoint.operation in CHAT
         if (said := error_in_json(body, has_choices=has_choices)) is not None:
             self._exchange.unsent = body

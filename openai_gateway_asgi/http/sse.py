@@ -134,6 +134,8 @@ class Event(NamedTuple):
 
 def next_event(data: bytes, start: int = 0) -> Event | None:
     """The first event behind ``start``, without the comments before it; it may lack its blank line. None: no more."""
+    if start >= len(data):
+        return None
     name, at = b"", start
     if data.startswith(b"event: ", start):
         at = data.find(b"\n", start) + 1 or len(data)

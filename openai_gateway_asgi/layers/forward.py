@@ -63,7 +63,8 @@ class Forward:
                 if (let_go := getattr(response.stream, "let_go", None)) is not None:
                     let_go()
                 else:
-                    await response.stream.aclose()
+                    assert relay.reads is not None
+                    await relay.reads.aclose()
         finally:
             pool.release()
 

@@ -17,7 +17,7 @@ from ..exchange import Exchange
 from ..host.notices import Notices
 from ..host.prices import Cost, Priced, Prices
 from ..host.read_usage import read_usage
-from ..host.usage import Usage, normal_usage, reported_cost
+from ..host.usage import Usage, counts_something, normal_usage, reported_cost
 from ..http.sse import last_events
 from ..limits.estimate import input_tokens
 
@@ -97,6 +97,8 @@ def _raw(exchange: Exchange, answer: bytes) -> Mapping[str, Any] | None:
         return None
     if exchange.searched is not None:
         return exchange.searched.usage(answer)
+    if exchange.usage_told is not None and counts_something(exchange.usage_told):
+        return exchange.usage_told
     return read_usage(answer) if answer else None
 
 

@@ -7,6 +7,7 @@ import errno
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from itertools import chain
+from types import AsyncGeneratorType
 
 import httpx
 
@@ -30,11 +31,12 @@ class Reads:
     With ``inflate`` each read comes in pieces of bounded size.
     """
 
-    __slots__ = ("_given", "_inflate", "_pieces", "_stream")
+    __slots__ = ("_given", "_inflate", "_pieces", "_source", "_stream")
 
     def __init__(self, response: httpx.Response, inflate: Inflate | None = None) -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        self._stream: AsyncIterator[bytes] = response.stream.__aiter__()
+        self._source = response.stream
+        self._stream: AsyncIterator[bytes] = self._source.__aiter__()
         self._inflate = inflate
         self._pieces: Iterator[bytes] | None = None
         self._given = 0
@@ -55,6 +57,13 @@ class Reads:
             raise  # what the request's own body failed with, while it was still being sent
         except Exception as error:
             raise upstream_failure(error) from error
+
+    async def aclose(self) -> None:
+        """Nothing more is read. What iterates a host's own stream is mostly a generator: left open, it would take a
+        task of its own to be closed in."""
+        if isinstance(self._stream, AsyncGeneratorType):
+            await self._stream.aclose()
+        await self._source.aclose()
 
     def put_back(self, pieces: Iterable[bytes]) -> None:
         """Gives these again, before what is still to come."""
