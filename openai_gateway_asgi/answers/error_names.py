@@ -13,7 +13,24 @@ STATUSES = {
     "content_filter": 400,
     "content_policy_violation": 400,
     "invalid_prompt": 400,
+    # OpenAI's Responses, of those that failed (openai-openapi: ResponseErrorCode)
     "image_content_policy_violation": 400,
+    "invalid_image": 400,
+    "invalid_image_format": 400,
+    "invalid_base64_image": 400,
+    "invalid_image_url": 400,
+    "invalid_image_mode": 400,
+    "image_too_large": 400,
+    "image_too_small": 400,
+    "image_parse_error": 400,
+    "image_file_too_large": 400,
+    "image_file_not_found": 400,
+    "unsupported_image_media_type": 400,
+    "empty_image_file": 400,
+    "failed_to_download_image": 400,
+    "bio_policy": 400,
+    "misalignment_policy_violation": 400,
+    "vector_store_timeout": 500,
     "authentication_error": 401,
     "invalid_authentication_error": 401,
     "invalid_api_key": 401,
@@ -195,6 +212,8 @@ CONTENT_NAMES = frozenset(
         "image_content_policy_violation",  # OpenAI Responses
         "responsible_aipolicy_violation",  # Azure: ResponsibleAIPolicyViolation, as innererror.code
         "invalid_prompt",  # OpenAI: flagged by the usage policy of reasoning models
+        "bio_policy",  # OpenAI Responses
+        "misalignment_policy_violation",  # OpenAI Responses
         "moderation_blocked",  # OpenAI images
         "content_moderation",
         "data_inspection_failed",  # DashScope

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import UpstreamError
 from .response_objects import new_id
-from .shapes import objects_of, text_of
+from .shapes import arguments_of, object_of, objects_of, seconds_of, text_of
 from .usage import chat_usage
 
 FAILED_STATUS = {"rate_limit_exceeded": 429, "server_error": 500}
@@ -41,11 +40,12 @@ def chat_completion(
     message = _message(response, parts)
     calls = message.get("tool_calls")
     if old and calls:
-        message["function_call"] = message.pop("tool_calls")[0]["function"]
+        first = message.pop("tool_calls")[0]
+        message["function_call"] = first[first["type"]]
     usage = response.get("usage")
     return completion(
         text_of(response.get("id")) or new_id("chatcmpl"),
-        created(response),
+        seconds_of(response.get("created_at")),
         response.get("model") or model,
         message,
         finish_reason(response, called=bool(calls), old=old),
@@ -110,6 +110,16 @@ def failure_of(response: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def failure_in(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of an event that says so."""
+    if event.get("type") == "response.failed":
+        return failure_of(object_of(event.get("response")))
+    error = event.get("error")
+    if isinstance(error, str):
+        return failure_of({"error": {"message": error}})
+    return failure_of({"error": error if isinstance(error, dict) else event})
+
+
 def finish_reason(response: Mapping[str, Any], *, called: bool, old: bool = False) -> str:
     if response.get("status") == "incomplete":
         details = response.get("incomplete_details")
@@ -118,18 +128,14 @@ def finish_reason(response: Mapping[str, Any], *, called: bool, old: bool = Fals
     return "stop" if not called else "function_call" if old else "tool_calls"
 
 
-def created(response: Mapping[str, Any]) -> int:
-    value = response.get("created_at")
-    return int(value) if isinstance(value, int | float) else int(time.time())
-
-
 def tool_call(item: Mapping[str, Any]) -> dict[str, Any]:
     """A call that the model makes, whole."""
+    id = text_of(item.get("call_id")) or new_id("call")
     if item.get("type") == "custom_tool_call":
         custom = {"name": text_of(item.get("name")), "input": text_of(item.get("input"))}
-        return {"id": item.get("call_id"), "type": "custom", "custom": custom}
-    function = {"name": text_of(item.get("name")), "arguments": text_of(item.get("arguments"))}
-    return {"id": item.get("call_id"), "type": "function", "function": function}
+        return {"id": id, "type": "custom", "custom": custom}
+    function = {"name": text_of(item.get("name")), "arguments": arguments_of(item.get("arguments"))}
+    return {"id": id, "type": "function", "function": function}
 
 
 def citation(annotation: Mapping[str, Any]) -> dict[str, Any] | None:

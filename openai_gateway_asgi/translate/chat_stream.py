@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .chat_answer import CALLS, chat_logprobs, citation, created, failure_of, finish_reason
+from .chat_answer import CALLS, chat_logprobs, citation, failure_in, finish_reason
 from .response_objects import AN_ITEM, new_id
-from .shapes import object_of, objects_of, text_of
+from .shapes import arguments_of, object_of, objects_of, seconds_of, text_of
 from .usage import chat_usage
 from .wire import encode
 
@@ -43,8 +43,6 @@ class ChatStream:
         model's on what it does are no part of it. ``old``: it was asked with ``functions``.
         """
         self.over = False
-        self.silent = True
-        """Whether nothing has been told yet of what the model said."""
         self._model = model
         self._old = old
         self._structured = structured
@@ -58,6 +56,8 @@ class ChatStream:
         """Bytes of the citations, and some for each call and comment."""
         self.text_in_deltas = False
         """Whether texts come in pieces: then what tells one whole repeats it. Some servers tell texts whole."""
+        self._whole: set[tuple[str, Any]] = set()
+        """Kind and place of items that were told whole."""
         self._thoughts_in_deltas = False
         self._thought_at: tuple[Any, ...] = ()
         """Where what was thought last stands; empty where nothing was."""
@@ -68,7 +68,7 @@ class ChatStream:
         kind = event.get("type")
         error = event.get("error")
         if error or kind in ("error", "response.failed"):
-            raise StreamFailed(_failure(event), shown=bool(error) or kind != "error")
+            raise StreamFailed(failure_in(event), shown=bool(error) or kind != "error")
         handle = _HANDLERS.get(str(kind))
         if handle is not None:
             if not self._frame:
@@ -94,7 +94,7 @@ class ChatStream:
             self._frame = {
                 "id": text_of(response.get("id")) or new_id("chatcmpl"),
                 "object": "chat.completion.chunk",
-                "created": created(response),
+                "created": seconds_of(response.get("created_at")),
                 "model": response.get("model") or self._model,
             }
             yield self._chunk({"role": "assistant", "content": ""})
@@ -105,12 +105,12 @@ class ChatStream:
 
     def _text_done(self, event: Event) -> Iterator[Chunk]:
         if not self.text_in_deltas and text_of(event.get("text")):
+            self._tells_whole("message", _place(event))
             yield from self._text({**event, "delta": event["text"]})
 
     def _text(self, event: Event) -> Iterator[Chunk]:
         if self._is_aside(event):
             return
-        self.silent = False
         chunk = self._chunk({"content": text_of(event.get("delta"))})
         if (logprobs := chat_logprobs(event.get("logprobs"))) is not None:
             chunk["choices"][0]["logprobs"] = logprobs
@@ -122,13 +122,17 @@ class ChatStream:
 
     def _refusal_done(self, event: Event) -> Iterator[Chunk]:
         if not self.text_in_deltas and text_of(event.get("refusal")):
+            self._tells_whole("message", _place(event))
             yield from self._refusal({**event, "delta": event["refusal"]})
 
     def _refusal(self, event: Event) -> Iterator[Chunk]:
         if self._is_aside(event):
             return
-        self.silent = False
         yield self._chunk({"refusal": text_of(event.get("delta"))})
+
+    def _tells_whole(self, kind: str, place: Any) -> None:
+        self._whole.add((kind, place))
+        self.kept += AN_ITEM
 
     def _is_aside(self, event: Event) -> bool:
         """Whether it belongs to what the model says of what it does, where JSON was asked for."""
@@ -144,6 +148,7 @@ class ChatStream:
 
     def _thought_done(self, event: Event) -> Iterator[Chunk]:
         if not self._thoughts_in_deltas and text_of(event.get("text")):
+            self._tells_whole("reasoning", _place(event))
             yield from self._thought({**event, "delta": event["text"]})
 
     def _thought(self, event: Event) -> Iterator[Chunk]:
@@ -152,7 +157,6 @@ class ChatStream:
         if self._thought_at and (self._thinks_anew or at != self._thought_at):
             yield self._chunk({"reasoning_content": "\n\n"})
         self._thought_at, self._thinks_anew = at, False
-        self.silent = False
         yield self._chunk({"reasoning_content": text_of(event.get("delta"))})
 
     def _item_begins(self, event: Event) -> Iterator[Chunk]:
@@ -162,12 +166,8 @@ class ChatStream:
             self.kept += AN_ITEM
         if item.get("type") in CALLS:
             call = self._calls[_place(event)] = _Call(len(self._calls), item)
-            self.kept += AN_ITEM
+            self.kept += AN_ITEM + len(call.given)
             yield from self._called(call, "", first=True)
-            given = text_of(item.get("arguments")) or text_of(item.get("input"))
-            if given:
-                call.told = True
-                yield from self._called(call, given)
 
     def _arguments(self, event: Event) -> Iterator[Chunk]:
         call = self._calls.get(_place(event))
@@ -177,18 +177,28 @@ class ChatStream:
 
     def _arguments_done(self, event: Event) -> Iterator[Chunk]:
         call = self._calls.get(_place(event))
-        whole = text_of(event.get("arguments")) or text_of(event.get("input"))
-        if call is not None and not call.told and whole:
+        if call is not None:
+            yield from self._called_whole(call, _said_in(event) or call.given)
+
+    def _called_whole(self, call: _Call, whole: str) -> Iterator[Chunk]:
+        if whole and not call.told:
             call.told = True
             yield from self._called(call, whole)
 
     def _item_ends(self, event: Event) -> Iterator[Chunk]:
-        item = object_of(event.get("item"))
-        if item.get("type") in CALLS:
-            if _place(event) not in self._calls:
+        item, place = object_of(event.get("item")), _place(event)
+        kind = item.get("type")
+        if kind in CALLS:
+            if place not in self._calls:
                 yield from self._item_begins(event)
-            else:
-                yield from self._arguments_done({**item, "output_index": _place(event)})
+            yield from self._called_whole(self._calls[place], _said_in(item))
+        elif kind == "message" and not self.text_in_deltas and (kind, place) not in self._whole:
+            self._tells_whole(kind, place)
+            yield from self._item_begins(event)
+            yield from self._message(item, place)
+        elif kind == "reasoning" and not self._thoughts_in_deltas and (kind, place) not in self._whole:
+            self._tells_whole(kind, place)
+            yield from self._thoughts(item, place)
 
     def _annotation(self, event: Event) -> Iterator[Chunk]:
         found = citation(object_of(event.get("annotation")))
@@ -199,8 +209,7 @@ class ChatStream:
 
     def _end(self, response: Mapping[str, Any]) -> Iterator[Chunk]:
         yield from self._begin({"response": response})
-        if self.silent:
-            yield from self._whole(response)
+        yield from self._rest(objects_of(response.get("output")))
         if self._citations:
             yield self._chunk({"annotations": self._citations})
         self.over = True
@@ -211,21 +220,29 @@ class ChatStream:
         if self._include_usage and isinstance(usage, dict):
             yield {**self._frame, "choices": [], "usage": chat_usage(usage)}
 
-    def _whole(self, response: Mapping[str, Any]) -> Iterator[Chunk]:
-        """All that the model said: some upstreams say it in their final event alone."""
-        for index, item in enumerate(objects_of(response.get("output"))):
-            yield from self._item_begins({"output_index": index, "item": item})
-            for number, part in enumerate(objects_of(item.get("summary"))):
-                yield from self._thought({"output_index": index, "summary_index": number, "delta": part.get("text")})
-            for part in objects_of(item.get("content")) if item.get("type") == "message" else ():
-                tell = self._refusal if part.get("type") == "refusal" else self._text
-                said = {"output_index": index, "delta": part.get("refusal") or part.get("text")}
-                yield from tell({**said, "logprobs": part.get("logprobs")})
-                for annotation in objects_of(part.get("annotations")):
-                    yield from self._annotation({"output_index": index, "annotation": annotation})
+    def _rest(self, output: list[dict[str, Any]]) -> Iterator[Chunk]:
+        """What was not told before: some upstreams say in their final event alone what the model thought, or called."""
+        told = {"message": self.text_in_deltas, "reasoning": bool(self._thought_at)}
+        told |= dict.fromkeys(CALLS, bool(self._calls)) | {kind: True for kind, _ in self._whole}
+        for call in self._calls.values():
+            yield from self._called_whole(call, call.given)
+        for place, item in enumerate(output):
+            if not told.get(str(item.get("type")), True):
+                yield from self._item_ends({"output_index": place, "item": item})
+
+    def _thoughts(self, item: Mapping[str, Any], place: Any) -> Iterator[Chunk]:
+        for number, part in enumerate(objects_of(item.get("summary")) or objects_of(item.get("content"))):
+            yield from self._thought({"output_index": place, "summary_index": number, "delta": part.get("text")})
+
+    def _message(self, item: Mapping[str, Any], place: Any) -> Iterator[Chunk]:
+        for part in objects_of(item.get("content")):
+            tell = self._refusal if part.get("type") == "refusal" else self._text
+            said = {"output_index": place, "delta": part.get("refusal") or part.get("text")}
+            yield from tell({**said, "logprobs": part.get("logprobs")})
+            for annotation in objects_of(part.get("annotations")):
+                yield from self._annotation({"output_index": place, "annotation": annotation})
 
     def _called(self, call: _Call, text: str, *, first: bool = False) -> Iterator[Chunk]:
-        self.silent = False
         inner: dict[str, Any] = {call.holds: text}
         if self._old:
             if not call.index:
@@ -242,7 +259,7 @@ class ChatStream:
 
 
 class _Call:
-    __slots__ = ("holds", "id", "index", "kind", "name", "told")
+    __slots__ = ("given", "holds", "id", "index", "kind", "name", "told")
 
     def __init__(self, index: int, item: Mapping[str, Any]) -> None:
         self.index = index
@@ -250,6 +267,8 @@ class _Call:
         self.name = text_of(item.get("name"))
         custom = item.get("type") == "custom_tool_call"
         self.kind, self.holds = ("custom", "input") if custom else ("function", "arguments")
+        self.given = _said_in(item)
+        """Its arguments, where the item begins with them: they count where nothing else tells any."""
         self.told = False
         """Whether its arguments have been told."""
 
@@ -286,10 +305,6 @@ def _place(event: Event) -> Any:
     return place if isinstance(place, int | str) else None
 
 
-def _failure(event: Event) -> dict[str, Any]:
-    if event.get("type") == "response.failed":
-        return failure_of(object_of(event.get("response")))
-    error = event.get("error")
-    if isinstance(error, str):
-        return failure_of({"error": {"message": error}})
-    return failure_of({"error": error if isinstance(error, dict) else event})
+def _said_in(call: Mapping[str, Any]) -> str:
+    """Arguments, or what a custom tool gets."""
+    return arguments_of(call.get("arguments")) or text_of(call.get("input"))

@@ -118,7 +118,11 @@ def ending(finish: Any) -> tuple[str, str | None]:
 def url_citation(annotation: Mapping[str, Any]) -> dict[str, Any] | None:
     """A citation of a page as Responses has it: flat."""
     inner = annotation.get("url_citation")
-    return {"type": "url_citation", **inner} if isinstance(inner, dict) else None
+    return {"type": "url_citation", **_NO_PLACE, **inner} if isinstance(inner, dict) else None
+
+
+_NO_PLACE = {"start_index": 0, "end_index": 0, "url": "", "title": ""}
+"""What readers require of a citation, and some servers leave out."""
 
 
 def logprobs_of(choice: Mapping[str, Any]) -> list[dict[str, Any]]:

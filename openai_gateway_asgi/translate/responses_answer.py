@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from .response_objects import (
     thought_of,
     url_citation,
 )
-from .shapes import object_of, objects_of, said_in, text_of
+from .shapes import arguments_of, object_of, objects_of, said_in, seconds_of, text_of
 from .usage import responses_usage
 
 Spaces = Mapping[str, tuple[str, str]]
@@ -43,7 +42,7 @@ def response_of(
     status, incomplete = ending(choice.get("finish_reason"))
     output = list(_items(message if isinstance(message, dict) else {}, choice, status, custom_tools, spaces))
     usage = completion.get("usage")
-    frame.created = _seconds(completion.get("created"))
+    frame.created = seconds_of(completion.get("created"))
     tier = completion.get("service_tier")
     frame.service_tier = tier if isinstance(tier, str) else None
     told = responses_usage(usage) if isinstance(usage, dict) else None
@@ -73,8 +72,7 @@ def _called(call: Mapping[str, Any], custom_tools: Collection[str], spaces: Spac
     space, own = spaces.get(name, ("", name))
     if call.get("custom"):
         return call_item(new_id("ctc"), id, own, text_of(inner.get("input")), status, custom=True, space=space)
-    said = inner.get("arguments") or ""
-    said = said if isinstance(said, str) else json.dumps(said)  # some servers send an object
+    said = arguments_of(inner.get("arguments"))
     if name in custom_tools:
         return call_item(new_id("ctc"), id, own, input_of(said), status, custom=True, space=space)
     return call_item(new_id("fc"), id, own, said, status, space=space)
@@ -97,7 +95,3 @@ def _content(message: Mapping[str, Any], choice: Mapping[str, Any]) -> Iterator[
     refusal = text_of(message.get("refusal"))
     if refusal:
         yield refusal_part(refusal)
-
-
-def _seconds(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) else int(time.time())

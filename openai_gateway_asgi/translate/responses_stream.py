@@ -7,13 +7,12 @@ event repeats are the very items that were told.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from .response_objects import AN_ITEM, Frame, ending, logprobs_of, thought_of, url_citation
 from .responses_answer import Spaces
-from .shapes import objects_of, said_in
+from .shapes import objects_of, said_in, seconds_of
 from .streamed_items import Call, Item, Message, Reasoning, Telling, names_itself
 from .usage import responses_usage
 
@@ -44,8 +43,7 @@ class ResponsesStream:
     def feed(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
         """The events that a chunk becomes."""
         if not self._begun:
-            created = chunk.get("created")
-            self._frame.created = int(created) if isinstance(created, int | float) else int(time.time())
+            self._frame.created = seconds_of(chunk.get("created"))
             yield from self.begin()
         tier = chunk.get("service_tier")
         if isinstance(tier, str):

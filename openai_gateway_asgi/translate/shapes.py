@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import time
 from typing import Any
 
 
@@ -18,7 +21,23 @@ def text_of(value: Any) -> str:
 
 
 def count_of(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    """Some servers write every number with a point."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def seconds_of(value: Any) -> int:
+    """When an answer was made; now where it does not say so."""
+    known = isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return int(value) if known else int(time.time())
+
+
+def arguments_of(value: Any) -> str:
+    """Those of a call: a text, which is JSON; some servers send the object itself."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value)
 
 
 def said_in(content: Any) -> str:

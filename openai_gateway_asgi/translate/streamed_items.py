@@ -18,7 +18,7 @@ from .response_objects import (
     text_part,
 )
 from .responses_answer import Spaces, input_of
-from .shapes import object_of, text_of
+from .shapes import arguments_of, object_of, text_of
 
 Telling = Iterator[tuple[str, dict[str, Any]]]
 
@@ -154,9 +154,12 @@ class Call(Item):
 
     def is_another(self, delta: Mapping[str, Any]) -> bool:
         """Whether a delta at the same index begins another call: some servers give all calls one index, others a new id
-        to each piece of the same call."""
-        id = text_of(delta.get("id"))
-        return bool(id and self._call_id and id != self._call_id and self.name and _name_in(delta))
+        to each piece of the same call, or the name. Without an id it is another where this one was whole."""
+        if not self.name or not _name_in(delta):
+            return False
+        if id := text_of(delta.get("id")):
+            return id != self._call_id
+        return _arguments_in(delta).startswith("{") and self.is_whole()
 
     def is_whole(self) -> bool:
         """Whether there is nothing more to come of its arguments."""
@@ -180,8 +183,7 @@ class Call(Item):
             self._custom = self._as_function or is_custom
             self.id = new_id("ctc" if self._custom else "fc")
             self._call_id = self._call_id or new_id("call")
-        said = inner.get("arguments") or inner.get("input") or ""
-        self.waiting += said if isinstance(said, str) else json.dumps(said)  # some servers send an object
+        self.waiting += _arguments_in(delta)
 
     def beginning(self) -> dict[str, Any]:
         return self._item("", "in_progress")
@@ -217,6 +219,12 @@ def names_itself(delta: Mapping[str, Any]) -> bool:
 
 def _name_in(delta: Mapping[str, Any]) -> str:
     return text_of(_inner(delta).get("name"))
+
+
+def _arguments_in(delta: Mapping[str, Any]) -> str:
+    inner = _inner(delta)
+    said = inner.get("arguments")
+    return arguments_of(inner.get("input") if said is None else said)
 
 
 def _inner(delta: Mapping[str, Any]) -> dict[str, Any]:

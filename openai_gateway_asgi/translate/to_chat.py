@@ -65,7 +65,7 @@ class ToChat:
             for data in data_in(events):
                 text = self._text_of(data)
                 if text is not None:
-                    self._stream.silent, self._stream.text_in_deltas = False, True
+                    self._stream.text_in_deltas = True
                     told.append(text)
                 elif isinstance(value := decoded(data), dict):
                     told += self._told(value)

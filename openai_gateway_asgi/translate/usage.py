@@ -11,12 +11,18 @@ from .shapes import count_of, object_of
 def chat_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
     """A Responses ``usage`` as chat's."""
     return chat_counts(
-        count_of(usage.get("input_tokens")),
-        count_of(usage.get("output_tokens")),
+        count_of(_either(usage, "input_tokens", "prompt_tokens")),
+        count_of(_either(usage, "output_tokens", "completion_tokens")),
         count_of(usage.get("total_tokens")),
-        object_of(usage.get("input_tokens_details")),
-        object_of(usage.get("output_tokens_details")),
+        object_of(_either(usage, "input_tokens_details", "prompt_tokens_details")),
+        object_of(_either(usage, "output_tokens_details", "completion_tokens_details")),
     )
+
+
+def _either(usage: Mapping[str, Any], name: str, other: str) -> Any:
+    """Some servers count in the words of the other API."""
+    value = usage.get(name)
+    return usage.get(other) if value is None else value
 
 
 def chat_counts(
@@ -33,11 +39,11 @@ def chat_counts(
 
 def responses_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
     """A chat ``usage`` as that of Responses. Strict readers require both details, so that what is unknown is 0."""
-    read = object_of(usage.get("prompt_tokens_details"))
-    written = object_of(usage.get("completion_tokens_details"))
+    read = object_of(_either(usage, "prompt_tokens_details", "input_tokens_details"))
+    written = object_of(_either(usage, "completion_tokens_details", "output_tokens_details"))
     return responses_counts(
-        count_of(usage.get("prompt_tokens")),
-        count_of(usage.get("completion_tokens")),
+        count_of(_either(usage, "prompt_tokens", "input_tokens")),
+        count_of(_either(usage, "completion_tokens", "output_tokens")),
         count_of(usage.get("total_tokens")),
         count_of(read.get("cached_tokens")),
         count_of(read.get("cache_write_tokens")),

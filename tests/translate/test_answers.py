@@ -271,3 +271,49 @@ def test_where_json_was_asked_for_logprobs_are_those_of_what_is_told() -> None:
     entries = [{"token": word, "bytes": [1], "logprob": -0.5, "top_logprobs": []} for word in ("hm", "{}")]
     said = choice(chat(*[message(each["token"], logprobs=[each]) for each in entries], structured=True))
     assert (said["message"]["content"], said["logprobs"]["content"]) == ("{}", entries[1:])
+
+
+@pytest.mark.parametrize("value", ["now", None, float("inf"), float("nan"), pytest.param(10**400, id="far")])
+def test_an_answer_made_at_no_time_is_told_all_the_same(value: Any) -> None:
+    assert isinstance(chat(message("x"), created_at=value)["created"], int)
+    assert isinstance(back({**completion({"content": "x"}), "created": value})["created_at"], int)
+
+
+def test_counts_that_are_written_with_a_point_or_in_the_other_words_are_told() -> None:
+    """As the record has them."""
+    counts = {"prompt_tokens": 7.0, "completion_tokens": 4.0, "total_tokens": 11.0}
+    told = back(completion({"content": "x"}, usage=counts))["usage"]
+    assert (told["input_tokens"], told["output_tokens"], told["total_tokens"]) == (7, 4, 11)
+    told = chat(message("x"), usage=counts)["usage"]
+    assert (told["prompt_tokens"], told["completion_tokens"], told["total_tokens"]) == (7, 4, 11)
+    assert back(completion({"content": "x"}, usage=USAGE))["usage"] == USAGE
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [({}, "{}"), ({"a": 1}, '{"a": 1}'), (None, ""), ("", ""), ('{"a":1}', '{"a":1}')]
+)
+def test_arguments_are_a_text_whatever_the_server_sends(given: Any, told: str) -> None:
+    asked = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": given}}
+    (item,) = back(completion({"content": None, "tool_calls": [asked]}, "tool_calls"))["output"]
+    assert item["arguments"] == told
+    (found,) = choice(chat(call(arguments=given)))["message"]["tool_calls"]
+    assert found["function"]["arguments"] == told
+
+
+def test_a_call_without_an_id_gets_one() -> None:
+    (found,) = choice(chat(call(call_id=None)))["message"]["tool_calls"]
+    assert found["id"].startswith("call_")
+
+
+def test_an_old_client_whose_model_called_a_custom_tool_gets_an_answer() -> None:
+    custom = {"type": "custom_tool_call", "id": "ctc", "call_id": "c", "name": "f", "input": "x"}
+    said = choice(chat_completion(response(custom), old=True))
+    assert (said["message"]["function_call"]["name"], said["finish_reason"]) == ("f", "function_call")
+
+
+def test_a_citation_without_its_place_has_what_readers_require() -> None:
+    cited = {"type": "url_citation", "url_citation": {"url": "http://x"}}
+    (said,) = back(completion({"content": "x", "annotations": [cited]}))["output"]
+    assert said["content"][0]["annotations"] == [
+        {"type": "url_citation", "start_index": 0, "end_index": 0, "url": "http://x", "title": ""}
+    ]

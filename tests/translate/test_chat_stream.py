@@ -369,3 +369,47 @@ def test_where_json_was_asked_for_nothing_of_a_comment_is_told() -> None:
     events = [CREATED, comment, delta("Let me see."), cited, refused, begins(1, **MESSAGE), delta("{}", 1), COMPLETED]
     told = [chunk for event in events for chunk in stream.feed(event)]
     assert [each for each in deltas(told) if each.get("content") != ""] == [{"content": "{}"}, {}]
+
+
+TOLD_BEFORE = {
+    "a thought": [thought("hm", 0)],
+    "a text": [delta("ab")],
+    "a call": [called(0), arguments(0, "{}")],
+    "nothing": [],
+}
+LAST = [
+    {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "hm"}]},
+    {"type": "reasoning", "id": "rs_2", "summary": [], "content": [{"type": "reasoning_text", "text": "so"}]},
+    {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "ab"}]},
+    {"type": "function_call", "id": "fc", "call_id": "c1", "name": "f", "arguments": "{}"},
+]
+
+
+@pytest.mark.parametrize("item_done", [False, True])
+@pytest.mark.parametrize("before", TOLD_BEFORE.values(), ids=TOLD_BEFORE)
+def test_each_kind_is_told_once_wherever_the_upstream_says_it(before: list[dict[str, Any]], item_done: bool) -> None:
+    """A thought that came in pieces does not hide a text that only the last events have, and so on."""
+    done = [{"type": "response.output_item.done", "output_index": 5 + n, "item": item} for n, item in enumerate(LAST)]
+    last = {"type": "response.completed", "response": response("completed", output=LAST)}
+    told = chunks(CREATED, *before, *(done if item_done and not before else []), last)
+    message = final_completion(told).choices[0].message
+    assert message.content == "ab"
+    assert [(call.id, call.function.arguments) for call in message.tool_calls or ()] == [("c1", "{}")]
+    assert content(told, "reasoning_content") in ("hm", "hm\n\nso")
+    assert told[-1]["choices"] == [] or told[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_a_text_that_only_the_end_of_its_item_says_is_told() -> None:
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "ab"}]}
+    ended = {"type": "response.output_item.done", "output_index": 1, "item": said}
+    told = chunks(CREATED, thought("hm", 0), begins(1, **MESSAGE), ended, COMPLETED)
+    assert (content(told), content(told, "reasoning_content")) == ("ab", "hm")
+    told = chunks(CREATED, begins(1, **MESSAGE), text_done("ab", 1), ended, COMPLETED)
+    assert content(told) == "ab"
+
+
+@pytest.mark.parametrize("pieces", [[], [arguments(0, "{"), arguments(0, "}"), arguments(0, "{}", "done")]])
+def test_arguments_that_an_item_begins_with_are_told_once(pieces: list[dict[str, Any]]) -> None:
+    begun = begins(0, type="function_call", id="fc_1", call_id="c1", name="f", arguments="{}")
+    (call,) = final_completion(chunks(CREATED, begun, *pieces, COMPLETED)).choices[0].message.tool_calls or ()
+    assert call.function.arguments == "{}"

@@ -163,6 +163,22 @@ async def test_case_360_a_response_that_failed_with_a_200(stream: bool) -> None:
         assert (answer.status, answer.json()["error"]["message"]) == (429, "Slow down.")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("invalid_prompt", 400), ("image_too_large", 400), ("invalid_base64_image", 400), ("failed_to_download_image", 400),
+     ("bio_policy", 400), ("server_error", 500), ("vector_store_timeout", 500)],
+)  # fmt: skip
+async def test_case_360_whose_fault_it_was_stands_in_its_code(code: str, status: int, stream: bool) -> None:
+    failed = {"id": "resp_1", "object": "response", "status": "failed", "error": {"code": code, "message": "No."}}
+    failed["output"] = []
+    event = {"type": "response.failed", "response": failed}
+    async with world(upstream_a(api="responses")) as w:
+        w.upstream.answer(RESPONSES, stream_answer([sse(event)]) if stream else json_answer(failed))
+        answer = await w.chat(stream=stream)
+        assert (answer.status, answer.json()["error"]["code"]) == (status, code)
+
+
 CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
 STATEFUL = {
     "model": "m1",

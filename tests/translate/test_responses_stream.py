@@ -291,6 +291,26 @@ def test_a_new_id_with_every_piece_of_one_call_is_no_new_call() -> None:
     assert calls_of(*[piece(each, 0) for each in pieces]) == [("a", "f", "{}")]
 
 
+@pytest.mark.parametrize("pieces", [[[0], [1]], [[0, 1]]])
+def test_calls_that_share_one_index_and_have_no_ids_are_told_apart_where_the_first_is_whole(pieces: Any) -> None:
+    """As Gemini's, whose ids may be empty."""
+    both = [{"index": 0, **names("", "f", '{"a":1}')}, {"index": 0, **names("", "g", "{}")}]
+    found = calls_of(*[chunk({"tool_calls": [both[number] for number in numbers]}) for numbers in pieces])
+    assert [each[1:] for each in found] == [("f", '{"a":1}'), ("g", "{}")]
+    assert len({id for id, _, _ in found}) == 2
+
+
+def test_a_name_with_every_piece_of_one_call_is_no_new_call() -> None:
+    pieces = [names("", "f", '{"a":'), names("", "f", '{"b":'), names("", "f", "1}}")]
+    assert [each[2] for each in calls_of(*[piece(each, 0) for each in pieces])] == ['{"a":{"b":1}}']
+
+
+@pytest.mark.parametrize(("given", "told"), [({}, "{}"), ({"a": 1}, '{"a": 1}'), (None, "")])
+def test_arguments_that_are_no_text_are_told_as_one(given: Any, told: str) -> None:
+    ((_, _, said),) = calls_of(piece({"id": "a", "function": {"name": "f", "arguments": given}}, 0))
+    assert said == told
+
+
 def test_a_call_that_is_not_whole_goes_on_behind_a_text() -> None:
     """Some servers put a line break between the pieces of a call."""
     told = events(
