@@ -215,6 +215,11 @@ class Exchange:
         return self.upload is None or self.upload.repeatable
 
     @property
+    def is_of_events(self) -> bool:
+        """Whether what came of an answer, told or not, is a stream's."""
+        return self.sse or self.streams
+
+    @property
     def is_job(self) -> bool:
         """Whether it makes something that stays, or goes on by itself: what must not be made twice."""
         background = self.payload.raw("background")
@@ -333,7 +338,7 @@ class Exchange:
             tail[-1] += piece
             return
         if len(tail) == TAIL and self.recorded:
-            self.searched = self.searched or UsageSearch()
+            self.searched = self.searched or UsageSearch(events=self.is_of_events)
             self.searched.look_at(tail[0])
         tail.append(piece)
 

@@ -44,7 +44,7 @@ class UsageTakenOut(EventsOnly):
         if self._member is not None:
             head, found, tail = events.rpartition(self._member)
             # One event of one line, where the one brace behind the member is the event's own.
-            if found and tail.find(_END) == len(tail) - 3 and b"\n" not in head:
+            if found and tail.find(_END) == len(tail) - 3 and b"\n" not in head and b"\r" not in head:
                 return head + tail
         return events if events.rfind(KEY) < 0 else self._of_each(events)
 

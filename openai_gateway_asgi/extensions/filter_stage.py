@@ -169,7 +169,9 @@ class FilterStage:
         self.over = True
         if self._gathering is None:
             return
-        answer = self._gathering.told(usage or normal_usage(read_usage(last_events(self._tail))), complete=complete)
+        answer = self._gathering.told(
+            usage or normal_usage(read_usage(last_events(self._tail), events=True)), complete=complete
+        )
         self._gathering = None
         for filter in self._afters:
             assert filter.hooks.after is not None

@@ -169,12 +169,15 @@ def _usual_usage(raw: Mapping[str, Any]) -> Usage | None:
     output = raw.get("completion_tokens" if chat else "output_tokens")
     if type(input) is not int or type(output) is not int or input < 0 or output < 0:
         return None
+    total = input + output
+    if total > LARGEST or raw.get("total_tokens") != total:
+        return None
     if read is _NOTHING and written is _NOTHING:
         return Usage(input=input, output=output)
     if type(read) is not dict or type(written) is not dict or not (read.keys() | written.keys()) <= _DETAILS:
         return None
     for count in (*read.values(), *written.values()):
-        if type(count) is not int or count < 0:
+        if type(count) is not int or count < 0 or count > total:
             return None
     return Usage(
         input=input,
@@ -216,6 +219,11 @@ def _complete_from_total(raw: Mapping[str, Any], found: dict[str, Any]) -> None:
         found["output"] = total - found["input"]
     elif found["input"] is None and found["output"] is not None and total > found["output"]:
         found["input"] = total - found["output"]
+    elif found["input"] is not None and found["output"] is not None:
+        # xAI counts what was reasoned beside the answer, and so does Gemini, which names it in the total alone.
+        beside = total - found["input"] - found["output"]
+        if beside > 0 and found["reasoning"] in (None, beside):
+            found["output"] += beside
 
 
 def _first(raw: Mapping[str, Any], paths: tuple[tuple[str, ...], ...]) -> int | None:

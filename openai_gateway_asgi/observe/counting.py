@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +18,7 @@ from ..exchange import Exchange
 from ..host.notices import Notices
 from ..host.prices import Cost, Priced, Prices
 from ..host.read_usage import read_usage
+from ..host.tops import stands_at_top
 from ..host.usage import Usage, counts_something, normal_usage, reported_cost
 from ..http.sse import last_events
 from ..limits.estimate import input_tokens
@@ -27,6 +29,9 @@ ESTIMATED = CHAT | RESPONSES | {"createEmbedding"}
 """Operations whose input is text, of which a token has about four bytes."""
 MOST_WARNED = 1024
 """Models without a price that are warned of, once each."""
+
+MOST_NAMES = 8
+"""Names of models in an answer that are looked at, for the one by which it is priced."""
 
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,256})"')
 
@@ -99,7 +104,7 @@ def _raw(exchange: Exchange, answer: bytes) -> Mapping[str, Any] | None:
         return exchange.searched.usage(answer)
     if exchange.usage_told is not None and counts_something(exchange.usage_told):
         return exchange.usage_told
-    return read_usage(answer) if answer else None
+    return read_usage(answer, events=exchange.is_of_events) if answer else None
 
 
 def _priced(exchange: Exchange, usage: Usage, answer: bytes) -> Priced:
@@ -107,11 +112,21 @@ def _priced(exchange: Exchange, usage: Usage, answer: bytes) -> Priced:
     upstream, model, served = exchange.upstream, exchange.model, exchange.served
     named = _MODEL.search(answer)
     told = named[1].decode("utf-8", "replace") if named is not None else ""
+    if told and told != exchange.upstream_model:
+        told = _model_told(answer, events=exchange.is_of_events)
     if told == exchange.upstream_model == model and exchange.via is None:
         return Priced(upstream.name, upstream.base_url, (told,), usage)  # as nearly always
     hops = () if exchange.via is None else reversed(exchange.via.hops)
     ids = (told, exchange.upstream_model, served.id if served is not None else "", *hops, model)
     return Priced(upstream.name, upstream.base_url, tuple(dict.fromkeys([id for id in ids if id])), usage)
+
+
+def _model_told(answer: bytes, *, events: bool) -> str:
+    """The model by which an answer says that it is; what it repeats of the request is no reason for another price."""
+    for named in islice(_MODEL.finditer(answer), MOST_NAMES):
+        if stands_at_top(answer, *named.span(), events=events):
+            return named[1].decode("utf-8", "replace")
+    return ""
 
 
 def _untold(exchange: Exchange, error: BaseException | None, answer: bytes) -> Usage | None:

@@ -128,7 +128,7 @@ def written(datas: Sequence[str], comments: Sequence[bool], ends: Sequence[str])
     way=st.sampled_from(WAYS),
     said=st.lists(choices, min_size=1, max_size=6),
     comments=st.lists(st.booleans(), min_size=12, max_size=12),
-    end=st.sampled_from(["\n", "\n", "\n", "\r\n"]),
+    end=st.sampled_from(["\n", "\n", "\n", "\r\n", "\r"]),
     cuts=st.sets(st.integers(1, 12)),
     lacks=st.integers(0, 2),
 )

@@ -104,6 +104,33 @@ CASES: dict[str, tuple[dict[str, Any], Usage | None]] = {
         {"promptTokenCount": 10, "candidatesTokenCount": 20, "thoughtsTokenCount": 5, "totalTokenCount": 35},
         Usage(input=10, output=25, reasoning=5),
     ),
+    "Gemini behind an OpenAI shape": (
+        {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 35},
+        Usage(input=10, output=25),
+    ),
+    "xAI": (
+        {
+            "prompt_tokens": 37,
+            "completion_tokens": 530,
+            "total_tokens": 800,
+            "prompt_tokens_details": {"text_tokens": 37, "audio_tokens": 0, "image_tokens": 0, "cached_tokens": 8},
+            "completion_tokens_details": {"reasoning_tokens": 233, "audio_tokens": 0},
+        },
+        Usage(input=37, output=763, cached=8, reasoning=233, audio_input=0, image_input=0, audio_output=0),
+    ),
+    "a total that has other things in it": (
+        {
+            "prompt_tokens": 10,
+            "completion_tokens": 20,
+            "total_tokens": 90,
+            "completion_tokens_details": {"reasoning_tokens": 5},
+        },
+        Usage(input=10, output=20, reasoning=5),
+    ),
+    "a total that is too small": (
+        {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 7},
+        Usage(input=10, output=20),
+    ),
     "Ollama's own": ({"prompt_eval_count": 26, "eval_count": 298}, Usage(input=26, output=298)),
     "llama.cpp's timings": (
         {"cache_n": 5, "prompt_n": 20, "predicted_n": 30, "predicted_ms": 1.0},
@@ -118,6 +145,10 @@ CASES: dict[str, tuple[dict[str, Any], Usage | None]] = {
     "nothing known": ({"tokens": "many", "cost": 1}, None),
     "no numbers": ({"prompt_tokens": "12", "completion_tokens": None, "total_tokens": True}, None),
     "numbers that are no counts": ({"prompt_tokens": -1, "completion_tokens": 1.5, "total_tokens": 1e300}, None),
+    "larger than numbers are exact": (
+        {"prompt_tokens": 10**30, "completion_tokens": 3, "completion_tokens_details": {"reasoning_tokens": 10**20}},
+        Usage(output=3),
+    ),
     "not a number": ({"prompt_tokens": float("nan"), "completion_tokens": float("inf")}, None),
     "details that are none": ({"prompt_tokens": 1, "prompt_tokens_details": [1]}, Usage(input=1)),
     "zeros are known": ({"prompt_tokens": 0, "completion_tokens": 0}, Usage(input=0, output=0)),

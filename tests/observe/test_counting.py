@@ -364,6 +364,44 @@ async def test_a_model_that_answers_under_another_name_has_that_ones_price() -> 
     assert w.records[0].cost == 11
 
 
+REPEATED = {
+    "metadata": {"model": "cheap"},
+    "tools": [{"type": "function", "name": "f", "parameters": {"usage": {"input_tokens": 0, "output_tokens": 0}}}],
+}
+"""What a client may write, and servers repeat as they got it."""
+
+
+async def test_what_a_client_wrote_is_no_usage_and_no_name_of_a_model() -> None:
+    answer = {**REPEATED, "id": "r", "status": "completed", "model": "m1-2024", "output": [], "usage": RESPONSES_USAGE}
+    ways = (answer, {name: answer[name] for name in reversed(answer)})
+    async with world(prices={"cheap": Price(input=0, output=0), "m1-2024": Price(input=1_000_000, output=0)}) as w:
+        for said in ways:
+            w.upstream.answer("/responses", json_answer(said))
+            await w.post("/responses", {"model": "m1", "input": "x", **REPEATED})
+            event = sse({"response": said, "type": "response.completed"}, "response.completed")
+            w.upstream.answer("/responses", stream_answer([event]))
+            await w.post("/responses", {"model": "m1", "input": "x", "stream": True, **REPEATED})
+    assert [(record.usage_raw, record.cost) for record in w.records] == [(RESPONSES_USAGE, 7)] * 4
+
+
+async def test_who_leaves_before_the_usage_is_charged_by_an_estimate_and_not_by_what_they_wrote() -> None:
+    created = sse({"type": "response.created", "response": {**REPEATED, "usage": None}}, "response.created")
+    events = [created, *[sse({"type": "response.output_text.delta", "delta": " word" * 2})] * 600]
+    async with world(limits=[Limit(tokens=100_000, per="day")]) as w:
+        w.upstream.answer("/responses", Answer(events, 200, [("content-type", "text/event-stream")], ending="open"))
+        async with w.conversation("/responses", {"model": "m1", "input": "x", "stream": True, **REPEATED}) as talk:
+            await talk.receive_start()
+            received = 0
+            while received < 600 * len(events[1]):
+                received += len(await talk.receive_chunk())
+            talk.disconnect()
+        (entry,) = (await w.ask("GET", "/limits")).json()["data"]
+    (record,) = w.records
+    assert record.usage is not None
+    assert record.usage.estimated
+    assert entry["used"] == record.usage.tokens > 600
+
+
 async def test_a_model_without_a_price_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     async with world(upstream_a("m1", "m2"), prices={"m3": Price(input=1, output=1)}) as w:
         for model in ("m1", "m1", "m2"):
