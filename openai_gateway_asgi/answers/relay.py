@@ -23,8 +23,8 @@ from .events import WHOLE, Events
 from .redaction import without_secrets
 from .refusal import AS_CALLER, redirected, refusal, refused_inside
 from .upstream_errors import LONGEST, error_in_events, error_in_json
-from .whole_bodies import HELD as JSON_HELD
-from .whole_bodies import SPOKEN, WholeBody
+from .whole_bodies import SPOKEN, relay_whole
+from .whole_json import HELD as JSON_HELD
 from .whole_json import empty
 
 _FIELD = re.compile(rb"(?:data|event|id|retry|error)?:")
@@ -86,14 +86,15 @@ class Relay:
                 wanted = "a stream" if exchange.streams else "what was asked for"
                 raise UpstreamError(f"The upstream answered with a page instead of {wanted}.")
             whole = (exchange.upstream.commit or self._settings.commit) == "whole"
-            of_attempt = exchange, self._send, self._clocks, self._settings, start
+            of_attempt = exchange, self._send, self._clocks, self._settings, start, reads
             streams = kind == EVENT_STREAM and exchange.method != "HEAD"
             if streams != exchange.streams and self._knows_what_was_asked(streams):
                 streams = await self._is_stream_after_all(reads)
             if streams:
-                await Events(*of_attempt, reads, whole=whole).relay()
+                await Events(*of_attempt, whole=whole).relay()
             else:
-                await WholeBody(*of_attempt, named, kind, reads, most=WHOLE if whole else JSON_HELD).relay(status)
+                most = WHOLE if whole else JSON_HELD
+                await relay_whole(*of_attempt, named=named, kind=kind, status=status, most=most)
         except UpstreamError as refused:
             if refused.cause is None:
                 raise

@@ -16,18 +16,10 @@ from ..exchange import Exchange
 from ..http.asgi import NamedHeaders, RawHeaders, Send
 from ..http.pacing import others_after
 from ..http.stages import Stage, answered, too_long
-from ..upstream.inflate import inflated
 from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
-from .endings import CHAT
-from .plain_answer import plain_answer
-from .refusal import refused_inside
 from .untranslatable import check_of
-from .upstream_errors import error_in_json
-from .whole_json import cut_short, empty, is_json, judge_syntax
-
-HELD = 1024 * 1024
-"""Bytes of JSON that are held: a chat has some kilobytes, and some hundred embeddings fit as well."""
+from .whole_json import HELD, cut_short, empty, is_json, judge
 
 REALTIME_CALL = "create-realtime-call"
 _CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
@@ -41,22 +33,97 @@ EMPTY = (204, 304)
 """Statuses of answers that have no body (RFC 9110, 6.4.1)."""
 
 
+async def relay_whole(
+    exchange: Exchange,
+    send: Send,
+    clocks: Clocks,
+    settings: Settings,
+    start: RawHeaders,
+    reads: Reads,
+    *,
+    named: NamedHeaders,
+    kind: bytes,
+    status: int,
+    most: int = HELD,
+) -> None:
+    """All of an answer, up to its end or the exception that ended it.
+
+    ``start`` are those headers of the upstream that its client may see, ``named`` all of them, ``kind`` is the media
+    type; of JSON ``most`` bytes are held.
+    """
+    has_body = status not in EMPTY and exchange.method != "HEAD"
+    if status in EMPTY and exchange.model and exchange.method != "HEAD" and not _may_be_silent(exchange):
+        raise empty()
+    stages = exchange.stages if has_body else ()
+    length = _length(named)
+    if length is not None and not stages:
+        start.append((b"content-length", b"%d" % length))
+    if status == 201:
+        start += _location(named, exchange)
+    first, is_held = None, has_body and (bool(stages) or (status == 200 and bool(exchange.model)))
+    if is_held:
+        clocks.bounded = True  # what is stored may be long, and is watched for silence only
+        first = await reads.next()
+        if first and len(first) == length and length <= most and is_json(kind) and not first.isspace():
+            await _relay_plain(first, exchange, send, clocks, start, named, status)
+            return
+    body = WholeBody(
+        exchange, send, clocks, settings, start, reads,
+        named=named, kind=kind, status=status, most=most, stages=stages, length=length,
+    )  # fmt: skip
+    await body.relay(first, is_held=is_held)
+
+
+async def _relay_plain(
+    body: bytes, exchange: Exchange, send: Send, clocks: Clocks, start: RawHeaders, named: NamedHeaders, status: int
+) -> None:
+    """JSON that came in one read, as nearly every answer of a model does."""
+    opened = judge(exchange, body, coding=named.get(b"content-encoding"), is_named_json=True)
+    if exchange.stages:
+        body = await _changed(exchange, exchange.stages, body)
+        start.append((b"content-length", b"%d" % len(body)))
+    else:
+        exchange.keep(opened or body, part=True)
+    clocks.sent_at = monotonic()  # the client may not have taken the answer before on its connection
+    exchange.told = True
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    clocks.sent_at = monotonic()
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+    clocks.sent_at = 0.0
+
+
+async def _changed(exchange: Exchange, stages: tuple[Stage, ...], body: bytes) -> bytes:
+    """As the stages have it; what is longer than is usually held only as those have it that must."""
+    exchange.keep(body, part=True)  # as it came
+    if (check := check_of(exchange)) is not None:
+        await check(body)
+    await others_after(len(body))
+    if len(body) > HELD:
+        changing = tuple([stage for stage in stages if not stage.lets_pass()])
+        exchange.passed_unchanged = len(changing) < len(stages)
+        stages = changing
+    return await answered(stages, body)
+
+
+def _may_be_silent(exchange: Exchange) -> bool:
+    return exchange.match.endpoint.operation in SILENT
+
+
 class WholeBody:
-    """One attempt's."""
+    """One attempt's, where it is long, comes slowly, or is no JSON."""
 
     __slots__ = (
         "_begun",
         "_blank",
         "_came",
         "_clocks",
+        "_coding",
         "_exchange",
         "_is_json",
         "_is_named_json",
         "_kind",
         "_length",
-        "_may_be_silent",
         "_most",
-        "_named",
         "_opened",
         "_pieces",
         "_reads",
@@ -77,24 +144,27 @@ class WholeBody:
         clocks: Clocks,
         settings: Settings,
         start: RawHeaders,
-        named: NamedHeaders,
-        kind: bytes,
         reads: Reads,
         *,
-        most: int = HELD,
+        named: NamedHeaders,
+        kind: bytes,
+        status: int,
+        most: int,
+        stages: tuple[Stage, ...],
+        length: int | None,
     ) -> None:
-        """``start`` are those headers of the upstream that its client may see, ``named`` all of them, ``kind`` is the
-        media type; of JSON ``most`` bytes are held."""
         self._exchange = exchange
         self._send = send
         self._clocks = clocks
         self._settings = settings
         self._start = start
-        self._named = named
         self._reads = reads
-        self._most = most
-        self._length = _length(named)
+        self._coding = named.get(b"content-encoding")
         self._kind = kind
+        self._status = status
+        self._most = most
+        self._stages = stages
+        self._length = length
         self._is_named_json, self._is_json = is_json(kind), False
         self._pieces: list[bytes] = []
         self._came = 0
@@ -104,36 +174,19 @@ class WholeBody:
         self._whole = self._begun = self._waits = False
         self._showing: asyncio.Task[None] | None = None
 
-    async def relay(self, status: int) -> None:
-        """All of it, up to its end or the exception that ended it."""
-        exchange = self._exchange
-        self._status = status
-        has_body = status not in EMPTY and exchange.method != "HEAD"
-        self._may_be_silent = exchange.match.endpoint.operation in SILENT
-        if status in EMPTY and exchange.model and exchange.method != "HEAD" and not self._may_be_silent:
-            raise empty()
-        self._stages = exchange.stages if has_body else ()
-        is_held = bool(self._stages) or (bool(exchange.model) and status == 200 and has_body)
-        if self._length is not None and not self._stages:
-            self._start.append((b"content-length", b"%d" % self._length))
-        if status == 201:
-            self._start += _location(self._named, exchange)
+    async def relay(self, first: bytes | None, *, is_held: bool) -> None:
+        """``first`` is what came of one that is held."""
         try:
-            if is_held:
-                self._clocks.bounded = True  # what is stored may be long, and is watched for silence only
-            chunk = await self._reads.next()
             if not is_held:
-                self._take(chunk)
-            elif chunk and self._is_plain(chunk):
-                self._judge_json(chunk)
-                await self._send_at_once(chunk)
-                return
-            elif await self._holds_all(chunk):
+                self._take(await self._reads.next())
+            elif await self._holds_all(first):
                 body = b"".join(self._pieces)
                 self._judge(body)
                 self._pieces = [body]
                 if self._stages:
-                    self._pieces = [await self._changed(body)]
+                    self._pieces = [changed := await _changed(self._exchange, self._stages, body)]
+                    if not self._begun:
+                        self._start.append((b"content-length", b"%d" % len(changed)))
             if self._showing is not None:
                 self._clocks.sent_at = monotonic()
                 await self._showing
@@ -142,15 +195,10 @@ class WholeBody:
                 self._take(await self._reads.next())
                 await self._flush()
         finally:
-            if exchange.left:
-                exchange.rest = b"".join(self._pieces)
+            if self._exchange.left:
+                self._exchange.rest = b"".join(self._pieces)
             if self._waits:
                 await self._forget()
-
-    def _is_plain(self, chunk: bytes) -> bool:
-        """Whether that is all of an answer in JSON, as of nearly every call of a model."""
-        fits = len(chunk) == self._length and len(chunk) <= self._most
-        return fits and self._is_named_json and not chunk.isspace()
 
     async def _holds_all(self, chunk: bytes | None) -> bool:
         """Holds what comes, from ``chunk`` on, while it is to be held; whether that was all."""
@@ -184,23 +232,6 @@ class WholeBody:
         is_sound = self._exchange.match.endpoint.operation in SPOKEN
         return not is_sound and not all(stage.lets_pass() for stage in self._stages)
 
-    def _staying(self) -> tuple[Stage, ...]:
-        """The stages that change an answer longer than is usually held."""
-        changing = tuple([stage for stage in self._stages if not stage.lets_pass()])
-        self._exchange.passed_unchanged = len(changing) < len(self._stages)
-        return changing
-
-    async def _changed(self, body: bytes) -> bytes:
-        """As its stages have it; its length goes into the head, where that is not out."""
-        self._exchange.keep(body, part=True)  # as it came
-        if (check := check_of(self._exchange)) is not None:
-            await check(body)
-        await others_after(len(body))
-        changed = await answered(self._stages if len(body) <= HELD else self._staying(), body)
-        if not self._begun:
-            self._start.append((b"content-length", b"%d" % len(changed)))
-        return changed
-
     def _look_for_a_beginning(self) -> None:
         """White space keeps a line warm, and tells nothing yet; by what comes first JSON is known under any type."""
         begins = _BEGINNING.match(self._pieces[-1])  # before it all was white space
@@ -213,26 +244,10 @@ class WholeBody:
 
     def _judge(self, body: bytes) -> None:
         """Whether an answer that came to its end is one."""
-        if self._blank and (self._came or not self._pieces) and not self._may_be_silent:
+        if self._blank and (self._came or not self._pieces) and not _may_be_silent(self._exchange):
             raise empty()
         if body:
-            self._judge_json(body)
-
-    def _judge_json(self, body: bytes) -> None:
-        if (coding := self._named.get(b"content-encoding")) is not None:
-            opened = inflated(body, coding, HELD)
-            if not opened:
-                return
-            self._opened = body = opened
-        if (plain := plain_answer(body)) is not None:
-            self._exchange.usage_told = plain.usage
-            return
-        has_choices = self._exchange.upstream_match.endpoint.operation in CHAT
-        if (said := error_in_json(body, has_choices=has_choices)) is not None:
-            self._exchange.unsent = body
-            raise refused_inside(said, self._exchange.upstream)
-        if self._is_named_json:
-            judge_syntax(body)
+            self._opened = judge(self._exchange, body, coding=self._coding, is_named_json=self._is_named_json)
 
     def _show(self) -> None:
         """Sends the head and the white space that is held, beside whatever is waited for: from then on it is told."""
@@ -257,20 +272,6 @@ class WholeBody:
         self._came += len(chunk)
         self._whole = self._came == self._length
         return True
-
-    async def _send_at_once(self, body: bytes) -> None:
-        """The head and all of the answer."""
-        exchange, clocks, send = self._exchange, self._clocks, self._send
-        if self._stages:
-            body = await self._changed(body)
-        else:
-            exchange.keep(self._opened or body, part=True)
-        clocks.sent_at = monotonic()  # the client may not have taken the answer before on its connection
-        exchange.told = True
-        await send({"type": "http.response.start", "status": self._status, "headers": self._start})
-        clocks.sent_at = monotonic()
-        await send({"type": "http.response.body", "body": body, "more_body": False})
-        clocks.sent_at = 0.0
 
     async def _flush(self) -> None:
         """Sends what is held."""

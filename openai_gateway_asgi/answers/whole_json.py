@@ -1,4 +1,4 @@
-"""Whether an answer that has come to its end is a whole one, where it calls itself JSON."""
+"""Whether an answer in JSON that has come to its end is one, and tells of no failure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ import re
 import msgspec
 
 from ..errors import UpstreamError, UpstreamUnavailable
+from ..exchange import Exchange
 from ..http.asgi import JSON
+from ..upstream.inflate import inflated
+from .endings import CHAT
+from .plain_answer import plain_answer
+from .refusal import refused_inside
+from .upstream_errors import error_in_json
 
+HELD = 1024 * 1024
+"""Bytes of JSON that are held: a chat has some kilobytes, and some hundred embeddings fit as well."""
 JUDGED = 4 * 1024 * 1024
 """Bytes of JSON that are read to see whether it is whole; of what is longer only the end is looked at."""
 _ENDS = 64
@@ -29,6 +37,26 @@ def cut_short() -> UpstreamUnavailable:
 
 def is_json(kind: bytes) -> bool:
     return kind == JSON or kind.endswith(b"+json") or kind == b"text/json"
+
+
+def judge(exchange: Exchange, body: bytes, *, coding: bytes | None, is_named_json: bool) -> bytes | None:
+    """Raises where the answer is a failure, or none. Gives what it holds where it came in a ``coding``: None of one
+    that cannot be read here, or came in none."""
+    opened = None
+    if coding is not None:
+        if not (opened := inflated(body, coding, HELD)):
+            return None
+        body = opened
+    if (plain := plain_answer(body)) is not None:
+        exchange.usage_told = plain.usage
+        return opened
+    has_choices = exchange.upstream_match.endpoint.operation in CHAT
+    if (said := error_in_json(body, has_choices=has_choices)) is not None:
+        exchange.unsent = body
+        raise refused_inside(said, exchange.upstream)
+    if is_named_json:
+        judge_syntax(body)
+    return opened
 
 
 def judge_syntax(body: bytes) -> None:
