@@ -32,7 +32,7 @@ from .response_events import (
     THOUGHT,
     Told,
 )
-from .response_objects import new_id
+from .response_objects import AN_ITEM, new_id
 from .shapes import text_of
 
 Event = dict[str, Any]
@@ -170,7 +170,7 @@ class Repair:
         if not item.opened:
             return  # a call whose name is not known yet
         if told is TEXT:
-            event.setdefault("logprobs", [])
+            event["logprobs"] = event.get("logprobs") or []
         yield self._at(event, item, place if told.part else None)
 
     def _done(self, event: Event) -> Iterator[Event]:
@@ -234,6 +234,7 @@ class Repair:
             whole["call_id"] = text_of(whole.get("call_id")) or new_id("call")
         if (held := HELD.get(kind)) is not None:
             whole.setdefault(held, "" if kind in CALLS else [])
+        self.kept += AN_ITEM
         item = Item(len(self._items), whole)
         self._items.append(item)
         self._by_place[_key(place, item.index)] = item

@@ -6,6 +6,8 @@ from ..http.stages import EventsOnly, too_long
 from .repair import Repair
 from .wire import comments_apart, named_event, values_in
 
+_OF_ITEM = b'"response.output_item.'
+
 
 class Repaired(EventsOnly):
     """A stage of one attempt (``http/stages.py``)."""
@@ -18,6 +20,8 @@ class Repaired(EventsOnly):
     def events(self, events: bytes) -> bytes:
         comments, events = comments_apart(events)
         told = [comments]
+        if events.find(_OF_ITEM) >= 0:
+            self._repair.kept += len(events)  # for the final event repeats items as they came
         for value in values_in(events):
             told += [named_event(event) for event in self._repair.feed(value)]
         if self._repair.kept > self._limit:

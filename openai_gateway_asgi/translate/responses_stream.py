@@ -142,7 +142,9 @@ class ResponsesStream:
         if call.closed:
             return  # it was whole: what comes of it now repeats it
         call.learn(delta, self._custom, self._spaces)
-        if not call.opened and call.name:
+        if not call.name:
+            self.kept += AN_ITEM + len(call.waiting)
+        elif not call.opened:
             yield from self._stop_speaking()
             yield from self._open(call)
         text = call.waiting

@@ -12,6 +12,8 @@ from .shapes import text_of
 
 HOSTED = "it is run by OpenAI's Responses API alone"
 NAMED = ("function", "custom")
+LONGEST_SPACE = 256
+"""Characters of a namespace: each of its tools has it in its name, so that a long one would make a small body huge."""
 
 
 @dataclass(slots=True)
@@ -47,6 +49,8 @@ class ChatTools:
         kind = read(tool, "type", str, f"{at}.")
         if kind == "namespace" and space is None:
             name = read(tool, "name", str, f"{at}.") or ""
+            if len(name) > LONGEST_SPACE:
+                raise invalid(f"{at}.name", f"is longer than {LONGEST_SPACE} characters")
             for number, inner in enumerate(read_list(tool, "tools", f"{at}.")):
                 self._take(inner, f"{at}.tools[{number}]", name)
         elif kind in NAMED:

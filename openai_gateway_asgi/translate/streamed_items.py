@@ -22,6 +22,9 @@ from .shapes import arguments_of, object_of, text_of
 
 Telling = Iterator[tuple[str, dict[str, Any]]]
 
+MOST_LOOKS = 64
+"""At the arguments of one call, whether they are whole: a stream may take turns without end."""
+
 
 class Item:
     """One output item: what it tells, and what it is when it is whole."""
@@ -148,6 +151,8 @@ class Call(Item):
         self._custom = False
         self._as_function = False
         self._said: list[str] = []
+        self._looks = 0
+        """How often it was looked whether it is whole."""
 
     def has_id(self, delta: Mapping[str, Any]) -> bool:
         return bool(self._call_id) and delta.get("id") == self._call_id
@@ -162,9 +167,12 @@ class Call(Item):
         return _arguments_in(delta).startswith("{") and self.is_whole()
 
     def is_whole(self) -> bool:
-        """Whether there is nothing more to come of its arguments."""
+        """Whether there is nothing more to come of its arguments, as far as a few looks tell."""
         if self._custom and not self._as_function:
             return True
+        self._looks += 1
+        if self._looks > MOST_LOOKS:
+            return False
         try:
             json.loads("".join(self._said))
         except ValueError:

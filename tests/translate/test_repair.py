@@ -270,3 +270,24 @@ async def test_a_server_that_streams_unasked_is_told_not_to() -> None:
         w.upstream.answer("/responses", json_answer({"object": "response", "output": []}))
         answer = await w.post("/responses", {"model": "m1", "input": "hi"})
         assert (answer.json(), w.sent["stream"]) == ({"object": "response", "output": []}, False)
+
+
+async def test_items_that_are_told_whole_count_for_what_is_kept() -> None:
+    done = {"type": "response.output_item.done", "item": {"type": "image_generation_call", "result": "x" * 300}}
+    events = [sse({**done, "output_index": number}) for number in range(10)]
+    async with world(upstream_a(repair_responses=True), settings=Settings(event_limit=2000, retries=0)) as w:
+        w.upstream.answer("/responses", stream_answer([sse(created()), *events, sse(completed())]))
+        answer = await w.post("/responses", {"model": "m1", "input": "hi", "stream": True})
+    assert b"event_limit" in answer.body
+
+
+def test_probabilities_that_are_null_are_none() -> None:
+    event = {
+        "type": "response.output_text.delta",
+        "output_index": 0,
+        "content_index": 0,
+        "delta": "x",
+        "logprobs": None,
+    }
+    for told in mended([created(), event, completed()]):
+        STRICT.validate_python(told)

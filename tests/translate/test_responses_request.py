@@ -170,6 +170,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a conversation": ({"conversation": {"id": "conv_x"}}, "conversation", "unsupported_parameter"),
     "a stored prompt": ({"prompt": {"id": "pmpt_x"}}, "prompt", "unsupported_parameter"),
     "case_346 a hosted tool": ({"tools": [{"type": "web_search"}]}, "tools[0].type", "unsupported_parameter"),
+    "a long namespace, which each tool has in its name": (
+        {"tools": [{"type": "namespace", "name": "n" * 257, "tools": [{"type": "function", "name": "f"}]}]},
+        "tools[0].name",
+        "invalid_value",
+    ),
     "a choice of one": (
         {"tools": [{"type": "function", "name": "f"}], "tool_choice": {"type": "web_search"}},
         "tool_choice",

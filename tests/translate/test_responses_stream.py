@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from openai_gateway_asgi.translate.response_objects import Frame
 from openai_gateway_asgi.translate.responses_answer import response_of
 from openai_gateway_asgi.translate.responses_stream import ResponsesStream
+from tests.support.cost import assert_costs
 from tests.translate.sdk import final_response
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
@@ -363,3 +364,26 @@ def test_a_stream_ends_with_what_a_whole_answer_says(said: dict[str, Any], finis
         for named in (response, *response["output"]):
             del named["id"]
     assert streamed == whole
+
+
+def test_calls_whose_names_never_come_count_for_what_is_kept() -> None:
+    stream = ResponsesStream(Frame({}, "m"))
+    for number in range(100):
+        list(stream.feed(chunk(tool(number, arguments="x" * 100))))
+    assert stream.kept > 30_000
+    one = ResponsesStream(Frame({}, "m"))
+    for _ in range(100):
+        list(one.feed(chunk(tool(0, arguments="x" * 100))))
+    assert one.kept > 30_000
+
+
+def test_turns_without_end_do_not_make_a_call_be_looked_at_again_and_again() -> None:
+    """A megabyte of arguments that are not whole, and thousands of changes from thoughts to text."""
+    turns = [chunk({"content": "a"}), chunk({"reasoning_content": "b"})] * 1000
+
+    def run() -> None:
+        stream = ResponsesStream(Frame({}, "m"))
+        for each in [chunk(tool(id="a", name="f", arguments='{"a":"' + "x" * 1_000_000)), *turns]:
+            list(stream.feed(each))
+
+    assert_costs(run, at_most=150)
