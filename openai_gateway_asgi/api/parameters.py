@@ -61,11 +61,12 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "reasoning_effort": Parameter(
             str,
             MappingProxyType({CHAT: ("reasoning_effort",), RESPONSES: ("reasoning.effort",)}),
-            # OpenRouter; Anthropic; vLLM and SGLang; Ollama
+            # OpenRouter; Anthropic; vLLM and SGLang; Ollama; Qwen; Gemini
             (
                 "reasoning.max_tokens", "reasoning.enabled", "include_reasoning", "thinking", "output_config.effort",
                 "enable_thinking", "chat_template_kwargs.enable_thinking", "chat_template_kwargs.thinking",
-                "chat_template_kwargs.reasoning_effort", "think",
+                "chat_template_kwargs.reasoning_effort", "think", "thinking_budget",
+                "chat_template_kwargs.thinking_budget", "google.thinking_config", "thinking_config",
             ),
         ),
         "reasoning.summary": Parameter(
@@ -86,7 +87,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             "repetition_penalty", Number, *_TEXT, also=("repeat_penalty", "options.repeat_penalty")
         ),
         "seed": _same("seed", int, *_TEXT, also=("options.seed", "random_seed")),
-        "stop": _same("stop", str | list[str], *_TEXT, also=("options.stop",)),
+        "stop": _same("stop", str | list[str], *_TEXT, also=("options.stop", "stop_sequences")),
         "n": _same("n", int, *_TEXT, *_IMAGES, IMAGE_VARIATION),
         "logit_bias": _same("logit_bias", dict[str, Number], *_TEXT),
         "logprobs": _same("logprobs", bool | int, *_TEXT),

@@ -122,6 +122,8 @@ def typed(where: str, value: Any, kind: Any) -> Any:
         problem, path = _PLACE.fullmatch(str(error)).groups()  # type: ignore[union-attr]
         inner = re.sub(r"\[(\d+)\]", r".\1", path or "").replace("[...]", "")
         raise ConfigError(where + inner, problem[:1].lower() + problem[1:]) from None
+    except UnicodeEncodeError:
+        raise ConfigError(where, "has half a character, which nobody can send") from None
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from .findings import Finding
-from .templates import from_origin
+from .templates import from_origin, left_of_origin
 
 THEIRS = frozenset({"base_model_id", "meta", "is_active"})
 """Keys by which one is told from ours."""
@@ -43,7 +43,7 @@ def translated(where: str, entry: Mapping[str, Any]) -> tuple[dict[str, Any], li
         "base": entry.get("base_model_id"),
         "name": entry.get("name"),
         "description": meta.get("description"),
-        "tags": [each.get("name", each) if isinstance(each, dict) else each for each in meta.get("tags") or []],
+        "tags": _tags(f"{where}.meta.tags", meta.get("tags")),
         "hidden": meta.get("hidden"),
         "enabled": entry.get("is_active"),
     }
@@ -60,6 +60,12 @@ def translated(where: str, entry: Mapping[str, Any]) -> tuple[dict[str, Any], li
         if value is not None and name not in OF_THEIR_PAGE
     } | {name: made for name, value in custom.items() if (made := _custom(value)) is not None}
     notes = [Finding("no_effect", field, "has no effect here", "leave it out") for field in left_out]
+    notes += [
+        Finding(
+            "no_effect", f"{where}.params.system", f"has {{{{{name}}}}}, for which nothing stands here", "take it out"
+        )
+        for name in left_of_origin(own.get("system") or "")
+    ]
     return own, notes
 
 
@@ -71,13 +77,19 @@ def _object(where: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def _tags(where: str, value: Any) -> list[Any]:
+    if value is not None and not isinstance(value, list):
+        raise ConfigError(where, "must be a list")
+    return [each.get("name", each) if isinstance(each, dict) else each for each in value or ()]
+
+
 def _value(where: str, name: str, value: Any) -> Any:
     if name in _NUMBERS and isinstance(value, str):
         try:
             return _NUMBERS[name](value)
         except ValueError as error:
             raise ConfigError(where, "must be a number") from error
-    if name == "stop":
+    if name == "stop" and isinstance(value, str | list):
         return [_unescaped(each) for each in ([value] if isinstance(value, str) else value)]
     return value
 

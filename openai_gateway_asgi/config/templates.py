@@ -40,6 +40,9 @@ _ORIGINS = {
 }
 _ORIGIN = re.compile(r"\{\{\s*(" + "|".join(_ORIGINS) + r")\s*\}\}")
 
+_LEFT = re.compile(r"\{\{\s*((?:USER|CURRENT|CHAT|MESSAGE|SESSION)_[A-Z_]+|(?:user|chat)\.variables\.[\w.-]+)\s*\}\}")
+"""Others of Open WebUI's (utils/task.py), for which nothing here stands."""
+
 _WHO = frozenset({"user.id", "user.name", "user.email", "user.role", "model"})
 _GETTERS: Mapping[str, Callable[[Any], str | None]] = {name: attrgetter(name) for name in (*_WHO, "operation")}
 """Of the variables that are attributes by these names."""
@@ -153,6 +156,11 @@ def whole(text: str) -> str:
 def from_origin(text: str) -> str:
     """A text of Open WebUI's configuration in the variables of this library: ``{{USER_NAME}}`` is ``{user.name}``."""
     return _ORIGIN.sub(lambda found: _ORIGINS[found[1]], text)
+
+
+def left_of_origin(text: str) -> list[str]:
+    """The variables of Open WebUI that a text still has, each once: they would be read as they are written."""
+    return list(dict.fromkeys(_LEFT.findall(text)))
 
 
 def _listed() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from ..config import checks
 from ..config.model_ids import ModelIds
 from ..config.rules.callables import misfit
 from ..errors import ConfigError
@@ -108,11 +109,14 @@ class Limit:
         self._set("scopes", _scopes(self.by))
         self._set("per_attempt", "upstream" in self.scopes)
         self._set("_own", _hook_of(self.by) if callable(self.by) else None)
+        self._set("name", checks.line("limits.name", self.name, empty=True))
         for name, allowed in (("when_down", ("open", "closed")), ("unpriced", ("refuse", "allow"))):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"limits.{name}", f"must be {' or '.join(map(repr, allowed))}")
         given_models: Any = self.models
-        patterns: tuple[Any, ...] = (given_models,) if isinstance(given_models, str) else tuple(given_models or ())
+        given_models = (given_models,) if isinstance(given_models, str) else given_models
+        is_list = isinstance(given_models, Iterable) and not isinstance(given_models, Mapping)
+        patterns: tuple[Any, ...] = tuple(given_models) if is_list else ()
         if not patterns or not all(isinstance(pattern, str) and pattern for pattern in patterns):
             raise ConfigError("limits.models", "must be patterns of model ids, such as 'gpt-*'")
         self._set("_patterns", ModelIds(patterns))
@@ -251,6 +255,6 @@ def _scopes(by: Any) -> tuple[str, ...]:
     if callable(by):
         return ()
     scopes = (by,) if isinstance(by, str) else by
-    if not isinstance(scopes, tuple) or not set(scopes) <= set(SCOPES):
+    if not isinstance(scopes, tuple) or not all(scope in SCOPES for scope in scopes):
         raise ConfigError("limits.by", f"must be of {', '.join(SCOPES)}, a tuple of them, or a callable (user, model)")
     return tuple(scope for scope in SCOPES if scope in scopes)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..config import checks
 from ..errors import ConfigError
 from . import scripts
 from .claims import Balance, Change, Claim, Decision, StoreDown, balance_of
@@ -33,7 +34,7 @@ class RedisLimits:
     ``url`` as ``redis://host:6379/0`` (``rediss`` and ``unix`` too). ``prefix`` keeps several gateways on one server
     apart; all keys bear it as their hash tag, so that a cluster keeps them together. ``timeout`` is what a decision may
     take in all, in seconds: a server that hangs costs a call no more, and nothing once it has failed a few times in a
-    row. Raises ``ConfigError`` without the extra.
+    row. Raises ``ConfigError`` naming the field, and without the extra.
     """
 
     def __init__(self, url: str, *, prefix: str = "openai-gateway", timeout: float = 0.1) -> None:
@@ -43,18 +44,22 @@ class RedisLimits:
             raise ConfigError(
                 "limit_store", "RedisLimits needs the extra: pip install 'openai-gateway-asgi[redis]'"
             ) from error
-        if not url.startswith(("redis://", "rediss://", "unix://")):
+        given: Any = url
+        if not isinstance(given, str) or not given.startswith(("redis://", "rediss://", "unix://")):
             raise ConfigError("limit_store", "the url must begin with redis://, rediss:// or unix://")
         self._module = redis.asyncio
         self._url = url
+        if not {"{", "}"}.isdisjoint(checks.line("limit_store.prefix", prefix)):
+            raise ConfigError("limit_store.prefix", "must not have braces: it stands between two, as a hash tag")
         self._tag = "{" + prefix + "}:"
-        self._timeout = timeout
+        self._timeout = checks.seconds("limit_store.timeout", timeout)
         self._clients: dict[asyncio.AbstractEventLoop, Redis] = {}
         self._failures = 0
         self._rest = 0.0
         """How long it is left alone, in seconds; 0 where it answers."""
         self._rests_until = 0.0
         self._probe: asyncio.Task[None] | None = None
+        self._check_url()
 
     def __repr__(self) -> str:
         return f"RedisLimits(prefix={self._tag[1:-2]!r})"
@@ -157,6 +162,16 @@ class RedisLimits:
                 del self._clients[ended]
             client = self._clients[loop] = self._connect()
         return client
+
+    def _check_url(self) -> None:
+        """Redis' own client reads most of it only when it connects: each call would fail then."""
+        try:
+            pool = self._connect().connection_pool
+            _ = pool.connection_class(**pool.connection_kwargs)
+        except Exception as error:
+            # Its message may repeat the url, in which a password stands.
+            problem = f"the url cannot be read ({type(error).__name__}); write one as redis://host:6379/0"
+            raise ConfigError("limit_store", problem) from None
 
     def _connect(self) -> Redis:
         from redis.asyncio.retry import Retry

@@ -20,6 +20,8 @@ from .limit import NANO, Limit
 FIGURES = b"x-ratelimit-"
 JITTER = 0.1
 """Those who are refused at once come back within a tenth more of their wait, and not together."""
+LONGEST_JITTER = 10.0
+"""Seconds; of a day or a month a tenth would be long."""
 NAMED = {
     unit: tuple(b"x-ratelimit-%s-%s" % (what, unit.encode()) for what in (b"limit", b"remaining", b"reset"))
     for unit in ("requests", "tokens")
@@ -62,7 +64,7 @@ def refusal(standings: Iterable[Standing]) -> LimitExceeded:
         error.type = "insufficient_quota"
     elif worst.limit.unit in NAMED:
         error.type = worst.limit.unit
-    jittered = wait * (1 + random.random() * JITTER)  # noqa: S311  # spreads clients, guards nothing
+    jittered = wait + random.random() * min(wait * JITTER, LONGEST_JITTER)  # noqa: S311  # spreads clients
     headers: RawHeaders = [
         (b"retry-after", b"%d" % max(1, ceil(jittered))),
         (b"retry-after-ms", b"%d" % max(1, ceil(jittered * 1000))),

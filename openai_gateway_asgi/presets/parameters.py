@@ -31,11 +31,12 @@ def missing(payload: Payload, settings: Iterable[Setting], names: Names) -> list
 
 
 def refuse_locked(payload: Payload, settings: Iterable[Setting], names: Names, model: str) -> None:
-    """Raises ``InvalidRequest`` for a locked parameter that is set to something else than it is locked to."""
+    """Raises ``InvalidRequest`` for a locked parameter that is set to something else than it is locked to; a null sets
+    nothing."""
     values = {name: setting.value for setting in settings for name in setting.names}
     for where, name, raw in found(payload, names):
         wanted = values[name]
-        if wanted is None or _value(raw) != _value(wanted):
+        if raw != NULL and (wanted is None or _value(raw) != _value(wanted)):
             raise InvalidRequest(
                 f"`{where}` is set by the model `{model}` and cannot be chosen; leave it out.",
                 param=where,

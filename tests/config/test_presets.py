@@ -211,7 +211,7 @@ def test_a_model_of_open_webui_is_read() -> None:
         "base_model_id": "gpt-4o",
         "name": "Helper",
         "params": {
-            "system": "SYS {{USER_NAME}} {{CURRENT_DATE}} {{UNKNOWN}}",
+            "system": "SYS {{USER_NAME}} {{CURRENT_DATE}} {{UNKNOWN}} {{ CURRENT_TIME }}",
             "temperature": "0.5",
             "max_tokens": "7",
             "stop": ["ü\\n"],
@@ -233,7 +233,7 @@ def test_a_model_of_open_webui_is_read() -> None:
             description="Helps",
             tags=["x"],
             hidden=True,
-            system="SYS {user.name} {date} {{UNKNOWN}}",
+            system="SYS {user.name} {date} {{UNKNOWN}} {{ CURRENT_TIME }}",
             params={"temperature": 0.7, "max_tokens": 7, "stop": ["ü\n"], "foo": {"a": 1}, "bar": "plain"},
         )
     ]
@@ -243,7 +243,27 @@ def test_a_model_of_open_webui_is_read() -> None:
         "MODEL_PRESETS.0.meta.profile_image_url",
         "MODEL_PRESETS.0.params.function_calling",
         "MODEL_PRESETS.0.params.stream_response",
+        "MODEL_PRESETS.0.params.system",
     ]
+    assert "{{CURRENT_TIME}}" in notes[-1].seen
+
+
+@pytest.mark.parametrize(
+    ("theirs", "field"),
+    [
+        ({"meta": {"tags": 5}}, "meta.tags"),
+        ({"meta": {"tags": "law"}}, "meta.tags"),
+        ({"meta": {"hidden": "\ud800"}}, "hidden"),
+        ({"params": {"stop": 5}}, "params.stop"),
+        ({"params": {"temperature": "hot"}}, "params.temperature"),
+        ({"params": 5}, "params"),
+        ({"meta": []}, "meta"),
+    ],
+)
+def test_what_cannot_be_meant_in_it_is_refused_by_its_field(theirs: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_entries("MODEL_PRESETS", [{"id": "m", "base_model_id": "b", **theirs}])
+    assert caught.value.field == f"MODEL_PRESETS.0.{field}"
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,14 @@ async def test_who_has_used_up_their_requests_is_told_when_to_come_back() -> Non
     assert refused.headers["x-ratelimit-remaining-requests"] == "0"
 
 
+async def test_who_waits_for_a_day_is_not_sent_away_for_hours_more() -> None:
+    async with limited(Limit(requests=1, per="month", by="user")) as world:
+        await world.ask()
+        (entry,) = (await world.get("/v1/limits"))["data"]
+        waits = [int((await world.ask()).headers["retry-after"]) for _ in range(20)]
+    assert entry["resets_in"] - 1 <= min(waits) <= max(waits) <= entry["resets_in"] + 11
+
+
 async def test_answers_carry_the_gateways_own_figures_and_not_the_upstreams() -> None:
     async with limited(Limit(requests=10, per="minute"), Limit(tokens=1000, per="minute")) as world:
         world.fake.script(usage=USAGE, headers={"x-ratelimit-remaining-requests": "9999", "x-ratelimit-reset": "1"})

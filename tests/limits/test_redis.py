@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -204,9 +205,42 @@ async def test_calls_that_fail_together_make_it_rest_once(server: RedisServer) -
     await store.aclose()
 
 
-def test_what_is_no_url_is_refused() -> None:
-    with pytest.raises(ConfigError, match="redis://"):
-        RedisLimits("localhost:6379")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:6379",
+        None,
+        "redis://:hunter2@localhost:port/0",
+        "redis://:hunter2@localhost:99999",
+        "redis://:hunter2@localhost/0?no_such_option=1",
+        "redis://:hunter2@localhost/0?socket_timeout=long",
+        "rediss://:hunter2@localhost/0?ssl_cert_reqs=perhaps",
+    ],
+)
+def test_what_is_no_url_is_refused_at_the_start_and_not_call_by_call(url: Any) -> None:
+    with pytest.raises(ConfigError, match="redis://") as caught:
+        RedisLimits(url)
+    assert caught.value.field == "limit_store"
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"prefix": ""}, "limit_store.prefix"),
+        ({"prefix": 5}, "limit_store.prefix"),
+        ({"prefix": "a}b"}, "limit_store.prefix"),
+        ({"timeout": 0}, "limit_store.timeout"),
+        ({"timeout": -1}, "limit_store.timeout"),
+        ({"timeout": float("nan")}, "limit_store.timeout"),
+        ({"timeout": None}, "limit_store.timeout"),
+        ({"timeout": "0.1"}, "limit_store.timeout"),
+    ],
+)
+def test_what_would_make_every_call_find_the_store_away_is_refused(options: Any, field: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RedisLimits("redis://localhost/0", **options)
+    assert caught.value.field == field
 
 
 def test_its_repr_shows_no_password() -> None:

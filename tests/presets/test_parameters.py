@@ -119,6 +119,10 @@ def test_all_else_keeps_its_bytes() -> None:
          '{"Reasoning":{},"reasoning_effort":"low"}'),
         (["thinking"], {"thinking": {"type": "disabled"}}, '{"Reasoning_Effort":"high","extra_body":{"reasoning":{"effort":"x"}}}',
          CHAT, '{"extra_body":{"reasoning":{}},"thinking":{"type":"disabled"}}'),
+        (["reasoning_effort"], {"reasoning_effort": "low"},
+         '{"thinking_budget":9,"extra_body":{"google":{"Thinking_Config":{"thinking_budget":9},"x":1}}}', CHAT,
+         '{"extra_body":{"google":{"x":1}},"reasoning_effort":"low"}'),
+        (["stop"], {"stop": "."}, '{"stop_sequences":["x"]}', CHAT, '{"stop":"."}'),
         (["num_predict"], {"max_tokens": 5}, '{"max_completion_tokens":900}', CHAT, '{"max_tokens":5}'),
         (["functions"], {}, '{"tools":[{}],"x":2}', CHAT, '{"x":2}'),
         (["reasoning_effort"], {"reasoning_effort": "low"}, '{"reasoning":null}', RESPONSES,
@@ -227,6 +231,11 @@ async def test_what_is_locked_can_be_refused_instead() -> None:
         assert (await it.chat("p", max_completion_tokens=5)).status == 200  # what it is locked to is no conflict
         assert it.sent["max_tokens"] == 5
         assert "max_completion_tokens" not in it.sent
+        assert (
+            await it.chat("p", max_tokens=None, tools=None)
+        ).status == 200  # SDKs send these where nothing is chosen
+        assert it.sent["max_tokens"] == 5
+        assert "tools" not in it.sent
 
 
 async def test_a_large_extra_body_is_no_way_around() -> None:
