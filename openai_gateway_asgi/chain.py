@@ -46,7 +46,6 @@ from .layers.take_changes import TakeChanges
 from .layers.take_config import TakeConfig
 from .layers.take_refusals import TakeRefusals
 from .layers.take_turns import TakeTurns
-from .layers.tell_limits import TellLimits
 from .layers.translate import Translate
 from .observe.health import Health
 from .parts import Parts
@@ -67,7 +66,6 @@ def chain(parts: Parts, *, health: Callable[[], Health], explain: Explain) -> tu
         Middleware(ReadPayload, settings=parts.settings),
         *resolving,
         *_looks_of_the_host(parts, resolving),
-        *((TellLimits,) if parts.desk else ()),
         Middleware(ServeSpeech, cache=parts.speech, credentials=parts.credentials, settings=parts.settings),
         Middleware(KeepAlive, every=parts.settings.keepalive_comments, send_timeout=parts.settings.send_timeout),
         *_attempts(parts),

@@ -24,9 +24,11 @@ _HEADERS: RawHeaders = [
 _REPLACED = (b"cache-control", b"content-encoding", b"content-length", b"content-type")
 
 
-def early_head() -> Message:
+def early_head(exchange: Exchange) -> Message:
     """The head of a stream of which nobody knows yet whose it will be: it says nothing of any upstream."""
     headers = [(b"x-content-type-options", b"nosniff"), *_HEADERS]
+    if exchange.reservation is not None:
+        exchange.reservation.tell(headers)
     return {"type": "http.response.start", "status": 200, "headers": headers}
 
 
@@ -146,7 +148,7 @@ class ClientStream:
         exchange.sse = exchange.early = True
         comments, events = without_comments(self.unsent)
         self._pieces, self.held = [events], len(events)
-        await self._send(early_head())
+        await self._send(early_head(exchange))
         if comments:
             await self._send({"type": "http.response.body", "body": comments, "more_body": True})
 

@@ -12,7 +12,7 @@ from ..errors import UpstreamError
 from ..exchange import Exchange
 from ..http.asgi import NamedHeaders, RawHeaders, Send
 from ..http.cancellation import Deadline
-from ..http.headers import EVENT_STREAM, LONGEST_VALUE, challenges, media_type, named_headers, response_headers
+from ..http.headers import EVENT_STREAM, LONGEST_VALUE, OTHERS, challenges, media_type, named_headers, response_headers
 from ..upstream.inflate import inflater
 from ..upstream.response_reads import Reads
 from ..upstream.sent_secrets import Secrets
@@ -78,7 +78,11 @@ class Relay:
             headers = [pair for pair in headers if pair[0] != OF_MODEL]
             named = named_headers(headers)
         self.reads = reads = Reads(response, inflater(coding) if coding else None)
-        start = response_headers(headers, named)
+        if exchange.reservation is None or exchange.shared:  # several clients are each told their own figures
+            start = response_headers(headers, named)
+        else:
+            start = response_headers(headers, named, prefixes=OTHERS)
+            exchange.reservation.tell(start)
         try:
             if status >= 300:
                 await self._refuse(status, headers, named, start, reads)

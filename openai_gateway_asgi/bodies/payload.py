@@ -56,11 +56,11 @@ class Payload:
 
     __slots__ = ("_length", "outline", "texts")
 
-    def __init__(self, outline: Fields, texts: LongTexts | None = None) -> None:
+    def __init__(self, outline: Fields, texts: LongTexts | None = None, length: int = -1) -> None:
         self.outline = outline
         self.texts = texts
         """What was cut out of it, None where nothing was."""
-        self._length = -1
+        self._length = length
 
     @property
     def fields(self) -> Fields:
@@ -120,7 +120,8 @@ class Payload:
 
     @property
     def length(self) -> int:
-        """Bytes of all fields beside their names, and beside its long texts."""
+        """About how many bytes it has beside its long texts: those that came, where that is known, else those of its
+        fields beside their names."""
         if self._length < 0:
             self._length = sum(map(len, map(_bytes_of, self.outline.values())))
         return self._length

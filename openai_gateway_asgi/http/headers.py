@@ -15,7 +15,10 @@ RESPONSE_NAMES = frozenset(
     last-modified retry-after retry-after-ms x-ms-region x-request-id x-should-retry""".split()
 )
 """Beside ``content-type`` and ``content-disposition``, which are looked into."""
-RESPONSE_PREFIXES = (b"openai-", b"x-ratelimit-")
+FIGURES = b"x-ratelimit-"
+"""How the names of OpenAI's headers of limits begin."""
+OTHERS = (b"openai-",)
+RESPONSE_PREFIXES = (*OTHERS, FIGURES)
 OPERATORS = frozenset({b"openai-organization", b"openai-project"})
 """They name whose account is charged, which is no caller's business."""
 
@@ -99,14 +102,16 @@ def refuse_ambiguous(headers: RawHeaders, named: NamedHeaders) -> None:
         )
 
 
-def response_headers(headers: RawHeaders, named: NamedHeaders) -> RawHeaders:
+def response_headers(
+    headers: RawHeaders, named: NamedHeaders, *, prefixes: tuple[bytes, ...] = RESPONSE_PREFIXES
+) -> RawHeaders:
     """What of an upstream's headers reaches the client, with risky content made harmless; names are lower-case.
 
     Framing is ours to set; ``x-content-type-options: nosniff`` is always added. Of several content types the first
     counts, for it is what was acted on; browsers would take the last.
     """
     kept: RawHeaders = [(b"x-content-type-options", b"nosniff")]
-    kept += [pair for pair in headers if pair[0] in RESPONSE_NAMES or pair[0].startswith(RESPONSE_PREFIXES)]
+    kept += [pair for pair in headers if pair[0] in RESPONSE_NAMES or pair[0].startswith(prefixes)]
     if not OPERATORS.isdisjoint(named):
         kept = [pair for pair in kept if pair[0] not in OPERATORS]
     if b"cache-control" in named:

@@ -16,7 +16,8 @@ from ..models import Model
 
 
 class EnforceLimits:
-    """Reserves before an upstream is chosen; ``RecordUsage`` settles with the record, ``TellLimits`` tells of it."""
+    """Reserves before an upstream is chosen; ``RecordUsage`` settles with the record. Whoever
+    begins an answer tells how the limits stand."""
 
     def __init__(self, app: ASGIApp, *, desk: Desk, unmetered: frozenset[str]) -> None:
         self.app = app

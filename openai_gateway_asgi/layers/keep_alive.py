@@ -88,7 +88,7 @@ class _Line:
         self._deadline.move(monotonic() + self._send_timeout, client_stalled)
         if not self._exchange.head_sent:
             self._exchange.sse = self._exchange.early = True
-            await self._send(early_head())
+            await self._send(early_head(self._exchange))
         await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
         self._deadline.move(inf, client_stalled)
         self._quiet_since = monotonic()

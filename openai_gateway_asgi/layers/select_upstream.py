@@ -110,9 +110,9 @@ class SelectUpstream:
                 return False
             if memory.probed_by(places, exchange):
                 send = self._healing(places, exchange, began, send)
-        desk, reservation = self._desk, exchange.reservation
-        if desk is not None and reservation is not None and desk.needs_more(reservation, this.served, this.candidate):
-            full = await self._entered(desk, reservation, exchange, this)
+        reservation = exchange.reservation
+        if reservation is not None and reservation.needs_more(this.served, this.candidate):
+            full = await self._entered(reservation, exchange, this)
             if full is not None:
                 tries.failed(full)
                 return False
@@ -153,13 +153,13 @@ class SelectUpstream:
             self._note_end(exchange, began)
         return True
 
-    async def _entered(
-        self, desk: Desk, reservation: Reservation, exchange: Exchange, this: Try
-    ) -> GatewayError | None:
+    async def _entered(self, reservation: Reservation, exchange: Exchange, this: Try) -> GatewayError | None:
         """What limits by upstream, and those of a fallback, have against the attempt."""
+        if self._desk is None:
+            return None
         expected = expected_usage(exchange.match.endpoint.operation, exchange.payload, this.candidate.via)
         try:
-            full = await desk.enter(reservation, this.served, this.candidate, expected)
+            full = await self._desk.enter(reservation, this.served, this.candidate, expected)
         except BaseException:
             self._leave(exchange)
             raise

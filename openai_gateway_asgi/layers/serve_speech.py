@@ -66,8 +66,11 @@ class ServeSpeech:
             return
         spoken = await self._cache.get(key)
         if spoken is not None:
+            told: RawHeaders = []
+            if exchange.reservation is not None:
+                exchange.reservation.tell(told)
             await respond(
-                send, 200, spoken.audio,
+                send, 200, spoken.audio, told,
                 within=self._send_timeout, clock=exchange.clock, content_type=spoken.content_type,
             )  # fmt: skip
             return
@@ -106,6 +109,8 @@ class ServeSpeech:
         with Deadline(exchange.clock) as deadline:
 
             async def in_time(message: Message) -> None:
+                if message["type"] == "http.response.start" and exchange.reservation is not None:
+                    message = {**message, "headers": exchange.reservation.told_in(message["headers"])}
                 deadline.move(monotonic() + self._send_timeout, client_stalled)
                 await send(message)
                 deadline.move(inf, client_stalled)

@@ -82,8 +82,8 @@ def used_in(reservation: Reservation, record: UsageRecord) -> list[int]:
             # What an upstream is charged is its own attempt's; those before it were settled when they failed.
             charge = last = last or charge_of(record, record.tries[-1])
         used = charge[UNITS.index(limit.unit)]
-        amounts.append(claim.reserved + reservation.covered.get(claim.key, 0) if used is None else used)
-    if reservation.asks or reservation.outer is not None:
+        amounts.append(claim.reserved + reservation.parts.covered.get(claim.key, 0) if used is None else used)
+    if reservation.parts.asks or reservation.outer is not None:
         return _among_calls(reservation, amounts, record)
     return amounts
 
@@ -91,10 +91,10 @@ def used_in(reservation: Reservation, record: UsageRecord) -> list[int]:
 def _among_calls(reservation: Reservation, amounts: Sequence[int], record: UsageRecord) -> list[int]:
     """What is charged to a call that has parts, or is one."""
     used = {claim.key: amount for (_, claim), amount in zip(reservation.held, amounts, strict=True)}
-    if reservation.asks:
+    if reservation.parts.asks:
         _take_off_asked(reservation, used, record)
     if reservation.outer is not None:
-        _add_to_outer(reservation, {key: amount + reservation.asked.get(key, 0) for key, amount in used.items()})
+        _add_to_outer(reservation, {key: amount + reservation.parts.asked.get(key, 0) for key, amount in used.items()})
     return [used[claim.key] for _, claim in reservation.held]
 
 
@@ -103,7 +103,7 @@ def _take_off_asked(reservation: Reservation, used: dict[str, int], record: Usag
     silent = record.usage is None or record.usage.tokens is None
     for limit, claim in reservation.held:
         if limit.unit not in WHOLE_CALL:
-            asked = reservation.asked.get(claim.key, 0)
+            asked = reservation.parts.asked.get(claim.key, 0)
             used[claim.key] = 0 if silent else max(0, used[claim.key] - asked)
 
 
@@ -111,9 +111,10 @@ def _add_to_outer(reservation: Reservation, used: Mapping[str, int]) -> None:
     """Tells the call around it what this one used, and its own parts."""
     outer = reservation.outer
     if outer is not None:
-        outer.asks += 1
+        parts = outer.parts
+        parts.asks += 1
         for key, amount in used.items():
-            outer.asked[key] = outer.asked.get(key, 0) + amount
+            parts.asked[key] = parts.asked.get(key, 0) + amount
 
 
 def used_by_attempt(limit: Limit, attempt: AttemptRecord | None) -> int:
@@ -125,10 +126,11 @@ def used_by_attempt(limit: Limit, attempt: AttemptRecord | None) -> int:
     return (None if attempt.usage is None else attempt.usage.tokens) or 0
 
 
-def correction(taken: Taken, record: UsageRecord) -> Taken:
-    """What a call used more, or less, than was taken for it; and the lease that it gives back."""
+def correction(taken: Taken, record: UsageRecord, *, is_priced: bool) -> Taken:
+    """What a call used more, or less, than was taken for it; and the lease that it gives back. ``is_priced``: it is
+    under a limit of money."""
     usage = record.usage
-    if usage is not None and record.cost is None and record.attempts:  # as `charge_of` has it of most calls
+    if usage is not None and not is_priced and record.attempts:  # as `charge_of` has it of most calls
         input, output = usage.input, usage.output
         if input is not None and output is not None:
             return 0, input + output - taken[1], 0, taken[3]

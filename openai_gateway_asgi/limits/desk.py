@@ -32,7 +32,7 @@ from .limit import Limit, Subject, leases
 from .memory import MemoryLimits, lease_names
 from .places import Places
 from .plans import Drawn, Plan, Plans, drawn_on
-from .reservation import Call, Held, Reservation
+from .reservation import Call, Held, Reservation, hops_of
 from .settling import Settling
 from .told import LimitExceeded, Standing, UpstreamLimited, refusal
 
@@ -67,6 +67,7 @@ class Desk:
         self._limits = limits
         self._at_once = store if type(store) is MemoryLimits else None
         """The store, where it needs no waiting for; a host's own kind of it may."""
+        self._ledger = None if self._at_once is None else self._at_once.ledger
         is_hosts = isinstance(limits, Hook) or any(callable(limit.by) for limit in limits)
         self._plans = None if is_hosts else Plans(self.known, clock, self._released)
         """None where the host says anew at each call what holds, or who shares an account."""
@@ -89,10 +90,11 @@ class Desk:
     ) -> Reservation | None:
         """What ``reserve`` does for nearly all calls of a store in memory: nothing has to be waited for, and all have
         room. None where it is ``reserve`` that has to say."""
-        if self._at_once is None or self._plans is None:
+        plans, ledger = self._plans, self._ledger
+        if plans is None or ledger is None:
             return None
         via = candidates[0].via if candidates else None
-        plan = self._plans.find(user, (model,) if via is None else via.hops)
+        plan = plans.find(user, (model,) if via is None else via.hops)
         tokens = usd = 0
         if plan.is_priced:
             expected = expected_usage(operation, payload, via)
@@ -106,7 +108,7 @@ class Desk:
         elif not plan.drawn:
             return None
         taken = (1, tokens, usd, next(lease_names) if plan.has_places else "")
-        return Reservation(user, plan, taken) if self._at_once.take_bound(plan.bound, taken) else None
+        return Reservation(user, plan, taken) if plan.bound.taken(taken, ledger) else None
 
     async def reserve(self, call: Call) -> Reservation:
         """Takes what the call needs before an upstream is chosen. A part of an ``outer`` call takes no place and no
@@ -122,7 +124,7 @@ class Desk:
         except BaseException:
             reservation.uncover()
             raise
-        reservation.held += covered
+        reservation.held = [*reservation.held, *covered]
         return reservation
 
     async def trade(self, reservation: Reservation, call: Call) -> None:
@@ -134,7 +136,7 @@ class Desk:
         plan = self._plan(call)
         wanted = self._claims(plan.drawn, call, without=reservation.of_outer())
         needed, held = {claim.key for _, claim in wanted}, {claim.key: claim for _, claim in reservation.held}
-        granted = await self._take([pair for pair in wanted if pair[1].key not in held] + _more(wanted, held))
+        granted = await self._take([*[pair for pair in wanted if pair[1].key not in held], *_more(wanted, held)])
         added = {each.claim.key: each.claim.reserved for each in granted}
         reservation.plan = plan
         reservation.held = [
@@ -152,19 +154,12 @@ class Desk:
         reservation.plan = Plan((), Subject(reservation.user, ()), 0.0)
         self._free([claim for _, claim in held])
 
-    def needs_more(self, reservation: Reservation, served: Model | None, candidate: Candidate) -> bool:
-        """Whether an attempt has to ``enter``: it is under limits by upstream, or a fallback's."""
-        plan = reservation.plan
-        if plan.per_attempt or served is None or candidate.via is not None:
-            return plan.per_attempt or not set(plan.models).issuperset(_hops(served, candidate))
-        return served.id not in plan.models
-
     async def enter(
         self, reservation: Reservation, served: Model | None, candidate: Candidate, expected: Usage
     ) -> GatewayError | None:
         """Takes what an attempt needs beside, at its upstream and as a fallback. Gives what is in the way."""
         plan = reservation.plan
-        more = tuple([id for id in _hops(served, candidate) if id not in plan.models])
+        more = tuple([id for id in hops_of(served, candidate) if id not in plan.models])
         limits = [each for each in plan.limits if each.per_attempt or more]
         subject = Subject(reservation.user, (*plan.models, *more), served, candidate.upstream.name)
         held = {claim.key for limit, claim in reservation.held if not limit.per_attempt}
@@ -202,9 +197,10 @@ class Desk:
         if reservation.settled:
             return
         reservation.settled = True
-        taken = reservation.taken
-        if taken is not None and self._at_once is not None and not reservation.asks:
-            self._at_once.settle_bound(reservation.plan.bound, charges.correction(taken, record))
+        taken, ledger = reservation.taken, self._ledger
+        if taken is not None and ledger is not None and reservation.with_parts is None:
+            plan = reservation.plan
+            plan.bound.corrected(charges.correction(taken, record, is_priced=plan.is_priced), ledger)
         else:
             used = charges.used_in(reservation, record)
             reservation.uncover()
@@ -221,13 +217,13 @@ class Desk:
         return Plan(call.limits, call.subject, self.clock())
 
     def _released(self, bounds: Sequence[Bound]) -> None:
-        if self._at_once is not None:
-            self._at_once.release(bounds)
+        if self._ledger is not None:
+            self._ledger.release(bounds)
 
     def _claims(self, drawn: Drawn, call: Call, *, without: Collection[str]) -> Held:
         """What is to be taken, beside the accounts that it is not to be taken from."""
         now, tokens = self.clock(), call.expected.tokens or 0
-        claims: Held = []
+        claims: list[tuple[Limit, Claim]] = []
         for limit, key in drawn:
             amount: int | None = 1
             if limit.unit == "tokens":
@@ -304,10 +300,3 @@ def _more(wanted: Held, held: Mapping[str, Claim]) -> Held:
         for limit, claim in wanted
         if claim.key in held and claim.reserved > held[claim.key].reserved
     ]
-
-
-def _hops(served: Model | None, candidate: Candidate) -> tuple[str, ...]:
-    """The ids on the way to the model that an attempt asks."""
-    if candidate.via is not None:
-        return candidate.via.hops
-    return () if served is None else (served.id,)

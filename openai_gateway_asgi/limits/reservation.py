@@ -11,16 +11,17 @@ from msgspec import structs
 from ..host.usage import Usage
 from ..host.users import User
 from ..http.asgi import RawHeaders
-from ..models import Candidate
+from ..http.headers import FIGURES
+from ..models import Candidate, Model
 from .claims import Claim, balance_of
 from .limit import Limit, Subject
 from .plans import METERED, Plan
-from .told import FIGURES, Standing, add_figures, headers_of
+from .told import Standing, add_figures, headers_of
 
 WHOLE_CALL = ("requests", "concurrent")
 """Units that a call takes once, whatever it asks of others."""
 
-Held = list[tuple[Limit, Claim]]
+Held = Sequence[tuple[Limit, Claim]]
 
 Taken = tuple[int, int, int, str]
 """What a call takes by unit, in the order of ``UNITS``: amounts, and the lease of its places."""
@@ -40,14 +41,9 @@ class Call(msgspec.Struct, frozen=True):
     """Of the call within which this one is made, as a part of it."""
 
 
-class Reservation(msgspec.Struct, eq=False):
-    user: User
-    plan: Plan
-    taken: Taken | None = None
-    """What was granted for the plan in one pass, by unit; None once it is spelt out, which few calls come to."""
-    outer: Reservation | None = None
-    """That of the call within which this one is made, as a part of it."""
-    settled: bool = False
+class OfParts(msgspec.Struct):
+    """What has to do with the parts of a call, or with the call that it is a part of. Few calls have such."""
+
     asks: int = 0
     """Calls that were parts of this one and have been settled."""
     asked: dict[str, int] = {}
@@ -56,8 +52,25 @@ class Reservation(msgspec.Struct, eq=False):
     """What those that are under way may use of what is reserved here, by the key of the claim."""
     covered: dict[str, int] = {}
     """What this one may use of what the call around it has reserved."""
-    _held: Held = []
-    _standings: list[Standing] = []
+
+
+class Reservation(msgspec.Struct, eq=False):
+    user: User
+    plan: Plan
+    taken: Taken | None = None
+    """What was granted for the plan in one pass, by unit; None once it is spelt out, which few calls come to."""
+    outer: Reservation | None = None
+    """That of the call within which this one is made, as a part of it."""
+    settled: bool = False
+    with_parts: OfParts | None = None
+    _held: Held = ()
+    _standings: Sequence[Standing] = ()
+
+    @property
+    def parts(self) -> OfParts:
+        if self.with_parts is None:
+            self.with_parts = OfParts()
+        return self.with_parts
 
     @property
     def held(self) -> Held:
@@ -70,31 +83,41 @@ class Reservation(msgspec.Struct, eq=False):
         self._held = held
 
     @property
-    def standings(self) -> list[Standing]:
+    def standings(self) -> Sequence[Standing]:
         """What the store said of them, for the answer."""
         self._spell_out()
         return self._standings
 
     @standings.setter
-    def standings(self, standings: list[Standing]) -> None:
+    def standings(self, standings: Sequence[Standing]) -> None:
         self._standings = standings
 
-    def add(self, granted: Iterable[Standing]) -> None:
-        for each in granted:
-            self.held.append((each.limit, each.claim))
-            self.standings.append(each)
+    def add(self, granted: Sequence[Standing]) -> None:
+        self.held = [*self.held, *[(each.limit, each.claim) for each in granted]]
+        self.standings = [*self.standings, *granted]
 
     def told_in(self, theirs: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
         """The headers of an upstream with the gateway's figures in the place of its own, which are those of a shared
-        account."""
+        account. What is reserved by now is in them."""
         headers = [pair for pair in theirs if not pair[0].startswith(FIGURES)]
+        self.tell(headers)
+        return headers
+
+    def tell(self, headers: RawHeaders) -> None:
+        """Adds them to headers that have no others."""
         if self.taken is None:
-            headers += headers_of(self._standings)
+            headers += headers_of(self.standings)
         elif self.plan.shown is None:
             headers += headers_of(self._at_hand(self.taken))
         else:
             add_figures(headers, self.plan.shown, self.plan.bound.amounts)
-        return headers
+
+    def needs_more(self, served: Model | None, candidate: Candidate) -> bool:
+        """Whether an attempt has to ``enter`` the desk: it is under limits by upstream, or a fallback's."""
+        plan = self.plan
+        if plan.per_attempt or served is None or candidate.via is not None:
+            return plan.per_attempt or not set(plan.models).issuperset(hops_of(served, candidate))
+        return served.id not in plan.models
 
     def of_outer(self) -> set[str]:
         """The keys of what the calls around this one hold: a part takes no place and no request beside theirs."""
@@ -114,26 +137,29 @@ class Reservation(msgspec.Struct, eq=False):
         outer = self.outer
         if outer is None or outer.settled:
             return wanted, []
-        needed, covered = Held(), Held()
+        needed, covered = list[tuple[Limit, Claim]](), list[tuple[Limit, Claim]]()
         for limit, claim in wanted:
             amount = min(claim.reserved, outer.left_for_parts(claim.key)) if limit.unit in METERED else 0
             if amount:
-                self.covered[claim.key] = amount
-                outer.lent[claim.key] = outer.lent.get(claim.key, 0) + amount
+                lent = outer.parts.lent
+                self.parts.covered[claim.key] = amount
+                lent[claim.key] = lent.get(claim.key, 0) + amount
                 claim = structs.replace(claim, amount=claim.reserved - amount)
             (covered if amount and not claim.amount else needed).append((limit, claim))
         return needed, covered
 
     def left_for_parts(self, key: str) -> int:
-        reserved = self.covered.get(key, 0) + sum([claim.reserved for _, claim in self.held if claim.key == key])
-        return max(0, reserved - self.asked.get(key, 0) - self.lent.get(key, 0))
+        parts = self.parts
+        reserved = parts.covered.get(key, 0) + sum([claim.reserved for _, claim in self.held if claim.key == key])
+        return max(0, reserved - parts.asked.get(key, 0) - parts.lent.get(key, 0))
 
     def uncover(self) -> None:
         """It is over, or was not let in."""
-        covered, self.covered = self.covered, {}
         if self.outer is not None:
+            parts = self.parts
+            covered, parts.covered = parts.covered, {}
             for key, amount in covered.items():
-                self.outer.lent[key] -= amount
+                self.outer.parts.lent[key] -= amount
 
     def _spell_out(self) -> None:
         if self.taken is not None:
@@ -153,3 +179,10 @@ class Reservation(msgspec.Struct, eq=False):
                 claim, used = structs.replace(claim, amount=what), next(amounts).account.used
             standings.append(Standing(limit, claim, balance_of(claim, used, now=now, last=now, wanted=None)))
         return standings
+
+
+def hops_of(served: Model | None, candidate: Candidate) -> tuple[str, ...]:
+    """The ids on the way to the model that an attempt asks."""
+    if candidate.via is not None:
+        return candidate.via.hops
+    return () if served is None else (served.id,)

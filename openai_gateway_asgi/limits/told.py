@@ -17,7 +17,6 @@ from .accounts import DrawOnAmount
 from .claims import Balance, Claim
 from .limit import NANO, Limit
 
-FIGURES = b"x-ratelimit-"
 JITTER = 0.1
 """Those who are refused at once come back within a tenth more of their wait, and not together."""
 LONGEST_JITTER = 10.0

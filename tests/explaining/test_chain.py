@@ -17,7 +17,6 @@ NOT_GONE_THROUGH = {
     "RecordUsage": "there is no record; named",
     "ServeAdmin": "it changes things; its guard is asked",
     "TakeRefusals": "the host's own layers are named",
-    "TellLimits": "no upstream answers",
     "ServeSpeech": "the cache is named",
     "KeepAlive": "nothing is streamed",
     "SelectUpstream": "Candidates goes through the same candidates",

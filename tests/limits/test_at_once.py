@@ -20,8 +20,8 @@ from openai_gateway_asgi.host.prices import prices_of
 from openai_gateway_asgi.http.background import Background
 from openai_gateway_asgi.limits.desk import Desk
 from openai_gateway_asgi.limits.estimate import expected_usage
+from openai_gateway_asgi.limits.ledger import MOST_ACCOUNTS
 from openai_gateway_asgi.limits.limit import Subject
-from openai_gateway_asgi.limits.memory import MOST_ACCOUNTS
 from openai_gateway_asgi.limits.reservation import Call, Reservation
 from openai_gateway_asgi.models import Candidate
 from tests.support.clock import Clock
@@ -149,7 +149,7 @@ async def test_a_period_that_is_over_is_another_plan() -> None:
 
 async def test_accounts_are_bounded_however_many_one_call_opens(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_ACCOUNTS >= 100_000
-    monkeypatch.setattr("openai_gateway_asgi.limits.memory.MOST_ACCOUNTS", 50)
+    monkeypatch.setattr("openai_gateway_asgi.limits.ledger.MOST_ACCOUNTS", 50)
     monkeypatch.setattr("openai_gateway_asgi.limits.plans.MOST_PLANS", 8)
     clock = Clock(NOON)
     world = World([Limit(requests=9, per="day", by=("user", "user_groups"))], MemoryLimits(clock=clock), clock)

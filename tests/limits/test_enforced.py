@@ -483,7 +483,19 @@ async def test_those_who_hear_the_same_speech_see_no_shared_account() -> None:
                 for user in ("ann", "bob", "cid")
             )
         )
+        again = await world.http.post("/v1/audio/speech", json=body, headers={"authorization": "Bearer ann"})
+        assert len(world.fake.requests) == 1
     assert {answer.headers["x-ratelimit-remaining-requests"] for answer in answers} == {"9"}
+    assert again.headers["x-ratelimit-remaining-requests"] == "8"
+
+
+async def test_a_head_that_goes_out_before_the_answer_carries_the_figures() -> None:
+    settings = Settings(keepalive_comments=0.01, retries=0)
+    async with limited(Limit(requests=10, per="minute", by="user"), settings=settings) as world:
+        world.fake.script(first_event_after=0.1, headers={"x-ratelimit-remaining-requests": "9999"})
+        answer = await world.ask(stream=True)
+    assert answer.text.startswith(": keep-alive\n\n")
+    assert answer.headers.get_list("x-ratelimit-remaining-requests") == ["9"]
 
 
 async def test_limits_of_the_hosts_own_stand_beside_those_of_the_gateway() -> None:
