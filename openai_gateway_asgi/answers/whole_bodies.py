@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable
 from time import monotonic
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from ..http.pacing import others_after
 from ..http.stages import Stage, answered, too_long
 from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
+from .too_much import LIGHT
 from .untranslatable import check_of
 from .whole_json import HELD, cut_short, empty, is_json, judge
 
@@ -80,7 +82,8 @@ async def _relay_plain(
     """JSON that came in one read, as nearly every answer of a model does."""
     opened = judge(exchange, body, coding=named.get(b"content-encoding"), is_named_json=True)
     if exchange.stages:
-        body = await _changed(exchange, exchange.stages, body)
+        changed = _changed(exchange, exchange.stages, body)
+        body = changed if isinstance(changed, bytes) else await changed
         start.append((b"content-length", b"%d" % len(body)))
     else:
         exchange.keep(opened or body, part=True)
@@ -92,9 +95,14 @@ async def _relay_plain(
     clocks.sent_at = 0.0
 
 
-async def _changed(exchange: Exchange, stages: tuple[Stage, ...], body: bytes) -> bytes:
-    """As the stages have it; what is longer than is usually held only as those have it that must."""
+def _changed(exchange: Exchange, stages: tuple[Stage, ...], body: bytes) -> bytes | Awaitable[bytes]:
+    """As the stages have it; what is small costs no coroutine unless a stage has to wait."""
     exchange.keep(body, part=True)  # as it came
+    return answered(stages, body) if len(body) <= LIGHT else _changed_in_turns(exchange, stages, body)
+
+
+async def _changed_in_turns(exchange: Exchange, stages: tuple[Stage, ...], body: bytes) -> bytes:
+    """What is longer than is usually held only as those stages have it that must."""
     if (check := check_of(exchange)) is not None:
         await check(body)
     await others_after(len(body))
@@ -102,7 +110,8 @@ async def _changed(exchange: Exchange, stages: tuple[Stage, ...], body: bytes) -
         changing = tuple([stage for stage in stages if not stage.lets_pass()])
         exchange.passed_unchanged = len(changing) < len(stages)
         stages = changing
-    return await answered(stages, body)
+    changed = answered(stages, body)
+    return changed if isinstance(changed, bytes) else await changed
 
 
 def _may_be_silent(exchange: Exchange) -> bool:
@@ -184,7 +193,8 @@ class WholeBody:
                 self._judge(body)
                 self._pieces = [body]
                 if self._stages:
-                    self._pieces = [changed := await _changed(self._exchange, self._stages, body)]
+                    waiting = _changed(self._exchange, self._stages, body)
+                    self._pieces = [changed := waiting if isinstance(waiting, bytes) else await waiting]
                     if not self._begun:
                         self._start.append((b"content-length", b"%d" % len(changed)))
             if self._showing is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Any
 
 import msgspec
@@ -24,8 +25,22 @@ def read_loosely(data: bytes) -> Any:
 
 
 def as_json(value: Any) -> bytes:
-    """Raises ``TypeError`` or ``ValueError`` for what JSON cannot say."""
+    """``Raw`` values in it keep their bytes. Raises ``TypeError`` or ``ValueError`` for what JSON cannot say."""
     try:
         return _encode(value)
     except (OverflowError, UnicodeEncodeError):
-        return json.dumps(value, separators=(",", ":")).encode()
+        return _leniently(value)
+
+
+def _leniently(value: Any) -> bytes:
+    """As ``as_json``, by the library that knows no ``Raw``: a mark, which nobody can guess, holds the place of each."""
+    mark, kept = secrets.token_hex(), list[bytes]()
+
+    def held(value: Any) -> str:
+        if not isinstance(value, msgspec.Raw):
+            raise TypeError(f"JSON cannot say a {type(value).__name__}")
+        kept.append(bytes(value))
+        return mark
+
+    first, *others = json.dumps(value, separators=(",", ":"), default=held).encode().split(f'"{mark}"'.encode())
+    return b"".join([first, *(part for pair in zip(kept, others, strict=True) for part in pair)])

@@ -176,12 +176,19 @@ def _end_near(events: bytes, at: int) -> int:
     return min(ends, default=len(events))
 
 
-async def answered(stages: tuple[Stage, ...], body: bytes) -> bytes:
-    """An answer that is no stream, as the client sees it."""
-    for stage in stages:
+def answered(stages: tuple[Stage, ...], body: bytes) -> bytes | Awaitable[bytes]:
+    """An answer that is no stream, as the client sees it; without a coroutine unless a stage has to wait."""
+    for number, stage in enumerate(stages, 1):
         changed = stage.answer(body)
-        body = changed if isinstance(changed, bytes) else await changed
+        if not isinstance(changed, bytes):
+            return _answered_later(changed, stages[number:])
+        body = changed
     return body
+
+
+async def _answered_later(changed: Awaitable[bytes], others: tuple[Stage, ...]) -> bytes:
+    body = answered(others, await changed)
+    return body if isinstance(body, bytes) else await body
 
 
 def too_long(limit: int, what: str) -> UpstreamError:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from .fields import Raw
+from .fields import Raw, encode, raw
 from .shapes import object_of, objects_of, said_in, text_of
 
 AN_ITEM = 256
@@ -31,17 +31,21 @@ ECHOED: dict[str, Any] = {
 }
 """What a response repeats of its request, and what stands there where the request said nothing."""
 ECHOED_NAMES = frozenset(ECHOED)
+_ECHOED = {name: raw(value) for name, value in ECHOED.items()}
+
+
+_bits = random.getrandbits
 
 
 def new_id(kind: str) -> str:
     """``resp``, ``msg``, ``fc``, ``ctc`` and ``rs`` are OpenAI's own prefixes."""
-    return f"{kind}_{random.getrandbits(128):032x}"  # tells items apart, guards nothing
+    return f"{kind}_{_bits(128):032x}"  # tells items apart, guards nothing
 
 
 class Frame(msgspec.Struct, gc=False):
     """What all events of one response repeat."""
 
-    request: Mapping[str, Any]
+    request: Mapping[str, Raw]
     """What is repeated of the client's own body (``ECHOED``), as far as it says something."""
     model: str
     id: str = msgspec.field(default_factory=lambda: new_id("resp"))
@@ -74,6 +78,10 @@ class Frame(msgspec.Struct, gc=False):
         if self.service_tier is not None:
             response["service_tier"] = self.service_tier
         return response
+
+    def repeated(self) -> bytes:
+        """What is repeated of the request, as members of an object."""
+        return encode({**_ECHOED, **self.request})[1:-1]
 
 
 def text_part(

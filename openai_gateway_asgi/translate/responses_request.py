@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..bodies.outline import Fields
 from .dialect import Dialect
 from .fields import TRUE, Raw, encode, given, raw, read, unsupported
+from .plain_input import plain_messages
 from .responses_items import messages_of
-from .responses_tools import ChatTools
+from .responses_tools import NO_TOOLS, ChatTools
 
 # What a chat cannot carry. A value beside these asks for something that would silently not happen.
 NO_WORD: dict[str, tuple[Any, ...]] = {
@@ -29,7 +30,7 @@ NO_WORD: dict[str, tuple[Any, ...]] = {
 class ChatCall(NamedTuple):
     body: Fields
     tools: ChatTools
-    places: list[str]
+    places: Sequence[str]
     """Where in the client's body stands what each message begins with."""
     calls: Mapping[int, list[str]]
     """By the index of a message, where its calls stand."""
@@ -39,22 +40,31 @@ def chat_call(fields: Fields, dialect: Dialect) -> ChatCall:
     """The chat body of a Responses body, and what its answer is translated by. Raises ``InvalidRequest`` naming the
     client's field."""
     said = () if _OF_RESPONSES_ALONE.isdisjoint(fields) else list(_said(fields, dialect))
-    assembly = messages_of(fields, dialect)
+    plain, calls = plain_messages(fields), _NO_CALLS
+    if plain is not None:
+        messages, places = plain
+    else:
+        assembly = messages_of(fields, dialect)
+        messages, places, calls = raw(assembly.messages), assembly.places, assembly.calls
     body = fields.copy()
     for name in READ.intersection(fields):
         del body[name]
-    body["messages"] = raw(assembly.messages)
-    body.update(said)
+    body["messages"] = messages
+    if said:
+        body.update(said)
     if fields.get("stream") == TRUE:
         body.update(_stream_options(fields, dialect))
-    tools = ChatTools.of(fields, dialect)
+    tools = ChatTools.of(fields, dialect) if "tools" in fields else NO_TOOLS
     if tools.tools:
         body["tools"] = raw(tools.tools)
         if tools.choice is not None:
             body["tool_choice"] = raw(tools.choice)
     else:
         body.pop("parallel_tool_calls", None)
-    return ChatCall(body, tools, assembly.places, assembly.calls)
+    return ChatCall(body, tools, places, calls)
+
+
+_NO_CALLS: Mapping[int, list[str]] = {}
 
 
 def _said(fields: Fields, dialect: Dialect) -> Iterator[tuple[str, Raw]]:

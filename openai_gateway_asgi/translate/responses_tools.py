@@ -35,8 +35,6 @@ class ChatTools:
     @classmethod
     def of(cls, fields: Fields, dialect: Dialect) -> ChatTools:
         """Raises ``InvalidRequest`` for what a chat cannot have, naming the client's field."""
-        if "tools" not in fields:
-            return NO_TOOLS
         found = cls(dialect)
         for index, tool in enumerate(read_list(fields, "tools")):
             found._take(tool, f"tools[{index}]")

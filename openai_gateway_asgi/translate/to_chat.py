@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -103,9 +103,11 @@ class ToChat:
             raise UpstreamError("The upstream's stream ended without its final event.")
         return b""
 
-    async def answer(self, body: bytes) -> bytes:
-        if (plain := plain_completion(body, self._model)) is not None:
-            return encode(plain)
+    def answer(self, body: bytes) -> bytes | Awaitable[bytes]:
+        plain = plain_completion(body, self._model)
+        return self._answer_in_turns(body) if plain is None else encode(plain)
+
+    async def _answer_in_turns(self, body: bytes) -> bytes:
         await others_after(len(body))
         response = decoded(body)
         await others_after(len(body))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -60,9 +60,11 @@ class ToResponses:
             await others_after(self._stream.kept)
         return b"".join(told)
 
-    async def answer(self, body: bytes) -> bytes:
-        if (plain := plain_response(body, self._frame)) is not None:
-            return encode(plain)
+    def answer(self, body: bytes) -> bytes | Awaitable[bytes]:
+        plain = plain_response(body, self._frame)
+        return self._answer_in_turns(body) if plain is None else plain
+
+    async def _answer_in_turns(self, body: bytes) -> bytes:
         await others_after(len(body))
         completion = decoded(body)
         await others_after(len(body))

@@ -59,7 +59,7 @@ def translation(
 
 
 def _to_responses(payload: Payload, upstream: Upstream, public_id: str) -> Translation:
-    fields = _readable(payload, READ_OF_CHAT)
+    fields = _readable(payload, READ_OF_CHAT) if payload.texts else payload.outline
     call = responses_call(fields, dropped=upstream.drop_fields)
     include_usage, structured = _wants_usage(fields), _wants_json(fields)
     old = "functions" in fields and given(fields, "functions") is not None and given(fields, "tools") is None
@@ -77,7 +77,7 @@ def _to_responses(payload: Payload, upstream: Upstream, public_id: str) -> Trans
 
 
 def _to_chat(payload: Payload, upstream: Upstream, dialect: Dialect, public_id: str) -> Translation:
-    fields = _readable(payload, READ_OF_RESPONSES)
+    fields = _readable(payload, READ_OF_RESPONSES) if payload.texts else payload.outline
     if upstream.drop_fields:
         fields = {name: value for name, value in fields.items() if name not in upstream.drop_fields}
     call = chat_call(fields, dialect)
@@ -109,10 +109,7 @@ def _wants_json(fields: Fields) -> bool:
 
 def _readable(payload: Payload, names: Set[str]) -> Fields:
     """The fields, those of these ``names`` in a form that can be decoded. Raises ``PayloadTooLarge``."""
-    fields = payload.outline
-    if not payload.texts:
-        return fields
-    return {name: _field(payload, name) if name in names else raw for name, raw in fields.items()}
+    return {name: _field(payload, name) if name in names else raw for name, raw in payload.outline.items()}
 
 
 def _field(payload: Payload, name: str) -> Any:
@@ -126,8 +123,7 @@ MOST_ECHOED = 256 * 1024
 def _echoed(payload: Payload) -> Mapping[str, Any]:
     """What a response repeats of its request."""
     fields = payload.outline
-    names = ECHOED_NAMES.intersection(fields)
     if payload.texts:
-        names = frozenset(name for name in names if payload.size(name) <= MOST_ECHOED)
+        names = [name for name in ECHOED_NAMES.intersection(fields) if payload.size(name) <= MOST_ECHOED]
         fields = {name: payload.raw(name) or NULL for name in names}
-    return {name: value for name in names if (value := fields[name]) != NULL}
+    return {name: fields[name] for name in ECHOED_NAMES.intersection(fields) if fields[name] != NULL}

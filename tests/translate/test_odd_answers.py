@@ -65,6 +65,8 @@ def spoilt(draw: Any, values: list[Any]) -> Any:
 
 
 def run(waiting: Any) -> bytes:
+    if isinstance(waiting, bytes):
+        return waiting
     try:
         waiting.send(None)
     except StopIteration as end:
@@ -114,21 +116,25 @@ def test_answers_that_are_none(body: bytes) -> None:
             run(stage.answer(body))
 
 
+ASKED = {"temperature": msgspec.Raw(b"0.50"), "metadata": msgspec.Raw(b'{"n":123456789012345678901234567890}')}
+
+
 def test_text_with_halves_of_a_letter_or_broken_bytes_is_not_lost() -> None:
     """Upstreams cut letters anywhere, and some write what is no UTF-8: all else that they said is told."""
     halves = (b"\\ud83d", b"\\ude00", b" a\xff")
-    stage = ToResponses(Frame({}, "m"), NO_TOOLS, limit=1000)
+    stage = ToResponses(Frame(ASKED, "m"), NO_TOOLS, limit=1000)
     chunks = [b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % half for half in halves]
     told = decoded([stage.events(chunk) for chunk in chunks])
-    end = decoded(
-        [stage.events(sse({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})), run(stage.end())]
-    )
+    last = stage.events(sse({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})) + run(stage.end())
+    end = decoded([last])
     deltas = [event["delta"] for event in told if event["type"] == "response.output_text.delta"]
     assert deltas == ["\ud83d", "\ude00", " a\ufffd"]
     assert end[-1]["response"]["output"][0]["content"][0]["text"] == "\U0001f600 a\ufffd"
+    assert b'"temperature":0.50,' in last, "what is repeated of the request keeps its bytes all the same"
 
 
 def test_a_whole_answer_with_half_a_letter_is_translated() -> None:
     body = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"\\ud83d!"},"finish_reason":"stop"}]}'
-    told = json.loads(run(ToResponses(Frame({}, "m"), NO_TOOLS, limit=1000).answer(body)))
-    assert told["output"][0]["content"][0]["text"] == "\ud83d!"
+    told = run(ToResponses(Frame(ASKED, "m"), NO_TOOLS, limit=1000).answer(body))
+    assert json.loads(told)["output"][0]["content"][0]["text"] == "\ud83d!"
+    assert b'"temperature":0.50,' in told

@@ -1,4 +1,4 @@
-"""Answers that are one text take a short way; whatever they are, it says what the general way says."""
+"""Input of texts, and answers that are one, take a short way; whatever they are, it says what the general way says."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.config import Upstream
 from openai_gateway_asgi.errors import GatewayError
-from openai_gateway_asgi.http.stages import Stage
 from openai_gateway_asgi.translate.chat_answer import ResponseFailed, chat_completion
 from openai_gateway_asgi.translate.dialect import Dialect
 from openai_gateway_asgi.translate.plain import plain_completion, plain_response
+from openai_gateway_asgi.translate.plain_input import plain_messages
 from openai_gateway_asgi.translate.response_objects import Frame
 from openai_gateway_asgi.translate.responses_answer import response_of
+from openai_gateway_asgi.translate.responses_items import messages_of
 from openai_gateway_asgi.translate.responses_parts import parts_of
 from openai_gateway_asgi.translate.translation import translation
 from openai_gateway_asgi.translate.wire import encode
@@ -149,7 +150,7 @@ def test_a_chat_completion_is_told_the_same(completion: dict[str, Any]) -> None:
     if short is not None:
         random.seed(1)
         fresh = Frame({"temperature": msgspec.Raw(b"0.50")}, "m", id="resp_1")
-        assert encode(short) == said(lambda: response_of(completion, fresh))
+        assert short == said(lambda: response_of(completion, fresh))
 
 
 said_parts = members(
@@ -170,6 +171,51 @@ def test_parts_of_a_request_are_read_the_same(given_parts: list[dict[str, Any]])
         return
     read = parts_of(msgspec.Raw(encode(given_parts)), "input[0].content")
     assert encode(read) == encode([{n: v for n, v in part.items() if n != "more"} for part in expected])
+
+
+spoken = members(role=st.sampled_from(["user", "user", "system", "developer", "assistant"]), content=texts)
+
+
+@given(members(input=st.one_of(texts, few(spoken, 3)), instructions=st.one_of(texts, st.none())))
+@settings(max_examples=400, deadline=None)
+def test_input_of_texts_is_said_the_same(body: dict[str, Any]) -> None:
+    fields = Payload.parse(encode(body)).outline
+    short = plain_messages(fields)
+    if short is not None:
+        long = messages_of(fields, Dialect())
+        assert json.loads(bytes(short.messages)) == json.loads(encode(long.messages))
+        assert list(short.places) == long.places
+
+
+@pytest.mark.parametrize("said", [b'"h\\u00ed"', b'[{"content" : "h\\u00ed", "role": "user"}]'])
+@pytest.mark.parametrize("instructions", [b"null", b'"be\\u0020kind"'])
+def test_what_clients_usually_say_takes_the_short_way(said: bytes, instructions: bytes) -> None:
+    short = plain_messages(Payload.parse(b'{"input":%b,"instructions":%b}' % (said, instructions)).outline)
+    assert short is not None
+    sent = bytes(short.messages)
+    assert b'"h\\u00ed"' in sent, "a text keeps its bytes"
+    assert len(json.loads(sent)) == len(short.places) == (1 if instructions == b"null" else 2)
+    assert (instructions in sent) == (len(short.places) == 2)
+
+
+SAID = {"role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None, 1, {}, [], [None], ["hi"], [SAID] * 65, [{**SAID, "content": "x" * 1500}] * 60,
+        [{**SAID, "role": "developer"}], [{**SAID, "role": "assistant"}], [{**SAID, "type": "message"}],
+        [{**SAID, "name": "ada"}], [{**SAID, "content": [{"type": "input_text", "text": "hi"}]}], [{"role": "user"}],
+        [{**SAID, "content": "\ud83d"}], [SAID, {**SAID, "content": None}],
+    ],
+)  # fmt: skip
+def test_any_other_input_does_not(said: Any) -> None:
+    assert plain_messages(Payload.parse(json.dumps({"input": said}).encode()).outline) is None
+
+
+def test_neither_does_input_with_instructions_that_are_no_text() -> None:
+    assert plain_messages(Payload.parse(encode({"input": "hi", "instructions": 1})).outline) is None
 
 
 def test_what_servers_usually_answer_takes_the_short_way() -> None:
@@ -230,16 +276,7 @@ def test_a_small_call_costs_a_few_hundred_instructions(api: str, said_in: str, a
 
     def call() -> None:
         there = translation(api, payload, UPSTREAM, public_id="m", dialect=dialect)
-        answered(there.stage(1 << 20), body)
+        assert isinstance(there.stage(1 << 20).answer(body), bytes), "it waits"
 
     call()
     assert operations(call) < 900
-
-
-def answered(stage: Stage, body: bytes) -> bytes:
-    try:
-        stage.answer(body).send(None)  # type: ignore[attr-defined]
-    except StopIteration as end:
-        told: bytes = end.value
-        return told
-    raise AssertionError("it waits")
