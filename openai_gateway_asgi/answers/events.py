@@ -6,7 +6,6 @@ finished or visibly broken. It is over as soon as it has said so, whatever its c
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from time import monotonic
 
 from ..config import Settings
@@ -21,21 +20,19 @@ from ..http.sse import (
     events_in,
     last_boundary,
     last_events,
-    next_event,
     only_comments,
 )
 from ..http.stages import IN_ONE_GO as STAGED
 from ..http.stages import in_pieces, joined, next_number, sign_of, too_long
 from ..upstream.response_reads import Reads, upstream_failure
-from ..upstream.sent_secrets import Secrets
 from .answer_clocks import SLOW, Clocks
 from .client_stream import ClientStream
 from .endings import CHAT, Course, State, choices_asked, decoded, is_done
-from .error_model_names import names_behind
 from .error_shapes import HALF
-from .redaction import events_without_secrets
+from .for_clients import events_for_client
+from .one_read import look_at
 from .refusal import detail_of, refused_inside
-from .told import answers, any_tells, tells
+from .told import any_tells, tells
 from .untranslatable import check_of
 from .upstream_errors import error_in_events
 
@@ -44,8 +41,6 @@ HELD = 1024 * 1024
 """Bytes of start-up events that are held; codex's ``response.created`` repeats its instructions and tools twice."""
 WHOLE = 8 * HELD
 """Bytes of a stream that are held until it is whole; what is longer goes on as usual."""
-IN_ONE_GO = 256
-"""Events of one read that are looked into between two turns for others; a millisecond or two."""
 LAST_WORDS = 3.0
 """Seconds that the usage and ``[DONE]`` are waited for when all choices have finished."""
 
@@ -205,7 +200,17 @@ class Events:
         if self._wholly and not splitter.at_boundary:
             raise too_long(self._settings.event_limit, "an event")
         whole = events if splitter.at_boundary else events[: last_boundary(events)]
-        telling, end = await in_turns(self._look(whole), self._exchange.clock.slices)
+        asks = monotonic() >= self._clocks.look_at
+        look = look_at(
+            course,
+            self._operation,
+            whole,
+            long=None if self._exchange.at_boundary else self._long,
+            asks=asks,
+            goes_on=asks and self._whole,
+        )
+        telling, writes, end = await in_turns(look, self._exchange.clock.slices)
+        self._writes = self._writes or writes
         self._long = splitter.long
         if not splitter.at_boundary:
             self._told = True
@@ -222,44 +227,6 @@ class Events:
         if self._open or not await self._hold(events):
             await self._client.pass_on(self._clean(events), at_boundary=splitter.at_boundary)
         return False
-
-    def _look(self, events: bytes) -> Generator[None, None, tuple[bool, int]]:
-        """Whether one of them tells, where that is not known yet, and where the last one ends that was looked into.
-
-        ``yield`` is a turn for others: a read may hold many thousand.
-        """
-        course, start, end, count = self._course, 0, 0, 0
-        ahead: dict[bytes, int] = {}
-        telling, looks = False, monotonic() >= self._clocks.look_at
-        if events and not self._exchange.at_boundary:
-            event = next_event(events)
-            end = start = len(events) if event is None else event.end
-            course.take_long(self._long, events[:end])
-        looks_on = looks and self._whole
-        while (
-            start := start if looks_on or (looks and not telling) else course.next_notable(events, start, ahead)
-        ) >= 0:
-            event = next_event(events, start)
-            if event is None:
-                break
-            begin, start = start, event.end
-            end = start
-            value = decoded(event.data)
-            state = course.take(event, value)
-            if state is State.FAILED:
-                end = begin if is_done(event) else end  # behind [DONE] nobody would read what failed
-                break
-            if (looks_on or (looks and not telling)) and tells(self._operation, event, value):
-                if not telling:
-                    course.learn(events[begin:end])
-                telling = True
-                self._writes = self._writes or (looks_on and answers(self._operation, value))
-            if state is State.WHOLE:
-                break
-            count += 1
-            if count % IN_ONE_GO == 0:
-                yield
-        return telling, end
 
     def _tell(self) -> None:
         """Something of the answer came."""
@@ -358,8 +325,4 @@ class Events:
         return UpstreamError(HALF)
 
     def _clean(self, events: bytes) -> bytes:
-        if self._course.state is not State.FAILED and events.rfind(b'"error"') < 0:
-            return events
-        clean = events_without_secrets(events, Secrets.sent(self._exchange.upstream, self._exchange.upstream_headers))
-        names = names_behind(self._exchange) if self._course.state is State.FAILED else None
-        return clean if names is None else names.in_last_event(clean)
+        return events_for_client(events, self._exchange, failed=self._course.state is State.FAILED)

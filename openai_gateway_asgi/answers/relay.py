@@ -15,12 +15,11 @@ from ..http.cancellation import Deadline
 from ..http.headers import EVENT_STREAM, LONGEST_VALUE, OTHERS, challenges, media_type, named_headers, response_headers
 from ..upstream.inflate import inflater
 from ..upstream.response_reads import Reads
-from ..upstream.sent_secrets import Secrets
 from .answer_clocks import Clocks
 from .endings import RESPONSES, RUNS, STREAMED
-from .error_model_names import names_behind, with_preset_named
+from .error_model_names import names_behind
 from .events import WHOLE, Events
-from .redaction import without_secrets
+from .for_clients import error_for_client
 from .refusal import AS_CALLER, redirected, refusal, refused_inside
 from .upstream_errors import LONGEST, error_in_events, error_in_json
 from .whole_bodies import SPOKEN, relay_whole
@@ -102,8 +101,7 @@ class Relay:
         except UpstreamError as refused:
             if refused.cause is None:
                 raise
-            secrets = Secrets.sent(exchange.upstream, exchange.upstream_headers)
-            raise with_preset_named(without_secrets(refused, secrets), exchange) from None
+            raise error_for_client(refused, exchange) from None
 
     async def _refuse(
         self, status: int, headers: RawHeaders, named: NamedHeaders, start: RawHeaders, reads: Reads
