@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from ..api.conversations import CHAT
 from ..api.default_models import DefaultModel
+from ..config.apis import SPOKEN
 from ..errors import InvalidRequest
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Receive, Scope, Send
@@ -88,6 +90,14 @@ class ResolveModel:
         chain = exchange.config.fallbacks.get(exchange.model, ()) if named else ()
         found = [found for id in chain if (found := catalogue.find(id)) is not None] if chain else ()
         exchange.fallbacks = tuple([self._draw(each) for each in found]) if found else ()
+        if exchange.implied and _never_sent(exchange):
+            exchange.implied = ()
+
+
+def _never_sent(exchange: Exchange) -> bool:
+    """Whether no tool that implies a model leaves the gateway: a chat has none, so that it is refused or left out."""
+    ways = [*exchange.candidates, *(candidate for way in exchange.ways_on for candidate in way.candidates)]
+    return bool(ways) and all(each.upstream.spoken_for(each.model_id) == SPOKEN[CHAT] for each in ways)
 
 
 def _name_in_body(exchange: Exchange) -> None:

@@ -196,6 +196,8 @@ def _take(assembly: Assembly, item: InputItem, dialect: Dialect) -> None:
             assembly.output(id, output_of(item.output, f"{at}.output", images=dialect.images_in_tools), f"{at}.call_id")
         case _ if kind in WITHOUT_A_PLACE:
             return
+        case "item_reference":
+            raise unsupported(f"{at}.type", "nothing is kept there, so send the item itself, as with `store: false`")
         case _:
             raise unsupported(f"{at}.type", f"a chat knows no item of the type {kind!r}")
 

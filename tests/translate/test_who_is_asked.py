@@ -313,6 +313,25 @@ async def test_the_record_and_the_explanation_say_what_was_translated_and_left_o
         assert "left out: tools[0] (web_search) (Upstream.drop_hosted_tools)" in str(explained)
 
 
+IMAGES = {"model": "m1", "input": "hi", "tools": [{"type": "image_generation"}]}
+
+
+async def test_a_tool_that_implies_a_model_asks_for_none_where_it_is_never_sent() -> None:
+    async with world(upstream_a(api="chat", drop_hosted_tools=True)) as w:
+        assert (await w.post(RESPONSES, IMAGES)).status == 200
+        assert w.records[0].dropped == ("tools[0] (image_generation)",)
+    async with world(upstream_a(api={"m1": "chat"})) as w:
+        answer = await w.post(RESPONSES, IMAGES)
+        assert (answer.status, error_of(answer)["param"]) == (400, "tools[0].type")
+
+
+@pytest.mark.parametrize("other", [{"api": "responses"}, {"api": "auto"}, {"api": {"m2": "chat"}}])
+async def test_a_tool_that_implies_a_model_needs_it_where_anybody_may_be_sent_it(other: dict[str, Any]) -> None:
+    async with world(upstream_a(api="chat", drop_hosted_tools=True), upstream_b(**other)) as w:
+        answer = await w.post(RESPONSES, IMAGES)
+        assert (answer.status, error_of(answer)["code"], w.upstream.requests) == (404, "model_not_found", [])
+
+
 async def test_the_explanation_says_who_cannot_be_asked() -> None:
     body = json.dumps(chat(stop="x")).encode()
     async with world(upstream_a(api="responses"), upstream_b(api="chat")) as w:
