@@ -96,6 +96,8 @@ class RecordUsage:
 
     def _settle(self, exchange: Exchange, record: UsageRecord) -> None:
         if exchange.reservation is not None and self._desk is not None:
+            if record.usage is None and exchange.delivered:
+                exchange.reservation.told = self._attempts.told(exchange)
             self._desk.settle(exchange.reservation, record)
         self._observers.finished(exchange, record)
 

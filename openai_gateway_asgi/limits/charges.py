@@ -82,10 +82,24 @@ def used_in(reservation: Reservation, record: UsageRecord) -> list[int]:
             # What an upstream is charged is its own attempt's; those before it were settled when they failed.
             charge = last = last or charge_of(record, record.tries[-1])
         used = charge[UNITS.index(limit.unit)]
-        amounts.append(claim.reserved + reservation.parts.covered.get(claim.key, 0) if used is None else used)
+        if used is None:
+            reserved = claim.reserved + reservation.parts.covered.get(claim.key, 0)
+            used = max(reserved, _told(reservation, limit))
+        amounts.append(used)
     if reservation.parts.asks or reservation.outer is not None:
         return _among_calls(reservation, amounts, record)
     return amounts
+
+
+def _told(reservation: Reservation, limit: Limit) -> int:
+    """What was told of an answer, by an estimate: one that is longer than was expected is not charged as if it were
+    not."""
+    told = reservation.told
+    if told is None:
+        return 0
+    if limit.unit == "usd":
+        return 0 if told.cost is None else nano(told.cost)
+    return (None if told.usage is None else told.usage.tokens) or 0 if limit.unit == "tokens" else 0
 
 
 def _among_calls(reservation: Reservation, amounts: Sequence[int], record: UsageRecord) -> list[int]:

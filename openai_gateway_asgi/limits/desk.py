@@ -198,7 +198,7 @@ class Desk:
             return
         reservation.settled = True
         taken, ledger = reservation.taken, self._ledger
-        if taken is not None and ledger is not None and reservation.with_parts is None:
+        if taken is not None and ledger is not None and reservation.with_parts is None and reservation.told is None:
             plan = reservation.plan
             plan.bound.corrected(charges.correction(taken, record, is_priced=plan.is_priced), ledger)
         else:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import structs
 
+from ..host.records import Used
 from ..host.usage import Usage
 from ..host.users import User
 from ..http.asgi import RawHeaders
@@ -62,6 +63,8 @@ class Reservation(msgspec.Struct, eq=False):
     outer: Reservation | None = None
     """That of the call within which this one is made, as a part of it."""
     settled: bool = False
+    told: Used | None = None
+    """About what it was told, where the answer is whole and nobody counted: it is charged no less."""
     with_parts: OfParts | None = None
     _held: Held = ()
     _standings: Sequence[Standing] = ()

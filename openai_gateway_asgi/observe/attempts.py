@@ -103,6 +103,11 @@ class Attempts:
         usage, raw, cost = self._counting.count(exchange, asyncio.CancelledError())
         return Used(usage, raw, None if cost is None else cost.usd, None if cost is None else cost.source)
 
+    def told(self, exchange: Exchange) -> Used:
+        """About what the stream used that the last attempt told, where its upstream does not count."""
+        usage, raw, cost = self._counting.told(exchange)
+        return Used(usage, raw, None if cost is None else cost.usd, None if cost is None else cost.source)
+
     def finished(self, exchange: Exchange) -> None:
         """The answer of the last attempt was read to its end after its client had left: its usage may be known now."""
         usage, raw, cost = self._counting.count(exchange, None)

@@ -71,6 +71,15 @@ class Counting:
             return NOTHING if raw is None else Counted(None, raw)
         return Counted(usage, raw, None if self._prices is None else self._cost(self._prices, exchange, usage, answer))
 
+    def told(self, exchange: Exchange) -> Counted:
+        """By what was told of a stream of text, and by what was sent."""
+        operation = exchange.upstream_match.endpoint.operation
+        if operation not in CHAT | RESPONSES:
+            return NOTHING
+        answer = _answer(exchange)
+        usage = _estimate(exchange, operation, answer)
+        return Counted(usage, None, None if self._prices is None else self._cost(self._prices, exchange, usage, answer))
+
     def _cost(self, prices: Prices, exchange: Exchange, usage: Usage, answer: bytes) -> Cost | None:
         cost = prices.cost(_priced(exchange, usage, answer))
         if cost is None:
