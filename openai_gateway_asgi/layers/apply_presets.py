@@ -62,7 +62,7 @@ class ApplyPresets:
 
     def _apply(self, exchange: Exchange, plan: Plan) -> None:
         if plan.name is not None:
-            exchange.stages += (NamePreset(plan.name, exchange.streams),)
+            exchange.stages += (NamePreset(plan.name, streams=True),) if exchange.streams else plan.naming
         if not plan.sets:
             return
         if plan.guarded and (plan.goes_around or len(exchange.model_at) > 1):

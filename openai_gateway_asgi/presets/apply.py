@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, NamedTuple
 
 import msgspec
 
 from ..bodies.nested_fields import refuse_stand_ins
+from ..bodies.outline import Fields
 from ..bodies.payload import Payload
 from ..config.templates import Values, Who
 from .parameters import FAMILIAR, NULL, missing, removals, with_value
 from .plan import MESSAGES, Plan, Setting
 from .prompts import instructions_behind, messages_behind
 
-MOST_SHAPES = 1024
-"""Of bodies, for which it is kept what plans do to them."""
+MOST_SHAPES = 32
+"""Of bodies, for which it is kept what one plan does to them."""
 
 _SOMETHING = msgspec.Raw(b"0")
 
@@ -36,12 +36,10 @@ def applied(payload: Payload, plan: Plan, values: Values | Who) -> Payload:
     Raises ``InvalidRequest`` for a field that has to be read and cannot.
     """
     outline, texts, prompt = payload.outline, payload.texts, plan.prompt
-    shape = None
-    if FAMILIAR.issuperset(outline):
-        shape = _shape(plan, *outline)
-    elif prompt is not None:
-        refuse_stand_ins(payload, (plan.prompted,))
+    shape = plan.shapes.get(tuple(outline)) or _shape(plan, outline)
     if shape is None or (shape.told and NULL in map(outline.get, shape.told)):
+        if prompt is not None and not FAMILIAR.issuperset(outline):
+            refuse_stand_ins(payload, (plan.prompted,))
         fields = (with_parameters(payload, plan) if plan.locks or plan.fills else payload).outline.copy()
     else:
         fields = outline | shape.set
@@ -72,18 +70,21 @@ def with_parameters(payload: Payload, plan: Plan) -> Payload:
     return payload
 
 
-@functools.lru_cache(maxsize=MOST_SHAPES)
-def _shape(plan: Plan, *fields: str) -> Shape | None:
-    """None where the plan depends on what is inside some of the fields, all of which are ``FAMILIAR``."""
-    if not plan.looks_inside.isdisjoint(fields):
+def _shape(plan: Plan, fields: Fields) -> Shape | None:
+    """None where the plan depends on what is inside some of the fields, and where not all of these are ``FAMILIAR``."""
+    if not (FAMILIAR.issuperset(fields) and plan.looks_inside.isdisjoint(fields)):
         return None
     before = dict.fromkeys(fields, _SOMETHING)
     after = with_parameters(Payload(before), plan).outline
-    return Shape(
+    shape = Shape(
         tuple([name for name in fields if name not in after]),
         {name: raw for name, raw in after.items() if raw is not _SOMETHING},
         tuple([name for name in fields if name in plan.fill_names.top]),
     )
+    if len(plan.shapes) >= MOST_SHAPES:
+        plan.shapes.clear()
+    plan.shapes[tuple(fields)] = shape
+    return shape
 
 
 def _sort(settings: tuple[Setting, ...] | list[Setting], top: dict[str, Any], inside: list[Setting]) -> None:

@@ -11,6 +11,8 @@ from ..http.sse import data_replaced, raw_events
 Fields = dict[str, msgspec.Raw]
 
 _KEY = b'"model"'
+_OBJECT = b"{"
+_BACKSLASH = ord("\\")
 _ESCAPED = b"\\u006"  # how each of the letters of the key may be written
 _ENDS = (b"}", b"}\n", b"}\r\n")
 _REST = rb'[^"\\]*+(?>(?:\\.[^"\\]*+)*)"'
@@ -24,6 +26,11 @@ _BEGINNING = re.compile(rb"data: ?" + _BEFORE, re.DOTALL)
 _END = re.compile(rb'"model"\s*+:\s*+(%b)(?>(?:\s*+,\s*+%b)*)\s*+\}(?:\r?\n)+\Z' % (_TEXT, _MEMBER), re.DOTALL)
 """Of one whose model stands behind them all, as Azure writes it."""
 
+_NEAR = 1024
+"""Bytes at the beginning of an answer in which its model is looked for where it stood in the one before."""
+_LONGEST = 256
+"""Bytes of a name that is kept for that."""
+
 _Known = tuple[bytes, int, bytes]
 _NOTHING: _Known = (b"", 0, b"")
 
@@ -34,6 +41,9 @@ _encode = msgspec.json.Encoder().encode
 class NamePreset:
     """A stage (``http/stages.py``). All chunks of a chat begin alike, or end alike. Once that part has been read in one
     chunk, it is replaced wherever it occurs: its quotes are not escaped, so that it cannot be part of a text."""
+
+    _member: tuple[bytes, bytes] = (b"\0", b"")
+    """The model as the last whole answer had it, with its key, and how that is told."""
 
     _leading: _Known = _NOTHING
     """How events begin, up to the end of their model, of what length that is, and how it is told."""
@@ -65,11 +75,19 @@ class NamePreset:
         return b""
 
     def answer(self, body: bytes, /) -> bytes:
-        if (found := _WHOLE.match(body)) is not None:
-            start, end = found.span(1)
-            # All else stays as it was written, where no other key can be the model's as well.
-            if body.find(_KEY, end) < 0 and body.find(_ESCAPED) < 0 and body.endswith(_ENDS):
-                return body[:start] + self._name + body[end:]
+        # All else stays as it was written, where no other key can be the model's as well.
+        if body.rfind(_ESCAPED) >= 0 or not body.endswith(_ENDS):
+            return renamed(body, self._name) or body
+        known, told = self._member
+        at = body.find(known, 0, _NEAR)
+        # A key of the outermost object: no other one begins before it, and its quote is not a part of a text.
+        if at > 0 and body.rfind(_OBJECT, 0, at) == 0 and body[at - 1] != _BACKSLASH and body.rfind(_KEY) == at:
+            return body.replace(known, told, 1)
+        if (found := _WHOLE.match(body)) is not None and body.rfind(_KEY) < (start := found.start(1)):
+            key, end = body.rfind(_KEY, 0, start), found.end(1)
+            if end - key <= _LONGEST:
+                self._member = body[key:end], body[key:start] + self._name
+            return body[:start] + self._name + body[end:]
         return renamed(body, self._name) or body
 
     def lets_pass(self) -> bool:

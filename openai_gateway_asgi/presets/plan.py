@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -12,6 +13,7 @@ from ..api.parameters import CHAT, EMBEDDING, FILE_FORMAT, PARAMETERS, RESPONSES
 from ..config.presets import Defaults, Preset
 from ..config.templates import Template
 from ..models import Via
+from .naming import NamePreset
 
 MESSAGES = "messages"
 PROMPTED: Mapping[str, str] = {
@@ -89,6 +91,8 @@ class Plan:
     """The field in which it is put."""
     name: bytes | None
     """Of the preset, in JSON, which answers name; None where a model itself was asked for."""
+    naming: tuple[NamePreset, ...]
+    """The stage of calls that do not stream: it keeps nothing of an answer, and so serves them all."""
     guarded: bool
     """Whether there is a system prompt or a locked parameter, which would be gone around where the model, and so its
     parameters, stand further down than at the top of a body."""
@@ -102,6 +106,8 @@ class Plan:
     """Whether it is more than a name."""
     looks_inside: frozenset[str]
     """Names of objects that may hold what it has a say in."""
+    shapes: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    """What it does to bodies, by the names of their fields, once that was worked out (``apply.py``)."""
 
 
 def plan_of(via: Via, operation: str) -> Plan:
@@ -140,6 +146,7 @@ def _plan_of(presets: tuple[Preset, ...], given: tuple[Defaults, ...], operation
         prompt=prompt,
         prompted=PROMPTED.get(operation, ""),
         name=_encode(presets[0].id) if presets else None,
+        naming=tuple([NamePreset(_encode(preset.id), streams=False) for preset in presets[:1]]),
         guarded=bool(prompts or locks),
         goes_around=bool(prompts) and not (operation in PROMPTED or operation in WORDLESS),
         asks_context=prompt is not None and bool(prompt.context_keys),

@@ -15,18 +15,13 @@ from ..errors import InvalidRequest
 from .plan import BETWEEN as LINE_BREAK
 
 LEADING = ("system", "developer")
-NEAR = 64 * 1024
-"""Bytes in which the first message is looked for where it stands."""
-
 _encode = msgspec.json.Encoder().encode
 BETWEEN = _encode(LINE_BREAK)[1:-1]
 _list_of = list[msgspec.Raw]
 _NULL = msgspec.Raw(b"null")
-_FIRST = re.compile(
-    rb'B\[B(?P<message>)\{B"role"B:B"(?:(?:system|developer)"B,B"content"B:B"(?P<text>)|[a-z]++"B,B"content"B:B")[^"]*+(?<!\\)"B\}'
-    .replace(b"B", rb"[ \t\n\r]*+")
-)  # fmt: skip
-"""Messages of which the first one has a role and a text, and nothing else that could be either."""
+_BEGINNING = re.compile(rb'\[\{"role": ?"(?:(system|developer)|user|assistant)", ?"content": ?"')
+"""Messages of which the first one has a role and a text, as nearly all clients write them."""
+_QUOTE, _CLOSES, _BACKSLASH = b'"', ord("}"), ord("\\")
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -45,13 +40,16 @@ def messages_behind(raw: msgspec.Raw | None, prompt: bytes) -> msgspec.Raw:
     """
     if raw is None:
         return msgspec.Raw(b"[%b]" % _message(prompt))
-    if (first := _FIRST.match(raw, 0, NEAR)) is None:
+    data = bytes(raw)
+    if (begun := _BEGINNING.match(data)) is None:
         return taken_apart(raw, prompt)
-    data, at = memoryview(raw), first.start("text")
-    if at > 0:
-        return msgspec.Raw(b"".join((data[:at], prompt, BETWEEN, data[at:])))
-    at = first.start("message")
-    return msgspec.Raw(b"".join((data[:at], _message(prompt), b",", data[at:])))
+    start = begun.end()
+    end = data.find(_QUOTE, start)
+    if data[end + 1] != _CLOSES or data[end - 1] == _BACKSLASH:  # else the message says nothing more
+        return taken_apart(raw, prompt)
+    if begun.lastindex:
+        return msgspec.Raw(b"".join((data[:start], prompt, BETWEEN, data[start:])))
+    return msgspec.Raw(b"".join((b"[", _message(prompt), b",", data[1:])))
 
 
 def taken_apart(raw: msgspec.Raw, prompt: bytes) -> msgspec.Raw:
