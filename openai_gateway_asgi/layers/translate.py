@@ -45,7 +45,7 @@ class Translate:
     async def _translated(self, translation: Translation, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         exchange.upstream_match, exchange.attempt_payload = translation.match, translation.take()
-        exchange.stages += (translation.stage(self._event_limit),)
+        exchange.stages += (translation.back.stage(self._event_limit),)
         try:
             await self.app(scope, receive, send)
         except UpstreamRefused as refused:
@@ -68,7 +68,7 @@ def _in_clients_words(refused: UpstreamRefused, translation: Translation) -> Ups
     error = told.get("error")
     if not isinstance(error, dict) or not isinstance(param := error.get("param"), str):
         return refused
-    said = {**told, "error": {**error, "param": translation.param(param)}}
+    said = {**told, "error": {**error, "param": translation.back.param(param)}}
     return refused.with_body(refused.headers, msgspec.json.encode(said), content_type=JSON)
 
 

@@ -18,7 +18,7 @@ NULL = Raw(b"null")
 TRUE, FALSE = Raw(b"true"), Raw(b"false")
 EMPTY = Raw(b'""')
 
-_QUOTE = ord('"')
+QUOTE = ord('"')
 
 encode = msgspec.json.Encoder().encode
 
@@ -36,7 +36,7 @@ def given(fields: Fields, name: str) -> Raw | None:
 
 def is_text(value: Raw) -> bool:
     """Whether it is a JSON string; a large one is not copied for that."""
-    return memoryview(value)[0] == _QUOTE
+    return memoryview(value)[0] == QUOTE
 
 
 def text_in(fields: Fields, name: str, at: str = "") -> Raw:

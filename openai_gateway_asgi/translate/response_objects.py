@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from .fields import Raw, encode, raw
 from .shapes import object_of, objects_of, said_in, text_of
@@ -31,7 +32,9 @@ ECHOED: dict[str, Any] = {
 }
 """What a response repeats of its request, and what stands there where the request said nothing."""
 ECHOED_NAMES = frozenset(ECHOED)
-_ECHOED = {name: raw(value) for name, value in ECHOED.items()}
+Echoed = msgspec.defstruct("Echoed", [(name, Raw, raw(value)) for name, value in ECHOED.items()], gc=False)
+"""The same with the bytes of each value, for what a request says."""
+_ECHOED = asdict(Echoed())
 
 
 _bits = random.getrandbits

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from ..bodies.outline import Fields
 from .dialect import Dialect
@@ -27,7 +29,7 @@ NO_WORD: dict[str, tuple[Any, ...]] = {
 """Field, and the values that say nothing (null says nothing anywhere)."""
 
 
-class ChatCall(NamedTuple):
+class ChatCall(msgspec.Struct, gc=False):
     body: Fields
     tools: ChatTools
     places: Sequence[str]
@@ -39,22 +41,22 @@ class ChatCall(NamedTuple):
 def chat_call(fields: Fields, dialect: Dialect) -> ChatCall:
     """The chat body of a Responses body, and what its answer is translated by. Raises ``InvalidRequest`` naming the
     client's field."""
-    said = () if _OF_RESPONSES_ALONE.isdisjoint(fields) else list(_said(fields, dialect))
-    plain, calls = plain_messages(fields), _NO_CALLS
+    read = READ.intersection(fields)
+    said = () if _OF_RESPONSES_ALONE.isdisjoint(read) else list(_said(fields, dialect))
+    plain = plain_messages(fields)
     if plain is not None:
-        messages, places = plain
+        (messages, places), calls = plain, _NO_CALLS
     else:
         assembly = messages_of(fields, dialect)
         messages, places, calls = raw(assembly.messages), assembly.places, assembly.calls
     body = fields.copy()
-    for name in READ.intersection(fields):
+    for name in read:
         del body[name]
     body["messages"] = messages
-    if said:
-        body.update(said)
+    body.update(said)
     if fields.get("stream") == TRUE:
         body.update(_stream_options(fields, dialect))
-    tools = ChatTools.of(fields, dialect) if "tools" in fields else NO_TOOLS
+    tools = ChatTools.of(fields, dialect) if "tools" in read else NO_TOOLS
     if tools.tools:
         body["tools"] = raw(tools.tools)
         if tools.choice is not None:

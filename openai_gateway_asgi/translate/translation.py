@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
-from typing import Any
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, Protocol
 
 import msgspec
+from msgspec import convert
+from msgspec.structs import asdict
 
-from ..api.conversations import CHAT, MATCHES
+from ..api.conversations import CHAT, MATCHES, RESPONSES
 from ..api.endpoints import Match
 from ..bodies.outline import Fields
 from ..bodies.payload import NOTHING, Payload
@@ -18,11 +20,24 @@ from .chat_request import responses_call
 from .dialect import Dialect
 from .fields import FALSE, NULL, given, read
 from .params import chat_param, responses_param
-from .response_objects import ECHOED_NAMES, Frame
+from .response_objects import ECHOED_NAMES, Echoed, Frame
 from .responses_request import READ as READ_OF_RESPONSES
 from .responses_request import chat_call
+from .responses_tools import ChatTools
 from .to_chat import ToChat
 from .to_responses import ToResponses
+
+
+class Back(Protocol):
+    """What is kept of a call, to tell its answer in the client's words."""
+
+    def stage(self, limit: int, /) -> Stage:
+        """Translates the answer. ``limit``: bytes of an answer that it may keep."""
+        ...
+
+    def param(self, name: str, /) -> str | None:
+        """The client's own name of a field that the upstream complains about."""
+        ...
 
 
 class Translation(msgspec.Struct, gc=False):
@@ -34,10 +49,8 @@ class Translation(msgspec.Struct, gc=False):
     """The body, until it is taken."""
     dropped: tuple[str, ...]
     """What was left out, because the upstream is set so, as ``tools[0] (web_search)``."""
-    stage: Callable[[int], Stage]
-    """Makes the stage that translates the answer; takes how many bytes of an answer it may keep."""
-    param: Callable[[str], str | None]
-    """The client's own name of a field that the upstream complains about."""
+    back: Back
+    """How what comes back is told."""
 
     def take(self) -> Payload:
         """The body, once: a stream may be long, and the body large."""
@@ -45,52 +58,61 @@ class Translation(msgspec.Struct, gc=False):
         return payload
 
 
-def translation(
-    api: str, payload: Payload, upstream: Upstream, *, public_id: str, dialect: Dialect | None = None
-) -> Translation:
-    """Of a call that is to be said in ``api``. ``public_id`` is what the model is called here, ``dialect`` the
-    upstream's, where it is known.
+def to_responses(payload: Payload, upstream: Upstream, public_id: str) -> Translation:
+    """Of a chat call. ``public_id`` is what the model is called here.
 
-    Raises ``InvalidRequest`` for what cannot be said there, naming the client's field.
+    Raises ``InvalidRequest`` for what cannot be said in Responses, naming the client's field.
     """
-    if api == CHAT:
-        return _to_chat(payload, upstream, dialect or Dialect.of(upstream), public_id)
-    return _to_responses(payload, upstream, public_id)
-
-
-def _to_responses(payload: Payload, upstream: Upstream, public_id: str) -> Translation:
     fields = _readable(payload, READ_OF_CHAT) if payload.texts else payload.outline
     call = responses_call(fields, dropped=upstream.drop_fields)
     include_usage, structured = _wants_usage(fields), _wants_json(fields)
     old = "functions" in fields and given(fields, "functions") is not None and given(fields, "tools") is None
     if old:
         call.body["parallel_tool_calls"] = FALSE  # such an answer has one call
-    names, places = tuple(fields), call.places
-    return Translation(
-        "responses",
-        MATCHES["responses"],
-        Payload(call.body, payload.texts),
-        (),
-        lambda limit: ToChat(include_usage=include_usage, structured=structured, model=public_id, old=old, limit=limit),
-        lambda param: chat_param(param, names, places),
-    )
+    back = _BackToChat(tuple(fields), call.places, include_usage, structured, public_id, old)
+    return Translation(RESPONSES, MATCHES[RESPONSES], Payload(call.body, payload.texts), (), back)
 
 
-def _to_chat(payload: Payload, upstream: Upstream, dialect: Dialect, public_id: str) -> Translation:
+class _BackToChat(msgspec.Struct, gc=False):
+    fields: tuple[str, ...]
+    places: Sequence[str]
+    include_usage: bool
+    structured: bool
+    model: str
+    old: bool
+
+    def stage(self, limit: int) -> Stage:
+        return ToChat(
+            include_usage=self.include_usage, structured=self.structured, model=self.model, old=self.old, limit=limit
+        )
+
+    def param(self, name: str) -> str | None:
+        return chat_param(name, self.fields, self.places)
+
+
+def to_chat(payload: Payload, upstream: Upstream, public_id: str, dialect: Dialect) -> Translation:
+    """Of a Responses call; ``dialect`` is the upstream's."""
     fields = _readable(payload, READ_OF_RESPONSES) if payload.texts else payload.outline
     if upstream.drop_fields:
         fields = {name: value for name, value in fields.items() if name not in upstream.drop_fields}
     call = chat_call(fields, dialect)
-    echoed = _echoed(payload)
-    names, places, calls, tools = tuple(fields), call.places, call.calls, call.tools
-    return Translation(
-        "chat",
-        MATCHES["chat"],
-        Payload(call.body, payload.texts),
-        tuple(tools.dropped),
-        lambda limit: ToResponses(Frame(echoed, public_id), tools, limit=limit),
-        lambda param: responses_param(param, names, places, calls, tools.places),
-    )
+    back = _BackToResponses(tuple(fields), call.places, call.calls, call.tools, _echoed(payload), public_id)
+    return Translation(CHAT, MATCHES[CHAT], Payload(call.body, payload.texts), tuple(call.tools.dropped), back)
+
+
+class _BackToResponses(msgspec.Struct, gc=False):
+    fields: tuple[str, ...]
+    places: Sequence[str]
+    calls: Mapping[int, Sequence[str]]
+    tools: ChatTools
+    echoed: Mapping[str, Any]
+    model: str
+
+    def stage(self, limit: int) -> Stage:
+        return ToResponses(Frame(self.echoed, self.model), self.tools, limit=limit)
+
+    def param(self, name: str) -> str | None:
+        return responses_param(name, self.fields, self.places, self.calls, self.tools.places)
 
 
 def _wants_usage(fields: Fields) -> bool:
@@ -126,4 +148,6 @@ def _echoed(payload: Payload) -> Mapping[str, Any]:
     if payload.texts:
         names = [name for name in ECHOED_NAMES.intersection(fields) if payload.size(name) <= MOST_ECHOED]
         fields = {name: payload.raw(name) or NULL for name in names}
-    return {name: fields[name] for name in ECHOED_NAMES.intersection(fields) if fields[name] != NULL}
+    if NULL in fields.values():
+        fields = {name: value for name, value in fields.items() if value != NULL}
+    return asdict(convert(fields, Echoed))

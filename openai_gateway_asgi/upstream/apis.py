@@ -22,7 +22,7 @@ from ..presets.apply import with_parameters
 from ..presets.plan import plan_of
 from ..rewrites.reasoning import bare
 from ..translate.dialect import Dialect
-from ..translate.translation import Translation, translation
+from ..translate.translation import Translation, to_chat, to_responses
 
 logger = logging.getLogger("openai_gateway_asgi")
 
@@ -100,16 +100,18 @@ class Apis:
         other = self.other(upstream, model, api, payload, via)
         if other is None:
             return None
-        dialect = self._dialect(upstream) if other == CHAT else None
-        return translation(other, payload, upstream, public_id=public_id, dialect=dialect)
-
-    def _dialect(self, upstream: Upstream) -> Dialect:
+        if other == RESPONSES:
+            return to_responses(payload, upstream, public_id)
         kept = self._dialects.get(upstream.name)
         if kept is None or kept[0] is not upstream:
-            if len(self._dialects) >= MOST:
-                self._dialects.clear()
-            kept = self._dialects[upstream.name] = (upstream, Dialect.of(upstream))
-        return kept[1]
+            kept = self._keep_dialect(upstream)
+        return to_chat(payload, upstream, public_id, kept[1])
+
+    def _keep_dialect(self, upstream: Upstream) -> tuple[Upstream, Dialect]:
+        if len(self._dialects) >= MOST:
+            self._dialects.clear()
+        kept = self._dialects[upstream.name] = (upstream, Dialect.of(upstream))
+        return kept
 
     def _has(self, upstream: Upstream, model: str, api: str) -> bool:
         """Whether an upstream may have what only one API has."""

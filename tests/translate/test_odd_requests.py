@@ -13,7 +13,7 @@ from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.config import Upstream
 from openai_gateway_asgi.errors import GatewayError, InvalidRequest
 from openai_gateway_asgi.translate.dialect import Dialect
-from openai_gateway_asgi.translate.translation import Translation, translation
+from openai_gateway_asgi.translate.translation import Translation, to_chat, to_responses
 from tests.translate.test_odd_answers import spoilt
 
 FUNCTION: dict[str, Any] = {"name": "f", "strict": True, "parameters": {"a": 1}}
@@ -104,7 +104,8 @@ PARAMS = ("input[0].content[1]", "messages[9]", "tools[1].function.name", "tools
 
 
 def told(api: str, body: Any, dialect: Dialect) -> Translation:
-    return translation(api, Payload.parse(json.dumps(body).encode()), UPSTREAM, public_id="m", dialect=dialect)
+    payload = Payload.parse(json.dumps(body).encode())
+    return to_chat(payload, UPSTREAM, "m", dialect) if api == "chat" else to_responses(payload, UPSTREAM, "m")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -124,7 +125,7 @@ def test_odd_requests(body: dict[str, Any], dialect: Dialect) -> None:
             continue
         json.loads(translated.payload.encode())
         for param in PARAMS:
-            translated.param(param)
+            translated.back.param(param)
 
 
 def choosing(value: Any) -> dict[str, Any]:
@@ -170,5 +171,5 @@ def test_a_choice_of_allowed_tools_with_names_that_are_none_allows_none() -> Non
 def test_texts_of_an_assistants_parts_are_joined_with_their_bytes() -> None:
     part = rb'{"type":"output_text","text":"%b"}'
     body = rb'{"input":[{"role":"assistant","content":[%b,%b]}]}' % (part % rb"caf\u00e9", part % rb" \/ \n")
-    sent = translation("chat", Payload.parse(body), UPSTREAM, public_id="m").payload.encode()
+    sent = to_chat(Payload.parse(body), UPSTREAM, "m", Dialect.of(UPSTREAM)).payload.encode()
     assert rb'"content":"caf\u00e9 \/ \n"' in sent

@@ -24,7 +24,7 @@ from openai_gateway_asgi.translate.response_objects import Frame
 from openai_gateway_asgi.translate.responses_answer import response_of
 from openai_gateway_asgi.translate.responses_items import messages_of
 from openai_gateway_asgi.translate.responses_parts import parts_of
-from openai_gateway_asgi.translate.translation import translation
+from openai_gateway_asgi.translate.translation import Translation, to_chat, to_responses
 from openai_gateway_asgi.translate.wire import encode
 from tests.support.operations import operations
 
@@ -183,8 +183,9 @@ def test_input_of_texts_is_said_the_same(body: dict[str, Any]) -> None:
     short = plain_messages(fields)
     if short is not None:
         long = messages_of(fields, Dialect())
-        assert json.loads(bytes(short.messages)) == json.loads(encode(long.messages))
-        assert list(short.places) == long.places
+        messages, places = short
+        assert json.loads(bytes(messages)) == json.loads(encode(long.messages))
+        assert list(places) == long.places
 
 
 @pytest.mark.parametrize("said", [b'"h\\u00ed"', b'[{"content" : "h\\u00ed", "role": "user"}]'])
@@ -192,10 +193,10 @@ def test_input_of_texts_is_said_the_same(body: dict[str, Any]) -> None:
 def test_what_clients_usually_say_takes_the_short_way(said: bytes, instructions: bytes) -> None:
     short = plain_messages(Payload.parse(b'{"input":%b,"instructions":%b}' % (said, instructions)).outline)
     assert short is not None
-    sent = bytes(short.messages)
+    sent, places = bytes(short[0]), short[1]
     assert b'"h\\u00ed"' in sent, "a text keeps its bytes"
-    assert len(json.loads(sent)) == len(short.places) == (1 if instructions == b"null" else 2)
-    assert (instructions in sent) == (len(short.places) == 2)
+    assert len(json.loads(sent)) == len(places) == (1 if instructions == b"null" else 2)
+    assert (instructions in sent) == (len(places) == 2)
 
 
 SAID = {"role": "user", "content": "hi"}
@@ -243,6 +244,7 @@ def test_anything_else_does_not(body: bytes) -> None:
 
 
 UPSTREAM = Upstream("http://models.test/v1")
+DIALECT = Dialect.of(UPSTREAM)
 BEGINNING = {"model": "m", "temperature": 0.7, "stream": False, "user": "ada"}
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What does a call cost?"}]
 RESPONSE = {
@@ -263,20 +265,26 @@ def test_texts_that_strict_readers_refuse_are_left_to_the_general_way(spelt: byt
     assert plain_response(encode(COMPLETION).replace(b"hi", spelt), Frame({}, "m")) is None
 
 
+def chat_there(payload: Payload) -> Translation:
+    return to_chat(payload, UPSTREAM, "m", DIALECT)
+
+
+def responses_there(payload: Payload) -> Translation:
+    return to_responses(payload, UPSTREAM, "m")
+
+
 @pytest.mark.parametrize(
-    ("api", "said_in", "answer"), [("responses", "messages", RESPONSE), ("chat", "input", COMPLETION)]
+    ("there", "said_in", "answer", "most"),
+    [(responses_there, "messages", RESPONSE, 720), (chat_there, "input", COMPLETION, 480)],
 )
-def test_a_small_call_costs_a_few_hundred_instructions(api: str, said_in: str, answer: dict[str, Any]) -> None:
+def test_a_small_call_costs_a_few_hundred_instructions(
+    there: Callable[[Payload], Translation], said_in: str, answer: dict[str, Any], most: int
+) -> None:
     """There and back; some twenty nanoseconds each."""
-    payload, dialect, body = (
-        Payload.parse(encode({**BEGINNING, said_in: MESSAGES})),
-        Dialect.of(UPSTREAM),
-        encode(answer),
-    )
+    payload, body = Payload.parse(encode({**BEGINNING, said_in: MESSAGES})), encode(answer)
 
-    def call() -> None:
-        there = translation(api, payload, UPSTREAM, public_id="m", dialect=dialect)
-        assert isinstance(there.stage(1 << 20).answer(body), bytes), "it waits"
+    def call() -> object:
+        return there(payload).back.stage(1 << 20).answer(body)
 
-    call()
-    assert operations(call) < 900
+    assert isinstance(call(), bytes), "it waits"
+    assert operations(call) < most
