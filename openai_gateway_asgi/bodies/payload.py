@@ -54,13 +54,15 @@ class Payload:
     looks for names and short values. It must not be written to.
     """
 
-    __slots__ = ("_length", "outline", "texts")
+    __slots__ = ("_length", "came", "outline", "texts")
 
-    def __init__(self, outline: Fields, texts: LongTexts | None = None, length: int = -1) -> None:
+    def __init__(self, outline: Fields, texts: LongTexts | None = None, came: int = 0) -> None:
         self.outline = outline
         self.texts = texts
         """What was cut out of it, None where nothing was."""
-        self._length = length
+        self._length = -1
+        self.came = came
+        """Bytes of the body that it is, where that came small and in one piece; else 0."""
 
     @property
     def fields(self) -> Fields:
@@ -120,8 +122,7 @@ class Payload:
 
     @property
     def length(self) -> int:
-        """About how many bytes it has beside its long texts: those that came, where that is known, else those of its
-        fields beside their names."""
+        """Bytes of all fields beside their names, and beside its long texts."""
         if self._length < 0:
             self._length = sum(map(len, map(_bytes_of, self.outline.values())))
         return self._length

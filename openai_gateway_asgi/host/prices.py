@@ -8,10 +8,9 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
-from functools import cached_property
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -25,6 +24,8 @@ logger = logging.getLogger("openai_gateway_asgi")
 MOST_FOUND = 1024
 """Models whose price by pattern is remembered."""
 MILLION = Decimal(1_000_000)
+TABLE = "table"
+"""The source of a price that is the host's."""
 Amount = Decimal | str | int
 
 
@@ -54,25 +55,31 @@ class Price:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            value = getattr(self, each.name)
+            value = getattr(self, each.name) if each.init else None
             if value is not None:
                 object.__setattr__(self, each.name, _amount(f"prices.{each.name}", value))
+        object.__setattr__(self, "_of_tokens", self._tokens_alone())
 
-    @cached_property
-    def _of_tokens(self) -> _OfTokens | None:
-        if self.input is None or self.output is None:
-            return None
-        amounts = [Decimal(self.input).scaleb(-6), Decimal(self.output).scaleb(-6), Decimal(self.request or 0)]
-        exponent = min(int(amount.as_tuple().exponent) for amount in amounts)
-        whole = [int(amount.scaleb(-exponent)) for amount in amounts]
-        own = tuple([name for name in _DETAILS if getattr(self, name) is not None])
-        return _OfTokens(whole[0], whole[1], whole[2], Decimal(1).scaleb(exponent), own)
+    _of_tokens: _OfTokens | None = field(init=False, repr=False, compare=False)
 
     def cost(self, usage: Usage) -> Decimal | None:
         """What that usage costs, in USD; None where a count that is known has no price, or nothing is known."""
-        of_tokens = self._of_tokens
-        if of_tokens is not None and (cost := of_tokens.cost(usage)) is not None:
-            return cost
+        of_tokens, input, output = self._of_tokens, usage.input, usage.output
+        if (
+            of_tokens is not None and input is not None and output is not None
+            and usage.seconds is None and usage.characters is None and usage.images is None
+        ):  # fmt: skip
+            per_input, per_output, request, smallest, own = of_tokens
+            for name in own:
+                if getattr(usage, name):
+                    break
+            else:
+                amount = input * per_input + output * per_output + request
+                if amount < _EXACT:
+                    return amount * smallest
+        return self._in_parts(usage)
+
+    def _in_parts(self, usage: Usage) -> Decimal | None:
         parts: list[Decimal | None] = []
         parts += _tokens(
             usage.input,
@@ -99,35 +106,24 @@ class Price:
             return None
         return sum((part for part in parts if part is not None), Decimal(self.request or 0))
 
+    def _tokens_alone(self) -> _OfTokens | None:
+        if self.input is None or self.output is None:
+            return None
+        amounts = [Decimal(self.input).scaleb(-6), Decimal(self.output).scaleb(-6), Decimal(self.request or 0)]
+        exponent = min(int(amount.as_tuple().exponent) for amount in amounts)
+        input, output, request = [int(amount.scaleb(-exponent)) for amount in amounts]
+        own = tuple([name for name in _DETAILS if getattr(self, name) is not None])
+        return input, output, request, Decimal(1).scaleb(exponent), own
+
 
 _DETAILS = (
     "cached", "cache_write", "audio_input", "image_input", "reasoning", "audio_output", "image_output"
 )  # fmt: skip
 
 
-class _OfTokens(NamedTuple):
-    """The short way for what nearly every call has: input and output as whole numbers of the smallest amount."""
-
-    input: int
-    output: int
-    request: int
-    smallest: Decimal
-    own: tuple[str, ...]
-    """Details that have a price of their own."""
-
-    def cost(self, usage: Usage) -> Decimal | None:
-        """None where it takes the long way."""
-        input, output = usage.input, usage.output
-        if input is None or output is None or usage.seconds is not None:
-            return None
-        if usage.characters is not None or usage.images is not None:
-            return None
-        for name in self.own:
-            if getattr(usage, name):
-                return None
-        amount = input * self.input + output * self.output + self.request
-        return amount * self.smallest if amount < _EXACT else None
-
+_OfTokens = tuple[int, int, int, Decimal, tuple[str, ...]]
+"""For what nearly every call has: input, output and request as whole numbers of the smallest amount, that amount, and
+the details that have a price of their own."""
 
 _EXACT = 10**27
 """Amounts up to which ``Decimal`` rounds nothing (28 digits)."""
@@ -234,7 +230,7 @@ class PriceTable:
         models = priced.models
         price = self._exact.get(models[0]) or self.find(models) if models else None
         usd = None if price is None else price.cost(priced.usage)
-        return None if usd is None else Cost(usd, "table")
+        return None if usd is None else Cost(usd, TABLE)
 
     def known(self, priced: Priced) -> bool:
         return self.find(priced.models) is not None

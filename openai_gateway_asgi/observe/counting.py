@@ -16,7 +16,7 @@ from ..config import Upstream
 from ..errors import ClientDisconnected
 from ..exchange import Exchange
 from ..host.notices import Notices
-from ..host.prices import Cost, Priced, Prices
+from ..host.prices import TABLE, Cost, Price, Priced, Prices, PriceTable
 from ..host.read_usage import read_usage
 from ..host.tops import stands_at_top
 from ..host.usage import Usage, counts_something, normal_usage, reported_cost
@@ -33,7 +33,12 @@ MOST_WARNED = 1024
 MOST_NAMES = 8
 """Names of models in an answer that are looked at, for the one by which it is priced."""
 
-_MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,256})"')
+MOST_USUAL = 1024
+"""Models whose price is at hand."""
+
+_KEY = b'"model"'
+_MODEL = re.compile(_KEY + rb'\s*:\s*"([^"\\]{1,256})"')
+_ID = re.compile(rb'[^"\\]{1,256}')
 
 
 class Counted(NamedTuple):
@@ -47,11 +52,21 @@ class Counted(NamedTuple):
 NOTHING = Counted()
 
 
+class Usual(NamedTuple):
+    """Of a model that answers under the id by which its client asked for it, as nearly all do."""
+
+    named: tuple[bytes, ...]
+    """How its answers name it."""
+    price: Price | None
+
+
 class Counting:
     """By the host's prices, where there are some, and by an upstream's own where those are believed."""
 
     def __init__(self, prices: Prices | None, notices: Notices) -> None:
         self._prices = prices
+        self._table = prices if type(prices) is PriceTable else None
+        self._usual: dict[str, Usual] = {}
         self._notices = notices
         self._warned: set[tuple[str, str]] = set()
 
@@ -81,10 +96,25 @@ class Counting:
         return Counted(usage, None, None if self._prices is None else self._cost(self._prices, exchange, usage, answer))
 
     def _cost(self, prices: Prices, exchange: Exchange, usage: Usage, answer: bytes) -> Cost | None:
+        model = exchange.model
+        if self._table is not None and exchange.upstream_model == model and exchange.via is None:
+            usual = self._usual.get(model) or self._look_up(self._table, model)
+            if usual.price is not None and answer.startswith(usual.named, answer.find(_KEY)):
+                usd = usual.price.cost(usage)
+                if usd is not None:
+                    return Cost(usd, TABLE)
         cost = prices.cost(_priced(exchange, usage, answer))
         if cost is None:
             self._warn(exchange.upstream, exchange.served.label or exchange.served.id if exchange.served else "")
         return cost
+
+    def _look_up(self, table: PriceTable, model: str) -> Usual:
+        id = model.encode("utf-8", "surrogatepass")
+        named = tuple([_KEY + colon + b'"' + id + b'"' for colon in (b":", b": ")]) if _ID.fullmatch(id) else ()
+        if len(self._usual) >= MOST_USUAL:
+            self._usual.clear()
+        usual = self._usual[model] = Usual(named, table.find((model,)))
+        return usual
 
     def _warn(self, upstream: Upstream, model: str) -> None:
         about = (upstream.name, model)
