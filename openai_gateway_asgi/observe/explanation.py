@@ -103,7 +103,8 @@ class CandidateExplained:
     translated_to: str | None = None
     """The API that the call would be said in, where it is not the client's: ``chat`` or ``responses``."""
     dropped: tuple[str, ...] = ()
-    """What its translation would leave out, because the upstream is set so, as ``tools[0] (web_search)``."""
+    """What its translation would leave out, because the upstream is set so, as ``tools[0] (web_search)``, or because
+    its provider is known to refuse it."""
     way: tuple[str, ...] = ()
     """The ids on the way to it, where presets lead there: the one asked for first."""
     parameters: tuple[ParameterExplained, ...] = ()
@@ -124,7 +125,8 @@ class CandidateExplained:
         yield f"  {self.url}"
         if self.translated_to is not None:
             yield f"  translated to the API {self.translated_to} (Upstream.api)"
-        yield from (f"  left out: {each} (Upstream.drop_hosted_tools)" for each in self.dropped)
+        for each in self.dropped:
+            yield f"  left out: {each} ({'Upstream.drop_hosted_tools' if ' (' in each else 'its provider refuses it'})"
         yield from (f"  {each.name}: {each.value} ({each.by})" for each in self.headers)
         yield from (f"  {parameter}" for parameter in self.parameters)
         yield from (f"  {change}" for change in self.body)

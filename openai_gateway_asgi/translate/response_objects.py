@@ -107,12 +107,23 @@ def reasoning_item(id: str, text: str | None, status: str = "completed") -> dict
 
 
 def call_item(
-    id: str, call_id: str, name: str, said: str, status: str = "completed", *, custom: bool = False, space: str = ""
+    id: str,
+    call_id: str,
+    name: str,
+    said: str,
+    status: str = "completed",
+    *,
+    custom: bool = False,
+    space: str = "",
+    extra: Any = None,
 ) -> dict[str, Any]:
-    """A tool that is called; ``said`` are its arguments, or the input of a custom one."""
+    """A tool that is called; ``said`` are its arguments, or the input of a custom one. ``extra``: what the server wants
+    back with it."""
     item = {"id": id, "type": "custom_tool_call" if custom else "function_call", "call_id": call_id, "name": name}
     if space:
         item["namespace"] = space
+    if extra:
+        item["extra_content"] = extra
     return item | {"input" if custom else "arguments": said, "status": status}
 
 

@@ -70,12 +70,13 @@ def _called(call: Mapping[str, Any], custom_tools: Collection[str], spaces: Spac
     inner = object_of(call.get("custom") or call.get("function"))
     name = text_of(inner.get("name"))
     space, own = spaces.get(name, ("", name))
+    more: dict[str, Any] = {"space": space, "extra": call.get("extra_content")}
     if call.get("custom"):
-        return call_item(new_id("ctc"), id, own, text_of(inner.get("input")), status, custom=True, space=space)
+        return call_item(new_id("ctc"), id, own, text_of(inner.get("input")), status, custom=True, **more)
     said = arguments_of(inner.get("arguments"))
     if name in custom_tools:
-        return call_item(new_id("ctc"), id, own, input_of(said), status, custom=True, space=space)
-    return call_item(new_id("fc"), id, own, said, status, space=space)
+        return call_item(new_id("ctc"), id, own, input_of(said), status, custom=True, **more)
+    return call_item(new_id("fc"), id, own, said, status, **more)
 
 
 def input_of(arguments: str) -> str:

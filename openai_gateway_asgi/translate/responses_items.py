@@ -48,6 +48,7 @@ class InputItem(msgspec.Struct, gc=False):
     arguments: Raw = EMPTY
     input: Raw = EMPTY
     output: Raw = NULL
+    extra_content: Raw = NULL
 
 
 @dataclass(slots=True)
@@ -63,13 +64,13 @@ class Turn:
         """Whether there is something to say: a thought alone is none, and many servers refuse a message without."""
         return bool(self.texts or self.refusals or self.calls)
 
-    def message(self, *, thoughts: bool) -> dict[str, Any]:
-        """``thoughts``: with what was thought, which the servers of models that need it call so."""
+    def message(self, *, thoughts: str) -> dict[str, Any]:
+        """``thoughts``: what the server calls that which was thought; empty where it may not be told."""
         message: dict[str, Any] = {"role": "assistant", "content": joined(self.texts) if self.texts else None}
         if self.refusals:
             message["refusal"] = joined(self.refusals)
         if self.thoughts and thoughts:
-            message["reasoning_content"] = joined(self.thoughts, rb"\n\n")
+            message[thoughts] = joined(self.thoughts, rb"\n\n")
         if self.calls:
             message["tool_calls"] = self.calls
         return message
@@ -190,7 +191,7 @@ def _take(assembly: Assembly, item: InputItem, dialect: Dialect) -> None:
             assembly.spoken().thoughts += _thoughts(item, at)
         case "function_call" | "custom_tool_call":
             id = _call_id(item, at)
-            assembly.call(id, _call(kind, id, item, dialect.custom_tools, at))
+            assembly.call(id, _call(kind, id, item, dialect, at))
         case _ if kind in OUTPUTS:
             id = _call_id(item, at)
             assembly.output(id, output_of(item.output, f"{at}.output", images=dialect.images_in_tools), f"{at}.call_id")
@@ -237,13 +238,20 @@ def _thoughts(item: InputItem, at: str) -> list[Raw]:
     return []
 
 
-def _call(kind: str, id: str, item: InputItem, custom_tools: bool, at: str) -> dict[str, Any]:
+def _call(kind: str, id: str, item: InputItem, dialect: Dialect, at: str) -> dict[str, Any]:
+    call = _named_call(kind, item, dialect.custom_tools, at)
+    if item.extra_content != NULL and dialect.signatures:
+        call["extra_content"] = item.extra_content
+    return {"id": id, **call}
+
+
+def _named_call(kind: str, item: InputItem, custom_tools: bool, at: str) -> dict[str, Any]:
     name: Any = item.name
     if item.namespace:
         name = f"{item.namespace}__{decode_field(f'{at}.name', item.name, str)}"
     if kind == "function_call":
-        return {"id": id, "type": "function", "function": {"name": name, "arguments": item.arguments}}
+        return {"type": "function", "function": {"name": name, "arguments": item.arguments}}
     if custom_tools:
-        return {"id": id, "type": "custom", "custom": {"name": name, "input": item.input}}
+        return {"type": "custom", "custom": {"name": name, "input": item.input}}
     arguments = encode({"input": item.input}).decode()
-    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+    return {"type": "function", "function": {"name": name, "arguments": arguments}}

@@ -15,6 +15,7 @@ from .responses_answer import Spaces
 from .shapes import objects_of, said_in, seconds_of
 from .streamed_items import Call, Item, Message, Reasoning, Telling, names_itself
 from .usage import responses_usage
+from .wire import encode
 
 Event = dict[str, Any]
 
@@ -142,6 +143,8 @@ class ResponsesStream:
         if call.closed:
             return  # it was whole: what comes of it now repeats it
         call.learn(delta, self._custom, self._spaces)
+        if extra := delta.get("extra_content"):
+            self.kept += len(encode(extra))
         if not call.name:
             self.kept += AN_ITEM + len(call.waiting)
         elif not call.opened:

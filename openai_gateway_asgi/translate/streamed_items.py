@@ -148,6 +148,7 @@ class Call(Item):
         """Arguments that were not told yet."""
         self._call_id = ""
         self._space = ""
+        self._extra: Any = None
         self._custom = False
         self._as_function = False
         self._said: list[str] = []
@@ -183,6 +184,7 @@ class Call(Item):
         """Some servers repeat id and name with every delta; the first ones count."""
         if not self._call_id:
             self._call_id = text_of(delta.get("id"))
+        self._extra = self._extra or delta.get("extra_content")
         inner = _inner(delta)
         if not self.name and (name := text_of(inner.get("name"))):
             self._space, self.name = spaces.get(name, ("", name))
@@ -217,7 +219,8 @@ class Call(Item):
         return "response.custom_tool_call_input" if self._custom else "response.function_call_arguments"
 
     def _item(self, said: str, status: str) -> dict[str, Any]:
-        return call_item(self.id, self._call_id, self.name, said, status, custom=self._custom, space=self._space)
+        more = {"custom": self._custom, "space": self._space, "extra": self._extra}
+        return call_item(self.id, self._call_id, self.name, said, status, **more)
 
 
 def names_itself(delta: Mapping[str, Any]) -> bool:

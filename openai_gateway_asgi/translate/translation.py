@@ -48,7 +48,7 @@ class Translation(msgspec.Struct, gc=False):
     payload: Payload
     """The body, until it is taken."""
     dropped: tuple[str, ...]
-    """What was left out, because the upstream is set so, as ``tools[0] (web_search)``."""
+    """What was left out, because the upstream is set so, as ``tools[0] (web_search)``, or because it refuses it."""
     back: Back
     """How what comes back is told."""
 
@@ -96,8 +96,11 @@ def to_chat(payload: Payload, upstream: Upstream, public_id: str, dialect: Diale
     if upstream.drop_fields:
         fields = {name: value for name, value in fields.items() if name not in upstream.drop_fields}
     call = chat_call(fields, dialect)
+    hints = sorted(dialect.unknown.intersection(fields)) if dialect.unknown else ()
+    for name in hints:
+        del call.body[name]
     back = _BackToResponses(tuple(fields), call.places, call.calls, call.tools, _echoed(payload), public_id)
-    return Translation(CHAT, MATCHES[CHAT], Payload(call.body, payload.texts), tuple(call.tools.dropped), back)
+    return Translation(CHAT, MATCHES[CHAT], Payload(call.body, payload.texts), (*call.tools.dropped, *hints), back)
 
 
 class _BackToResponses(msgspec.Struct, gc=False):

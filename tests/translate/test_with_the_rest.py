@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from openai.types.responses import Response
 
 from openai_gateway_asgi import (
     Filter,
@@ -16,9 +17,12 @@ from openai_gateway_asgi import (
     ModelCall,
     Preset,
     ToolCall,
+    Upstream,
     Usage,
 )
-from tests.cases.gateways import MESSAGES, upstream_a, world
+from openai_gateway_asgi.testing import json_answer, stream_answer
+from openai_gateway_asgi.testing.answers import DONE, sse
+from tests.cases.gateways import MESSAGES, USERS, A, upstream_a, world
 from tests.translate.sdk import final_response
 
 RESPONSES = "/responses"
@@ -94,3 +98,69 @@ async def test_a_filter_sees_the_clients_own_api(api: str, path: str, stream: bo
         assert (seen[0], seen[-2]) == (
             ("response.created", "response.completed") if path == RESPONSES else ("chat.completion.chunk",) * 2
         )
+
+
+THOUGHT = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]}
+HINTED = {
+    "model": "m1",
+    "input": [{"role": "user", "content": "hi"}, THOUGHT, {"role": "assistant", "content": "a"}, TURN[0]],
+    "prompt_cache_key": "k",
+    "safety_identifier": "s",
+}
+
+
+@pytest.mark.parametrize(
+    ("root", "thoughts", "dropped"),
+    [
+        ("https://api.mistral.ai/v1", None, ("prompt_cache_key", "safety_identifier")),
+        ("https://generativelanguage.googleapis.com/v1beta/openai", None, ("prompt_cache_key", "safety_identifier")),
+        ("https://api.cerebras.ai/v1", "reasoning", ()),
+        ("https://api.groq.com/openai/v1", None, ()),
+        ("https://api.moonshot.ai/v1", "reasoning_content", ()),
+        ("http://localhost:8080/v1", "reasoning_content", ()),
+    ],
+)
+async def test_providers_that_refuse_what_they_do_not_know_are_not_told_it(
+    root: str, thoughts: str | None, dropped: tuple[str, ...]
+) -> None:
+    async with world(Upstream(root, name="A", api_key="ka", model_ids=["m1"], api="chat")) as w:
+        assert (await w.post(RESPONSES, HINTED)).status == 200
+        sent, record = w.sent, w.records[0]
+        explained = await w.gateway.explain(USERS["u1"], "POST", RESPONSES, body=json.dumps(HINTED).encode())
+    assert record.dropped == dropped
+    assert {"prompt_cache_key", "safety_identifier"} - sent.keys() == set(dropped)
+    said = {name for name in sent["messages"][1] if name.startswith("reasoning")}
+    assert said == ({thoughts} if thoughts else set())
+    assert all(f"left out: {name} (its provider refuses it)" in str(explained) for name in dropped)
+
+
+SIGNED = {"google": {"thought_signature": "c2ln"}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("api_root", [A, "https://generativelanguage.googleapis.com/v1beta/openai"])
+async def test_what_a_server_wants_back_with_a_call_goes_back_with_it(api_root: str, stream: bool) -> None:
+    """Gemini refuses the turn behind a call without the signature that it gave with it."""
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": SIGNED}
+    choice = {"index": 0, "finish_reason": "tool_calls"}
+    whole = {"created": 7, "choices": [{**choice, "message": {"role": "assistant", "tool_calls": [call]}}]}
+    piece = {"created": 7, "choices": [{**choice, "delta": {"tool_calls": [{"index": 0, **call}]}}]}
+    async with world(Upstream(api_root, name="A", api_key="ka", model_ids=["m1"], api="chat")) as w:
+        w.upstream.answer("/chat/completions", stream_answer([sse(piece), DONE]) if stream else json_answer(whole))
+        asked = {"model": "m1", "input": [{"role": "user", "content": "hi"}], "stream": stream}
+        answer = await w.post(RESPONSES, asked)
+        told = answer.json() if not stream else json.loads(answer.body.rstrip().rpartition(b"data: ")[2])["response"]
+        Response.model_validate(told)
+        (item,) = told["output"]
+        assert item["extra_content"] == SIGNED
+        result = {"type": "function_call_output", "call_id": "c1", "output": "1"}
+        assert (await w.post(RESPONSES, {**asked, "input": [*asked["input"], item, result]})).status == 200
+        assert w.sent["messages"][1]["tool_calls"] == [call]
+
+
+@pytest.mark.parametrize("root", ["https://api.openai.com/v1", "https://api.mistral.ai/v1"])
+async def test_what_one_server_wants_back_is_not_told_to_one_that_refuses_it(root: str) -> None:
+    items = [TURN[0], {**TURN[1], "extra_content": SIGNED}, TURN[2]]
+    async with world(Upstream(root, name="A", api_key="ka", model_ids=["m1"], api="chat")) as w:
+        assert (await w.post(RESPONSES, {"model": "m1", "input": items})).status == 200
+        assert "extra_content" not in json.dumps(w.sent)
