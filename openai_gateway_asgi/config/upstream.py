@@ -265,7 +265,7 @@ class Upstream(_Remembering):
     def is_azure(self) -> bool:
         return self.provider == "azure"
 
-    @property
+    @cached_property
     def knows_developer(self) -> bool:
         """Whether it knows messages of the role ``developer``, as far as that does not depend on the model."""
         return self.is_openai or self.is_azure if self.developer_role is None else self.developer_role

@@ -65,16 +65,29 @@ def adapt(payload: Payload, upstream: Upstream, operation: str, upstream_model: 
     adapted = _with_model(payload, upstream_model) if named else payload
     if upstream.rewrites == "off":
         return adapted
-    for rule in _rules_of(operation, upstream.is_plain):
+    fitting = _rules_of(operation, upstream.is_plain)
+    for rule in fitting.of_any if fitting.fields.isdisjoint(adapted.outline) else fitting.all:
         if rule.fields is None or not rule.fields.isdisjoint(adapted.outline):
             adapted = rule.rewrite(adapted, upstream, upstream_model)
     return adapted
 
 
+class Fitting(NamedTuple):
+    """The rules for an operation. None adds a field that another one looks at."""
+
+    all: tuple[Rule, ...]
+    of_any: tuple[Rule, ...]
+    """Those that look at any body."""
+    fields: frozenset[str]
+    """What the others look at."""
+
+
 @functools.lru_cache(maxsize=256)
-def _rules_of(operation: str, plain: bool) -> tuple[Rule, ...]:
+def _rules_of(operation: str, plain: bool) -> Fitting:
     fitting = [rule for rule in RULES if rule.operations is None or operation in rule.operations]
-    return tuple(rule for rule in fitting if not (plain and rule.configured))
+    fitting = [rule for rule in fitting if not (plain and rule.configured)]
+    of_any = tuple(rule for rule in fitting if rule.fields is None)
+    return Fitting(tuple(fitting), of_any, frozenset[str]().union(*[rule.fields or () for rule in fitting]))
 
 
 def _with_model(payload: Payload, upstream_model: str) -> Payload:

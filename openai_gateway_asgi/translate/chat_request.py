@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from ..bodies.outline import Fields
 from .chat_messages import items_of
 from .fields import FALSE, TRUE, Raw, encode, given, invalid, is_text, raw, read, read_list, unsupported
+from .plain_input import plain_items
 
 # What Responses has no word for. A value beside these would change the answer.
 NO_WORD: dict[str, tuple[Any, ...]] = {
@@ -23,9 +26,9 @@ NO_WORD: dict[str, tuple[Any, ...]] = {
 """Field, and the values that say nothing (null says nothing anywhere)."""
 
 
-class ResponsesCall(NamedTuple):
+class ResponsesCall(msgspec.Struct, gc=False):
     body: Fields
-    places: list[str]
+    places: Sequence[str]
     """Where in the client's body stands what each input item says."""
 
 
@@ -36,15 +39,21 @@ def responses_call(fields: Fields, *, dropped: Collection[str] = ()) -> Response
     """
     if dropped:
         fields = {name: value for name, value in fields.items() if name not in dropped}
-    said = () if _OF_CHAT_ALONE.isdisjoint(fields) else list(_said(fields))
-    items = items_of(fields)
+    concerned = READ.intersection(fields)
+    said = () if _OF_CHAT_ALONE.isdisjoint(concerned) else list(_said(fields))
+    plain = plain_items(fields)
+    if plain is not None:
+        given_input, places = plain
+    else:
+        items = items_of(fields)
+        given_input, places = raw(items.said), items.places
     body = fields.copy()
-    for name in READ.intersection(fields):
+    for name in concerned:
         del body[name]
-    body["input"] = raw(items.said)
+    body["input"] = given_input
     body.update(said)
-    body["store"] = TRUE if "store" in fields and read(fields, "store", bool) else FALSE
-    return ResponsesCall(body, items.places)
+    body["store"] = TRUE if "store" in concerned and read(fields, "store", bool) else FALSE
+    return ResponsesCall(body, places)
 
 
 def _said(fields: Fields) -> Iterator[tuple[str, Raw]]:

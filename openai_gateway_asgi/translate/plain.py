@@ -10,10 +10,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from .chat_answer import completion
-from .fields import Raw, is_text
+from ..bodies.outline import Fields
+from .fields import NULL, Raw, is_text
 from .response_objects import Frame, new_id
-from .usage import chat_counts
 from .wire import encode
 
 _EMPTY = msgspec.Meta(max_length=0)
@@ -38,11 +37,13 @@ class Thought(msgspec.Struct, tag="reasoning", gc=False):
 
 
 class UsageOfResponse(msgspec.Struct, gc=False):
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int
+    output_tokens: int
     total_tokens: int = 0
-    input_tokens_details: dict[str, Any] = {}
-    output_tokens_details: dict[str, Any] = {}
+    input_tokens_details: Fields = {}
+    output_tokens_details: Fields = {}
+    prompt_tokens_details: None = None
+    completion_tokens_details: None = None
 
 
 class Response(msgspec.Struct, gc=False):
@@ -53,9 +54,9 @@ class Response(msgspec.Struct, gc=False):
     model: str = ""
     error: None = None
     usage: UsageOfResponse | None = None
-    service_tier: Any = None
-    metadata: Any = None
-    moderation: Any = None
+    service_tier: Raw = NULL
+    metadata: Raw = NULL
+    moderation: Raw = NULL
 
 
 class Message(msgspec.Struct, gc=False):
@@ -84,11 +85,13 @@ NO_DETAILS = Details()
 
 
 class UsageOfChat(msgspec.Struct, gc=False):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int
+    completion_tokens: int
     total_tokens: int = 0
     prompt_tokens_details: Details | None = None
     completion_tokens_details: Details | None = None
+    input_tokens_details: None = None
+    output_tokens_details: None = None
 
 
 class Completion(msgspec.Struct, gc=False):
@@ -102,7 +105,7 @@ _read_response = msgspec.json.Decoder(Response).decode
 _read_completion = msgspec.json.Decoder(Completion).decode
 
 
-def plain_completion(body: bytes, model: str) -> dict[str, Any] | None:
+def plain_completion(body: bytes, model: str) -> bytes | None:
     """The chat completion of a response, ``chat_completion`` for short; None where it says more than one text."""
     try:
         response = _read_response(body)
@@ -116,17 +119,20 @@ def plain_completion(body: bytes, model: str) -> dict[str, Any] | None:
     text, usage = said.content[0].text, response.usage
     if not is_text(text):
         return None
-    return completion(
-        response.id,
-        int(response.created_at),
-        response.model or model,
-        {"role": "assistant", "content": text, "refusal": None},
-        "stop",
-        usage=None if usage is None else _chat_usage(usage),
-        service_tier=response.service_tier,
-        metadata=response.metadata,
-        moderation=response.moderation,
-    )
+    more = b"" if usage is None else _chat_usage(usage)
+    carried = response.service_tier, response.metadata, response.moderation
+    if carried != _NOTHING:
+        more += b"".join([b',"%b":%b' % pair for pair in zip(_CARRIED, carried, strict=True) if pair[1] != NULL])
+    return _COMPLETION % (encode(response.id), response.created_at, encode(response.model or model), text, more)
+
+
+_COMPLETION = (
+    b'{"id":%b,"object":"chat.completion","created":%d,"model":%b,"choices":[{"index":0,"message":'
+    b'{"role":"assistant","content":%b,"refusal":null},"logprobs":null,"finish_reason":"stop"}]%b}'
+)
+"""``chat_completion`` with one text, written at once."""
+_CARRIED = b"service_tier", b"metadata", b"moderation"
+_NOTHING = NULL, NULL, NULL
 
 
 def plain_response(body: bytes, frame: Frame) -> bytes | None:
@@ -157,26 +163,30 @@ _RESPONSE = (
     b'"model":%b,"output":[{"id":"%b","type":"message","role":"assistant","status":"completed","content":['
     b'{"type":"output_text","text":%b,"annotations":[],"logprobs":[]}]}],"usage":%b,%b,"store":false%b}'
 )
-"""``Frame.response`` with one text, written at once: to make the objects first costs four times as much."""
-_USAGE = (
+"""``Frame.response`` with one text, written at once."""
+_OF_CHAT = (
+    b',"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
+    b'"prompt_tokens_details":%b,"completion_tokens_details":%b}'
+)
+_OF_RESPONSE = (
     b'{"input_tokens":%d,"input_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d},'
     b'"output_tokens":%d,"output_tokens_details":{"reasoning_tokens":%d},"total_tokens":%d}'
 )
 
 
-def _chat_usage(usage: UsageOfResponse) -> dict[str, Any]:
-    return chat_counts(
+def _chat_usage(usage: UsageOfResponse) -> bytes:
+    return _OF_CHAT % (
         usage.input_tokens,
         usage.output_tokens,
-        usage.total_tokens,
-        usage.input_tokens_details,
-        usage.output_tokens_details,
+        usage.total_tokens or usage.input_tokens + usage.output_tokens,
+        encode(usage.input_tokens_details),
+        encode(usage.output_tokens_details),
     )
 
 
 def _responses_usage(usage: UsageOfChat) -> bytes:
     read, written = usage.prompt_tokens_details or NO_DETAILS, usage.completion_tokens_details or NO_DETAILS
-    return _USAGE % (
+    return _OF_RESPONSE % (
         usage.prompt_tokens,
         read.cached_tokens,
         read.cache_write_tokens,

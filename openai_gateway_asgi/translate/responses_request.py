@@ -41,8 +41,8 @@ class ChatCall(msgspec.Struct, gc=False):
 def chat_call(fields: Fields, dialect: Dialect) -> ChatCall:
     """The chat body of a Responses body, and what its answer is translated by. Raises ``InvalidRequest`` naming the
     client's field."""
-    read = READ.intersection(fields)
-    said = () if _OF_RESPONSES_ALONE.isdisjoint(read) else list(_said(fields, dialect))
+    concerned = READ.intersection(fields)
+    said = () if _OF_RESPONSES_ALONE.isdisjoint(concerned) else list(_said(fields, dialect))
     plain = plain_messages(fields)
     if plain is not None:
         (messages, places), calls = plain, _NO_CALLS
@@ -50,13 +50,13 @@ def chat_call(fields: Fields, dialect: Dialect) -> ChatCall:
         assembly = messages_of(fields, dialect)
         messages, places, calls = raw(assembly.messages), assembly.places, assembly.calls
     body = fields.copy()
-    for name in read:
+    for name in concerned:
         del body[name]
     body["messages"] = messages
     body.update(said)
     if fields.get("stream") == TRUE:
         body.update(_stream_options(fields, dialect))
-    tools = ChatTools.of(fields, dialect) if "tools" in read else NO_TOOLS
+    tools = ChatTools.of(fields, dialect) if "tools" in concerned else NO_TOOLS
     if tools.tools:
         body["tools"] = raw(tools.tools)
         if tools.choice is not None:

@@ -105,7 +105,7 @@ class ToChat:
 
     def answer(self, body: bytes) -> bytes | Awaitable[bytes]:
         plain = plain_completion(body, self._model)
-        return self._answer_in_turns(body) if plain is None else encode(plain)
+        return self._answer_in_turns(body) if plain is None else plain
 
     async def _answer_in_turns(self, body: bytes) -> bytes:
         await others_after(len(body))

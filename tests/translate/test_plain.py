@@ -17,9 +17,10 @@ from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.config import Upstream
 from openai_gateway_asgi.errors import GatewayError
 from openai_gateway_asgi.translate.chat_answer import ResponseFailed, chat_completion
+from openai_gateway_asgi.translate.chat_messages import items_of
 from openai_gateway_asgi.translate.dialect import Dialect
 from openai_gateway_asgi.translate.plain import plain_completion, plain_response
-from openai_gateway_asgi.translate.plain_input import plain_messages
+from openai_gateway_asgi.translate.plain_input import plain_items, plain_messages
 from openai_gateway_asgi.translate.response_objects import Frame
 from openai_gateway_asgi.translate.responses_answer import response_of
 from openai_gateway_asgi.translate.responses_items import messages_of
@@ -88,6 +89,8 @@ responses = members(
             total_tokens=counts,
             input_tokens_details=members(cached_tokens=counts, more=odd),
             output_tokens_details=members(reasoning_tokens=counts),
+            prompt_tokens=counts,
+            completion_tokens_details=st.one_of(st.none(), st.none(), members(reasoning_tokens=counts)),
         ),
     ),
     service_tier=st.just("flex"),
@@ -121,6 +124,8 @@ completions = members(
             total_tokens=counts,
             prompt_tokens_details=st.one_of(st.none(), members(cached_tokens=counts, cache_write_tokens=counts)),
             completion_tokens_details=st.one_of(st.none(), members(reasoning_tokens=counts)),
+            output_tokens=counts,
+            input_tokens_details=st.one_of(st.none(), st.none(), members(cached_tokens=counts)),
         ),
     ),
 )
@@ -138,7 +143,7 @@ def said(tell: Callable[[], dict[str, Any]]) -> bytes | str:
 def test_a_response_is_told_the_same(response: dict[str, Any], structured: bool, old: bool) -> None:
     short = plain_completion(encode(response), "m")
     if short is not None:
-        assert encode(short) == said(lambda: chat_completion(response, structured=structured, model="m", old=old))
+        assert short == said(lambda: chat_completion(response, structured=structured, model="m", old=old))
 
 
 @given(completions)
@@ -188,6 +193,18 @@ def test_input_of_texts_is_said_the_same(body: dict[str, Any]) -> None:
         assert list(places) == long.places
 
 
+@given(members(messages=few(spoken, 3)))
+@settings(max_examples=400, deadline=None)
+def test_messages_of_texts_are_said_the_same(body: dict[str, Any]) -> None:
+    fields = Payload.parse(encode(body)).outline
+    short = plain_items(fields)
+    if short is not None:
+        items, places = short
+        long = items_of(fields)
+        assert bytes(items) == encode(long.said)
+        assert list(places) == long.places
+
+
 @pytest.mark.parametrize("said", [b'"h\\u00ed"', b'[{"content" : "h\\u00ed", "role": "user"}]'])
 @pytest.mark.parametrize("instructions", [b"null", b'"be\\u0020kind"'])
 def test_what_clients_usually_say_takes_the_short_way(said: bytes, instructions: bytes) -> None:
@@ -197,6 +214,14 @@ def test_what_clients_usually_say_takes_the_short_way(said: bytes, instructions:
     assert b'"h\\u00ed"' in sent, "a text keeps its bytes"
     assert len(json.loads(sent)) == len(places) == (1 if instructions == b"null" else 2)
     assert (instructions in sent) == (len(places) == 2)
+
+
+def test_messages_of_usual_clients_take_it_too() -> None:
+    said = b'[{"role":"developer","content":"be kind"}, {"content" : "h\\u00ed", "role": "user"}]'
+    short = plain_items(Payload.parse(b'{"messages":%b}' % said).outline)
+    assert short is not None
+    assert b'"text":"h\\u00ed"' in bytes(short[0]), "a text keeps its bytes"
+    assert [item["role"] for item in json.loads(bytes(short[0]))] == ["developer", "user"]
 
 
 SAID = {"role": "user", "content": "hi"}
@@ -215,6 +240,18 @@ def test_any_other_input_does_not(said: Any) -> None:
     assert plain_messages(Payload.parse(json.dumps({"input": said}).encode()).outline) is None
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        None, "hi", 1, {}, [], [None], ["hi"], [SAID] * 65, [{**SAID, "content": "x" * 1500}] * 60,
+        [{**SAID, "role": "assistant"}], [{**SAID, "role": "tool"}], [{**SAID, "name": "ada"}],
+        [{**SAID, "content": [{"type": "text", "text": "hi"}]}], [{"role": "user"}], [SAID, {**SAID, "content": None}],
+    ],
+)  # fmt: skip
+def test_any_other_messages_do_not(said: Any) -> None:
+    assert plain_items(Payload.parse(json.dumps({"messages": said}).encode()).outline) is None
+
+
 def test_neither_does_input_with_instructions_that_are_no_text() -> None:
     assert plain_messages(Payload.parse(encode({"input": "hi", "instructions": 1})).outline) is None
 
@@ -229,11 +266,11 @@ def test_what_servers_usually_answer_takes_the_short_way() -> None:
         body = json.dumps({**head, "output": output, "usage": usage, "tools": [], "metadata": {}}).encode()
         told = plain_completion(body, "m")
         assert told is not None
-        assert b'"h\\u00ed"' in encode(told), "a text keeps its bytes"
+        assert b'"h\\u00ed"' in told, "a text keeps its bytes"
 
     message = {"role": "assistant", "content": "hi", "refusal": None, "annotations": [], "reasoning_content": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    completion = {"id": "c", "created": 7, "choices": [choice], "usage": {"prompt_tokens": 1, "total_tokens": 3}}
+    completion = {"id": "c", "created": 7, "choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
     assert plain_response(encode(completion), Frame({}, "m")) is not None
 
 
@@ -259,6 +296,13 @@ COMPLETION = {
 }  # fmt: skip
 
 
+def test_usage_in_the_words_of_the_other_api_is_left_to_it_too() -> None:
+    response = {**RESPONSE, "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
+    assert plain_completion(encode(response), "m") is None
+    completion = {**COMPLETION, "usage": {"input_tokens": 1, "output_tokens": 2}}
+    assert plain_response(encode(completion), Frame({}, "m")) is None
+
+
 @pytest.mark.parametrize("spelt", [b"\xff", b"\\ud83d", b"a\nb"])
 def test_texts_that_strict_readers_refuse_are_left_to_the_general_way(spelt: bytes) -> None:
     assert plain_completion(encode(RESPONSE).replace(b"hi", spelt), "m") is None
@@ -275,7 +319,7 @@ def responses_there(payload: Payload) -> Translation:
 
 @pytest.mark.parametrize(
     ("there", "said_in", "answer", "most"),
-    [(responses_there, "messages", RESPONSE, 720), (chat_there, "input", COMPLETION, 480)],
+    [(responses_there, "messages", RESPONSE, 480), (chat_there, "input", COMPLETION, 460)],
 )
 def test_a_small_call_costs_a_few_hundred_instructions(
     there: Callable[[Payload], Translation], said_in: str, answer: dict[str, Any], most: int
