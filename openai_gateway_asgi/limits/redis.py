@@ -12,14 +12,16 @@ from ..config import checks
 from ..errors import ConfigError
 from . import scripts
 from .claims import Balance, Change, Claim, Decision, StoreDown, balance_of
+from .patience import LONGEST, Patience
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+    from redis.asyncio.connection import Connection
 
 T = TypeVar("T")
 
 CONNECTIONS = 16
-"""Of one process and event loop; a call that finds none free waits for one within its time."""
+"""Of one process and event loop; a call that finds none free waits for one."""
 FAILURES = 3
 """In a row, until the server is left alone for a while."""
 FIRST_REST = 1.0
@@ -32,9 +34,10 @@ class RedisLimits:
     """A store of limits in a Redis or Valkey server.
 
     ``url`` as ``redis://host:6379/0`` (``rediss`` and ``unix`` too). ``prefix`` keeps several gateways on one server
-    apart; all keys bear it as their hash tag, so that a cluster keeps them together. ``timeout`` is what a decision may
-    take in all, in seconds: a server that hangs costs a call no more, and nothing once it has failed a few times in a
-    row. Raises ``ConfigError`` naming the field, and without the extra.
+    apart; all keys bear it as their hash tag, so that a cluster keeps them together. ``timeout`` is for how long the
+    server may be silent, in seconds: one that hangs costs a call no more, and nothing once it has failed a few times in
+    a row. While it answers others a call waits, so that no burst of them passes unlimited. Raises ``ConfigError``
+    naming the field, and without the extra.
     """
 
     def __init__(self, url: str, *, prefix: str = "openai-gateway", timeout: float = 0.1) -> None:
@@ -54,6 +57,7 @@ class RedisLimits:
         self._tag = "{" + prefix + "}:"
         self._timeout = checks.seconds("limit_store.timeout", timeout)
         self._clients: dict[asyncio.AbstractEventLoop, Redis] = {}
+        self._patience = Patience()
         self._failures = 0
         self._rest = 0.0
         """How long it is left alone, in seconds; 0 where it answers."""
@@ -127,8 +131,7 @@ class RedisLimits:
 
     async def _tried(self, work: Callable[[Redis], Awaitable[T]], timeout: float) -> T:
         try:
-            async with asyncio.timeout(timeout):
-                result = await work(self._client())
+            result = await self._patience.answer(work(self._client()), timeout)
         except (OSError, TimeoutError, self._module.RedisError) as error:
             self._note_failure()
             raise StoreDown(f"the limit store failed: {type(error).__name__}") from error
@@ -154,6 +157,11 @@ class RedisLimits:
             self._rests_until = now + self._rest
             self._failures = FAILURES - 1  # the next one that fails prolongs the rest at once
 
+    async def _greeted(self, connection: Connection) -> None:
+        """What redis-py does by itself where a connection is new; that the server says anything is an answer."""
+        await connection.on_connect()
+        self._patience.answers += 1
+
     def _client(self) -> Redis:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
@@ -177,13 +185,15 @@ class RedisLimits:
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
-        # redis-py's own defaults wait for seconds, and raise when its pool is in use.
+        # ``Patience`` says when the server is silent for too long; redis-py would say so of each call by itself.
+        longest = self._timeout * LONGEST
         pool = self._module.BlockingConnectionPool.from_url(
             self._url,
             max_connections=CONNECTIONS,
-            timeout=self._timeout,
-            socket_timeout=self._timeout,
-            socket_connect_timeout=self._timeout,
+            timeout=longest,
+            socket_timeout=longest,
+            socket_connect_timeout=longest,
+            redis_connect_func=self._greeted,
             retry=Retry(NoBackoff(), 0),
         )
         client: Redis = self._module.Redis.from_pool(pool)

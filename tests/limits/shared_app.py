@@ -20,7 +20,7 @@ gateway = Gateway(
         Limit(tokens=1_000_000, per="day", by="user"),
         Limit(concurrent=1000, by="user"),
     ],
-    limit_store=RedisLimits(os.environ["REDIS_URL"], timeout=2.0),
+    limit_store=RedisLimits(os.environ["REDIS_URL"]),
     settings=Settings(timeouts=Timeouts()),
 )
 
