@@ -95,10 +95,11 @@ class RecordUsage:
                         _tell(hook, record)
 
     def _settle(self, exchange: Exchange, record: UsageRecord) -> None:
-        if exchange.reservation is not None and self._desk is not None:
+        reservation = exchange.reservation
+        if reservation is not None and self._desk is not None:
             if record.usage is None and exchange.delivered:
-                exchange.reservation.told = self._attempts.told(exchange)
-            self._desk.settle(exchange.reservation, record)
+                reservation.told = self._attempts.told(exchange)
+            self._desk.settle(reservation, record)
         self._observers.finished(exchange, record)
 
     async def _recorded_later(

@@ -140,18 +140,21 @@ def used_by_attempt(limit: Limit, attempt: AttemptRecord | None) -> int:
     return (None if attempt.usage is None else attempt.usage.tokens) or 0
 
 
-def correction(taken: Taken, record: UsageRecord, *, is_priced: bool) -> Taken:
-    """What a call used more, or less, than was taken for it; and the lease that it gives back. ``is_priced``: it is
-    under a limit of money."""
+def correction(reservation: Reservation, record: UsageRecord) -> Taken | None:
+    """What a call used more, or less, than was taken for it in one pass; None where ``used_in`` has to say."""
+    taken = reservation.taken
+    if taken is None or reservation.with_parts is not None:
+        return None
     usage = record.usage
-    if usage is not None and not is_priced and record.attempts:  # as `charge_of` has it of most calls
+    if usage is not None and record.attempts and not reservation.plan.is_priced:  # as `charge_of` has it of most calls
         input, output = usage.input, usage.output
         if input is not None and output is not None:
-            return 0, input + output - taken[1], 0, taken[3]
+            return 0, input + output - taken[1], 0
+    if reservation.told is not None:
+        return None
     requests, tokens, usd, _ = charge_of(record, record)
     return (
         0 if requests is None else requests - taken[0],
         0 if tokens is None else tokens - taken[1],
         0 if usd is None else usd - taken[2],
-        taken[3],
     )

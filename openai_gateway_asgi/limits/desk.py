@@ -29,7 +29,7 @@ from .claims import Account, Change, Claim, Decision, LimitStore, StoreDown
 from .estimate import expected_tokens, expected_usage
 from .hosts import LimitsOf, asked_limits
 from .limit import Limit, Subject, leases
-from .memory import MemoryLimits, lease_names
+from .memory import MemoryLimits
 from .places import Places
 from .plans import Drawn, Plan, Plans, drawn_on
 from .reservation import Call, Held, Reservation, hops_of
@@ -107,8 +107,9 @@ class Desk:
             tokens = expected_tokens(operation, payload, via)
         elif not plan.drawn:
             return None
-        taken = (1, tokens, usd, next(lease_names) if plan.has_places else "")
-        return Reservation(user, plan, taken) if plan.bound.taken(taken, ledger) else None
+        taken = (1, tokens, usd)
+        places = plan.bound.taken(taken, ledger)
+        return None if places is None else Reservation(user, plan, taken, places)
 
     async def reserve(self, call: Call) -> Reservation:
         """Takes what the call needs before an upstream is chosen. A part of an ``outer`` call takes no place and no
@@ -197,10 +198,9 @@ class Desk:
         if reservation.settled:
             return
         reservation.settled = True
-        taken, ledger = reservation.taken, self._ledger
-        if taken is not None and ledger is not None and reservation.with_parts is None and reservation.told is None:
-            plan = reservation.plan
-            plan.bound.corrected(charges.correction(taken, record, is_priced=plan.is_priced), ledger)
+        ledger = self._ledger
+        if ledger is not None and (by := charges.correction(reservation, record)) is not None:
+            reservation.plan.bound.corrected(by, reservation.places, ledger)
         else:
             used = charges.used_in(reservation, record)
             reservation.uncover()

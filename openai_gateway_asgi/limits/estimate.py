@@ -60,8 +60,8 @@ def answer_tokens(payload: Payload, plan: Plan | None = None) -> int:
 
 def expected_tokens(operation: str, payload: Payload, via: Via | None = None) -> int:
     """Of the request and the answer together, of a call that goes by these presets."""
-    if via is None and payload.texts is None and _SAYING.isdisjoint(payload.outline):  # as nearly always
-        return (payload.came or payload.length) // BYTES_PER_TOKEN + (USUAL_ANSWER if operation in ANSWERING else 0)
+    if payload.came and via is None and _SAYING.isdisjoint(payload.outline):  # as nearly always
+        return payload.came // BYTES_PER_TOKEN + (USUAL_ANSWER if operation in ANSWERING else 0)
     return expected_usage(operation, payload, via).tokens or 0
 
 

@@ -6,7 +6,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from math import inf
 
 from .accounts import Amount, Bound, DrawOnAmount, DrawOnPlaces, Kept, Leases
 from .claims import Account, Claim
@@ -42,18 +41,18 @@ class Ledger:
         return bound
 
     def bind(self, bound: Bound) -> None:
-        """Its accounts are kept as long as its plan. Its places are held until they are given back: a process that is
-        killed takes its memory with it, so that there is nothing to renew."""
+        """Its accounts are kept as long as its plan."""
+        bound.lock = self.lock
         pins = 0 if bound.released else 1
         self.pin(bound, -pins)
         bound.version = self.version
         self._find(bound)
-        bound.places = tuple([draw._replace(seconds=inf) for draw in bound.places])
+        bound.nameless, bound.places = tuple([(draw.account, draw.capacity) for draw in bound.places]), ()
         self.pin(bound, pins)
 
     def pin(self, bound: Bound, by: int) -> None:
         kept: list[Kept] = [draw.account for draw in bound.amounts]
-        kept += [draw.account for draw in bound.places]
+        kept += [leases for leases, _ in bound.nameless]
         for each in kept:
             each.bound = True
             each.pins += by

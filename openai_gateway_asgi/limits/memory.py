@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from collections.abc import Callable, Sequence
 
 from .accounts import Amount, Leases
 from .claims import Account, Balance, Change, Claim, Decision
@@ -13,9 +12,6 @@ from .ledger import Ledger
 
 ERASED_AT_ONCE = 50_000
 """Accounts that are looked at without a turn for others, when those of a user are erased."""
-
-lease_names: Iterator[str] = map(str, count())
-"""In the memory of one process a number is name enough."""
 
 _PLACES = Account.PLACES
 
@@ -37,7 +33,8 @@ class MemoryLimits:
         """The same without a coroutine: nothing here ever waits."""
         ledger = self.ledger
         with ledger.lock:
-            granted = ledger.found(claims).taken([_what(claim, claim.reserved) for claim in claims], ledger)
+            what = [_what(claim, claim.reserved) for claim in claims]
+            granted = ledger.found(claims).taken(what, ledger) is not None
             return Decision(granted, self._balances(claims, refused=not granted))
 
     async def settle(self, changes: Sequence[Change]) -> None:
@@ -51,7 +48,7 @@ class MemoryLimits:
             known = [each for each in changes if each.claim.key in ledger.accounts or each.amount > 0]
             if known:
                 found = ledger.found([change.claim for change in known])
-                found.corrected([_what(change.claim, change.amount) for change in known], ledger)
+                found.corrected([_what(change.claim, change.amount) for change in known], (), ledger)
 
     async def renew(self, claims: Sequence[Claim]) -> None:
         ledger = self.ledger

@@ -9,7 +9,7 @@ from ..host.users import User
 from .accounts import Bound
 from .limit import UNITS, Limit, Subject
 from .periods import CALENDAR
-from .told import shown_of
+from .told import told_of
 
 MOST_PLANS = 16_384
 """Users and models whose plans are remembered, about 3 kB each."""
@@ -40,8 +40,7 @@ class Plan:
     """What calls of one user and model draw on before an upstream is chosen."""
 
     __slots__ = (
-        "begins", "bound", "drawn", "ends", "has_places", "is_metered", "is_priced", "limits", "models", "per_attempt",
-        "shown",
+        "begins", "bound", "drawn", "ends", "is_metered", "is_priced", "limits", "models", "per_attempt",
     )  # fmt: skip
 
     def __init__(self, limits: Sequence[Limit], subject: Subject, now: float) -> None:
@@ -50,9 +49,8 @@ class Plan:
         self.models = subject.models
         self.drawn = drawn_on([limit for limit in limits if not limit.per_attempt], subject)
         claims = [limit.claim(key, 0, now) for limit, key in self.drawn]
-        self.bound = Bound(claims, [UNITS.index(limit.unit) for limit, _ in self.drawn])
-        self.shown = shown_of([limit for limit, _ in self.drawn], claims)
-        self.has_places = any(limit.unit == "concurrent" for limit, _ in self.drawn)
+        told = told_of([limit for limit, _ in self.drawn], claims)
+        self.bound = Bound(claims, [UNITS.index(limit.unit) for limit, _ in self.drawn], told)
         self.is_priced = any(limit.unit == "usd" for limit, _ in self.drawn)
         self.is_metered = any(limit.unit in METERED for limit, _ in self.drawn)
         self.per_attempt = any(limit.per_attempt for limit in limits)

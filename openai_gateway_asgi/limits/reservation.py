@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 
 import msgspec
 from msgspec import structs
@@ -14,7 +15,8 @@ from ..host.users import User
 from ..http.asgi import RawHeaders
 from ..http.headers import FIGURES
 from ..models import Candidate, Model
-from .claims import Claim, balance_of
+from .accounts import Nameless
+from .claims import Account, Claim, balance_of
 from .limit import Limit, Subject
 from .plans import METERED, Plan
 from .told import Standing, add_figures, headers_of
@@ -24,8 +26,11 @@ WHOLE_CALL = ("requests", "concurrent")
 
 Held = Sequence[tuple[Limit, Claim]]
 
-Taken = tuple[int, int, int, str]
-"""What a call takes by unit, in the order of ``UNITS``: amounts, and the lease of its places."""
+lease_names: Iterator[str] = map(str, count())
+"""In the memory of one process a number is name enough."""
+
+Taken = tuple[int, int, int]
+"""What a call takes by unit, in the order of ``UNITS``."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -60,6 +65,8 @@ class Reservation(msgspec.Struct, eq=False):
     plan: Plan
     taken: Taken | None = None
     """What was granted for the plan in one pass, by unit; None once it is spelt out, which few calls come to."""
+    places: Nameless = ()
+    """Those that were granted with it."""
     outer: Reservation | None = None
     """That of the call within which this one is made, as a part of it."""
     settled: bool = False
@@ -108,12 +115,13 @@ class Reservation(msgspec.Struct, eq=False):
 
     def tell(self, headers: RawHeaders) -> None:
         """Adds them to headers that have no others."""
-        if self.taken is None:
+        taken, shown = self.taken, self.plan.bound.shown
+        if taken is None:
             headers += headers_of(self.standings)
-        elif self.plan.shown is None:
-            headers += headers_of(self._at_hand(self.taken))
+        elif shown is None:
+            headers += headers_of(self._at_hand(taken))
         else:
-            add_figures(headers, self.plan.shown, self.plan.bound.amounts)
+            add_figures(headers, shown)
 
     def needs_more(self, served: Model | None, candidate: Candidate) -> bool:
         """Whether an attempt has to ``enter`` the desk: it is under limits by upstream, or a fallback's."""
@@ -166,20 +174,23 @@ class Reservation(msgspec.Struct, eq=False):
 
     def _spell_out(self) -> None:
         if self.taken is not None:
-            standings, self.taken = self._at_hand(self.taken), None
+            lease = next(lease_names)
+            standings, self.taken = self._at_hand(self.taken, lease), None
+            self.plan.bound.name(self.places, lease)
+            self.places = ()
             self.add(standings)
 
-    def _at_hand(self, taken: Taken) -> list[Standing]:
+    def _at_hand(self, taken: Taken, lease: str = "") -> list[Standing]:
         """What was granted in one pass, in full, and how its accounts stand."""
         bound, now = self.plan.bound, time.time()
-        amounts, places = iter(bound.amounts), iter(bound.places)
+        amounts, places = iter(bound.amounts), iter(bound.nameless)
         standings: list[Standing] = []
         for (limit, _), claim, unit in zip(self.plan.drawn, bound.claims, bound.units, strict=True):
-            what = taken[unit]
-            if isinstance(what, str):
-                claim, used = structs.replace(claim, lease=what), float(len(next(places).account.held))
+            if claim.account is Account.PLACES:
+                leases, _ = next(places)
+                claim, used = structs.replace(claim, lease=lease), float(len(leases.held) + leases.nameless)
             else:
-                claim, used = structs.replace(claim, amount=what), next(amounts).account.used
+                claim, used = structs.replace(claim, amount=taken[unit]), next(amounts).account.used
             standings.append(Standing(limit, claim, balance_of(claim, used, now=now, last=now, wanted=None)))
         return standings
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from ..errors import GatewayBusy, RateLimited
 from ..http.asgi import RawHeaders
-from .accounts import DrawOnAmount
+from .accounts import Shown, Told
 from .claims import Balance, Claim
 from .limit import NANO, Limit
 
@@ -133,33 +133,22 @@ def headers_of(standings: Iterable[Standing]) -> RawHeaders:
     return headers
 
 
-class Shown(NamedTuple):
-    """An account whose figures are told with every answer, and what of these is always the same."""
-
-    place: int
-    """Among the amounts that a call draws on."""
-    limit: tuple[bytes, bytes]
-    remaining: bytes
-    reset: bytes
-
-
-def shown_of(limits: Sequence[Limit], claims: Sequence[Claim]) -> tuple[Shown, ...] | None:
+def told_of(limits: Sequence[Limit], claims: Sequence[Claim]) -> tuple[Told, ...] | None:
     """None where the tightest of several has to be found, and for periods, which end by the clock."""
-    shown: dict[str, Shown] = {}
+    told: dict[str, Told] = {}
     amounts = [(limit, claim) for limit, claim in zip(limits, claims, strict=True) if limit.unit != "concurrent"]
     for place, (limit, claim) in enumerate(amounts):
         if limit.unit in NAMED:
-            if limit.unit in shown or not claim.rate:
+            if limit.unit in told or not claim.rate:
                 return None
             name, remaining, reset = NAMED[limit.unit]
-            shown[limit.unit] = Shown(place, (name, b"%d" % claim.capacity), remaining, reset)
-    return tuple(shown.values())
+            told[limit.unit] = Told(place, (name, b"%d" % claim.capacity), remaining, reset)
+    return tuple(told.values())
 
 
-def add_figures(headers: RawHeaders, shown: Iterable[Shown], amounts: Sequence[DrawOnAmount]) -> None:
+def add_figures(headers: RawHeaders, shown: Iterable[Shown]) -> None:
     """The same of accounts at hand, where nothing has to be found out."""
-    for place, limit, remaining, reset in shown:
-        account, rate, capacity, _ = amounts[place]
+    for account, rate, capacity, limit, remaining, reset in shown:
         used = account.used
         left, seconds = capacity - used, used / rate
         headers += (
