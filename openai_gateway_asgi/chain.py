@@ -155,7 +155,7 @@ def _resolving(parts: Parts, access: Access, groups: Groups) -> tuple[Layer, ...
     return (
         Middleware(ResolveModel, lists=parts.lists, defaults=default_models(settings.default_models)),
         Middleware(CheckModelAccess, access=access),
-        Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
+        Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream, apis=parts.apis),
         GuardRoutes,
         *((Middleware(GuardUnseen, filters=parts.filters),) if parts.filters else ()),
         *((Middleware(EnforceLimits, desk=parts.desk, unmetered=settings.unmetered),) if parts.desk else ()),

@@ -119,6 +119,8 @@ class Exchange:
     """What the body asks for without naming its model, by the keys of the defaults (``api/default_models.py``)."""
     implied: tuple[str, ...] = ()
     """The models that are meant by it."""
+    withheld: GatewayError | None = None
+    """Why nobody may be asked in the client's own API, where it is only closed to the user what that looks up."""
     routes: tuple[str, ...] = ()
     """Fields that could choose another route, where some upstream takes them."""
     default_of: str = ""

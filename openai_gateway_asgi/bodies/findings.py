@@ -77,6 +77,8 @@ class Reference(NamedTuple):
 
     place: Place
     group: str
+    only_items: bool = False
+    """Whether these are items of the Responses API, which its server looks up by their ids, and nothing else."""
 
     @property
     def field(self) -> str:
@@ -94,6 +96,8 @@ class Findings(msgspec.Struct):
     routes: dict[str, Place] = {}
     defaults: dict[str, Place] = {}
     """What is named without its model, by the key of its default (``api/default_models.py``)."""
+    beyond: set[str] = set()
+    """Groups of which more is named than items."""
     repeated: set[str] = set()
     """Models that are named more than once."""
     fault: Callable[[], InvalidRequest] | None = None
@@ -105,6 +109,11 @@ class Findings(msgspec.Struct):
 
     def object(self, group: str, place: Place) -> None:
         self.groups.setdefault(group, place)
+        self.beyond.add(group)
+
+    def item(self, place: Place) -> None:
+        """One of the Responses API that has an id and does not say what it is about."""
+        self.groups.setdefault("responses", place)
 
     def route(self, name: str, place: Place) -> None:
         self.routes.setdefault(name, place)
@@ -125,13 +134,14 @@ class Findings(msgspec.Struct):
             for name, place in more.items():
                 own.setdefault(name, place)
         self.repeated |= others.repeated
+        self.beyond |= others.beyond
         self.fault = self.fault or others.fault
         for place in (*others.models.values(), *others.routes.values()):
             self._check_number(place)
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        return tuple([Reference(place, group) for group, place in self.groups.items()])
+        return tuple([Reference(place, group, group not in self.beyond) for group, place in self.groups.items()])
 
     def check(self) -> None:
         """Raises ``InvalidRequest`` for the first fault, and for what is no model's id."""

@@ -13,11 +13,11 @@ def judge_item(walk: Walk, item: Frame) -> None:
         return
     for kind in item.kinds or ({"message": item.at} if "role" in item.said else {"": item.at}):
         if kind in LOOKED_UP:
-            walk.found.object("responses", walk.place(item.kinds[kind]))
+            walk.found.item(walk.place(item.kinds[kind]))
         elif not (item.said - item.silent - (item.empty if kind in NEVER_EMPTY else set())).intersection(
             SAID_BY.get(kind, SAYING if kind else ())
         ):
-            walk.found.object("responses", walk.place(item.at))
+            walk.found.item(walk.place(item.at))
 
 
 def judge_tool(walk: Walk, tool: Frame) -> None:

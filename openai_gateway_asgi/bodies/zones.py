@@ -264,7 +264,7 @@ def _object(group: str, below: Zone) -> Action:
     ids = Zone(below, like=below)
 
     def each(walk: Walk, at: int, end: int) -> None:
-        if group not in walk.found.groups and walk.kind_at(at) in (TEXT, OTHER):
+        if group not in walk.found.beyond and walk.kind_at(at) in (TEXT, OTHER):
             walk.found.object(group, walk.place(at))
 
     def action(walk: Walk, at: int) -> Zone | None:
@@ -338,5 +338,5 @@ _BY_PLACE = {Place.ITEM: _kind, Place.TOOLS: _both(_kind, _panel), Place.SOURCE:
 
 def _no_item(walk: Walk, at: int, end: int) -> None:
     """Who cannot tell what stands among items cannot tell what they name."""
-    if "responses" not in walk.found.groups:
+    if "responses" not in walk.found.beyond:
         walk.found.object("responses", walk.place(at))

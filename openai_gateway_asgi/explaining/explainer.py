@@ -112,7 +112,7 @@ class Explainer:
             Middleware(ReadPayload, settings=settings),
             Middleware(ResolveModel, lists=lists, defaults=default_models(settings.default_models), draw=likeliest),
             Middleware(CheckModelAccess, access=access),
-            Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream),
+            Middleware(RouteStored, groups=groups, upstream=settings.stored_upstream, apis=parts.apis),
             GuardRoutes,
             *((Middleware(GuardUnseen, filters=parts.filters),) if parts.filters else ()),
             *((Middleware(EnforceLimits, desk=desk, unmetered=settings.unmetered),) if desk else ()),

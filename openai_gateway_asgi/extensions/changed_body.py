@@ -36,7 +36,7 @@ async def take_changes(exchange: Exchange, changed: Payload, decode_limit: int) 
     exchange.routes = tuple(dict.fromkeys(exchange.routes))
     if _named(exchange) == before:
         return False
-    exchange.implied = ()  # found anew with the rest
+    exchange.implied, exchange.withheld = (), None  # found anew with the rest
     return True
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from ..bodies.findings import Reference
 from ..config import Upstream
-from ..errors import InvalidRequest, NotServed
+from ..errors import GatewayError, InvalidRequest, NotServed
 from ..exchange import Exchange
 from ..host.groups import Groups
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..models import Candidate
+from ..upstream.apis import Apis
 
 CHOICE = b"x-gateway-upstream"
 
@@ -19,10 +21,13 @@ class RouteStored:
 
     That is the one named ``upstream``, or the first that is enabled; administrators name another in the header
     ``x-gateway-upstream``. What a body names of stored objects must be open to the user.
+
+    Items of a Responses call that is translated for everybody who may be asked are looked up nowhere.
     """
 
-    def __init__(self, app: ASGIApp, *, groups: Groups, upstream: str | None) -> None:
+    def __init__(self, app: ASGIApp, *, groups: Groups, upstream: str | None, apis: Apis) -> None:
         self.app = app
+        self._apis = apis
         self._groups = groups
         self._upstream = upstream
 
@@ -34,19 +39,30 @@ class RouteStored:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
-        await self._check_references(exchange)
-        self._keep_to_one(exchange)
+        if not await self._looks_nothing_up(exchange):
+            await self._check_references(exchange)
+            self._keep_to_one(exchange)
         await self.app(scope, receive, send)
+
+    async def _looks_nothing_up(self, exchange: Exchange) -> bool:
+        """What is closed to the user is then withheld from the API that looks it up, should anybody turn out to have
+        it."""
+        only_items = all(reference.only_items for reference in exchange.references)
+        if not only_items or not exchange.references or exchange.match.endpoint.group:
+            return False
+        (reference,) = exchange.references
+        closed = not await self._groups.allows(exchange.user, reference.group)
+        ways = [*exchange.candidates, *(each for way in exchange.ways_on for each in way.candidates)]
+        operation, payload = exchange.match.endpoint.operation, exchange.payload
+        if not ways or not all(self._apis.only_translates(each, operation, payload, sticking=closed) for each in ways):
+            return False
+        exchange.withheld = _closed(reference) if closed else None
+        return True
 
     async def _check_references(self, exchange: Exchange) -> None:
         for reference in exchange.references:
             if not await self._groups.allows(exchange.user, reference.group):
-                raise InvalidRequest(
-                    f"The field `{reference.field}` names a stored object, and those of the group `{reference.group}` "
-                    "are not open to you here; leave it out, or ask the application to open them.",
-                    param=reference.field,
-                    code="invalid_field",
-                ).noted("group_closed")
+                raise _closed(reference)
 
     def _keep_to_one(self, exchange: Exchange) -> None:
         exchange.fallbacks = ()
@@ -82,6 +98,15 @@ class RouteStored:
                 code="invalid_value",
             )
         raise NotServed("No upstream keeps stored objects here.")
+
+
+def _closed(reference: Reference) -> GatewayError:
+    return InvalidRequest(
+        f"The field `{reference.field}` names a stored object, and those of the group `{reference.group}` are not open "
+        "to you here; leave it out, or ask the application to open them.",
+        param=reference.field,
+        code="invalid_field",
+    ).noted("group_closed")
 
 
 def _names(exchange: Exchange) -> str:

@@ -170,12 +170,15 @@ class SelectUpstream:
     def _can_be_asked(self, exchange: Exchange, this: Try, tries: Tries) -> bool:
         """Turns to the next candidate: whether it can be asked, be it in its own API's words."""
         exchange.turn_to(this.served, this.candidate)
-        if exchange.upstream.takes_any_api and not self.apis.lacks:
+        withheld = exchange.withheld
+        if exchange.upstream.takes_any_api and not self.apis.lacks and withheld is None:
             return True  # as nearly always
         if exchange.match.endpoint.operation not in CONVERSING:
             return True
         try:
             exchange.translation = translation_of(exchange, self.apis)
+            if withheld is not None and exchange.translation is None:
+                raise withheld
         except GatewayError as unable:
             tries.unable(unable)
             return False
@@ -185,8 +188,12 @@ class SelectUpstream:
         """Whether this was a 404 of the API itself, so that the other one is to be tried here: nobody else has the
         client's own."""
         api = API_OF.get(exchange.match.endpoint.operation)
-        if api is None or exchange.translation is not None or exchange.told or exchange.references:
+        if api is None or exchange.translation is not None or exchange.told:
             return False
+        if any(not each.only_items for each in exchange.references):
+            return False
+        if exchange.references and (error.cause is None or "item" in error.cause.message.lower()):
+            return False  # it speaks of one that it did not find
         lacks = lacks_api(error)
         if lacks is None:
             return False

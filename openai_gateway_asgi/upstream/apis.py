@@ -17,7 +17,7 @@ from ..config import Upstream
 from ..config.apis import EITHER
 from ..config.model_ids import ModelIds
 from ..errors import GatewayError, NotFound, NotServed
-from ..models import Via
+from ..models import Candidate, Via
 from ..presets.apply import with_parameters
 from ..presets.plan import plan_of
 from ..rewrites.reasoning import bare
@@ -59,6 +59,8 @@ class Apis:
     def __init__(self) -> None:
         self.lacks: OrderedDict[Lack, float] = OrderedDict()
         """What was learned, and until when it is believed."""
+        self._known: OrderedDict[Lack, None] = OrderedDict()
+        """What was learned ever."""
         self._dialects: dict[str, tuple[Upstream, Dialect]] = {}
         self._entries: dict[str, Upstream] = {}
 
@@ -76,6 +78,18 @@ class Apis:
                 return None
             spoken = EITHER - self._learned(upstream.name, model)
         return OTHER[api] if api not in spoken and OTHER[api] in spoken else None
+
+    def only_translates(self, candidate: Candidate, operation: str, payload: Payload, *, sticking: bool) -> bool:
+        """Whether a call has to be translated for a candidate. ``sticking``: what was learned of it once is believed
+        again, for the call cannot go as it is."""
+        upstream, model, api = candidate.upstream, candidate.model_id, API_OF.get(operation)
+        if api is None:
+            return False
+        if sticking and upstream.spoken_for(model) is None:
+            for lack in (Lack(upstream.name, "", api), Lack(upstream.name, model, api)):
+                if lack in self._known:
+                    self.lacks[lack] = monotonic() + LEARNED_FOR
+        return self.other(upstream, model, api, payload, candidate.via) is not None
 
     def translation(
         self,
@@ -124,9 +138,11 @@ class Apis:
             return False
         lack = Lack(upstream.name, model if of_model else "", api)
         self.lacks[lack] = monotonic() + LEARNED_FOR
-        self.lacks.move_to_end(lack)
-        if len(self.lacks) > MOST:
-            self.lacks.popitem(last=False)
+        self._known[lack] = None
+        for kept in (self.lacks, self._known):
+            kept.move_to_end(lack)
+            if len(kept) > MOST:
+                _ = kept.popitem(last=False)
         if OTHER[api] in self._learned(upstream.name, model):
             return False
         of = f"{model} of upstream {upstream.name}" if of_model else f"upstream {upstream.name}"
@@ -135,16 +151,19 @@ class Apis:
 
     def forget(self, upstream: str) -> None:
         """The other API is not there either: the 404 was no sign of this."""
-        for lack in [lack for lack in self.lacks if lack.upstream == upstream]:
-            del self.lacks[lack]
+        self._forget({upstream})
 
     def keep_only(self, upstreams: Iterable[Upstream]) -> None:
         """Forgets what was of upstreams that a new configuration has no longer, or has otherwise."""
         self._dialects.clear()
         before, self._entries = self._entries, {upstream.name: upstream for upstream in upstreams}
         changed = {name for name, entry in before.items() if self._entries.get(name) != entry}
-        for lack in [lack for lack in self.lacks if lack.upstream in changed]:
-            del self.lacks[lack]
+        self._forget(changed)
+
+    def _forget(self, upstreams: Set[str]) -> None:
+        for kept in (self.lacks, self._known):
+            for lack in [lack for lack in kept if lack.upstream in upstreams]:
+                del kept[lack]
 
     def _learned(self, upstream: str, model: str) -> Set[str]:
         now, found = monotonic(), set[str]()
