@@ -16,6 +16,7 @@ _BY_STATUS = {
     402: Failure.ACCOUNT,
     403: Failure.ACCOUNT,
     408: Failure.UNABLE,
+    410: Failure.UNABLE,  # NVIDIA: the model has reached its end of life
     424: Failure.UNABLE,
     429: Failure.RATE_LIMITED,
     498: Failure.UNABLE,  # Groq: no capacity for this tier
@@ -28,6 +29,7 @@ _BY_STATUS = {
 _NEVER_TOO_LONG = (401, 402, 403, 429)
 _MODEL_MISSING = re.compile(names.MODEL_PHRASE, re.DOTALL)
 _NO_MODEL = re.compile(names.MODEL_MESSAGE)
+_NO_KEY = re.compile(names.CREDENTIAL_MESSAGE)
 _PER_MINUTE = re.compile(names.TOO_LARGE_PER_MINUTE)
 
 
@@ -44,6 +46,8 @@ def kind_of(status: int, named: bool, called: Set[str], words: str) -> Failure:
         return Failure.CONTENT
     if called & names.ACCOUNT_NAMES or (believed and _has(words, names.ACCOUNT_PHRASES)):
         return Failure.ACCOUNT
+    if status == 400 and _NO_KEY.match(words):
+        return Failure.CREDENTIAL
     if "too large" in words and _PER_MINUTE.search(words):
         return Failure.UNABLE
     if called & names.CONTEXT_LENGTH_NAMES:

@@ -200,6 +200,7 @@ CONTEXT_LENGTH_PHRASES = (
     "prompt token count of",  # GitHub Copilot: "prompt token count of 70000 exceeds the limit of 64000"
     "too large to process",  # llama.cpp, embeddings: "input is too large to process. increase the physical batch size"
     "input tokens exceed the configured limit",  # OpenAI Responses
+    "max_tokens must be at least 1, got -",  # vLLM, before 0.9: what the prompt left is less than nothing
     "contextwindowexceedederror",  # LiteLLM: "litellm.ContextWindowExceededError: ..."
 )
 
@@ -257,6 +258,11 @@ ACCOUNT_NAMES = frozenset(
         "arrearage",  # DashScope
         "1113",  # Zhipu: in arrears
         "budget_exceeded",  # LiteLLM: of the key that the gateway holds
+        "organization_spend_limit_exceeded",  # OpenAI, as a 429
+        "project_spend_limit_exceeded",  # OpenAI, as a 429
+        "blocked_api_access",  # Groq, as a 400: the spend limit is reached
+        "organization_restricted",  # Groq, as a 400
+        "model_terms_required",  # Groq, as a 400: an administrator has to accept the model's terms
     }
 )
 
@@ -267,7 +273,13 @@ ACCOUNT_PHRASES = (
     "billing hard limit",  # OpenAI
     "monthly spending limit",  # Fireworks, as a 412
     "exceededbudget",  # LiteLLM, as a 401
+    "you have reached your specified",  # Anthropic, as a 400: "... API usage limits. You will regain access on ..."
+    "this organization has been disabled",  # Anthropic, as a 400
+    "user location is not supported for the api use",  # Gemini, as a 400
 )
+
+CREDENTIAL_MESSAGE = r"api key (?:not valid|not found|expired)\b|incorrect api key provided\b"
+"""How a 400 begins that refuses the key. Gemini: "API key not valid. Please pass a valid API key."; xAI."""
 
 MODEL_NAMES = frozenset(
     {
@@ -278,23 +290,33 @@ MODEL_NAMES = frozenset(
         "model_not_available",  # Together
         "unknown_model",  # GitHub Models
         "invalid_model",  # Mistral, Perplexity
+        "model_decommissioned",  # Groq, as a 400
+        "model_not_open",  # Volcengine Ark
+        "endpoint_not_found",  # Databricks
         "1211",  # Zhipu
     }
 )
 
 MODEL_PHRASE = (
-    r"\b(?:models?|deployment)\b.{0,300}\b(?:not found|(?:does not|doesn't|not) exist|not (?:been )?loaded)\b"
-    r"|\bno endpoints found\b|\bnot found the model\b|\Amodel: \S"
+    r"\b(?:models?|deployment)\b.{0,300}\b(?:not found|(?:does not|doesn't|not) exist|not (?:been )?loaded"
+    r"|not available|was removed|end of its life)\b"
+    r"|\bno endpoints (?:found|available)\b|\bno allowed providers\b|\bnot found the model\b|\Amodel: \S"
+    r"|\Afunction '[^']{1,100}': not found for account\b|\Athe given endpoint does not exist\b"
 )
 """Of a 404. vLLM: "The model `x` does not exist."; Ollama: "model 'x' not found"; Azure; Groq; Gemini: "models/x is not
-found for API version v1main"; OpenRouter: "No endpoints found for x."; Moonshot; Anthropic: "model: x"."""
+found for API version v1main"; OpenRouter: "No endpoints found for x."; Moonshot; Anthropic: "model: x"; DeepInfra:
+"Model is not available"; Cohere: "model 'x' was removed on ..."; Bedrock: "This model version has reached the end of its
+life."; NVIDIA, whose models are functions of an account; Databricks, whose models are endpoints."""
 
 MODEL_MESSAGE = (
-    r"model not exist|\S{1,300} is not a valid model id|the provided model identifier is invalid"
+    r"model (?:does )?not exist|\S{1,300} is not a valid model id|the provided model identifier is invalid"
     r"|(?:aierror: )?no such model |(?:litellm\.\w{1,50}: )?invalid model name passed in model="
+    r"|unknown model: |invalid model id\b|invocation of model id \S{1,300} with on-demand throughput"
+    r"|the \w{1,50} operation does not work with the specified model|api version not supported"
 )
 """How a 400 begins that says so: other words of a 400 may be the caller's. DeepSeek: "Model Not Exist"; OpenRouter;
-Bedrock; Cloudflare's Workers AI: "AiError: No such model @cf/x or task"; LiteLLM."""
+Bedrock; Cloudflare's Workers AI: "AiError: No such model @cf/x or task"; LiteLLM; SiliconFlow; Triton; OpenAI. Azure
+says so of a model that has not this operation, and of its own version."""
 
 NO_SUCH_ROUTE = frozenset(
     {

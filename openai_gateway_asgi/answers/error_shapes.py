@@ -24,6 +24,9 @@ _MESSAGE_KEYS = (
     "message", "msg", "detail", "error_message", "errorMessage", "error_msg", "status_msg", "error_description",
     "Message", "title", "reason", "description", "faultstring",
 )  # fmt: skip
+_ERROR_KEYS = ("error_message", "errorMessage", "error_msg", "error_description")
+"""Those of them that say by themselves that it is one."""
+_WELL = frozenset({"0", "200", "201", "202", "true", "ok", "success", "succeeded", "completed", "queued", "in_progress"})
 _TYPE_KEYS = ("type", "error_type", "__type")
 _CODE_KEYS = ("code", "error_code", "errorCode", "status_code", "statusCode")
 
@@ -122,8 +125,16 @@ def _says_what_became(data: Object) -> bool:
 def _is_flat(data: Object) -> bool:
     if isinstance(data.get("detail"), str | list | dict):
         return True
+    if any(data.get(key) and isinstance(data[key], str) for key in _ERROR_KEYS):
+        return True
     spoken = any(isinstance(data.get(key), str) for key in ("message", "msg", "title"))
-    return spoken and (status_number(data) is not None or status_name(data) is not None)
+    return spoken and (status_number(data) is not None or status_name(data) is not None or _names_a_fault(data))
+
+
+def _names_a_fault(data: Object) -> bool:
+    """Whether it has a code or a status of the upstream's own that does not say that all is well."""
+    told = [data[key] for key in ("code", "status") if isinstance(data.get(key), str | int)]
+    return bool(told) and not any(str(each).lower() in _WELL for each in told)
 
 
 def message_of(error: Object) -> str:
@@ -204,6 +215,22 @@ def retry_delay(error: Object) -> float | None:
         if found is not None:
             return float(found[1])
     return None
+
+
+_AGAIN = re.compile(
+    r"(?:try again in|retry (?:in|after)) (?=\d)"
+    r"(?:(\d{1,3}) ?h(?:ours?)?(?![a-z]) ?)?(?:(\d{1,4}) ?m(?:in(?:ute)?s?)?(?![a-z]) ?)?"
+    r"(?:(\d{1,6}(?:\.\d{1,9})?) ?(m?)s(?:ec(?:ond)?s?)?(?![a-z]))?"
+)
+
+
+def delay_in_words(message: str) -> float | None:
+    """The same in a message, as OpenAI's "Please try again in 1m12.5s.", Azure's "Please retry after 6 seconds."."""
+    found = _AGAIN.search(message.lower())
+    if found is None or not any(found.groups()):
+        return None
+    hours, minutes, seconds, thousandth = found.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0) / (1000 if thousandth else 1)
 
 
 def _delays(error: Object) -> Iterator[Any]:

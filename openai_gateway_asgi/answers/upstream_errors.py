@@ -9,6 +9,7 @@ Spellings, each also as the whole of a body, as the data of an event, or behind 
     {"type": "error", ...}           Responses, Anthropic
     {"type": "response.failed", "response": {"error": {...}}}
     {"message": ..., "code" | "status" | "status_code" | "statusCode": ...}
+    {"error_message" | "errorMessage" | "error_msg": ..., ...}    AWS Lambda, Baidu
     {"detail": text | list | object} FastAPI, problem+json (RFC 9457)
     {"errors": [...]}                Cloudflare
     {"base_resp": {...}, ...}        MiniMax
@@ -37,6 +38,7 @@ from .error_shapes import (
     Found,
     Object,
     code_of,
+    delay_in_words,
     faults_of,
     find,
     message_of,
@@ -64,7 +66,7 @@ MOST_LINES = 1024
 PAGE = 8 * 1024
 """Bytes of a page that are looked at."""
 
-_ANSWERS = re.compile(rb'"(?:%b)"\s*:' % "|".join(ANSWERS).encode())
+_ANSWERS = re.compile(rb'"(?:%b)"\s*:\s*+(?!null)' % "|".join(ANSWERS).encode())
 _SAYS = re.compile(rb'"error(?:s?"\s*:\s*(?!null|false|\[\s*\]|\{\s*\})\S|"\s*[,}])')
 """An error under that key, or a ``type`` or ``object`` of that name."""
 _OBJECT = b'"object"'
@@ -197,6 +199,8 @@ def _said(found: Found, status: int | None = None) -> Said:
     }
     more = error if "error" in around else NONE
     encoded, delay = _encoded(shown, more), retry_delay(error)
+    if delay is None and kind is Failure.RATE_LIMITED:
+        delay = delay_in_words(message[:SEARCHED])
     return Said(
         status, given is not None, kind, message[:LONGEST_MESSAGE], type, param, code, encoded, retry_after=delay
     )

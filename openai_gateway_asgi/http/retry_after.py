@@ -38,6 +38,6 @@ def _number(value: bytes | None) -> float | None:
 def _until(value: bytes) -> float | None:
     try:
         date = parsedate_to_datetime(value.decode("latin-1"))
-    except ValueError:
+    except (ValueError, OverflowError):  # of numbers that no clock has
         return None
     return (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()

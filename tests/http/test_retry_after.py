@@ -23,6 +23,8 @@ from openai_gateway_asgi.http.retry_after import LONGEST, retry_after
         ([(b"retry-after", b"")], None),
         ([(b"retry-after", b"soon")], None),
         ([(b"retry-after", b"Wed, 21 Oct 1998 07:28:00 GMT")], 0.0),
+        ([(b"retry-after", b"Wed, 21 Oct 1998 07:28:00 +99999999999999999999")], None),
+        ([(b"retry-after", b"Wed, 99999999999999999999 Oct 1998 07:28:00 GMT")], None),
         ([(b"retry-after-ms", b"250"), (b"retry-after", b"9")], 0.25),
         ([(b"retry-after-ms", b"x"), (b"retry-after", b"9")], 9.0),
     ],

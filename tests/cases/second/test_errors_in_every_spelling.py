@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from openai_gateway_asgi.testing import Answer, FakeUpstream, error_answer, json_answer, stream_answer
+from openai_gateway_asgi.testing.answers import sse
 from tests.answers.test_upstream_errors import TOO_LONG
 from tests.cases.second.callers import ANN, PATHS, at, call, error_of, gateway_to
 from tests.support.servers import serve
@@ -290,6 +291,34 @@ async def test_case_230_what_an_error_says_of_when_to_try_again_is_a_retry_after
         assert len(a.requests) == 1  # it would be too early
         async with gateway_to(at(a, "a"), at(b, "b", priority=1)) as two:
             assert (await call(two, stream=stream)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Rate limit reached for m on tokens per min (TPM): Limit 9, Used 9. Please try again in 20.2s.", "21"),
+        ("Rate limit reached for m. Please try again in 1m0.5s. Visit https://example.org to learn more.", "61"),
+        ("The operation has exceeded its token rate limit. Please retry after 6 seconds.", "6"),
+        ("Please try again in 3 minutes.", "180"),
+        ("Please retry in 2h.", "7200"),
+        ("Rate limit reached. Please try again in 898ms.", "1"),
+        ("Please try again in a moment.", None),
+        ("We may try again in 5 places.", None),
+    ],
+)
+async def test_case_230_so_is_what_its_message_says(message: str, seconds: str | None) -> None:
+    failed = {"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": message}}}
+    async with FakeUpstream() as a, gateway_to(at(a, "a"), settings={"retries": 0}) as gateway:
+        a.answer(PATHS["chat"], error_answer(429, message))
+        a.answer(PATHS["responses"], stream_answer([sse(failed)]))
+        for got in (await call(gateway), await call(gateway, api="responses", stream=True)):
+            assert (got.status, got.header("retry-after")) == (429, seconds)
+
+
+async def test_case_230_a_message_of_another_error_says_nothing_of_it() -> None:
+    async with FakeUpstream() as a, gateway_to(at(a, "a"), settings={"retries": 0}) as gateway:
+        a.answer(PATHS["chat"], error_answer(503, "Please try again in 20s."))
+        assert (await call(gateway)).header("retry-after") is None
 
 
 async def test_case_230_the_upstreams_own_header_counts_before_its_words() -> None:
