@@ -305,8 +305,8 @@ MODEL_PHRASE = (
 )
 """Of a 404. vLLM: "The model `x` does not exist."; Ollama: "model 'x' not found"; Azure; Groq; Gemini: "models/x is not
 found for API version v1main"; OpenRouter: "No endpoints found for x."; Moonshot; Anthropic: "model: x"; DeepInfra:
-"Model is not available"; Cohere: "model 'x' was removed on ..."; Bedrock: "This model version has reached the end of its
-life."; NVIDIA, whose models are functions of an account; Databricks, whose models are endpoints."""
+"Model is not available"; Cohere: "model 'x' was removed on ..."; Bedrock: "This model version has reached the end of
+its life."; NVIDIA, whose models are functions of an account; Databricks, whose models are endpoints."""
 
 MODEL_MESSAGE = (
     r"model (?:does )?not exist|\S{1,300} is not a valid model id|the provided model identifier is invalid"

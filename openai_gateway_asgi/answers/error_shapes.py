@@ -26,7 +26,9 @@ _MESSAGE_KEYS = (
 )  # fmt: skip
 _ERROR_KEYS = ("error_message", "errorMessage", "error_msg", "error_description")
 """Those of them that say by themselves that it is one."""
-_WELL = frozenset({"0", "200", "201", "202", "true", "ok", "success", "succeeded", "completed", "queued", "in_progress"})
+_WELL = frozenset({"0", "ok", "success", "succeeded"})
+_ILL = frozenset({"error", "fail", "failed", "failure"})
+_SUCCESS = re.compile("2[0-9][0-9]")
 _TYPE_KEYS = ("type", "error_type", "__type")
 _CODE_KEYS = ("code", "error_code", "errorCode", "status_code", "statusCode")
 
@@ -132,9 +134,13 @@ def _is_flat(data: Object) -> bool:
 
 
 def _names_a_fault(data: Object) -> bool:
-    """Whether it has a code or a status of the upstream's own that does not say that all is well."""
-    told = [data[key] for key in ("code", "status") if isinstance(data.get(key), str | int)]
-    return bool(told) and not any(str(each).lower() in _WELL for each in told)
+    """Whether it says that it failed, or has a code of the upstream's own that does not say that all is well."""
+    status, code = data.get("status"), data.get("code")
+    if data.get("success") is False or (isinstance(status, str) and status.lower() in _ILL):
+        return True
+    if isinstance(code, bool) or not isinstance(code, str | int) or code == "":
+        return False
+    return str(code).lower() not in _WELL and not _SUCCESS.fullmatch(str(code))
 
 
 def message_of(error: Object) -> str:

@@ -21,7 +21,7 @@ from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
 from .too_much import LIGHT
 from .untranslatable import check_of
-from .whole_json import HELD, cut_short, empty, is_json, judge
+from .whole_json import HELD, cut_short, empty, is_json, judge, refuse_page
 
 REALTIME_CALL = "create-realtime-call"
 _CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
@@ -248,6 +248,8 @@ class WholeBody:
         if begins is not None:
             self._blank = False
             self._is_json = self._is_named_json or (begins[1] in b"{[" and not self._kind.startswith(_SOUNDS))
+            if begins[1] == b"<" and not self._kind.startswith(_SOUNDS):
+                refuse_page(self._pieces[-1])
         elif not self._waits:
             self._waits = True
             self._clocks.remind(self._exchange.answered_since + self._settings.comment_hold, self._show)

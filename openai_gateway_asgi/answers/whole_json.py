@@ -59,6 +59,12 @@ def judge(exchange: Exchange, body: bytes, *, coding: bytes | None, is_named_jso
     return opened
 
 
+def refuse_page(body: bytes) -> None:
+    """Raises for a body that begins as a page does, whatever it is called."""
+    if (other := _OTHER.match(body)) is not None and other[1]:
+        raise UpstreamError("The upstream answered with a page instead of what was asked for.")
+
+
 def judge_syntax(body: bytes) -> None:
     """Raises for JSON that ends in its middle, although its framing is in order, and for a page or a stream of events
     under its name. What else is no JSON is not ours to mend."""

@@ -14,8 +14,6 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage, StreamWriter
 from .protocol import Pieces, Protocol
 from .request_head import Outgoing
 
-_LINE_LIMIT: Final = 64 * 1024  # bytes of one response header line; at most 128 lines, so the head is bounded too
-_READ_BUFFER: Final = 64 * 1024  # bytes held for a slow reader before the socket is left unread, and as many again
 _COALESCE: Final = 64 * 1024  # bytes of a body worth copying, so that head and body leave in one packet
 
 _END_WITHIN: Final = 0.5  # seconds in which the end of an answer comes that was whole before it
@@ -42,14 +40,7 @@ class Call(httpx.AsyncByteStream):
     async def perform(self, request: httpx.Request, prepared: Outgoing) -> RawResponseMessage:
         """Send the request and return the head of its answer, after any 1xx."""
         protocol = self._protocol
-        protocol.set_response_params(
-            skip_payload=request.method == "HEAD",
-            read_until_eof=True,
-            auto_decompress=False,
-            read_bufsize=_READ_BUFFER,
-            max_line_size=_LINE_LIMIT,
-            max_field_size=_LINE_LIMIT,
-        )
+        protocol.expect(body=request.method != "HEAD")
         self._send(request, prepared)
         message, content = await protocol.read()
         while message.code < 200:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from aiohttp import ClientConnectionError, ClientOSError, StreamReader
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError
+
+_LINE_LIMIT: Final = 64 * 1024  # bytes of one response header line; at most 128 lines, so the head is bounded too
+_READ_BUFFER: Final = 64 * 1024  # bytes held for a slow reader before the socket is left unread, and as many again
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_INTERIM: Final = b"1"
 
 
 class Pieces(StreamReader):
@@ -67,6 +72,29 @@ class Protocol(ResponseHandler):
     on_loss: Callable[[], None] | None = None
     """Who is to be told when the connection is lost, or closed."""
 
+    def expect(self, *, body: bool) -> None:
+        """An answer is to come; ``body``: one that may have one."""
+        self.set_response_params(
+            skip_payload=not body,
+            read_until_eof=True,
+            auto_decompress=False,
+            read_bufsize=_READ_BUFFER,
+            max_line_size=_LINE_LIMIT,
+            max_field_size=_LINE_LIMIT,
+        )
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        """Of a read that ends in what is no HTTP aiohttp forgets all. Of the first one the head counts, and what of the
+        body is in order: that may be a whole answer."""
+        if isinstance(exc, HttpProcessingError) and (self._payload is None or self._payload.is_eof()):
+            head, body = _first_read(exc_cause)
+            if body:
+                self.expect(body=not self._skip_payload)
+                self.data_received(head)
+                self.data_received(body)  # and so here again
+                return
+        super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
+
     def close(self) -> None:
         self.abort()
 
@@ -103,6 +131,19 @@ class Protocol(ResponseHandler):
     def rest(self) -> None:
         """Until the next request, bytes that come close the connection: they must not become its answer."""
         self._parser = _NOTHING_EXPECTED
+
+
+def _first_read(error: BaseException | None) -> tuple[bytes, bytes]:
+    """The head and the rest of what could not be read; empty where it begins with none, or with an interim answer's.
+
+    Taken from the frame that caught the error: whatever else kept it would cost each read of every answer.
+    """
+    trace = None if error is None else error.__traceback__
+    data = None if trace is None else trace.tb_frame.f_locals.get("data")
+    if not isinstance(data, bytes) or not data.startswith(b"HTTP/") or data[9:10] == _INTERIM:
+        return b"", b""
+    end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+    return (b"", b"") if end < len(_END_OF_HEAD) else (data[:end], data[end:])
 
 
 class _NothingExpected:

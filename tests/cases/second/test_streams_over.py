@@ -240,6 +240,24 @@ async def test_case_206_an_answer_that_has_finished_is_whole_without_done(ending
         assert told.outcomes == ["completed"]
 
 
+async def test_case_206_so_is_one_whose_framing_breaks_in_the_read_that_brings_it_all() -> None:
+    start, whole = head(200, (*EVENTS, (b"Transfer-Encoding", b"chunked"))), b"".join(FINISHED)
+    for events, broken in ((whole, b"zz\r\n"), (whole + DONE, b"\0"), (whole + DONE, b"8\r\n{}\r\n")):
+        async with told_by(raw(start + chunked(events) + broken, close=True), settings={"retries": 0}) as told:
+            assert (await told.ask(CHAT)).body == whole + DONE
+            assert told.outcomes == ["completed"]
+    half = b"".join(CHAT.told())
+    async with told_by(raw(start + chunked(half) + b"zz\r\n")) as told:
+        answer = await told.ask(CHAT)
+        assert answer.body.startswith(half)
+        assert error_event_of(answer.body)["error"]["code"] == "upstream_unavailable"
+    for nothing in (b"zz\r\n", b""):
+        async with told_by([raw(start + nothing, close=True), stream(*CHAT.events)]) as told:
+            assert (await told.ask(CHAT)).body == CHAT.whole
+    async with told_by([raw(b"HTTP/1.1 200 OK\r\nno header\r\n\r\nno body"), stream(*CHAT.events)]) as told:
+        assert (await told.ask(CHAT)).body == CHAT.whole
+
+
 LLAMA = b'error: {"code":503,"message":"Loading model","type":"unavailable_error"}\n\n'
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from openai_gateway_asgi import Timeouts
 from openai_gateway_asgi.errors import ResponseAborted
-from openai_gateway_asgi.testing.wire import JSON, Call, WireScript, answer, chunked, head, raw, sse
+from openai_gateway_asgi.testing.wire import JSON, Call, Fields, WireScript, answer, chunked, head, raw, sse
 from tests.reliability.gateways import ANN, assert_error, chat
 from tests.reliability.gateways import CHAT as CHAT_PATH
 from tests.support.asgi import ask
@@ -428,6 +428,16 @@ async def test_case_220_a_page_is_none_under_the_name_of_json_either(page: bytes
         answered = await asked(told, path, input="x")
         assert "a page" in assert_error(answered, 502, "upstream_error")["message"]
         assert b"log in" not in answered.body
+
+
+@pytest.mark.parametrize("page", [b"<html>log in</html>", b" \n<!doctype html><html>log in</html>"])
+@pytest.mark.parametrize("headers", [(), ((b"Content-Type", b"text/plain; charset=utf-8"),)])
+async def test_case_220_nor_under_no_name(page: bytes, headers: Fields) -> None:
+    for script in (answer(200, headers, page), raw(head(200, headers) + page, close=True)):
+        async with told_by(script, GOOD, settings=NO_RETRY) as told:
+            assert (await asked(told, CHAT_PATH, input="x")).body == b'{"id": "good"}'
+    async with told_by(answer(200, headers, b"<speak>hello</speak>")) as told:
+        assert (await asked(told, CHAT_PATH, input="x")).body == b"<speak>hello</speak>"
 
 
 @pytest.mark.parametrize("path", ["/v1/files", "/v1/responses/resp_1", "/v1/vector_stores"])
