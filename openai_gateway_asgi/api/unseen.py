@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from .unmetered import FAMILIES
 
-ELSEWHERE = frozenset({"accept-realtime-call"}.union(*FAMILIES.values()))
+ELSEWHERE = frozenset[str]().union(*(FAMILIES[name] for name in ("batches", "evals", "fine_tuning", "realtime")))
 """Operations whose prompts and answers go another way: in a session of its own, or in a file."""
 
 STORED_ANSWERS = {

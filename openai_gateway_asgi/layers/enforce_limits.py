@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
-from ..api.unmetered import UNMETERED
+from ..api.unmetered import MODEL_BROUGHT, UNMETERED
 from ..errors import PermissionDenied
 from ..exchange import Exchange
 from ..http.asgi import ASGIApp, Receive, Scope, Send
@@ -13,6 +13,9 @@ from ..limits.estimate import expected_usage
 from ..limits.limit import Limit, Subject
 from ..limits.reservation import Call, Reservation
 from ..models import Model
+
+NOBODY_KNOWS = ("",)
+"""The id of a model that a stored object names: limits for all models hold, and no others."""
 
 
 class EnforceLimits:
@@ -28,7 +31,7 @@ class EnforceLimits:
         exchange = Exchange.of(scope)
         operation = exchange.match.endpoint.operation
         if exchange.resolved is None:
-            if operation not in UNMETERED:
+            if operation not in UNMETERED and operation not in MODEL_BROUGHT:
                 return self.app(scope, receive, send)
         elif exchange.reservation is None and exchange.outer is None and operation not in UNMETERED:
             exchange.reservation = self._desk.reserve_now(
@@ -41,10 +44,10 @@ class EnforceLimits:
     async def _limited(self, model: Model | None, family: str, scope: Scope, receive: Receive, send: Send) -> None:
         exchange, desk = Exchange.of(scope), self._desk
         limits = desk.known or await desk.limits_for(exchange.user, model)
-        subject = Subject(exchange.user, () if model is None else exchange.hops, model)
+        subject = Subject(exchange.user, exchange.hops if model is not None else () if family else NOBODY_KNOWS, model)
         if family and family not in self._unmetered:
             _refuse_unmetered(family, [limit for limit in limits if model is None or limit.concerns(subject.models)])
-        may_serve = () if model is None else _may_serve(exchange)
+        may_serve = subject.models if model is None else _may_serve(exchange)
         if not any(limit.concerns(may_serve) for limit in limits):
             if exchange.reservation is not None:
                 desk.give_back(exchange.reservation)

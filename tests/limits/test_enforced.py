@@ -522,6 +522,9 @@ WORK = {
     "evals": ("/v1/evals", "evals"),
     "fine_tuning": ("/v1/fine_tuning/jobs", "fine_tuning"),
     "realtime": ("/v1/realtime/client_secrets", "realtime"),
+    "assistants": ("/v1/threads/t/runs", "assistants"),
+    "chatkit": ("/v1/chatkit/sessions", "chatkit"),
+    "videos": ("/v1/videos/v/remix", "videos"),
 }
 
 
@@ -540,6 +543,47 @@ async def test_what_nobody_tells_the_usage_of_is_refused_under_tokens_and_money_
             answer = await world.http.post(path, json=body, headers={"authorization": "Bearer ann"})
             statuses.append(answer.status_code)
     assert statuses == ([200, 200] if limit.unit == "requests" else [403, 200])
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/threads/t/runs", {"assistant_id": "a", "model": "m"}),
+        ("/v1/threads/runs", {"assistant_id": "a"}),
+        ("/v1/threads/t/runs/r/submit_tool_outputs", {"tool_outputs": []}),
+        ("/v1/videos/extensions", {"prompt": "x"}),
+        ("/v1/videos/edits", {"prompt": "x"}),
+        ("/v1/realtime/calls/c/accept", {"type": "realtime", "model": "m"}),
+    ],
+)
+async def test_work_on_what_is_stored_elsewhere_is_refused_as_well(path: str, body: dict[str, Any]) -> None:
+    settings = Settings(open_groups=frozenset({"assistants", "videos", "realtime"}))
+    async with limited(Limit(tokens=100, per="day"), settings=settings) as world:
+        answer = await world.http.post(path, json=body, headers={"authorization": "Bearer ann"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "unmetered_operation")
+    assert not world.fake.requests
+
+
+async def test_a_response_whose_model_a_stored_prompt_names_is_under_the_limits_for_all_models() -> None:
+    settings = Settings(open_groups=frozenset({"prompts"}))
+    limits = [
+        Limit(tokens=1500, per="day", by="user"),
+        Limit(requests=9, per="day", by=("user", "model")),
+        Limit(requests=1, per="day", models="gpt-*"),
+        Limit(concurrent=1),
+    ]
+    used = {"input_tokens": 700, "output_tokens": 700, "total_tokens": 1400}
+    async with limited(*limits, settings=settings) as world:
+        world.fake.answer("/responses", json_answer({"id": "r", "status": "completed", "model": "m", "usage": used}))
+
+        async def ask() -> int:
+            body = {"prompt": {"id": "pmpt_1"}, "input": "x", "max_output_tokens": 200}
+            headers = {"authorization": "Bearer ann"}
+            return (await world.http.post("/v1/responses", json=body, headers=headers)).status_code
+
+        assert [await ask(), await ask()] == [200, 429]
+        tokens = (await world.get("/v1/limits"))["data"][0]
+    assert tokens["used"] == 1400
 
 
 async def test_a_response_in_the_background_is_charged_its_estimate_at_once() -> None:
