@@ -276,6 +276,7 @@ def profiles() -> dict[str, Callable[[], Any]]:
         "plain": plain,
         "to-responses": lambda: speaking("responses"),
         "plain-responses": plain,
+        "own-api": lambda: speaking("chat"),
         "to-chat": lambda: speaking("chat"),
         "unasked": unasked,
         "nulls": nulls,

@@ -192,7 +192,7 @@ def _attempts(parts: Parts) -> tuple[Layer, ...]:
             apis=parts.apis,
             desk=parts.desk,
         ),
-        Middleware(Translate, apis=parts.apis, event_limit=settings.event_limit),
+        Middleware(Translate, event_limit=settings.event_limit),
         Middleware(AskUsage, refusals=parts.usage_refusals, notices=parts.notices),
         *filters,
         Middleware(ApplyPresets, on_locked=settings.locked_params, secret=parts.identity_secret, context=context),

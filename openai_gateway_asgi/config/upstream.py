@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -192,6 +192,11 @@ class Upstream(_Remembering):
     def takes_any_api(self) -> bool:
         """Whether nothing that is known of it makes a translation necessary, for any of its models."""
         return isinstance(self.api, str) and self._spoken in (None, EITHER) and not self.is_openai
+
+    @cached_property
+    def surely_speaks(self) -> Set[str]:
+        """The APIs for conversations that it is known to have for all of its models."""
+        return (self._spoken if isinstance(self.api, str) else None) or frozenset()
 
     @cached_property
     def _spoken(self) -> frozenset[str] | None:

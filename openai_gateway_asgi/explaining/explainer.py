@@ -61,7 +61,7 @@ class Explainer:
         self._exchange: Exchange | None = None
         credentials, context = ShownCredentials(notes, parts.credentials.telling), parts.hooks["context"]
         attempt: tuple[Layer, ...] = (
-            Middleware(Translate, apis=parts.apis, event_limit=parts.settings.event_limit),
+            Middleware(Translate, event_limit=parts.settings.event_limit),
             Middleware(AskUsage, refusals=parts.usage_refusals, notices=parts.notices),
             Middleware(
                 ApplyPresets,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from time import monotonic
 
+from ..answers.clients_words import in_clients_words
 from ..answers.endings import STREAMED
 from ..answers.lacking import Lacking, lacks_api
 from ..api.conversations import API_OF, CONVERSING
@@ -129,7 +130,8 @@ class SelectUpstream:
                             tries.sending(gently=gently)
                         await self.app(scope, receive, send)
                 break
-            except GatewayError as error:
+            except GatewayError as raised:
+                error = in_clients_words(raised, exchange, self.apis)
                 learned = self._learns(exchange, this, error)
                 if learned and self._can_be_asked(exchange, this, tries):
                     tries.failed(error)
@@ -140,7 +142,7 @@ class SelectUpstream:
                 places, now = self._places(exchange), monotonic()
                 memory.failed(places, exchange, error, began, now, blame=lambda: _blame(exchange), counted=counted)
                 if exchange.told:
-                    raise
+                    raise error from error.__cause__
                 if not learned:
                     tries.failed(error)
                 return False
@@ -170,10 +172,13 @@ class SelectUpstream:
     def _can_be_asked(self, exchange: Exchange, this: Try, tries: Tries) -> bool:
         """Turns to the next candidate: whether it can be asked, be it in its own API's words."""
         exchange.turn_to(this.served, this.candidate)
-        withheld = exchange.withheld
-        if exchange.upstream.takes_any_api and not self.apis.lacks and withheld is None:
-            return True  # as nearly always
-        if exchange.match.endpoint.operation not in CONVERSING:
+        withheld, operation = exchange.withheld, exchange.match.endpoint.operation
+        if withheld is None:
+            if exchange.upstream.takes_any_api and not self.apis.lacks:
+                return True  # as nearly always
+            if API_OF.get(operation) in exchange.upstream.surely_speaks:
+                return True
+        if operation not in CONVERSING:
             return True
         try:
             exchange.translation = translation_of(exchange, self.apis)
