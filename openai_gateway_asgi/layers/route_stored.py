@@ -11,9 +11,12 @@ from ..exchange import Exchange
 from ..host.groups import Groups
 from ..http.asgi import ASGIApp, Receive, Scope, Send
 from ..models import Candidate
+from ..translate.fields import given
 from ..upstream.apis import Apis
 
 CHOICE = b"x-gateway-upstream"
+UNSAID = frozenset({"previous_response_id", "conversation", "prompt"})
+"""Fields that name what is stored, and that no chat has."""
 
 
 class RouteStored:
@@ -46,18 +49,23 @@ class RouteStored:
 
     async def _looks_nothing_up(self, exchange: Exchange) -> bool:
         """What is closed to the user is then withheld from the API that looks it up, should anybody turn out to have
-        it."""
-        only_items = all(reference.only_items for reference in exchange.references)
-        if not only_items or not exchange.references or exchange.match.endpoint.group:
+        it. Fields that no chat has are looked up nowhere either: their translation is refused."""
+        fields = [reference.field for reference in exchange.references if not reference.only_items]
+        outline = exchange.payload.outline
+        if exchange.match.endpoint.group or not UNSAID.issuperset(fields):
             return False
-        (reference,) = exchange.references
-        closed = not await self._groups.allows(exchange.user, reference.group)
+        if any(given(outline, field) is None for field in fields):
+            return False  # it is written twice
+        closed = [each for each in exchange.references if not await self._groups.allows(exchange.user, each.group)]
         ways = [*exchange.candidates, *(each for way in exchange.ways_on for each in way.candidates)]
         operation, payload = exchange.match.endpoint.operation, exchange.payload
-        if not ways or not all(self._apis.only_translates(each, operation, payload, sticking=closed) for each in ways):
-            return False
-        exchange.withheld = _closed(reference) if closed else None
-        return True
+        for each in ways:
+            if any(field in each.upstream.drop_fields for field in fields):
+                return False
+            if not self._apis.only_translates(each, operation, payload, sticking=bool(closed)):
+                return False
+        exchange.withheld = _closed(closed[0]) if closed else None
+        return bool(ways)
 
     async def _check_references(self, exchange: Exchange) -> None:
         for reference in exchange.references:

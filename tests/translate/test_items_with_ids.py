@@ -57,6 +57,35 @@ async def test_an_item_by_its_id_alone_is_refused_as_what_a_chat_cannot_say() ->
         assert refusal(answer) == (400, "unsupported_parameter", "input[1].type")
 
 
+STORED = {
+    "previous_response_id": "resp_1",
+    "conversation": {"id": "conv_1"},
+    "prompt": {"id": "pmpt_1"},
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+async def test_case_341_what_no_chat_has_is_refused_as_that_whoever_asks(name: str) -> None:
+    async with world(upstream_a(api="chat")) as w:
+        for user in ("a1", "u1"):
+            body = {"model": "m1", "input": "hi", name: STORED[name]}
+            answer = await w.post(RESPONSES, body, headers={"x-test-user": user})
+            assert refusal(answer) == (400, "unsupported_parameter", name)
+    for upstream in (upstream_a(), upstream_a(api="chat", drop_fields=[name])):
+        async with world(upstream) as w:
+            answer = await post(w, {"model": "m1", "input": "hi", name: STORED[name]})
+            assert refusal(answer) == (400, "invalid_field", name)
+            assert w.upstream.requests == []
+
+
+async def test_a_field_that_is_written_twice_hides_nothing() -> None:
+    body = b'{"model":"m1","input":"hi","previous_response_id":"a","extra_body":{"previous_response_id":"b"},'
+    async with world(upstream_a(api="chat")) as w:
+        own = {"content-type": "application/json", **USER}
+        answer = await w.post_bytes(RESPONSES, body + b'"previous_response_id":null}', headers=own)
+        assert (answer.status, error_of(answer)["code"], w.upstream.requests) == (400, "invalid_field", [])
+
+
 @pytest.mark.parametrize("api", ["auto", "both", "responses"])
 async def test_where_anybody_may_look_them_up_they_have_to_be_open(api: str) -> None:
     async with world(upstream_a(api="chat"), upstream_b(api=api)) as w:
@@ -77,9 +106,8 @@ async def test_fallbacks_are_among_those_who_may_look_them_up() -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"previous_response_id": "resp_1"},
         {"input": [HI, THOUGHT, {"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]},
-        {"metadata": {"previous_response_id": ["resp_1"]}, "previous_response_id": ["resp_1"]},
+        {"extra_body": {"previous_response_id": "resp_1"}},
     ],
 )
 async def test_what_else_is_stored_has_to_be_open(more: dict[str, Any]) -> None:
