@@ -94,7 +94,9 @@ class Desk:
         if plans is None or ledger is None:
             return None
         via = candidates[0].via if candidates else None
-        plan = plans.find(user, (model,) if via is None else via.hops)
+        plan = plans.known.get((user.id, model)) if via is None else None
+        if plan is None or plan.has_periods:
+            plan = plans.find(user, (model,) if via is None else via.hops)
         tokens = usd = 0
         if plan.is_priced:
             expected = expected_usage(operation, payload, via)

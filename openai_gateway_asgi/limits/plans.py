@@ -40,7 +40,7 @@ class Plan:
     """What calls of one user and model draw on before an upstream is chosen."""
 
     __slots__ = (
-        "begins", "bound", "drawn", "ends", "is_metered", "is_priced", "limits", "models", "per_attempt",
+        "begins", "bound", "drawn", "ends", "has_periods", "is_metered", "is_priced", "limits", "models", "per_attempt",
     )  # fmt: skip
 
     def __init__(self, limits: Sequence[Limit], subject: Subject, now: float) -> None:
@@ -56,6 +56,7 @@ class Plan:
         self.per_attempt = any(limit.per_attempt for limit in limits)
         self.begins, self.ends = 0.0, inf
         """Between these times the keys of its periods are right."""
+        self.has_periods = any(limit.per in CALENDAR for limit, _ in self.drawn)
         for limit, _ in self.drawn:
             if (period := limit.period(now)) is not None:
                 self.begins, self.ends = max(self.begins, period.begins), min(self.ends, period.ends)
@@ -73,20 +74,21 @@ class Plans:
         self._released = released
         self._by_groups = any("user_groups" in limit.scopes for limit in limits)
         self._has_periods = any(limit.per in CALENDAR for limit in limits)
-        self._known: dict[tuple[str, Iterable[str], tuple[str, ...]], Plan] = {}
+        self.known: dict[tuple[str | Iterable[str], ...], Plan] = {}
+        """By user and models, and the user's groups where those count: the plan of most calls is found here."""
 
     def find(self, user: User, models: tuple[str, ...]) -> Plan:
-        key = (user.id, user.groups if self._by_groups else (), models)
-        plan = self._known.get(key)
+        key = (user.id, *models, user.groups) if self._by_groups else (user.id, *models)
+        plan = self.known.get(key)
         if plan is not None:
             if not self._has_periods or plan.begins <= self._clock() < plan.ends:
                 return plan
             self._released([plan.bound])
-        if len(self._known) >= MOST_PLANS:
+        if len(self.known) >= MOST_PLANS:
             self.clear()
-        plan = self._known[key] = Plan(self._limits, Subject(user, models), self._clock())
+        plan = self.known[key] = Plan(self._limits, Subject(user, models), self._clock())
         return plan
 
     def clear(self) -> None:
-        known, self._known = self._known, {}
+        known, self.known = self.known, {}
         self._released([plan.bound for plan in known.values()])
