@@ -30,6 +30,8 @@ ANSWERING = frozenset({"createChatCompletion", "createCompletion", "createRespon
 SPEECH = "createSpeech"
 RECORDINGS = frozenset({"createTranscription", "createTranslation"})
 IMAGES = frozenset({"createImage", "createImageEdit", "createImageVariation"})
+UPLOADED = RECORDINGS | IMAGES - {"createImage"}
+"""Operations about a file, which comes in a form of which no more is known."""
 _ANSWER_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _SAYING = frozenset({*_ANSWER_LIMITS, "n"})
 _SPACES = (b" ", b"\n", b"\\n")
@@ -71,7 +73,7 @@ def expected_usage(operation: str, payload: Payload, via: Via | None = None) -> 
     What the presets on the way set and say is counted, as the upstream will read it; nothing is decoded for that.
     """
     plan = None if via is None else plan_of(via, operation)
-    input = input_tokens(payload)
+    input = THING if operation in UPLOADED and not payload.outline else input_tokens(payload)
     if plan is not None and plan.prompt is not None:
         input += len(plan.prompt.text) // BYTES_PER_TOKEN
     output = answer_tokens(payload, plan) if operation in ANSWERING else 0

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from openai_gateway_asgi import Defaults, Limit, Preset
+from openai_gateway_asgi.testing.answers import bytes_answer
 from tests.limits.test_enforced import limited
 
 PROMPT = "You answer in verse, whatever is asked. " * 20
@@ -53,3 +54,19 @@ async def test_what_a_preset_sets_and_says_is_reserved(
 
 async def test_what_defaults_fill_in_is_reserved() -> None:
     assert await reserved(Defaults("m", params={"max_tokens": 7000}), "m") == about(7000)
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "expected"),
+    [("/audio/transcriptions", "file", 1000), ("/audio/translations", "file", 1000), ("/images/edits", "image", 2000)],
+)
+async def test_a_file_in_a_form_is_reserved_for_and_charged_where_nobody_counts(
+    path: str, field: str, expected: int
+) -> None:
+    async with limited(Limit(tokens=100_000, per="day", by="user")) as world:
+        world.fake.answer(path, bytes_answer(b"Good morning.", "text/plain"))
+        form = {"model": "m", "response_format": "text", "prompt": "x"}
+        answer = await world.http.post(f"/v1{path}", data=form, files={field: ("a.bin", b"x" * 50_000)})
+        (entry,) = (await world.get("/v1/limits"))["data"]
+    assert answer.status_code == 200
+    assert entry["used"] == expected
