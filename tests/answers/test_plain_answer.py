@@ -76,7 +76,7 @@ def test_a_choice_that_failed_is_not_plain(reason: str, before: int) -> None:
         encoded(CHAT) + b"}",
         b'{"object":"chat.completion","usage":{"cost":NaN}}',
         b"data: " + encoded(CHAT),
-        b'{"object":"x","a":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"object":"x","a":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
         encoded({**CHAT, "padding": "x" * LONGEST}),
     ],
 )

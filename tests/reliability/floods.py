@@ -289,7 +289,7 @@ FLOODS: dict[Flood, tuple[int, str]] = {
     ever_new_models: (4, "models.merged rewrites.reasoning upstream.breaker upstream.memory upstream.failures config.model_ids host.notices http.retry_after limits.memory limits.ledger limits.estimate limits.claims limits.limit limits.standings limits.settling limits.plans limits.told contrib.prometheus.counting observe.few_values"),
     ever_new_users: (3, "upstream.list_views upstream.own_lists upstream.identity host.roles"),
     ever_new_speech: (4, "speech.cache speech.memory speech.shared_request layers.serve_speech"),
-    hostile_answers: (6, "answers.error_kinds answers.error_shapes answers.estimated answers.told host.read_usage observe.counting observe.fields upstream.apis upstream.usage_refusals answers.answer_clocks answers.client_stream answers.endings answers.events answers.whole_bodies answers.whole_json http.headers layers.forward upstream.response_reads upstream.sent_secrets answers.refusal answers.upstream_errors causes exchange http.sse upstream.call upstream.causes upstream.inflate http.stages observe.attempts host.usage http.timers http.cancellation"),
+    hostile_answers: (6, "answers.error_kinds answers.error_shapes answers.estimated answers.told host.read_usage host.tops observe.counting observe.fields upstream.apis upstream.usage_refusals answers.answer_clocks answers.client_stream answers.endings answers.events answers.one_read answers.plain_answer answers.whole_json http.headers layers.forward upstream.response_reads upstream.sent_secrets answers.refusal answers.upstream_errors causes exchange http.sse upstream.call upstream.causes upstream.inflate http.stages observe.attempts host.usage http.timers http.cancellation"),
     hostile_lists: (2, "host.access models.elements models.list_answers models.listing models.catalogue upstream.list_request upstream.list_sources upstream.model_lists"),
     odd_requests: (2, "layers.match_endpoint http.paths http.loop_guard upstream.request_head upstream.request_body"),
     stalled_uploads: (4, "http.request_body"),
@@ -323,15 +323,23 @@ NOT_FLOODED = {
         ("answers.too_much", "extensions.filter_event", "extensions.texts"), "hostile bodies and answers have it"
     ),
     **dict.fromkeys(
-        ("translate.fields", "translate.response_objects", "translate.to_chat", "translate.translation"),
+        (
+            "translate.fields",
+            "translate.plain_input",
+            "translate.response_objects",
+            "translate.responses_tools",
+            "translate.streamed_items",
+            "translate.to_chat",
+            "translate.translation",
+        ),
         "its tests, and those of large bodies, have it",
     ),
     "http.background": "the end of a process",
     "layers.attach_credential": "one for each upstream that is configured",
-    "limits.redis": "the tests of limits have it",
+    **dict.fromkeys(("limits.patience", "limits.redis"), "the tests of limits have it"),
     "observe.health": "who asks for health is the operator's",
     "presets.apply": "forms of bodies with fields of the API alone; its tests hold what it keeps to them",
-    "presets.prompts": "the first message of a preset's call; its tests are beside it",
+    "presets.naming": "what answers of a preset begin with; its tests are beside it",
     **dict.fromkeys(("answers.error_model_names", "presets.plan"), "one for each preset that is called"),
     "rewrites.apply": "one for each operation of the API",
     "upstream.concurrency": "its load is beside it",
@@ -342,7 +350,7 @@ NOT_FLOODED = {
         "what is told of users, where an operator wants it; its tests are beside it",
     ),
     "upstream.entra": "its endpoint's tests are beside it",
-    "upstream.transport": "one for each upstream that is configured",
+    **dict.fromkeys(("upstream.protocol", "upstream.transport"), "one for each connection to an upstream"),
 }
 
 
