@@ -222,7 +222,7 @@ class Events:
         if course.state is State.FAILED:
             return await self._fail(whole[:end])
         if course.state is State.WHOLE:
-            await self._end_with(events)
+            await self._end_with(events if events.find(b"error", end) < 0 else whole[:end])  # it was over before
             return True
         if self._open or not await self._hold(events):
             await self._client.pass_on(self._clean(events), at_boundary=splitter.at_boundary)

@@ -19,7 +19,9 @@ STARTS = frozenset({"response.created", "response.queued", "response.in_progress
 KEEP_ALIVE = frozenset({"keepalive", "ping"})
 """Types of events that only keep a line warm: OpenAI's, and Anthropic's, which proxies pass on."""
 _EMPTY_PARTS = frozenset({"response.content_part.added", "response.reasoning_summary_part.added"})
-_FRAME = frozenset({"id", "type", "status", "role", "name", "call_id", "phase"})
+_FRAME = frozenset(
+    {"id", "type", "status", "role", "name", "namespace", "call_id", "phase", "container_id", "server_label"}
+)
 """What an output item has before anything is in it."""
 _TYPE = frozenset({"type"})
 _ROLE = frozenset({"role"})

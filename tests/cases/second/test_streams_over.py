@@ -95,6 +95,18 @@ async def test_case_201_bytes_behind_the_end_of_an_answer_reach_nobody_else() ->
 
 
 @both
+@pytest.mark.parametrize("commit", ["told", "whole"])
+@pytest.mark.parametrize("script", [stream, at_once], ids=["event by event", "at once"])
+async def test_case_201_an_error_behind_the_end_of_an_answer_is_none_of_it(api: Api, script: Any, commit: str) -> None:
+    """Clients would raise on it, though they have had all of the answer; how far its reads go must make no difference."""
+    late = sse({"type": "error", "error": {"message": "broken pipe", "code": 500}}, "error")
+    async with told_by(script(*api.events, PING, late), settings={"commit": commit}) as told, told.sdk() as client:
+        assert (await told.ask(api)).body == api.whole
+        assert await read(client, api)
+        assert told.outcomes == ["completed"] * 2
+
+
+@both
 @pytest.mark.parametrize("script", [stream, at_once], ids=["event by event", "at once"])
 async def test_case_202_the_answer_ends_with_its_last_event_though_the_connection_stays_open(
     api: Api, script: Any
