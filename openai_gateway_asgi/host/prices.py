@@ -9,7 +9,7 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -76,7 +76,7 @@ class Price:
             else:
                 amount = input * per_input + output * per_output + request
                 if amount < _EXACT:
-                    return amount * smallest
+                    return _product(amount, smallest)
         return self._in_parts(usage)
 
     def _in_parts(self, usage: Usage) -> Decimal | None:
@@ -126,7 +126,9 @@ _OfTokens = tuple[int, int, int, Decimal, tuple[str, ...]]
 the details that have a price of their own."""
 
 _EXACT = 10**27
-"""Amounts up to which ``Decimal`` rounds nothing (28 digits)."""
+"""Amounts up to which it rounds nothing."""
+_product = Context(prec=28).multiply
+"""Not the context of whoever calls: each task would have to make one of its own first, and its host may have set it."""
 
 Details = tuple[tuple[int | None, Amount | None], ...]
 

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from decimal import Context
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -23,6 +24,9 @@ from .fields import value
 logger = logging.getLogger("openai_gateway_asgi")
 
 Users = Literal["id", "hash", "none"]
+
+_written = Context().to_sci_string
+"""As ``str`` writes a ``Decimal``, which has each task make a context of its own first."""
 
 DIGITS = 16
 """Hexadecimal, of a user's id as it is shown where it must not be."""
@@ -125,7 +129,7 @@ def _mapping(record: UsageRecord, user: str) -> dict[str, Any]:
     if record.usage is not None:
         fields["usage"] = to_builtins(record.usage)
     if record.cost is not None:
-        fields["cost"] = str(record.cost)
+        fields["cost"] = _written(record.cost)
         fields["cost_source"] = record.cost_source
     if record.upstream_request_id is not None:
         fields["upstream_request_id"] = record.upstream_request_id

@@ -52,12 +52,9 @@ class Counted(NamedTuple):
 NOTHING = Counted()
 
 
-class Usual(NamedTuple):
-    """Of a model that answers under the id by which its client asked for it, as nearly all do."""
-
-    named: tuple[bytes, ...]
-    """How its answers name it."""
-    price: Price | None
+Usual = tuple[tuple[bytes, ...], Price | None]
+"""Of a model that answers under the id by which its client asked for it, as nearly all do: how its answers name it, and
+its price."""
 
 
 class Counting:
@@ -98,9 +95,9 @@ class Counting:
     def _cost(self, prices: Prices, exchange: Exchange, usage: Usage, answer: bytes) -> Cost | None:
         model = exchange.model
         if self._table is not None and exchange.upstream_model == model and exchange.via is None:
-            usual = self._usual.get(model) or self._look_up(self._table, model)
-            if usual.price is not None and answer.startswith(usual.named, answer.find(_KEY)):
-                usd = usual.price.cost(usage)
+            named, price = self._usual.get(model) or self._look_up(self._table, model)
+            if price is not None and answer.startswith(named, answer.find(_KEY)):
+                usd = price.cost(usage)
                 if usd is not None:
                     return Cost(usd, TABLE)
         cost = prices.cost(_priced(exchange, usage, answer))
@@ -113,7 +110,7 @@ class Counting:
         named = tuple([_KEY + colon + b'"' + id + b'"' for colon in (b":", b": ")]) if _ID.fullmatch(id) else ()
         if len(self._usual) >= MOST_USUAL:
             self._usual.clear()
-        usual = self._usual[model] = Usual(named, table.find((model,)))
+        usual = self._usual[model] = named, table.find((model,))
         return usual
 
     def _warn(self, upstream: Upstream, model: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -66,6 +66,12 @@ def test_an_amount_that_is_not_exact_is_refused_by_its_field(value: Any) -> None
     with pytest.raises(ConfigError) as caught:
         Price(input=value)
     assert caught.value.field == "prices.input"
+
+
+def test_what_the_host_does_with_decimals_itself_changes_no_cost() -> None:
+    with localcontext() as context:
+        context.prec = 2
+        assert GPT.cost(Usage(input=123_457, output=1)) == Decimal("0.3086525")
 
 
 def test_the_most_exact_id_counts_then_patterns_in_their_order() -> None:
