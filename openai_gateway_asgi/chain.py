@@ -58,6 +58,7 @@ def chain(parts: Parts, *, health: Callable[[], Health], explain: Explain) -> tu
     )
     groups = Groups(parts.settings.open_groups, parts.hooks["authorize_group"])
     resolving = _resolving(parts, access, groups)
+    every, send_timeout = parts.settings.keepalive_comments, parts.settings.send_timeout
     return (
         *_at_the_door(parts),
         *_served_here(parts, access, health, explain),
@@ -67,7 +68,7 @@ def chain(parts: Parts, *, health: Callable[[], Health], explain: Explain) -> tu
         *resolving,
         *_looks_of_the_host(parts, resolving),
         Middleware(ServeSpeech, cache=parts.speech, credentials=parts.credentials, settings=parts.settings),
-        Middleware(KeepAlive, every=parts.settings.keepalive_comments, send_timeout=parts.settings.send_timeout),
+        *((Middleware(KeepAlive, every=every, send_timeout=send_timeout),) if every is not None else ()),
         *_attempts(parts),
     )
 

@@ -18,25 +18,25 @@ COMMENT = b": keep-alive\n\n"
 
 
 class KeepAlive:
-    """Sends one whenever a stream's client has heard nothing for ``every`` seconds (None: never).
+    """Sends one whenever a stream's client has heard nothing for ``every`` seconds.
 
     The first may go out before any upstream has answered: then the head that goes with it tells of none.
     """
 
-    def __init__(self, app: ASGIApp, *, every: float | None, send_timeout: float) -> None:
+    def __init__(self, app: ASGIApp, *, every: float, send_timeout: float) -> None:
         self.app = app
         self._every = every
         self._send_timeout = send_timeout
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         exchange = Exchange.of(scope)
-        if self._every is None or not exchange.streams:
+        if not exchange.streams:
             return self.app(scope, receive, send)
-        return self._kept_alive(self._every, exchange, scope, receive, send)
+        return self._kept_alive(exchange, scope, receive, send)
 
-    async def _kept_alive(self, every: float, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _kept_alive(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         with Deadline(exchange.clock) as deadline:
-            line = _Line(exchange, send, every, deadline, self._send_timeout)
+            line = _Line(exchange, send, self._every, deadline, self._send_timeout)
             try:
                 await self.app(scope, receive, line.send)
             finally:

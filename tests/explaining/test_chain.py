@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.middleware import Middleware
 
-from openai_gateway_asgi import Gateway, Limit, Upstream, everyone
+from openai_gateway_asgi import Gateway, Limit, Settings, Upstream, everyone
 from openai_gateway_asgi.chain import chain
 from openai_gateway_asgi.explaining.explainer import Explainer
 
@@ -42,6 +42,7 @@ async def test_an_explanation_goes_through_the_layers_of_a_call() -> None:
         authorize_model=everyone,
         limits=[Limit(concurrent=1)],
         layers=[lambda app: app],
+        settings=Settings(keepalive_comments=15),
     )
     of_call = names(chain(gateway._parts, health=gateway.health, explain=gateway.explain))
     own = [name for name in names(Explainer(gateway._parts)._chain()) if name != "_EndAtAdmin"]
