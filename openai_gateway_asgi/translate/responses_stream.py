@@ -56,15 +56,19 @@ class ResponsesStream:
             if not choice.get("index"):
                 yield from self._take(choice)
 
-    def say(self, text: str) -> tuple[int, bytes, int, int] | None:
-        """Goes on with the text that is being said: the number of the event, and its place. None where none is."""
-        message = self._speaking
-        if not isinstance(message, Message) or not message.goes_on(text):
-            return None
+    @property
+    def place_of_text(self) -> bytes:
+        """Where the text stands that is being said, as events have it; empty where none is."""
+        return self._speaking.place_of_text if isinstance(self._speaking, Message) else b""
+
+    def say(self, text: str) -> int:
+        """Goes on with the text that is being said; gives the number of the event."""
+        assert isinstance(self._speaking, Message)
+        self._speaking.said.append(text)
         number = self.next_number
         self.next_number += 1
         self.kept += len(text)
-        return number, message.encoded_id, message.index, message.part_index
+        return number
 
     def begin(self) -> Iterator[Event]:
         self._begun = True

@@ -52,32 +52,22 @@ class Message(Item):
     def __init__(self) -> None:
         super().__init__(new_id("msg"))
         self._parts: list[dict[str, Any]] = []
-        self._said: list[str] = []
-        self.encoded_id = self.id.encode()
-
-    @property
-    def part_index(self) -> int:
-        return len(self._parts) - 1
-
-    def goes_on(self, text: str) -> bool:
-        """Takes a text, where one is being told."""
-        if not self._parts or self._parts[-1]["type"] != "output_text":
-            return False
-        self._said.append(text)
-        return True
+        self.said: list[str] = []
+        self.place_of_text = b""
+        """Of the text that is being told, as events have it; empty where none is."""
 
     def beginning(self) -> dict[str, Any]:
         return message_item(self.id, [], "in_progress")
 
     def text(self, text: str, logprobs: list[Any] | None = None) -> Telling:
         yield from self._part("output_text")
-        self._said.append(text)
+        self.said.append(text)
         self._parts[-1]["logprobs"] += logprobs or []
         yield "response.output_text.delta", {**self._at(), "delta": text, "logprobs": logprobs or []}
 
     def refuse(self, text: str) -> Telling:
         yield from self._part("refusal")
-        self._said.append(text)
+        self.said.append(text)
         yield "response.refusal.delta", {**self._at(), "delta": text}
 
     def annotate(self, annotation: dict[str, Any]) -> Telling:
@@ -97,13 +87,15 @@ class Message(Item):
             return
         yield from self._end_part()
         self._parts.append(text_part("") if kind == "output_text" else refusal_part(""))
+        if kind == "output_text":
+            self.place_of_text = _PLACE % (self.id.encode(), self.index, len(self._parts) - 1)
         yield "response.content_part.added", {**self._at(), "part": dict(self._parts[-1])}
 
     def _end_part(self) -> Telling:
         if not self._parts:
             return
-        part, said = self._parts[-1], "".join(self._said)
-        self._said = []
+        part, said = self._parts[-1], "".join(self.said)
+        self.said, self.place_of_text = [], b""
         if part["type"] == "output_text":
             part["text"] = said
             yield "response.output_text.done", {**self._at(), "text": said, "logprobs": part["logprobs"]}
@@ -114,6 +106,9 @@ class Message(Item):
 
     def _at(self) -> dict[str, Any]:
         return self._place(content_index=len(self._parts) - 1)
+
+
+_PLACE = b'"item_id":"%b","output_index":%d,"content_index":%d'
 
 
 class Reasoning(Item):

@@ -16,7 +16,7 @@ from .chat_answer import ResponseFailed, chat_completion
 from .chat_stream import ChatStream, StreamFailed
 from .fields import NULL, is_text
 from .plain import plain_completion
-from .wire import DONE, comments_apart, data_in, decoded, encode
+from .wire import DONE, comments_apart, data_in, decoded, encode, only_data
 
 TEXT = "response.output_text.delta"
 
@@ -59,6 +59,9 @@ class ToChat:
         )
 
     def events(self, events: bytes) -> bytes:
+        if (data := only_data(events)) is not None and (text := self._text_of(data)) is not None:
+            self._stream.text_in_deltas = True
+            return text
         comments, events = comments_apart(events)
         told = [comments]
         try:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from ..errors import UpstreamError
 from ..http.pacing import others_after
 from ..http.stages import too_long
 from .chat_answer import failure_of
-from .plain import plain_response
+from .plain import Nothing, plain_response
 from .response_objects import Frame
 from .responses_answer import response_of
 from .responses_stream import ResponsesStream
 from .responses_tools import ChatTools
-from .wire import comments_apart, decoded, encode, named_event, values_in
+from .wire import comments_apart, data_in, decoded, encode, named_event, only_data
 
 
 class ToResponses:
@@ -32,23 +34,40 @@ class ToResponses:
         return ResponsesStream(self._frame, custom_tools=self._tools.customs, spaces=self._tools.spaces)
 
     def events(self, events: bytes) -> bytes:
+        if (data := only_data(events)) is not None and (text := self._text_of(data)) is not None:
+            return text
         stream = self._stream
         comments, events = comments_apart(events)
         told = [comments]
-        for value in values_in(events):
+        for data in data_in(events):
+            if (text := self._text_of(data)) is not None:
+                told.append(text)
+                continue
+            value = decoded(data)
+            if not isinstance(value, dict):
+                continue
             if error := value.get("error"):
                 said = {"message": error} if isinstance(error, str) else error
                 told.append(named_event(stream.error(failure_of({"error": said}))))
                 break
-            text = _text_alone(value)
-            place = stream.say(text) if text else None
-            if place is None:
-                told += [named_event(event) for event in stream.feed(value)]
-            else:
-                told.append(_TEXT_EVENT % (*place, encode(text)))
+            told += [named_event(event) for event in stream.feed(value)]
         if stream.kept > self._limit:
             raise too_long(self._limit, "an answer")
         return b"".join(told)
+
+    def _text_of(self, data: bytes) -> bytes | None:
+        """The event of a chunk that goes on with a text and tells nothing else, as nearly all do."""
+        stream = self._stream
+        if not (place := stream.place_of_text):
+            return None
+        try:
+            text = _read_text(data).choices[0].delta.content
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        number = stream.say(text)
+        if stream.kept > self._limit:
+            raise too_long(self._limit, "an answer")
+        return _TEXT_EVENT % (number, place, encode(text))
 
     def next_number(self) -> int:
         return self._stream.next_number
@@ -81,24 +100,33 @@ class ToResponses:
 
 _TEXT_EVENT = (
     b"event: response.output_text.delta\n"
-    b'data: {"type":"response.output_text.delta","sequence_number":%d,"item_id":"%b","output_index":%d,'
-    b'"content_index":%d,"delta":%b,"logprobs":[]}\n\n'
+    b'data: {"type":"response.output_text.delta","sequence_number":%d,%b,"delta":%b,"logprobs":[]}\n\n'
 )
 
 
-def _text_alone(chunk: Mapping[str, Any]) -> str | None:
-    """The text of a chunk that tells nothing else, as nearly all do."""
-    choices = chunk.get("choices")
-    if not isinstance(choices, list) or len(choices) != 1 or chunk.get("usage"):
-        return None
-    choice = choices[0]
-    if not isinstance(choice, dict) or choice.get("finish_reason") or choice.get("logprobs") or choice.get("index"):
-        return None
-    delta = choice.get("delta")
-    if not isinstance(delta, dict):
-        return None
-    for name, value in delta.items():
-        if value and name not in ("content", "role"):
-            return None
-    text = delta.get("content")
-    return text if isinstance(text, str) else None
+class _Delta(msgspec.Struct, gc=False):
+    content: Annotated[str, msgspec.Meta(min_length=1)]
+    refusal: Nothing = None
+    annotations: Nothing = None
+    tool_calls: Nothing = None
+    function_call: None = None
+    reasoning_content: Nothing = None
+    reasoning: Nothing = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    delta: _Delta
+    index: Literal[0] | None = 0
+    finish_reason: Literal[""] | None = None
+    logprobs: None = None
+
+
+class _Text(msgspec.Struct, gc=False):
+    """A chunk that tells a text alone."""
+
+    choices: Annotated[list[_Choice], msgspec.Meta(min_length=1, max_length=1)]
+    usage: Annotated[dict[str, Any], msgspec.Meta(max_length=0)] | None = None
+    error: None = None
+
+
+_read_text = msgspec.json.Decoder(_Text).decode

@@ -10,7 +10,7 @@ from ..bodies.loose_json import read_loosely
 from ..http.sse import events_in, without_comments
 
 DONE = b"data: [DONE]\n\n"
-__all__ = ["DONE", "comments_apart", "data_in", "decoded", "encode", "named_event", "values_in"]
+__all__ = ["DONE", "comments_apart", "data_in", "decoded", "encode", "named_event", "only_data", "values_in"]
 
 
 def data_in(events: bytes) -> list[bytes]:
@@ -26,6 +26,20 @@ def data_in(events: bytes) -> list[bytes]:
         else:
             found.append(block[at + 6 :])
     return found
+
+
+def only_data(events: bytes) -> bytes | None:
+    """The data of one event, spelt as nearly everybody does; None where there is anything else, a comment or another
+    event."""
+    at = 0
+    if not events.startswith(b"data: "):
+        at = events.find(b"\ndata: ") + 1
+        if not at or not events.startswith(b"event: ") or events.find(b"\n") + 1 != at:
+            return None
+    end = len(events) - 2
+    if events.find(b"\n", at) != end or events.find(b"\r") >= 0:
+        return None
+    return events[at + 6 : end]
 
 
 def values_in(events: bytes) -> Iterator[Mapping[str, Any]]:

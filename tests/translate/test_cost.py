@@ -13,7 +13,7 @@ import pytest
 from bench import in_process as bench
 from tests.support.operations import operations
 
-PAIRS = [("plain", "to-responses", 620, 300), ("plain-responses", "to-chat", 800, 420)]
+PAIRS = [("plain", "to-responses", 620, 250), ("plain-responses", "to-chat", 800, 180)]
 """The profile that is not translated, the one that is, and how many instructions a small call and an event may have
 more."""
 

@@ -19,6 +19,7 @@ from openai_gateway_asgi.translate.response_objects import Frame
 from openai_gateway_asgi.translate.responses_tools import NO_TOOLS
 from openai_gateway_asgi.translate.to_chat import ToChat
 from openai_gateway_asgi.translate.to_responses import ToResponses
+from openai_gateway_asgi.translate.wire import only_data
 from tests.translate.test_repair import LLAMA, OLLAMA, TRANSFORMERS, golden
 
 SAYS = (Says(reasoning="Hm."), Says(tool_calls=(("f", {"a": 1}), ("g", {}))))
@@ -138,3 +139,20 @@ def test_a_whole_answer_with_half_a_letter_is_translated() -> None:
     told = run(ToResponses(Frame(ASKED, "m"), NO_TOOLS, limit=1000).answer(body))
     assert json.loads(told)["output"][0]["content"][0]["text"] == "\ud83d!"
     assert b'"temperature":0.50,' in told
+
+
+@pytest.mark.parametrize("written", [b"data: %b\n\n", b"event: x\ndata: %b\n\n"])
+def test_the_only_data_is_told_at_once(written: bytes) -> None:
+    assert only_data(written % b'{"a":1}') == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        b"", b"\n\n", b": hi\n\n", b"data:{}\n\n", b"data: {}\r\n\r\n", b"data: {}\rdata: {}\n\n", b"data: {\ndata: }\n\n",
+        b"data: {}\n\ndata: {}\n\n", b": hi\ndata: {}\n\n", b"data: {}\n: hi\n\n", b"event: x\nid: 1\ndata: {}\n\n",
+        b"event: x\ndata: {}\nid: 1\n\n", b"event: x\n\ndata: {}\n\n", b"id: 1\ndata: {}\n\n", b"event: x\n\n",
+    ],
+)  # fmt: skip
+def test_anything_else_is_taken_apart(events: bytes) -> None:
+    assert only_data(events) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -143,7 +143,7 @@ def test_a_response_comes_back_as_it_was(body: dict[str, Any]) -> None:
 
 
 @st.composite
-def deltas(draw: Any) -> list[dict[str, Any]]:
+def deltas(draw: Any, beside: Sequence[dict[str, Any]] = ({},)) -> list[dict[str, Any]]:
     """The deltas of one streamed answer: thought, text, calls, perhaps text again."""
     found: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     found += [{"reasoning_content": word} for word in draw(st.lists(words, max_size=3))]
@@ -155,6 +155,7 @@ def deltas(draw: Any) -> list[dict[str, Any]]:
         found += [{"tool_calls": [{"index": index, "function": {"arguments": word}}]} for word in rest]
     if draw(st.booleans()):
         found += [{"content": word, "tool_calls": None} for word in draw(st.lists(texts, max_size=2))]
+        found += [{"content": word, **draw(st.sampled_from(beside))} for word in draw(st.lists(texts, max_size=4))]
     return found
 
 
@@ -199,7 +200,14 @@ def test_a_stream_comes_back_as_it_was(given_deltas: list[dict[str, Any]]) -> No
     assert chat_completion(whole)["choices"] == completion["choices"]
 
 
-@given(deltas(), st.randoms(use_true_random=False))
+BESIDE: list[dict[str, Any]] = [
+    {"role": "assistant", "of_the_server": {"a": [1]}}, {"refusal": None, "annotations": [], "reasoning": ""},
+    {"refusal": "no"}, {"reasoning": "hm"},
+]  # fmt: skip
+"""What servers say beside a text: nothing, something that nobody knows, or more."""
+
+
+@given(deltas(BESIDE), st.randoms(use_true_random=False))
 @settings(max_examples=100, deadline=None)
 def test_texts_that_take_the_short_way_are_told_the_same(
     given_deltas: list[dict[str, Any]], cuts: random.Random
