@@ -102,14 +102,15 @@ class Memory:
             place = places[action.remembered is Remembered.CREDENTIAL]
             breaker = self._breakers.get(place) or Breaker()
             was_closed = breaker.state(now) is State.CLOSED
-            seconds = retry_after(error.headers)
-            if seconds is not None and seconds > SHORT_WAIT:
-                breaker.limited = failure in LIMITED
+            limited, seconds, times = failure in LIMITED, retry_after(error.headers) or 0.0, 1
+            if action.doubted:  # nor does one caller's own fault ask everybody to wait
+                times = 0 if place in counted else breaker.doubt(*blame(), now)
+            if seconds > SHORT_WAIT and times:
+                breaker.limited = limited
                 breaker.rest(now, seconds)
             elif place not in counted:
-                counted.append(place)
-                times = breaker.doubt(*blame(), now) if action.doubted else 1
-                breaker.failed(call, began, now, times=times, limited=failure in LIMITED, silent=failure in SILENT)
+                breaker.failed(call, began, now, times=times, limited=limited, silent=failure in SILENT)
+            counted.append(place)
             self._keep(place, breaker)
             if was_closed and breaker.state(now) is State.OPEN:
                 self._told(place, State.OPEN, breaker.open_until - now)

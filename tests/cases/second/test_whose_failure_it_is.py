@@ -177,6 +177,21 @@ async def test_case_231_a_500_counts_once_it_is_not_one_callers(calls: list[tupl
         assert bool(a.requests) is not opens
 
 
+@pytest.mark.parametrize("status", [500, 507])
+async def test_case_231_nor_does_a_retry_after_before_it_is_seen_not_to_be(status: int) -> None:
+    asks_for_rest = error_answer(status, "No.", headers=[("retry-after", "30")])
+    async with FakeUpstream() as a, FakeUpstream() as b, gateway_to(at(a, "a"), at(b, "b")) as gateway:
+        a.answer(CHAT, asks_for_rest)
+        for _ in range(2 * breaker.FAILURES):
+            assert (await call(gateway, ANN)).status == 200
+        assert len(a.requests) == 2 * breaker.FAILURES
+
+        assert (await call(gateway, BOB)).status == 200
+        assert len(a.requests) == 2 * breaker.FAILURES + 1
+        assert (await call(gateway, ROOT)).status == 200  # two have got it: it is as good as the upstream's word
+        assert len(a.requests) == 2 * breaker.FAILURES + 1
+
+
 async def test_case_231_long_bodies_are_told_apart_by_their_length_and_their_ends() -> None:
     async with (
         FakeUpstream() as a,
