@@ -47,7 +47,7 @@ def read_plain(body: Sequence[Bytes], looks: Looks) -> Payload | None:
         value = bytes(raw)
         if value[:1] in b"[{" and look.worth_a_walk(value):
             return None
-    return Payload(fields, None, len(data))
+    return Payload(fields, came=len(data))
 
 
 def read_json(body: Sequence[Bytes], looks: Looks, limit: int) -> Generator[None, None, tuple[Payload, Findings]]:

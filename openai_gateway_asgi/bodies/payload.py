@@ -47,22 +47,22 @@ PLAIN_FIELDS = frozenset(
 _QUOTE = re.compile(b'"')
 
 
-class Payload:
+class Payload(msgspec.Struct, eq=False):  # which is made in half the time of a class's own
     """The top-level fields of a JSON object. Immutable.
 
     ``outline`` is its fields with something short in the place of each long text (most bodies have none): for whoever
     looks for names and short values. It must not be written to.
     """
 
-    __slots__ = ("_length", "came", "outline", "texts")
+    outline: Fields
+    texts: LongTexts | None = None
+    """What was cut out of it, None where nothing was."""
+    came: int = 0
+    """Bytes of the body that it is, where that came small and in one piece; else 0."""
+    _length: int = -1
 
-    def __init__(self, outline: Fields, texts: LongTexts | None = None, came: int = 0) -> None:
-        self.outline = outline
-        self.texts = texts
-        """What was cut out of it, None where nothing was."""
-        self._length = -1
-        self.came = came
-        """Bytes of the body that it is, where that came small and in one piece; else 0."""
+    def __repr__(self) -> str:
+        return f"<Payload of {len(self.outline)} fields>"  # what they say is the client's
 
     @property
     def fields(self) -> Fields:

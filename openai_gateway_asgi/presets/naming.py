@@ -12,7 +12,7 @@ Fields = dict[str, msgspec.Raw]
 
 _KEY = b'"model"'
 _OBJECT = b"{"
-_BACKSLASH = ord("\\")
+_BACKSLASH, _CLOSES = ord("\\"), ord("}")
 _ESCAPED = b"\\u006"  # how each of the letters of the key may be written
 _ENDS = (b"}", b"}\n", b"}\r\n")
 _REST = rb'[^"\\]*+(?>(?:\\.[^"\\]*+)*)"'
@@ -76,35 +76,43 @@ class NamePreset:
 
     def answer(self, body: bytes, /) -> bytes:
         # All else stays as it was written, where no other key can be the model's as well.
-        if body.rfind(_ESCAPED) >= 0 or not body.endswith(_ENDS):
-            return renamed(body, self._name) or body
         known, told = self._member
         at = body.find(known, 0, _NEAR)
-        # A key of the outermost object: no other one begins before it, and its quote is not a part of a text.
-        if at > 0 and body.rfind(_OBJECT, 0, at) == 0 and body[at - 1] != _BACKSLASH and body.rfind(_KEY) == at:
+        if at > 0 and _is_outermost(body, at) and body.rfind(_KEY) == at and body.rfind(_ESCAPED) < 0:
             return body.replace(known, told, 1)
-        if (found := _WHOLE.match(body)) is not None and body.rfind(_KEY) < (start := found.start(1)):
-            key, end = body.rfind(_KEY, 0, start), found.end(1)
-            if end - key <= _LONGEST:
-                self._member = body[key:end], body[key:start] + self._name
-            return body[:start] + self._name + body[end:]
-        return renamed(body, self._name) or body
+        found = _WHOLE.match(body) if body.endswith(_ENDS) and body.rfind(_ESCAPED) < 0 else None
+        if found is None or body.rfind(_KEY) >= (start := found.start(1)):
+            return renamed(body, self._name) or body
+        key, end = body.rfind(_KEY, 0, start), found.end(1)
+        if end - key <= _LONGEST:
+            self._member = body[key:end], body[key:start] + self._name
+        return body[:start] + self._name + body[end:]
 
     def lets_pass(self) -> bool:
         return not self._streams
 
-    def _learnt(self, found: re.Match[bytes]) -> _Known:
-        known, start = found[0], found.start()
-        return known, len(known), known[: found.start(1) - start] + self._name + known[found.end(1) - start :]
-
     def _event(self, event: bytes) -> bytes:
+        """Learns from an event how others begin, or end."""
         if _KEY not in event and _ESCAPED not in event:
             return event
         if (found := _BEGINNING.match(event)) is not None:
             self._leading, self._ending = self._learnt(found), _NOTHING
         elif (found := _END.search(event)) is not None:
             self._leading, self._ending = _NOTHING, self._learnt(found)
+        if found is not None and event.count(_KEY) == 1 and _ESCAPED not in event:
+            start, end = found.span(1)
+            return event[:start] + self._name + event[end:]
         return data_replaced(event, lambda data: renamed(data, self._name))
+
+    def _learnt(self, found: re.Match[bytes]) -> _Known:
+        known, start = found[0], found.start()
+        return known, len(known), known[: found.start(1) - start] + self._name + known[found.end(1) - start :]
+
+
+def _is_outermost(body: bytes, key: int) -> bool:
+    """Whether a key there is one of the outermost object: no other one begins before it, and its first quote is not
+    a part of a text."""
+    return body[-1] == _CLOSES and body.rfind(_OBJECT, 0, key) == 0 and body[key - 1] != _BACKSLASH
 
 
 def renamed(data: bytes, name: bytes) -> bytes | None:

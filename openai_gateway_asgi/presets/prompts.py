@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
@@ -15,13 +14,21 @@ from ..errors import InvalidRequest
 from .plan import BETWEEN as LINE_BREAK
 
 LEADING = ("system", "developer")
+
 _encode = msgspec.json.Encoder().encode
 BETWEEN = _encode(LINE_BREAK)[1:-1]
 _list_of = list[msgspec.Raw]
 _NULL = msgspec.Raw(b"null")
-_BEGINNING = re.compile(rb'\[\{"role": ?"(?:(system|developer)|user|assistant)", ?"content": ?"')
-"""Messages of which the first one has a role and a text, as nearly all clients write them."""
-_QUOTE, _CLOSES, _BACKSLASH = b'"', ord("}"), ord("\\")
+_TOLD_BY = slice(len(b'[{"role":"system'))  # no two of these are alike in it
+_BEGINNINGS = {
+    beginning[_TOLD_BY]: (beginning, role in LEADING)
+    for role in (*LEADING, "user", "assistant")
+    for blank in ("", " ")
+    for beginning in (f'[{{"role":{blank}"{role}",{blank}"content":{blank}"'.encode(),)
+}
+"""How nearly all clients begin messages of which the first one has a role and a text, and whether that instructs."""
+_NONE = (b"\0", False)
+_QUOTE, _CLOSES, _BACKSLASH = b'"', ord("}"), b"\\"
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -41,14 +48,14 @@ def messages_behind(raw: msgspec.Raw | None, prompt: bytes) -> msgspec.Raw:
     if raw is None:
         return msgspec.Raw(b"[%b]" % _message(prompt))
     data = bytes(raw)
-    if (begun := _BEGINNING.match(data)) is None:
+    beginning, leads = _BEGINNINGS.get(data[_TOLD_BY], _NONE)
+    if (rest := data.removeprefix(beginning)) is data:
         return taken_apart(raw, prompt)
-    start = begun.end()
-    end = data.find(_QUOTE, start)
-    if data[end + 1] != _CLOSES or data[end - 1] == _BACKSLASH:  # else the message says nothing more
+    end = rest.find(_QUOTE)
+    if rest[end + 1] != _CLOSES or rest[end - 1 : end] == _BACKSLASH:  # else the message says nothing more
         return taken_apart(raw, prompt)
-    if begun.lastindex:
-        return msgspec.Raw(b"".join((data[:start], prompt, BETWEEN, data[start:])))
+    if leads:
+        return msgspec.Raw(b"".join((beginning, prompt, BETWEEN, rest)))
     return msgspec.Raw(b"".join((b"[", _message(prompt), b",", data[1:])))
 
 

@@ -63,7 +63,8 @@ def test_it_is_told_by_structure(data: bytes, becomes: bytes | None) -> None:
     plain = b' {\n "id" : "a\\"b" , "n": 1.50, "model" : "m" , "x" : [ 1 ] }\n'
     assert stage("N").answer(plain) == plain.replace(b'"m"', b'"N"')
     event = b"event: x\nid: 7\ndata: " + data + b"\n\n"
-    assert stage("N").events(event) == event.replace(data, becomes or data)
+    in_place = event.replace(b'"model" : "m"', b'"model" : "N"')
+    assert stage("N").events(event) == (event.replace(data, becomes or data) if in_place == event else in_place)
 
 
 def test_a_chunk_that_names_its_model_twice_hides_none() -> None:
