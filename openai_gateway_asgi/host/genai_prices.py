@@ -28,7 +28,7 @@ class GenaiPrices:
     def __init__(self, table: Mapping[str, Price] | None = None) -> None:
         if importlib.util.find_spec("genai_prices") is None:
             raise ConfigError("prices", "genai_prices() needs the extra: pip install 'openai-gateway-asgi[prices]'")
-        self._table = PriceTable(table or {})
+        self._table = PriceTable({} if table is None else table)
         self._module: Any = None
         self._loading = threading.Thread(target=self._load, name="genai-prices", daemon=True)
         self._loading.start()
@@ -72,10 +72,14 @@ class GenaiPrices:
         return None
 
     def _anywhere(self, given: Mapping[str, float | None], model: str) -> Any:
-        """An upstream that the package does not know, serving a model that it knows."""
+        """An upstream that the package does not know, serving a model that it knows: by its name alone, or as OpenAI's,
+        of whose models it does not know all by their names."""
+        return self._of_provider(given, model, None) or self._of_provider(given, model, "openai")
+
+    def _of_provider(self, given: Mapping[str, float | None], model: str, provider: str | None) -> Any:
         try:
             known = self._module.Usage(**{name: count for name, count in given.items() if count is not None})
-            return self._module.calc_price(known, model)
+            return self._module.calc_price(known, model, provider_id=provider)
         except Exception:
             return None
 

@@ -200,7 +200,9 @@ class PriceTable:
     """The host's table: the first of a model's ids in it counts; exact ids first, then patterns in order."""
 
     def __init__(self, prices: Mapping[str, Price]) -> None:
-        given: Mapping[Any, Any] = prices
+        given: Any = prices
+        if not isinstance(given, Mapping):
+            raise ConfigError("prices", "must be a mapping of model ids or patterns to Price(...)")
         for id, price in given.items():
             if not isinstance(id, str) or not id or not isinstance(price, Price):
                 raise ConfigError("prices", "must be a mapping of model ids or patterns to Price(...)")

@@ -120,6 +120,8 @@ class Desk:
         Raises ``LimitExceeded``, or ``GatewayBusy`` where the store is away and a limit is closed then.
         """
         plan = self._plan(call)
+        if plan.is_priced and not getattr(self._prices, "is_loaded", True):
+            await self._prices_loaded()
         reservation = Reservation(call.subject.user, plan, outer=call.outer)
         needed, covered = reservation.cover(self._claims(plan.drawn, call, without=reservation.of_outer()))
         try:
@@ -212,6 +214,12 @@ class Desk:
         if self._plans is not None:
             self._plans.clear()
         await self.store.aclose()
+
+    async def _prices_loaded(self) -> None:
+        """Those of a package come from a thread, a moment after the start: until then no model has a price."""
+        loaded: Callable[[], Awaitable[None]] | None = getattr(self._prices, "loaded", None)
+        if loaded is not None:
+            await loaded()
 
     def _plan(self, call: Call) -> Plan:
         if self._plans is not None:

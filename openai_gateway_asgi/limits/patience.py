@@ -48,8 +48,10 @@ class _Watch:
         self._between = silence / LOOKS
         self._seen = patience.answers
         self._left = LOOKS
-        self._ends = loop.time() + silence * LONGEST
-        self.next = loop.call_later(self._between, self._look)
+        now = loop.time()
+        self._ends = now + silence * LONGEST
+        self._due = now + self._between
+        self.next = loop.call_at(self._due, self._look)
 
     def _look(self) -> None:
         now = self._loop.time()
@@ -58,6 +60,7 @@ class _Watch:
         else:
             self._left -= 1
         if self._left and now < self._ends:
-            self.next = self._loop.call_later(self._between, self._look)
+            self._due = max(self._due + self._between, now)
+            self.next = self._loop.call_at(self._due, self._look)
         else:
             self._clock.reschedule(now)

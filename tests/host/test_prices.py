@@ -126,6 +126,15 @@ async def test_the_package_knows_most_models_and_the_hosts_table_comes_first() -
     assert prices.cost(asked("gpt-4o", usage=usage)) == Cost(Decimal("0.0035"), "genai-prices")
     assert prices.cost(asked("my-model", usage=usage)) == Cost(Decimal("0.0035"), "table")
     assert prices.cost(asked("no-such-model", usage=usage)) is None
+    embedding = asked("text-embedding-3-small", usage=Usage(input=1000))  # behind an upstream that it does not know
+    assert prices.cost(embedding) == Cost(Decimal("0.00002"), "genai-prices")
+
+
+@pytest.mark.parametrize("table", [5, "gpt-4o", [GPT], {"m": 5}])
+def test_a_table_of_ones_own_that_is_none_is_refused(table: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        genai_prices(table)
+    assert caught.value.field == "prices"
 
 
 async def test_a_unit_that_the_package_has_no_price_for_is_unknown_and_not_free() -> None:

@@ -28,7 +28,7 @@ from openai_gateway_asgi import (
     everyone,
 )
 from openai_gateway_asgi.exchange import Exchange
-from openai_gateway_asgi.host.prices import Price, Priced
+from openai_gateway_asgi.host.prices import Cost, Price, Priced, PriceTable
 from openai_gateway_asgi.http.asgi import ASGIApp, Receive, Scope, Send
 from openai_gateway_asgi.limits import Claim, Limit, MemoryLimits, RedisLimits, places, settling
 from openai_gateway_asgi.testing import FakeUpstream, Script, json_answer
@@ -204,6 +204,38 @@ async def test_a_model_without_a_price_under_a_budget(unpriced: Any, status: int
     async with limited(Limit(usd=1, per="day", unpriced=unpriced), prices={"m": Price(input=1, output=1)}) as world:
         assert (await world.ask(model="other")).status_code == status
         assert (await world.ask()).status_code == 200
+
+
+class LoadedLater:
+    """Prices as those of a package, which are there a moment after the start."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.table = PriceTable({"m": Price(input=1, output=1)})
+
+    @property
+    def is_loaded(self) -> bool:
+        return self.gate.is_set()
+
+    async def loaded(self) -> None:
+        await self.gate.wait()
+
+    def cost(self, priced: Priced) -> Cost | None:
+        return self.table.cost(priced) if self.is_loaded else None
+
+    def known(self, priced: Priced) -> bool:
+        return self.cost(priced) is not None
+
+
+async def test_a_budget_waits_for_prices_that_are_still_being_loaded() -> None:
+    prices = LoadedLater()
+    async with limited(Limit(usd=1, per="day"), prices=prices) as world:
+        call = asyncio.create_task(world.ask())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not call.done()
+        prices.gate.set()
+        assert (await call).status_code == 200
 
 
 async def test_the_sdk_waits_as_told_and_goes_on() -> None:
