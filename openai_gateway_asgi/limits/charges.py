@@ -8,7 +8,7 @@ from decimal import Decimal
 from ..host.prices import Priced, Prices
 from ..host.records import AttemptRecord, Outcome, UsageRecord
 from ..host.usage import Usage
-from .limit import LARGEST, NANO, UNITS, Limit
+from .limit import LARGEST, NANO, UNITS, Limit, Unit
 from .reservation import WHOLE_CALL, Call, Reservation, Taken
 from .told import unpriced
 
@@ -84,22 +84,22 @@ def used_in(reservation: Reservation, record: UsageRecord) -> list[int]:
         used = charge[UNITS.index(limit.unit)]
         if used is None:
             reserved = claim.reserved + reservation.parts.covered.get(claim.key, 0)
-            used = max(reserved, _told(reservation, limit))
+            used = max(reserved, _told(reservation, limit.unit))
         amounts.append(used)
     if reservation.parts.asks or reservation.outer is not None:
         return _among_calls(reservation, amounts, record)
     return amounts
 
 
-def _told(reservation: Reservation, limit: Limit) -> int:
+def _told(reservation: Reservation, unit: Unit) -> int:
     """What was told of an answer, by an estimate: one that is longer than was expected is not charged as if it were
     not."""
     told = reservation.told
     if told is None:
         return 0
-    if limit.unit == "usd":
+    if unit == "usd":
         return 0 if told.cost is None else nano(told.cost)
-    return (None if told.usage is None else told.usage.tokens) or 0 if limit.unit == "tokens" else 0
+    return (None if told.usage is None else told.usage.tokens) or 0 if unit == "tokens" else 0
 
 
 def _among_calls(reservation: Reservation, amounts: Sequence[int], record: UsageRecord) -> list[int]:
@@ -150,11 +150,9 @@ def correction(reservation: Reservation, record: UsageRecord) -> Taken | None:
         input, output = usage.input, usage.output
         if input is not None and output is not None:
             return 0, input + output - taken[1], 0
-    if reservation.told is not None:
-        return None
     requests, tokens, usd, _ = charge_of(record, record)
     return (
         0 if requests is None else requests - taken[0],
-        0 if tokens is None else tokens - taken[1],
-        0 if usd is None else usd - taken[2],
+        max(0, _told(reservation, "tokens") - taken[1]) if tokens is None else tokens - taken[1],
+        max(0, _told(reservation, "usd") - taken[2]) if usd is None else usd - taken[2],
     )
