@@ -21,12 +21,14 @@ from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
 from .too_much import LIGHT
 from .untranslatable import check_of
-from .whole_json import HELD, cut_short, empty, is_json, judge, refuse_page
+from .whole_json import HELD, cut_short, empty, is_json, judge, refuse_page, refuse_stored
 
 REALTIME_CALL = "create-realtime-call"
 _CALL_ID = re.compile(rb"[A-Za-z0-9_-]+")
 _BEGINNING = re.compile(rb"\s*+(?:\xef\xbb\xbf)?(.)", re.DOTALL)
 _SOUNDS = (b"audio/", b"video/")
+_OBJECTS = (b'{"', b'[{"')
+"""How an error begins that comes under the name of a sound."""
 SPOKEN = frozenset({"createSpeech"})
 """Operations whose answers are sounds, in which there is nothing for a stage."""
 SILENT = frozenset({"accept-realtime-call"})
@@ -69,6 +71,10 @@ async def relay_whole(
         if first and len(first) == length and length <= most and is_json(kind) and not first.isspace():
             await _relay_plain(first, exchange, send, clocks, start, named, status)
             return
+    elif has_body and is_json(kind) and not exchange.upstream_match.endpoint.downloads:
+        first = await reads.next()
+        if first and len(first) == length:
+            refuse_stored(exchange, first)
     body = WholeBody(
         exchange, send, clocks, settings, start, reads,
         named=named, kind=kind, status=status, most=most, stages=stages, length=length,
@@ -184,10 +190,10 @@ class WholeBody:
         self._showing: asyncio.Task[None] | None = None
 
     async def relay(self, first: bytes | None, *, is_held: bool) -> None:
-        """``first`` is what came of one that is held."""
+        """``first`` is what came already, of one that is held at least."""
         try:
             if not is_held:
-                self._take(await self._reads.next())
+                self._take(first if first is not None else await self._reads.next())
             elif await self._holds_all(first):
                 body = b"".join(self._pieces)
                 self._judge(body)
@@ -247,8 +253,10 @@ class WholeBody:
         begins = _BEGINNING.match(self._pieces[-1])  # before it all was white space
         if begins is not None:
             self._blank = False
-            self._is_json = self._is_named_json or (begins[1] in b"{[" and not self._kind.startswith(_SOUNDS))
-            if begins[1] == b"<" and not self._kind.startswith(_SOUNDS):
+            is_sound = self._kind.startswith(_SOUNDS)
+            may_be_json = self._pieces[-1].lstrip().startswith(_OBJECTS) if is_sound else begins[1] in b"{["
+            self._is_json = self._is_named_json or may_be_json
+            if begins[1] == b"<" and not is_sound:
                 refuse_page(self._pieces[-1])
         elif not self._waits:
             self._waits = True

@@ -65,6 +65,14 @@ def refuse_page(body: bytes) -> None:
         raise UpstreamError("The upstream answered with a page instead of what was asked for.")
 
 
+def refuse_stored(exchange: Exchange, body: bytes) -> None:
+    """Raises for an error in place of a stored object, or a list of them. What has an id may have an error as well."""
+    if b'"id"' in body or plain_answer(body) is not None:
+        return
+    if (said := error_in_json(body, has_choices=False)) is not None:
+        raise refused_inside(said, exchange.upstream)
+
+
 def judge_syntax(body: bytes) -> None:
     """Raises for JSON that ends in its middle, although its framing is in order, and for a page or a stream of events
     under its name. What else is no JSON is not ours to mend."""

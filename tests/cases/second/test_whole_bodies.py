@@ -446,6 +446,53 @@ async def test_case_220_a_page_is_no_stored_object_either(path: str) -> None:
         assert_error(await ask(told.gateway, "GET", path, headers=ANN), 502, "upstream_error")
 
 
+STORED_ERRORS = [
+    {"error": {"message": "Slow.", "code": 429}},
+    {"message": "Slow.", "code": 429},
+    [{"error": {"code": 429, "message": "Slow."}}],
+]
+
+
+@pytest.mark.parametrize("data", STORED_ERRORS)
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/responses/resp_1", "/v1/batches/batch_1"])
+async def test_case_217_an_error_in_place_of_a_stored_object_is_one(path: str, data: Any) -> None:
+    opened = {**NO_RETRY, "open_groups": {"files", "responses", "batches"}}
+    async with told_by(answer(200, body=json.dumps(data).encode()), settings=opened) as told:
+        assert assert_error(await ask(told.gateway, "GET", path, headers=ANN), 429)["message"] == "Slow."
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"id": "resp_1", "object": "response", "status": "failed", "error": {"code": "server_error", "message": "x"}},
+        {"id": "x_1", "object": "thing.unheard", "error": {"message": "x", "code": 500}},
+        {"id": "batch_1", "object": "batch", "errors": {"object": "list", "data": [{"message": "x"}]}},
+        {"object": "list", "data": [{"id": "v_1", "object": "video", "error": {"message": "x"}}]},
+        {"object": "thing.deleted", "deleted": True, "error": None},
+    ],
+)
+async def test_case_217_what_became_of_a_stored_object_is_no_error_of_the_call(stored: Any) -> None:
+    body = json.dumps(stored).encode()
+    async with told_by(answer(200, body=body), settings={"open_groups": {"responses"}}) as told:
+        assert (await ask(told.gateway, "GET", "/v1/responses/resp_1", headers=ANN)).body == body
+
+
+async def test_case_217_a_file_may_hold_an_error() -> None:
+    body = json.dumps(STORED_ERRORS[0]).encode()
+    async with told_by(answer(200, body=body), settings={"open_groups": {"files"}}) as told:
+        assert (await ask(told.gateway, "GET", "/v1/files/file-1/content", headers=ANN)).body == body
+
+
+@pytest.mark.parametrize("data", STORED_ERRORS)
+async def test_case_217_nor_is_an_error_a_sound(data: Any) -> None:
+    audio = ((b"Content-Type", b"audio/mpeg"),)
+    async with told_by(answer(200, audio, json.dumps(data).encode()), settings=NO_RETRY) as told:
+        assert_error(await asked(told, "/v1/audio/speech", input="x", voice="alloy"), 429)
+    for sound in (b"{" + b"\0" * 100, b'{"' + b"\0" * 100):
+        async with told_by(answer(200, audio, sound)) as told:
+            assert (await asked(told, "/v1/audio/speech", input="x", voice="alloy")).body == sound
+
+
 async def test_case_220_a_file_may_be_a_page() -> None:
     async with told_by(PAGE, settings={"open_groups": {"files"}}) as told:
         got = await ask(told.gateway, "GET", "/v1/files/file-1/content", headers=ANN)
