@@ -163,6 +163,8 @@ CONTEXT_LENGTH_NAMES = frozenset(
         "context_window_exceeded",
         "model_context_window_exceeded",  # Zhipu, Anthropic
         "tokens_limit_reached",  # GitHub Models, as a 413
+        "model_max_prompt_tokens_exceeded",  # GitHub Copilot
+        "tokens_too_long",  # Qianfan
         "1261",  # Zhipu (docs.z.ai/api-reference/api-code)
     }
 )
@@ -192,6 +194,9 @@ CONTEXT_LENGTH_PHRASES = (
     "maximum input length is",  # OpenAI, embeddings: "Invalid 'input[0]': maximum input length is 8192 tokens."
     "exceed max message tokens",  # Volcengine Ark: "Total tokens of image and text exceed max message tokens"
     "is greater than max_seq_len",  # TabbyAPI
+    "must be less than max_seq_len",  # SiliconFlow
+    "exceeds maximum input length",  # TensorRT-LLM: "Prompt length (1025) exceeds maximum input length (1024)."
+    "should not exceed max_num_tokens",  # TensorRT-LLM: "The sum of prompt length (9000.0) ... should not exceed ..."
     "reduce the length of the messages",  # OpenAI, Groq
     "too large for model with",  # Mistral: "too large for model with 32768 maximum context length"
     "exceeded model token limit",  # Moonshot
@@ -273,6 +278,7 @@ ACCOUNT_PHRASES = (
     "billing hard limit",  # OpenAI
     "monthly spending limit",  # Fireworks, as a 412
     "exceededbudget",  # LiteLLM, as a 401
+    "prepayment credits are depleted",  # Gemini, as a 429
     "you have reached your specified",  # Anthropic, as a 400: "... API usage limits. You will regain access on ..."
     "this organization has been disabled",  # Anthropic, as a 400
     "user location is not supported for the api use",  # Gemini, as a 400
