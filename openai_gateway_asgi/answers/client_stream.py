@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 
 from ..exchange import Exchange
@@ -107,8 +108,9 @@ class ClientStream:
         )
         return changed if end - start == len(events) else b"".join((events[:start], changed, events[end:]))
 
-    async def fail(self, events: bytes, error: bytes) -> None:
-        """Ends the answer with ``events``, the last of which is an error, and with ``error``, which no stage sees."""
+    async def fail(self, events: bytes, error: Callable[[], bytes] | None) -> None:
+        """Ends the answer with ``events``, the last of which is an error, and with what ``error`` makes of it behind
+        them, which no stage sees."""
         exchange = self._exchange
         if self._pieces:
             events = self.unsent + events
@@ -119,7 +121,7 @@ class ClientStream:
         if not self.begun:
             await self.begin()
         exchange.at_boundary = True
-        await self._give(events + error, more=False)
+        await self._give(events + (b"" if error is None else error()), more=False)
 
     async def aclose(self) -> None:
         """What was held is forgotten."""

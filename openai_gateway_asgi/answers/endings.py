@@ -163,10 +163,9 @@ class Course:
             self._finish(0)
         return self.state
 
-    def look_back(self, events: bytes) -> None:
+    def look_back(self, events: bytes) -> State:
         """A look at the last events again: one may have said that it is the end in another way than those before it."""
-        if self.choices == 1:
-            self.take_all(events)
+        return self.take_all(events) if self.choices == 1 else self.state
 
     @property
     def may_end(self) -> bool:

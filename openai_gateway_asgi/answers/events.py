@@ -6,6 +6,7 @@ finished or visibly broken. It is over as soon as it has said so, whatever its c
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic
 
 from ..config import Settings
@@ -286,8 +287,8 @@ class Events:
                 self._tell()
         if not self._told and (said := error_in_events(self._client.unsent + rest)) is not None:
             raise refused_inside(said, self._exchange.upstream)
-        if course.state is State.OPEN:
-            course.look_back(last_events(self._exchange.tail))
+        if course.state is State.OPEN and course.look_back(last_events(self._exchange.tail)) is State.FAILED:
+            return await self._fail(rest if understood else b"")
         over = course.state is not State.OPEN or (course.may_end and not broken)
         if over and self._told:
             await self._end_with(rest if understood else b"")
@@ -310,7 +311,7 @@ class Events:
             exchange.unsent = client.unsent + events
             raise self._error()
         exchange.failed_in_band = True
-        await client.fail(self._clean(events), b"" if self._course.shown else self._told_error(events))
+        await client.fail(self._clean(events), None if self._course.shown else partial(self._told_error, events))
         return True
 
     def _told_error(self, events: bytes) -> bytes:

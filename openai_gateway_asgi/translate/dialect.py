@@ -8,7 +8,9 @@ from typing import NamedTuple
 from ..config import Upstream
 from ..rewrites.stream_usage import may_be_asked
 
-HINTS = frozenset("prompt_cache_key prompt_cache_options prompt_cache_retention safety_identifier".split())
+HINTS = frozenset(
+    "client_metadata prompt_cache_key prompt_cache_options prompt_cache_retention safety_identifier".split()
+)
 """Fields that clients of Responses send always, and that change no answer."""
 
 

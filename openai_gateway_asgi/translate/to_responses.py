@@ -11,7 +11,7 @@ import msgspec
 from ..errors import UpstreamError
 from ..http.pacing import others_after
 from ..http.stages import too_long
-from .chat_answer import failure_of
+from .chat_answer import failure_in
 from .plain import Nothing, plain_response
 from .response_objects import Frame
 from .responses_answer import response_of
@@ -46,9 +46,8 @@ class ToResponses:
             value = decoded(data)
             if not isinstance(value, dict):
                 continue
-            if error := value.get("error"):
-                said = {"message": error} if isinstance(error, str) else error
-                told.append(named_event(stream.error(failure_of({"error": said}))))
+            if value.get("error"):
+                told.append(named_event(stream.error(failure_in(value))))
                 break
             told += [named_event(event) for event in stream.feed(value)]
         if stream.kept > self._limit:

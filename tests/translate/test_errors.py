@@ -315,3 +315,44 @@ async def test_an_event_with_too_much_in_it_is_not_translated() -> None:
     assert b'"delta":"hi"' in response.body
     assert b"more than 30000 objects and lists" in response.body
     assert b"response.completed" not in response.body
+
+
+# In the middle of a stream, in every spelling
+
+
+PIECES = [{"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]} for word in ("a", "b")]
+SPOKEN = {
+    "nested": {"error": {"message": "Broke.", "code": 500}},
+    "a text": {"error": "Broke."},
+    "true": {"error": True, "message": "Broke."},
+    "vLLM": {"object": "error", "message": "Broke.", "type": "InternalServerError", "code": 500},
+    "FastAPI": {"detail": "Broke."},
+    "OpenRouter": {"choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": {"message": "Broke."}}]},
+}
+
+
+@pytest.mark.parametrize("reads", ["one", "many"])
+@pytest.mark.parametrize("said", SPOKEN.values(), ids=SPOKEN)
+async def test_case_381_an_error_is_the_last_event_and_has_the_next_number(said: dict[str, Any], reads: str) -> None:
+    pieces = [sse(each) for each in (*PIECES, said)]
+    async with world(upstream_a(api="chat")) as w:
+        w.upstream.answer(CHAT, stream_answer(pieces if reads == "many" else [b"".join(pieces)]))
+        answer = await w.post(RESPONSES, {"model": "m1", "input": "hi", "stream": True})
+        record = w.records[0]
+    told = [json.loads(line[6:]) for line in answer.body.decode().splitlines() if line.startswith("data: {")]
+    if answer.status == 200:
+        assert [event["sequence_number"] for event in told] == list(range(len(told)))
+        assert (told[-1]["type"], told[-1]["message"]) == ("error", "Broke.")
+        assert "response.completed" not in {event["type"] for event in told}
+    else:
+        assert error_of(answer)["message"] == "Broke."
+    assert record.outcome is Outcome.UPSTREAM_FAILED
+
+
+async def test_a_stream_that_ends_with_an_error_in_nobodys_words_has_failed() -> None:
+    """Not translated either: its end said so, and the answer was taken for whole."""
+    async with world(upstream_a()) as w:
+        w.upstream.answer(CHAT, stream_answer([sse(each) for each in (*PIECES, SPOKEN["FastAPI"])]))
+        answer = await w.chat(stream=True)
+        assert b'"error"' in answer.body
+        assert w.records[0].outcome is Outcome.UPSTREAM_FAILED
