@@ -21,10 +21,14 @@ _ADDRESS = re.compile(
     re.IGNORECASE,
 )
 
+_OF_HOST = re.compile(r"\{user\.(?:id(?::hmac)?|role|groups)\}")
+"""Variables that are no address, although they look like one: what they stand for is the host's to say. Names and
+e-mail addresses are written by users, who may be administrators."""
+
 
 def may_lead_astray(name: str, value: str) -> bool:
     """Whether a header or parameter of this name with this value may name an address."""
     name = name.lower()
     if name in _HARMLESS:
         return False
-    return not _WORDS.isdisjoint(re.split(r"[^a-z0-9]+", name)) or _ADDRESS.search(value) is not None
+    return not _WORDS.isdisjoint(re.split(r"[^a-z0-9]+", name)) or _ADDRESS.search(_OF_HOST.sub("", value)) is not None
