@@ -10,6 +10,7 @@ import httpx
 from ..answers.finishing import Finishing, Lease
 from ..answers.relay import Relay
 from ..bodies.multipart.upload import KEPT
+from ..causes import Failure
 from ..config import Settings, Timeouts
 from ..errors import ClientDisconnected, GatewayError, InvalidRequest, UpstreamError
 from ..exchange import Exchange
@@ -108,7 +109,7 @@ class Forward:
         request = PreparedRequest(exchange.method, url, headers, stream, timeouts.connect)
         if pool.inside:
             request.extensions[INSIDE] = exchange
-        if exchange.is_job or _is_large(exchange):
+        if exchange.is_job or (exchange.tries and _was_severed(exchange)) or _is_large(exchange):
             request.extensions["fresh"] = True
         if query or not fixed:
             # As it was sent: a URL object would quote some characters again.
@@ -129,6 +130,12 @@ async def _close(stream: httpx.AsyncByteStream) -> None:
         logger.error("the stream of a transport did not close within %.0f s", CLOSING)
     else:
         closing.result()
+
+
+def _was_severed(exchange: Exchange) -> bool:
+    """Whether the attempt before went on a connection that gave no answer: those kept beside it may be as dead."""
+    last = exchange.tries[-1]
+    return last.failure is Failure.CUT and last.answered is None
 
 
 def _is_large(exchange: Exchange) -> bool:

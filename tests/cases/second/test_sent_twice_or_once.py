@@ -224,6 +224,26 @@ async def test_case_240_json_is_sent_again_as_ever() -> None:
         assert json.loads(a.last.body)["messages"] == body["messages"]
 
 
+@pytest.mark.parametrize("sent", ["json", "form"])
+async def test_case_240_however_many_connections_are_just_being_closed_one_more_try_is_enough(sent: str) -> None:
+    everybody = asyncio.Barrier(4)
+
+    async def once(call: Call) -> None:
+        if len(call.connection.requests) > 1:
+            call.reset()
+            return
+        if call.connection.number < everybody.parties:
+            await everybody.wait()
+        await OK(call)
+
+    sample: Any = ("/v1/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+    path, *body = sample if sent == "json" else (TRANSCRIPTIONS, *form(SHORT, model="m"))
+    async with FakeUpstream(wire=[once]) as a, gateway_to(at(a, "a"), settings={"retries": 1}) as gateway:
+        await asyncio.gather(*(get(gateway, "/v1/files") for _ in range(everybody.parties)))
+        assert (await post(gateway, path, *body)).status == 200
+        assert len({request.connection for request in a.requests}) == everybody.parties + 1
+
+
 async def test_case_240_an_upload_that_hangs_is_a_504_and_not_sent_again() -> None:
     body, kind = form(SHORT, model="m")
     async with FakeUpstream(wire=[hang]) as a, gateway_to(at(a, "a", timeouts=Timeouts(answer=0.1))) as gateway:
