@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from ..bodies.outline import Fields
+from ..bodies.parts import LARGE
 from .chat_messages import items_of
-from .fields import FALSE, TRUE, Raw, encode, given, invalid, is_text, raw, read, read_list, unsupported
+from .fields import FALSE, MOST, NULL, TRUE, Raw, encode, given, invalid, is_text, raw, read, read_list, unsupported
 from .plain_input import plain_items
 
 # What Responses has no word for. A value beside these would change the answer.
@@ -24,6 +25,9 @@ NO_WORD: dict[str, tuple[Any, ...]] = {
     "audio": (),
 }
 """Field, and the values that say nothing (null says nothing anywhere)."""
+
+
+_FUNCTION = raw("function")
 
 
 class ResponsesCall(msgspec.Struct, gc=False):
@@ -101,7 +105,10 @@ def _tools(fields: Fields) -> Iterator[tuple[str, Raw]]:
 
 
 def _flat_tools(fields: Fields) -> Iterator[Fields]:
-    for index, tool in enumerate(read_list(fields, "tools")):
+    functions = _functions_alone(fields)
+    if functions is not None:
+        yield from map(_function, functions)
+    for index, tool in enumerate(read_list(fields, "tools") if functions is None else ()):
         at = f"tools[{index}]"
         kind = read(tool, "type", str, f"{at}.")
         if kind == "function":
@@ -125,9 +132,30 @@ def _flat_tools(fields: Fields) -> Iterator[Fields]:
         yield found
 
 
+class FunctionTool(msgspec.Struct, gc=False):
+    type: Literal["function"]
+    function: Fields
+
+
+_read_functions = msgspec.json.Decoder(list[FunctionTool]).decode
+
+
+def _functions_alone(fields: Fields) -> list[Fields] | None:
+    """The functions of tools that are nothing else, as nearly all are; None where they are to be looked at one by
+    one."""
+    tools = fields.get("tools", NULL)
+    if len(memoryview(tools)) > LARGE:
+        return None
+    try:
+        read = _read_functions(tools)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return [tool.function for tool in read] if len(read) <= MOST else None
+
+
 def _function(function: Fields) -> Fields:
     """Responses takes an absent ``strict`` as true, chat as false."""
-    return {"type": raw("function"), **function, "strict": given(function, "strict") or FALSE}
+    return {"type": _FUNCTION, **function, "strict": given(function, "strict") or FALSE}
 
 
 def _custom(custom: Fields, at: str) -> Fields:

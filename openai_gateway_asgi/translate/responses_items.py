@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -26,7 +24,7 @@ from .fields import (
     text_in,
     unsupported,
 )
-from .responses_parts import output_of, parts_of, simplest
+from .responses_parts import output_of, parts_of, simplest_of
 
 WITHOUT_A_PLACE = ("web_search_call",)
 """Items that say nothing which the message behind them does not say."""
@@ -51,14 +49,13 @@ class InputItem(msgspec.Struct, gc=False):
     extra_content: Raw = NULL
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(msgspec.Struct):
     """What the assistant said and called in one go: one message, however many items it came in."""
 
-    texts: list[Raw] = field(default_factory=list)
-    refusals: list[Raw] = field(default_factory=list)
-    calls: list[dict[str, Any]] = field(default_factory=list)
-    thoughts: list[Raw] = field(default_factory=list)
+    texts: list[Raw] = []
+    refusals: list[Raw] = []
+    calls: list[dict[str, Any]] = []
+    thoughts: list[Raw] = []
 
     def __bool__(self) -> bool:
         """Whether there is something to say: a thought alone is none, and many servers refuse a message without."""
@@ -76,7 +73,7 @@ class Turn:
         return message
 
 
-class Assembly(msgspec.Struct, dict=True):
+class Assembly(msgspec.Struct):
     """Messages in the making. What stands between a call and its output cannot stay there, because a chat's tool
     messages must follow their calls at once: the assistant's own joins the turn that called, the others come behind."""
 
@@ -96,6 +93,8 @@ class Assembly(msgspec.Struct, dict=True):
     _awaited: set[str] = set()
     """Those whose outputs are still to come; of a call that was broken off there is none."""
     _behind: list[tuple[str, Any, str]] = []
+    _outputs: set[str] | None = None
+    """The ids of calls whose outputs are somewhere; looked for with the first call."""
 
     def say(self, role: str, content: Any, at: str) -> None:
         if role == "developer" and not self.dialect.developer:
@@ -112,12 +111,10 @@ class Assembly(msgspec.Struct, dict=True):
         self.spoken().calls.append(call)
         self.calls.setdefault(self._turn_at, []).append(self.at)
         self._called[id] = False
+        if self._outputs is None:
+            self._outputs = {item.call_id for item in self.items if item.type in OUTPUTS and item.call_id is not None}
         if id in self._outputs:
             self._awaited.add(id)
-
-    @cached_property
-    def _outputs(self) -> set[str]:
-        return {item.call_id for item in self.items if item.type in OUTPUTS and item.call_id is not None}
 
     def output(self, id: str, content: Any, at: str) -> None:
         if id not in self._called:
@@ -224,7 +221,7 @@ def _take_message(assembly: Assembly, item: InputItem, at: str) -> None:
                 case _:
                     raise unsupported(f"{at}.content[{index}].type", "an assistant's message of a chat is text")
     elif role in SPEAKING:
-        assembly.say(role, content if is_text(content) else simplest(parts_of(content, f"{at}.content")), at)
+        assembly.say(role, simplest_of(content, f"{at}.content"), at)
     else:
         raise unsupported(f"{at}.role", "a chat knows no such role")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -24,18 +23,31 @@ class TextPart(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     logprobs: Raw = NULL
 
 
+_TEXT_ALONE = {"type", "text"}
 _read_texts = msgspec.json.Decoder(list[TextPart]).decode
 
 
 def parts_of(content: Raw, at: str) -> list[dict[str, Any]]:
     if is_text(content):
         return [{"type": "text", "text": content}]
-    if len(memoryview(content)) <= LARGE:
-        with suppress(msgspec.DecodeError, RecursionError):
-            parts = _read_texts(content)
-            if len(parts) <= MOST and all(is_text(part.text) for part in parts):
-                return [{"type": "text", "text": part.text} for part in parts]
+    texts = _texts_alone(content)
+    if texts is not None:
+        return [{"type": "text", "text": text} for text in texts]
     return [_part(part, f"{at}[{index}]") for index, part in enumerate(read_list({"": content}, "", at))]
+
+
+def _texts_alone(content: Raw) -> list[Raw] | None:
+    """The texts of parts that are nothing else, as nearly all are; None where they are to be looked at one by one."""
+    if len(memoryview(content)) > LARGE:
+        return None
+    try:
+        texts = [part.text for part in _read_texts(content)]
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    for text in texts:
+        if not is_text(text):
+            return None
+    return texts if len(texts) <= MOST else None
 
 
 def _part(part: Fields, at: str) -> dict[str, Any]:
@@ -65,9 +77,12 @@ def _kept(part: Fields) -> Fields:
     return {name: value for name, value in part.items() if name not in TAKEN}
 
 
-def simplest(parts: list[dict[str, Any]]) -> Any:
+def simplest_of(content: Raw, at: str) -> Any:
     """Many servers take a text alone where there is nothing but one."""
-    return parts[0]["text"] if len(parts) == 1 and set(parts[0]) == {"type", "text"} else parts
+    if is_text(content):
+        return content
+    parts = parts_of(content, at)
+    return parts[0]["text"] if len(parts) == 1 and parts[0].keys() == _TEXT_ALONE else parts
 
 
 def output_of(output: Raw, at: str, *, images: bool) -> Any:

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from ..bodies.outline import Fields
 from .dialect import Dialect
-from .fields import NULL, given, invalid, raw, read, read_list, unsupported
+from .fields import EMPTY, NULL, given, invalid, is_text, raw, read, read_list, unsupported
 from .shapes import text_of
 
 HOSTED = "it is run by OpenAI's Responses API alone"
 NAMED = ("function", "custom")
+_FUNCTION = raw("function")
 LONGEST_SPACE = 256
 """Characters of a namespace: each of its tools has it in its name, so that a long one would make a small body huge."""
 
 
-@dataclass(slots=True)
-class ChatTools:
+class ChatTools(msgspec.Struct):
     """What becomes of the tools of one call."""
 
     dialect: Dialect
-    tools: list[dict[str, Any]] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
+    tools: list[dict[str, Any]] = []
+    places: list[str] = []
     """Where in the client's body each stands."""
     choice: Any = None
-    customs: set[str] = field(default_factory=set)
+    customs: set[str] = set()
     """Custom tools that went as functions."""
-    spaces: dict[str, tuple[str, str]] = field(default_factory=dict)
+    spaces: dict[str, tuple[str, str]] = {}
     """Of tools in a namespace, by the name that they have in the chat: the namespace, and their own name."""
-    dropped: list[str] = field(default_factory=list)
+    dropped: list[str] = []
     """What was left out, as ``tools[0] (web_search)``."""
 
     @classmethod
@@ -44,6 +45,9 @@ class ChatTools:
 
     def _take(self, tool: Fields, at: str, space: str | None = None) -> None:
         """``space``: the namespace that it stands in; there is none in another one."""
+        if space is None and tool.get("type") == _FUNCTION and is_text(tool.get("name", EMPTY)):
+            self._take_function(tool, at)
+            return
         kind = read(tool, "type", str, f"{at}.")
         if kind == "namespace" and space is None:
             name = read(tool, "name", str, f"{at}.") or ""
@@ -57,6 +61,13 @@ class ChatTools:
             self.dropped.append(f"{at} ({kind})")
         else:
             raise unsupported(f"{at}.type", HOSTED)
+
+    def _take_function(self, tool: Fields, at: str) -> None:
+        """One that has no namespace, as nearly all: nothing of it has to be decoded."""
+        del tool["type"]
+        said = {field: value for field, value in tool.items() if value != NULL} if NULL in tool.values() else tool
+        self.places.append(at)
+        self.tools.append({"type": "function", "function": said})
 
     def _take_named(self, kind: str, tool: Fields, at: str, space: str | None) -> None:
         self.places.append(at)

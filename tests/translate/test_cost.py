@@ -7,10 +7,16 @@ of a stream, whose code is warm, a third of that.
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from bench import in_process as bench
+from openai_gateway_asgi import Upstream
+from openai_gateway_asgi.bodies.payload import Payload
+from openai_gateway_asgi.translate.dialect import Dialect
+from openai_gateway_asgi.translate.translation import to_chat, to_responses
+from openai_gateway_asgi.translate.wire import encode
 from tests.support.operations import operations
 
 PAIRS = [("plain", "to-responses", 620, 250), ("plain-responses", "to-chat", 800, 180)]
@@ -50,3 +56,31 @@ def test_what_is_not_translated_costs_nothing_more() -> None:
     """Of an upstream of which nothing is known, as of nearly all, the question does not arise; of one that has the
     client's own API it is answered at once."""
     assert cost_of("own-api", stream=False) - cost_of("plain", stream=False) < 30
+
+
+def function(number: int) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}}
+    return {"name": f"f{number}", "description": "What it does.", "parameters": schema, "strict": False}
+
+
+def with_tools(said_in: str, count: int) -> Payload:
+    functions = [function(number) for number in range(count)]
+    flat = [{"type": "function", **each} for each in functions]
+    nested = [{"type": "function", "function": each} for each in functions]
+    body = {"model": "m", said_in: [{"role": "user", "content": "hi"}], "tools": flat if said_in == "input" else nested}
+    return Payload.parse(encode(body))
+
+
+@pytest.mark.parametrize("said_in", ["input", "messages"])
+def test_a_tool(said_in: str) -> None:
+    """An agent has dozens. What a function is called and takes is not looked into."""
+    upstream = Upstream("http://models.test/v1")
+    dialect = Dialect.of(upstream)
+
+    def cost_of_tools(count: int) -> int:
+        payload = with_tools(said_in, count)
+        if said_in == "input":
+            return operations(lambda: to_chat(payload, upstream, "m", dialect))
+        return operations(lambda: to_responses(payload, upstream, "m"))
+
+    assert (cost_of_tools(24) - cost_of_tools(8)) / 16 < 130
