@@ -20,6 +20,9 @@ from .endings import decoded
 KEY = b'"usage"'
 _END = b"}"
 _BLANK = b"\n\n"
+_CLOSED = _END + _BLANK
+_NEVER = b"\0"
+"""No event ends so."""
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -29,7 +32,7 @@ class UsageTakenOut(EventsOnly):
     """A stage of one attempt. ``everywhere``: counts beside choices are taken out as well, because they are there only
     for what the gateway asked. ``zeros``: of counts beside choices, those that count nothing are taken out."""
 
-    __slots__ = ("_everywhere", "_member", "_zeros")
+    __slots__ = ("_cut", "_ending", "_everywhere", "_member", "_zeros")
 
     sign = KEY
 
@@ -38,12 +41,17 @@ class UsageTakenOut(EventsOnly):
         self._zeros = zeros
         self._member: bytes | None = None
         """What came out of the last event that something came out of: most upstreams write it alike every time."""
+        self._ending, self._cut = _NEVER, 0
+        """How such an event ends, where it does with that, and how much of it goes."""
 
     def events(self, events: bytes, /) -> bytes:
         """This is where streams spend their time."""
+        # One event of one line, here and below.
+        if events.endswith(self._ending) and events.find(b"\n") == len(events) - 2 and b"\r" not in events:
+            return events[: self._cut] + b"}\n\n"
         if self._member is not None:
             head, found, tail = events.rpartition(self._member)
-            # One event of one line, where the one brace behind the member is the event's own.
+            # The one brace behind the member is the event's own.
             if found and tail.find(_END) == len(tail) - 3 and b"\n" not in head and b"\r" not in head:
                 return head + tail
         return events if events.rfind(KEY) < 0 else self._of_each(events)
@@ -102,11 +110,16 @@ class UsageTakenOut(EventsOnly):
             event = next_event(rest)
             try:
                 if event is not None and _fields(event.data) == fields:
-                    self._member = found[0] if found[0].startswith(b",") else None
+                    self._remember(found[0], written[found.end() :])
                     return rest
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
         return written
+
+    def _remember(self, member: bytes, behind: bytes) -> None:
+        self._member = member if member.startswith(b",") else None
+        is_last = self._member is not None and behind == _CLOSED
+        self._ending, self._cut = (member + _CLOSED, -len(member + _CLOSED)) if is_last else (_NEVER, 0)
 
 
 def _counts_nothing(usage: Mapping[str, Any]) -> bool:

@@ -202,8 +202,8 @@ class Desk:
         if reservation.settled:
             return
         reservation.settled = True
-        ledger = self._ledger
-        if ledger is not None and (by := charges.correction(reservation, record)) is not None:
+        ledger, by = self._ledger, charges.correction(reservation, record)
+        if ledger is not None and by is not None:
             reservation.plan.bound.corrected(by, reservation.places, ledger)
         else:
             used = charges.used_in(reservation, record)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openai_gateway_asgi.answers.usage_asked import UsageTakenOut
+from tests.support.operations import operations
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}
 NOUGHT = dict.fromkeys(USAGE, 0)
@@ -176,3 +177,12 @@ async def test_it_adds_nothing_and_changes_no_answer_that_is_no_stream() -> None
     assert await stage.end() == b""
     assert await stage.answer(b'{"usage":null}') == b'{"usage":null}'
     assert stage.lets_pass()
+
+
+@pytest.mark.parametrize(("way", "most"), [(spaced, 45), (openai, 60)])
+def test_a_null_that_comes_out_costs_little(way: Way, most: int) -> None:
+    """In instructions, once it is known how the upstream writes it; a token may be an event."""
+    stage = UsageTakenOut()
+    event = f"data: {way([{'index': 0, 'delta': {'content': 'one'}}], True)[0]}\n\n".encode()
+    assert b"usage" not in stage.events(event)
+    assert operations(lambda: stage.events(event)) < most
