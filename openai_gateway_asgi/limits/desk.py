@@ -173,7 +173,7 @@ class Desk:
             reservation.add(await self._take(self._claims(drawn, call, without=held | reservation.of_outer())))
         except LimitExceeded as error:
             full = UpstreamLimited(error.message, headers=error.headers)
-            full.limit = error.limit
+            full.limit, full.type, full.code = error.limit, error.type, error.code
             return full
         except GatewayError as error:
             return error

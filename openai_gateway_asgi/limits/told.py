@@ -82,7 +82,7 @@ def unpriced(limit: Limit) -> LimitExceeded:
         code="insufficient_quota",
         headers={"x-should-retry": "false"},
     )
-    error.limit = label_of(limit)
+    error.limit, error.type = label_of(limit), "insufficient_quota"
     return error
 
 

@@ -273,6 +273,17 @@ async def test_a_limit_by_upstream_passes_over_those_that_are_full() -> None:
     assert int(refused.headers["retry-after"]) > 0
 
 
+@pytest.mark.parametrize("prices", [{"*": Price(input=1, output=1)}, {"gpt-*": Price(input=1, output=1)}])
+async def test_a_budget_by_upstream_is_told_as_a_budget(prices: dict[str, Price]) -> None:
+    """Whoever is told ``rate_limit_exceeded`` tries again."""
+    async with limited(Limit(usd="0.00005", per="day", by="upstream"), prices=prices) as world:
+        answers = [await world.ask(max_tokens=1000) for _ in range(2)]
+    refused = answers[-1]
+    assert (refused.status_code, refused.headers["x-should-retry"]) == (429, "false")
+    error = refused.json()["error"]
+    assert error["type"] == error["code"] == "insufficient_quota"
+
+
 async def test_an_upstream_that_failed_is_charged_no_tokens_of_the_one_that_answered() -> None:
     both = [Upstream(f"http://{name}.test/v1", api_key="k", name=name, model_ids=["m"]) for name in ("first", "second")]
     limit = Limit(tokens=100, per="hour", by="upstream")
