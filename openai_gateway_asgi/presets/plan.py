@@ -14,6 +14,7 @@ from ..config.presets import Defaults, Preset
 from ..config.templates import Template
 from ..models import Via
 from .naming import NamePreset
+from .words import in_words_of
 
 MESSAGES = "messages"
 PROMPTED: Mapping[str, str] = {
@@ -180,4 +181,5 @@ def _setting(name: str, value: object, operation: str, by: str) -> Setting:
     at = name if name in spellings else next(iter(spellings), "")
     # A format of files is another thing than a format of words, under the same name.
     another = canonical(name) == FORMAT and not at and operation in (*FILE_FORMAT.at, *PARAMETERS[FORMAT].at)
-    return Setting(at, frozenset() if another else names_of(name), msgspec.Raw(_encode(value)), by, "." in at)
+    said = _encode(in_words_of(operation, canonical(name), value))
+    return Setting(at, frozenset() if another else names_of(name), msgspec.Raw(said), by, "." in at)

@@ -164,3 +164,54 @@ async def test_what_one_server_wants_back_is_not_told_to_one_that_refuses_it(roo
     async with world(Upstream(root, name="A", api_key="ka", model_ids=["m1"], api="chat")) as w:
         assert (await w.post(RESPONSES, {"model": "m1", "input": items})).status == 200
         assert "extra_content" not in json.dumps(w.sent)
+
+
+SCHEMA = {"type": "object", "properties": {}}
+FUNCTION = {"name": "f", "parameters": SCHEMA}
+NESTED = {
+    "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}},
+    "tools": [
+        {"type": "function", "function": FUNCTION},
+        {"type": "custom", "custom": {"name": "c", "format": {"type": "grammar", "grammar": {"syntax": "lark"}}}},
+    ],
+    "tool_choice": {
+        "type": "allowed_tools",
+        "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]},
+    },
+}
+FLAT = {
+    "response_format": {"type": "json_schema", "name": "n", "schema": SCHEMA},
+    "tools": [
+        {"type": "function", **FUNCTION, "strict": False},
+        {"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark"}},
+    ],
+    "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]},
+}
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", RESPONSES])
+@pytest.mark.parametrize("params", [NESTED, FLAT], ids=["nested", "flat"])
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_what_a_preset_says_of_tools_and_formats_is_said_as_the_upstreams_api_writes_it(
+    api: str, params: dict[str, Any], path: str
+) -> None:
+    said = {"input": "hi"} if path == RESPONSES else {"messages": MESSAGES[1:]}
+    async with world(upstream_a(api=api), presets=[Preset("helper", base="m1", params=params)]) as w:
+        assert (await w.post(path, {"model": "helper", **said})).status == 200
+        sent = w.sent
+    if api == "responses":
+        assert (sent["text"]["format"], sent["tools"], sent["tool_choice"]) == tuple(FLAT.values())
+    else:
+        function = {"type": "function", "function": {**FUNCTION, **({"strict": False} if params is FLAT else {})}}
+        assert sent["tools"] == [function, NESTED["tools"][1]]
+        assert (sent["response_format"], sent["tool_choice"]) == (NESTED["response_format"], NESTED["tool_choice"])
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_what_has_one_form_is_said_as_the_preset_says_it(api: str) -> None:
+    params = {"response_format": {"type": "json_object"}, "tools": [{"type": "web_search"}], "tool_choice": "auto"}
+    async with world(upstream_a(api=api), presets=[Preset("helper", base="m1", params=params)]) as w:
+        assert (await w.post(RESPONSES, {"model": "helper", "input": "hi"})).status == 200
+        sent = w.sent
+    form = sent["text"]["format"] if api == "responses" else sent["response_format"]
+    assert {"response_format": form, "tools": sent["tools"], "tool_choice": sent["tool_choice"]} == params
