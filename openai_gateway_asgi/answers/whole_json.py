@@ -23,6 +23,7 @@ _ENDS = 64
 """Bytes of it."""
 
 _OTHER = re.compile(rb"\s*+(?:\xef\xbb\xbf)?\s*+(?:(<(?:!doctype\s|html))|(?:data|event|error)?:)", re.IGNORECASE)
+_HALF_NUMBER = re.compile(rb"(?:-|[0-9](?:\.|[eE][+-]?))\Z")
 
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -44,8 +45,10 @@ def judge(exchange: Exchange, body: bytes, *, coding: bytes | None, is_named_jso
     that cannot be read here, or came in none."""
     opened = None
     if coding is not None:
-        if not (opened := inflated(body, coding, HELD)):
+        if (opened := inflated(body, coding, HELD)) is None:
             return None
+        if not opened:
+            raise cut_short()
         body = opened
     if (plain := plain_answer(body)) is not None:
         exchange.usage_told = plain.usage
@@ -83,7 +86,7 @@ def judge_syntax(body: bytes) -> None:
     try:
         _decode_raw(body)
     except msgspec.DecodeError as error:
-        if "truncated" in str(error):
+        if "truncated" in str(error) or _HALF_NUMBER.search(body, max(0, len(body) - _ENDS)) is not None:
             raise cut_short() from None
         if (other := _OTHER.match(body)) is not None:
             instead = "a page" if other[1] else "a stream"

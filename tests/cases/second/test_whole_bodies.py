@@ -135,6 +135,17 @@ async def test_case_215_whole_json_passes_as_it_came(at_a_time: int) -> None:
         assert told.outcomes == ["completed"]
 
 
+@pytest.mark.parametrize(
+    "end", [b"-", b"0.", b"-0.", b"1e", b"1E", b"1e-", b"0.5e+", b"0.1, ", b"tr", b"nul", b'"\\', b'"\xc3']
+)
+async def test_case_215_json_that_ends_anywhere_in_its_middle_is_cut(end: bytes) -> None:
+    body = b'{"object": "list", "data": [{"embedding": [0.25, ' + end
+    for script in (answer(200, body=body), in_pieces(body[:9], body[9:], every=0)):
+        async with told_by([script, GOOD]) as told:
+            assert (await asked(told, "/v1/embeddings", input="x")).body == b'{"id": "good"}'
+            assert told.asked == [2]
+
+
 @pytest.mark.parametrize("body", [b'{"a": NaN}', b"not json", b'{"a": 1}\n{"a": 2}', b"[" * 200_000 + b"]" * 200_000])
 async def test_case_215_what_is_no_strict_json_is_not_ours_to_mend(body: bytes) -> None:
     async with told_by(answer(200, body=body)) as told:
@@ -211,6 +222,13 @@ async def test_case_215_the_usage_in_compressed_json_is_counted(coding: str) -> 
 async def test_case_215_what_cannot_be_opened_passes_unopened(body: bytes) -> None:
     async with told_by(answer(200, (*JSON, (b"Content-Encoding", b"gzip")), body)) as told:
         assert (await asked(told)).body == body
+
+
+@pytest.mark.parametrize("length", [1, 10, 15, 30])
+async def test_case_215_compressed_json_of_which_nothing_can_be_read_yet_is_cut(length: int) -> None:
+    body = gzip.compress(WHOLE)[:length]
+    async with told_by([answer(200, (*JSON, (b"Content-Encoding", b"gzip")), body), GOOD]) as told:
+        assert (await asked(told)).body == b'{"id": "good"}'
 
 
 async def test_case_215_a_silence_in_its_middle_is_mended_as_well() -> None:
