@@ -33,7 +33,7 @@ from .error_shapes import HALF
 from .for_clients import events_for_client
 from .one_read import look_at
 from .refusal import detail_of, refused_inside
-from .told import any_tells, tells
+from .told import any_tells, goes_on, tells
 from .untranslatable import check_of
 from .upstream_errors import error_in_events
 
@@ -44,6 +44,9 @@ WHOLE = 8 * HELD
 """Bytes of a stream that are held until it is whole; what is longer goes on as usual."""
 LAST_WORDS = 3.0
 """Seconds that the usage and ``[DONE]`` are waited for when all choices have finished."""
+MORE_WORDS = 30.0
+"""The same of a stream that has gone on behind that: some say with every event that it was the last, and think between
+them (Gemini behind one-api, new-api or gcli2api); agents finish a choice in each of their rounds."""
 
 _COLON = b":"[0]
 
@@ -178,13 +181,15 @@ class Events:
     async def _hear_out(self) -> None:
         """All choices have finished: what may still come is waited for a little; comments do not prolong it."""
         self._clocks.whole()
-        until = monotonic() + LAST_WORDS
+        patience = LAST_WORDS
+        until = monotonic() + patience
         while (chunk := await self._last_word(until)) is not None:
             if events := self._splitter.feed(chunk):
                 if await self._consider(events):
                     return
                 if any_tells(self._operation, events):
-                    until = monotonic() + LAST_WORDS
+                    patience = MORE_WORDS if goes_on(events) else patience
+                    until = monotonic() + patience
         await self._end()
 
     async def _last_word(self, until: float) -> bytes | None:

@@ -45,6 +45,16 @@ def any_tells(operation: str, events: bytes) -> bool:
     return any(tells(operation, event, decoded(event.data)) for event in reversed(list(events_in(late))))
 
 
+def goes_on(events: bytes) -> bool:
+    """Whether one of a chat's last events says more than that a choice has finished."""
+    for event in events_in(events[last_boundary(events[:-RECENT]) :]):
+        value = decoded(event.data)
+        choices = value.get("choices") if isinstance(value, dict) else None
+        if isinstance(choices, list) and any(isinstance(choice, dict) and _says(choice) for choice in choices):
+            return True
+    return False
+
+
 def answers(operation: str, value: Any) -> bool:
     """Whether an event that tells has text of the answer or arguments of a tool: behind them nobody thinks for long."""
     if not isinstance(value, dict):
@@ -62,14 +72,16 @@ def _chat(value: Mapping[str, Any]) -> bool:
     if not isinstance(choices, list):
         return bool(choices)  # null, as some write an empty list, or nothing at all
     for choice in choices:
-        if not isinstance(choice, dict):
+        if not isinstance(choice, dict) or _says(choice):
             return True
-        held = choice.get("delta") or choice.get("message")
-        if held and _holds_more(held, _ROLE):
-            return True
-        if choice.get("text") or (choice.get("finish_reason") and finish_reason(choice) is not None):
+        if choice.get("finish_reason") and finish_reason(choice) is not None:
             return True
     return False
+
+
+def _says(choice: Mapping[str, Any]) -> bool:
+    held = choice.get("delta") or choice.get("message")
+    return bool((held and _holds_more(held, _ROLE)) or choice.get("text"))
 
 
 def _holds_more(value: Any, frame: frozenset[str]) -> bool:

@@ -187,6 +187,26 @@ async def test_case_203_one_that_goes_on_to_speak_is_not_over(brief: float) -> N
         assert (await told.ask(CHAT)).body == b"".join(rounds)
 
 
+@pytest.mark.parametrize("more", [word("b", "stop"), sse({"choices": [{"delta": {"reasoning_content": "b"}, "finish_reason": "stop"}]})])  # fmt: skip
+async def test_case_203_one_that_says_of_each_event_that_it_is_the_last_is_heard_for_longer(
+    brief: float, more: bytes
+) -> None:
+    gates = {number: asyncio.Event() for number in (1, 2)}
+    events = [word("a", "stop"), more, word("c", "stop"), DONE]
+    async with told_by(stream(*events, gates=gates)) as told:
+        asyncio.get_running_loop().call_later(brief * 0.6, gates[1].set)
+        asyncio.get_running_loop().call_later(brief * 2.5, gates[2].set)
+        assert (await told.ask(CHAT)).body == b"".join(events)
+        assert told.outcomes == ["completed"]
+
+
+async def test_case_203_but_one_that_only_repeats_its_end_is_not(brief: float) -> None:
+    again = [*FINISHED, finish("stop"), usage_chunk()]
+    async with told_by(stream(*again, ending="open")) as told:
+        async with lasting(brief, brief + 0.7):
+            assert (await told.ask(CHAT, stream_options={"include_usage": True})).body == b"".join(again) + DONE
+
+
 @pytest.mark.parametrize("reason", ["", "null", "None"])
 async def test_case_204_an_empty_reason_is_none(reason: str) -> None:
     events = [word("Hello", reason), word(" from", reason)]
