@@ -25,6 +25,8 @@ _BEGINS_AS_ERROR = re.compile(
     rb'^(?:event: ?error\r?$|error:)|"error"\s*:\s*[^n\s]|"(?:type|object)"\s*:\s*"(?:error|response\.failed)"',
     re.MULTILINE,
 )
+_BARE_ERROR = b'{"error"'
+"""How a line begins that is no field, but JSON that tells of an error: from servers that forget what they write."""
 _LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _COMMENTS = re.compile(rb"(?>(?::[^\r\n]*+|[\r\n]++)*)")  # from the beginning of a line: these, and blank lines
@@ -123,7 +125,7 @@ def last_boundary(data: bytes) -> int:
 
 
 class Event(NamedTuple):
-    """One event. Its lines of data are joined by LF; ``error`` is a field of llama.cpp's."""
+    """One event. Its lines of data are joined by LF; ``error`` is a field of llama.cpp's, or a line of JSON."""
 
     name: bytes
     data: bytes
@@ -167,6 +169,8 @@ def _any_event(data: bytes, start: int) -> Event | None:
             value = value[1:] if value[:1] == b" " else value
             if name == b"data":
                 lines.append(value)
+            elif name == _BARE_ERROR:
+                name, value = b"error", line[1]
             if name:  # else it is a comment
                 fields[name] = value
             if number < MOST_LINES:

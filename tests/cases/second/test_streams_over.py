@@ -300,6 +300,9 @@ async def test_case_207_an_error_field_before_anything_was_told_is_a_failure_lik
     async with told_by([stream(*starts, LLAMA, DONE), stream(*CHAT.events)]) as told:
         assert (await told.ask(CHAT)).body == CHAT.whole
         assert told.asked == [2]
+    bare = b'{"error": {"message": "Loading model", "code": 503}}\n\n'
+    async with told_by([stream(*starts, bare, DONE), stream(*CHAT.events)]) as told:
+        assert (await told.ask(CHAT)).body == CHAT.whole
     async with told_by(stream(*starts, LLAMA, DONE)) as told:
         answer = await told.ask(CHAT)
         if not starts:
@@ -307,8 +310,9 @@ async def test_case_207_an_error_field_before_anything_was_told_is_a_failure_lik
         assert b"Loading model" in answer.body
 
 
-async def test_case_207_later_it_is_our_error_event() -> None:
-    events = [*CHAT.told(), LLAMA]
+@pytest.mark.parametrize("failed", [LLAMA, b'{"error": {"message": "Loading model", "code": 503}}\n\n', b'{"error":"Loading model"}\r\n\r\n'])  # fmt: skip
+async def test_case_207_later_it_is_our_error_event(failed: bytes) -> None:
+    events = [*CHAT.told(), failed]
     async with told_by(stream(*events, DONE)) as told, told.sdk() as client:
         answer = await told.ask(CHAT)
         assert answer.body.startswith(b"".join(events) + b"event: error")
