@@ -136,6 +136,25 @@ async def test_accounts_that_plans_hold_are_kept_and_forgotten_ones_are_found_an
     assert world.at_once == 3
 
 
+@pytest.mark.parametrize("spelt_out", [False, True])
+async def test_a_place_that_was_forgotten_is_not_given_back_for_another_call(spelt_out: bool) -> None:
+    clock = Clock(NOON)
+    world = World([Limit(concurrent=1, by="user")], MemoryLimits(clock=clock), clock)
+    ann, body = User("ann"), Payload.parse(b"{}")
+    before = world.desk.reserve_now(ann, "m", CANDIDATES, CHAT, body)
+    assert before is not None
+    if spelt_out:
+        assert len(before.held) == 1
+    await world.desk.store.erase("user=ann")
+    after = world.desk.reserve_now(ann, "m", CANDIDATES, CHAT, body)
+    assert after is not None
+    for _ in range(2):
+        world.desk.settle(before, some_record(random.Random(1)))
+        assert world.desk.reserve_now(ann, "m", CANDIDATES, CHAT, body) is None
+    world.desk.settle(after, some_record(random.Random(1)))
+    assert world.desk.reserve_now(ann, "m", CANDIDATES, CHAT, body) is not None
+
+
 async def test_a_period_that_is_over_is_another_plan() -> None:
     clock = Clock(NOON)
     world = World([Limit(requests=1, per="day", by="user")], MemoryLimits(clock=clock), clock)
