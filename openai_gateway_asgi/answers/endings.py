@@ -7,6 +7,7 @@ does behind that is no matter of the answer's.
 from __future__ import annotations
 
 import re
+from collections import deque
 from enum import Enum
 from typing import Any
 
@@ -162,6 +163,20 @@ class Course:
         elif self._operation in CHAT and _REASON.search(ending):
             self._finish(0)
         return self.state
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a chat is over by ``[DONE]`` alone: no choice had finished."""
+        return self.state is State.WHOLE and not self._finished and self._operation in CHAT
+
+    def doubt(self, events: bytes) -> None:
+        """A look at the last events before ``[DONE]``, where that is so: servers write it behind failures too, in words
+        by which nobody looks for any while a stream goes on."""
+        self.said = error_in_events(events)
+        last = deque(events_in(events), maxlen=1)
+        in_words = last and last[0].data.strip() and not is_heavy(last[0].data) and decoded(last[0].data) is None
+        if self.said is not None or in_words:
+            self.state = State.FAILED
 
     def look_back(self, events: bytes) -> State:
         """A look at the last events again: one may have said that it is the end in another way than those before it."""

@@ -147,7 +147,8 @@ own fault."""
 
 GAVE_UP = frozenset(
     {
-        "error",  # OpenRouter, vLLM
+        "error",  # OpenRouter, vLLM, Mistral
+        "ERROR",  # Cohere
         "insufficient_system_resource",  # DeepSeek (api-docs.deepseek.com/api/create-chat-completion)
         "network_error",  # Zhipu (docs.z.ai/api-reference/llm/chat-completion)
         "abort",  # vLLM, SGLang: the server has dropped the request

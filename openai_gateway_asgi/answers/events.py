@@ -29,6 +29,7 @@ from ..upstream.response_reads import Reads, upstream_failure
 from .answer_clocks import SLOW, Clocks
 from .client_stream import ClientStream
 from .endings import CHAT, Course, State, choices_asked, decoded, is_done
+from .endings import DONE as MARK
 from .error_shapes import HALF
 from .for_clients import events_for_client
 from .one_read import look_at
@@ -225,6 +226,10 @@ class Events:
             self._tell()
         elif not self._told:
             self._clocks.shown()
+        if course.is_doubtful:
+            before = last_boundary(whole[: whole.rfind(MARK, 0, end)])
+            course.doubt(last_events((*self._exchange.tail, self._client.unsent, whole[:before])))
+            end = end if course.state is State.WHOLE else before
         if course.state is State.FAILED:
             return await self._fail(whole[:end])
         if course.state is State.WHOLE:
@@ -290,6 +295,10 @@ class Events:
             understood = value is not None or is_done(event)
             if understood and tells(self._operation, event, value):
                 self._tell()
+        if course.is_doubtful:
+            course.doubt(last_events((*self._exchange.tail, self._client.unsent)))
+            if course.state is State.FAILED:
+                return await self._fail(b"")
         if not self._told and (said := error_in_events(self._client.unsent + rest)) is not None:
             raise refused_inside(said, self._exchange.upstream)
         if course.state is State.OPEN and course.look_back(last_events(self._exchange.tail)) is State.FAILED:

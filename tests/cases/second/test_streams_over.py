@@ -310,6 +310,47 @@ async def test_case_207_an_error_field_before_anything_was_told_is_a_failure_lik
         assert b"Loading model" in answer.body
 
 
+IN_OTHER_WORDS = {
+    "detail": b'data: {"detail": "Overloaded."}\n\n',
+    "flat": b'data: {"message": "Overloaded.", "code": 503}\n\n',
+    "status": b'data: {"message": "Overloaded.", "status": "503"}\r\n\r\n',
+    "no success": b'data: {"success": false, "message": "Overloaded."}\n\n',
+    "text": b"data: Internal Server Error\n\n",
+    "text in brackets": b"data: [ERROR] Overloaded.\n\n",
+}
+
+
+@pytest.mark.parametrize("done", [DONE, DONE[:-1], DONE.strip()])
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("failed", IN_OTHER_WORDS)
+async def test_case_208_nor_does_done_hide_one_that_is_told_in_other_words(
+    failed: str, together: bool, done: bytes
+) -> None:
+    """Nobody looks for these words while a stream goes on; but no choice had finished."""
+    events = [*CHAT.told(), IN_OTHER_WORDS[failed]]
+    script = stream(b"".join((*events, done))) if together else stream(*events, done)
+    async with told_by(script) as told, told.sdk() as client:
+        answer = await told.ask(CHAT)
+        assert answer.body.startswith(b"".join(events) + b"event: error")
+        assert ("Overloaded" in error_event_of(answer.body)["error"]["message"]) is not failed.startswith("text")
+        assert DONE not in answer.body
+        if not failed.startswith("text"):
+            with pytest.raises(openai.APIError):
+                await read(client, CHAT)
+    async with told_by([script, stream(*CHAT.events)], settings={"commit": "whole"}) as told:
+        assert (await told.ask(CHAT)).body == CHAT.whole
+        assert told.asked == [2]
+
+
+@pytest.mark.parametrize("last", [PING, b"event: ping\ndata: {}\n\n", b"data: \n\n", usage_chunk(), b'data: {"choices": [{"index": 0, "delta": {"content": "the message, code 503"}}]}\n\n'])  # fmt: skip
+async def test_case_208_an_upstream_that_never_says_that_a_choice_has_finished_is_whole_with_done(last: bytes) -> None:
+    events = [word("a", None), word("b", None), last, DONE]
+    for script in (stream(*events), at_once(*events)):
+        async with told_by(script) as told:
+            assert (await told.ask(CHAT)).body.endswith(DONE)
+            assert told.outcomes == ["completed"]
+
+
 @pytest.mark.parametrize("failed", [LLAMA, b'{"error": {"message": "Loading model", "code": 503}}\n\n', b'{"error":"Loading model"}\r\n\r\n'])  # fmt: skip
 async def test_case_207_later_it_is_our_error_event(failed: bytes) -> None:
     events = [*CHAT.told(), failed]
