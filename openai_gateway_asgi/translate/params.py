@@ -19,6 +19,7 @@ _OF_CHAT = {
     "text.format": ("response_format",),
     "text.verbosity": ("verbosity",),
     "include": ("logprobs",),
+    "tool_choice": ("tool_choice", "function_call"),
 }
 """By the name in Responses what a chat may have said."""
 _OF_RESPONSES = {
@@ -28,6 +29,8 @@ _OF_RESPONSES = {
     "reasoning_effort": "reasoning.effort",
     "response_format": "text.format",
     "verbosity": "text.verbosity",
+    "logprobs": "include",
+    "tool_choice": "tool_choice",
 }
 """By the name in a chat."""
 _OF_CALLS = {

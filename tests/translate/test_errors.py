@@ -53,12 +53,15 @@ OF_CHAT = {
     "model": "model",
     "top_k": "top_k",
     "instructions": None,
+    "tool_choice.name": "tool_choice",
+    "include": "logprobs",
 }
 
 
 @pytest.mark.parametrize(("param", "told"), OF_CHAT.items())
 async def test_case_405_a_chat_client_is_told_its_own_field(param: str, told: str | None) -> None:
     fields = {"max_tokens": 5, "reasoning_effort": "low", "temperature": 1, "top_k": 3, "tools": TOOLS}
+    fields |= {"tool_choice": {"type": "function", "function": {"name": "f"}}, "logprobs": True}
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}
     async with world(upstream_a(api="responses")) as w:
         w.upstream.answer(RESPONSES, complains(param))
@@ -93,6 +96,8 @@ OF_RESPONSES = {
     "response_format.json_schema": "text.format",
     "stream_options": None,
     "user": "user",
+    "tool_choice.function.name": "tool_choice",
+    "logprobs": "include",
 }
 
 
@@ -102,6 +107,7 @@ async def test_case_405_a_responses_client_is_told_its_own_field(param: str, tol
         "model": "m1", "input": ITEMS, "instructions": "S", "max_output_tokens": 5, "user": "u",
         "reasoning": {"effort": "low"}, "text": {"format": {"type": "json_object"}},
         "tools": [{"type": "function", "name": "f", "parameters": {}}],
+        "tool_choice": {"type": "function", "name": "f"}, "include": ["message.output_text.logprobs"],
     }  # fmt: skip
     async with world(upstream_a(api="chat")) as w:
         w.upstream.answer(CHAT, complains(param))
