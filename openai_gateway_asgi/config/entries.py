@@ -56,6 +56,7 @@ KEYS = {
     "drop_fields": Key("drop_fields", list[str]),
     "drop_nulls": Key("drop_nulls", bool),
     "drop_hosted_tools": Key("drop_hosted_tools", bool),
+    "images_in_tools": Key("images_in_tools", bool),
     "repair_responses": Key("repair_responses", bool),
     "flatten_tool_content": Key("flatten_tool_content", bool),
     "forward_cookies": Key("forward_cookies", list[str]),

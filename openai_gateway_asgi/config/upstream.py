@@ -140,6 +140,9 @@ class Upstream(_Remembering):
     drop_hosted_tools: bool = False
     """Of calls that are translated to chat, leave out the tools that only OpenAI's Responses API runs; else they are
     refused."""
+    images_in_tools: bool = False
+    """Calls that are translated to chat may have images and files in its tool messages, as tools gave them back; else
+    they are refused."""
     repair_responses: bool = False
     """Mend its streams of the Responses API: numbers, ids and events that official clients need."""
     flatten_tool_content: bool = False

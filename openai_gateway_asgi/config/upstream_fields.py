@@ -118,6 +118,7 @@ RULES: dict[str, checks.Rule] = {
     "drop_fields": _drop_fields,
     "drop_nulls": checks.flag,
     "drop_hosted_tools": checks.flag,
+    "images_in_tools": checks.flag,
     "repair_responses": checks.flag,
     "flatten_tool_content": checks.flag,
     "forward_cookies": checks.tokens,

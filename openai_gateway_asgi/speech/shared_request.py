@@ -36,8 +36,8 @@ key or an id may be refused, and so may a client that its upstream does not like
 
 SAME_SOUND = frozenset(
     """api api_key auth_type connection_type drop_hosted_tools enabled forward_cookies identity identity_header
-    identity_key keepalive list_per_user max_concurrency model_ids name on_leave prefix_id priority proxy query
-    repair_responses reports_cost stamp stream_usage tags timeouts token_scope verify_tls weight""".split()
+    identity_key images_in_tools keepalive list_per_user max_concurrency model_ids name on_leave prefix_id priority
+    proxy query repair_responses reports_cost stamp stream_usage tags timeouts token_scope verify_tls weight""".split()
 )
 """Fields of an upstream in which two may differ and speak alike. Who asks is in the scope, ``query`` in the query."""
 

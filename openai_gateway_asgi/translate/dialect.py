@@ -45,6 +45,7 @@ class Dialect(NamedTuple):
     obfuscation: bool = False
     drop_hosted_tools: bool = False
     images_in_tools: bool = False
+    """Whether its tool messages may have images and files."""
     thoughts: str = "reasoning_content"
     """What a message calls that which was thought in earlier turns; empty where a message may not say it."""
     signatures: bool = True
@@ -62,5 +63,6 @@ class Dialect(NamedTuple):
             usage=may_be_asked(upstream, translated=True),
             obfuscation=upstream.is_openai,
             drop_hosted_tools=upstream.drop_hosted_tools,
+            images_in_tools=upstream.images_in_tools,
             **(OFFICIAL if official else STRICT.get(upstream.host, LENIENT))._asdict(),
         )

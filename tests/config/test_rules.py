@@ -190,6 +190,7 @@ ROWS: list[tuple[Callable[[], Gateway], str, str, str]] = [
     (upstream(token_scope="https://s.example/.default"), "unused_field", "upstreams.0.token_scope", "leave it out"),
     (upstream(api="chat", repair_responses=True), "unused_field", "upstreams.0.repair_responses", 'api="chat"'),
     (upstream(api="both", drop_hosted_tools=True), "unused_field", "upstreams.0.drop_hosted_tools", 'api="both"'),
+    (upstream(api="responses", images_in_tools=True), "unused_field", "upstreams.0.images_in_tools", 'api="responses"'),
     (upstream(rewrites="off", drop_nulls=True), "unused_field", "upstreams.0.drop_nulls", "leave one of them out"),
     (lambda: gateway(Upstream(A, keepalive=3), transport=httpx.MockTransport(lambda request: httpx.Response(200))), "unused_with_transport", "upstreams.0.keepalive", "tell the transport"),
     (upstream(headers={"X-User": "{{USER_ID}}"}), "header_template", "upstreams.0.headers.X-User", "write {user.id}"),

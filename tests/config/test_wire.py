@@ -139,6 +139,7 @@ FULL = Upstream(
     drop_nulls=True,
     developer_role=False,
     drop_hosted_tools=True,
+    images_in_tools=True,
     repair_responses=True,
     flatten_tool_content=True,
     forward_cookies=["sid"],

@@ -79,6 +79,7 @@ FIELDS: dict[str, Any] = {
     "reports_cost": True,
     "on_leave": "finish",
     "drop_hosted_tools": True,
+    "images_in_tools": True,
     "repair_responses": True,
     "flatten_tool_content": True,
     "forward_cookies": ["a"],

@@ -215,3 +215,32 @@ async def test_what_has_one_form_is_said_as_the_preset_says_it(api: str) -> None
         sent = w.sent
     form = sent["text"]["format"] if api == "responses" else sent["response_format"]
     assert {"response_format": form, "tools": sent["tools"], "tool_choice": sent["tool_choice"]} == params
+
+
+SHOWN: list[dict[str, Any]] = [
+    *TURN[:2],
+    {
+        "type": "function_call_output",
+        "call_id": "c1",
+        "output": [
+            {"type": "input_text", "text": "seen"},
+            {"type": "input_image", "image_url": "data:image/png;base64,AA", "detail": "low"},
+        ],
+    },
+]
+
+
+async def test_case_339_an_image_that_a_tool_gave_passes_where_the_upstream_takes_it() -> None:
+    async with world(upstream_a(api="chat", images_in_tools=True)) as w:
+        assert (await w.post(RESPONSES, {"model": "m1", "input": SHOWN})).status == 200
+        assert w.sent["messages"][-1] == {
+            "role": "tool",
+            "tool_call_id": "c1",
+            "content": [
+                {"type": "text", "text": "seen"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA", "detail": "low"}},
+            ],
+        }
+    async with world(upstream_a(api="chat")) as w:
+        answer = await w.post(RESPONSES, {"model": "m1", "input": SHOWN})
+        assert (answer.status, answer.json()["error"]["param"]) == (400, "input[2].output[1].type")

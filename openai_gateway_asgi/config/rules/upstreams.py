@@ -68,10 +68,9 @@ def unused_fields(upstream: Upstream, _setup: Setup) -> Iterator[Finding]:
         yield Finding("unused_field", "token_scope", f'has no effect without auth_type="{ENTRA}"', "leave it out")
     if upstream.repair_responses and upstream.api == "chat":
         yield Finding("unused_field", "repair_responses", 'has no effect with api="chat"', "leave one of them out")
-    if upstream.drop_hosted_tools and upstream.api in ("responses", "both"):
-        yield Finding(
-            "unused_field", "drop_hosted_tools", f'has no effect with api="{upstream.api}"', "leave one of them out"
-        )
+    for name in ("drop_hosted_tools", "images_in_tools") if upstream.api in ("responses", "both") else ():
+        if _is_set(upstream, name):
+            yield Finding("unused_field", name, f'has no effect with api="{upstream.api}"', "leave one of them out")
     if upstream.rewrites == "off":
         for name in _ONLY_WITH_REWRITES:
             if _is_set(upstream, name):
