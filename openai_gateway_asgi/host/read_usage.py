@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from .tops import is_among_told, stands_at_top
+from .tops import stands_at_top, told_in, unit_around
 from .usage import counts_something
 
 KEY = b'"usage"'
@@ -14,8 +14,8 @@ LONGEST = 64 * 1024
 """Bytes of an answer's usage, which is a few numbers."""
 MOST = 64
 """Objects of that name in one answer that are looked at, the last first."""
-MOST_ELSEWHERE = 8
-"""Of these, those whose place in the answer has to be found out by all that is around them."""
+MOST_UNITS = 2
+"""Events, or answers, that are read by their names, because nothing is told at their top."""
 
 MOST_KEYS = 4_096
 """Places of the key that are looked at in all: chunks of a stream may have a null there."""
@@ -31,7 +31,8 @@ def read_usage(answer: bytes, *, events: bool = False) -> dict[str, Any] | None:
     is one in what an answer repeats of the request. An object that counts nothing known is given only where there is no
     other.
     """
-    end, other, looks, keys, elsewhere = len(answer), None, 0, 0, 0
+    end, other, looks, keys = len(answer), None, 0, 0
+    units: set[int] = set()
     while (end := answer.rfind(KEY, 0, end)) >= 0 and looks < MOST and keys < MOST_KEYS:
         keys += 1
         opens = _OPENS.match(answer, end)
@@ -45,10 +46,13 @@ def read_usage(answer: bytes, *, events: bool = False) -> dict[str, Any] | None:
             other = other or usage
         elif stands_at_top(answer, end, stop, events=events):
             return usage
-        else:
-            elsewhere += 1
-            if elsewhere <= MOST_ELSEWHERE and is_among_told(answer, end, usage, events=events):
-                return usage
+        elif len(units) < MOST_UNITS:
+            unit = unit_around(answer, end, stop, events=events)
+            told = [] if unit.begin in units else told_in(answer, unit)
+            units.add(unit.begin)
+            for each in reversed(told):
+                if isinstance(each, dict) and counts_something(each):
+                    return each
     return other
 
 

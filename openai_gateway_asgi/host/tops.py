@@ -8,9 +8,8 @@ answer may be megabytes, or gone by.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,8 +23,6 @@ LONGEST = 256 * 1024
 DEEPEST = 8
 """Objects and lists around what is told."""
 
-_LINE_END = re.compile(rb"[\r\n]")
-
 
 class _Whole(msgspec.Struct):
     """Any object: its fields are passed over."""
@@ -35,29 +32,54 @@ _read_over = msgspec.json.Decoder(_Whole).decode
 _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def stands_at_top(answer: bytes, start: int, end: int, *, events: bool) -> bool:
+class Unit(NamedTuple):
+    """The JSON around something: a whole answer, or the line of data of an event; or as much of it as is near."""
+
+    begin: int
+    stop: int
+    begins: bool
+    """Whether it begins there, and not further away."""
+    ends: bool
+
+
+def unit_around(answer: bytes, start: int, end: int, *, events: bool) -> Unit:
     """Of a member from its key at ``start`` up to the end of its value. ``events``: the answer is a stream."""
-    begin, stop = _line(answer, start, end) if events else (0, len(answer))
-    if stop - end <= LONGEST:
-        rest = answer[end:stop]
+    begin, stop = max(0, start - LONGEST), min(len(answer), end + LONGEST)
+    begins, ends = begin == 0, stop == len(answer)
+    if events:
+        line = max(answer.rfind(b"\n", begin, start), answer.rfind(b"\r", begin, start)) + 1
+        if line or begins:
+            begin, begins = line + len(b"data:") * answer.startswith(b"data:", line), True
+        for mark in (b"\n", b"\r"):
+            if (at := answer.find(mark, end, stop)) >= 0:
+                stop, ends = at, True
+    return Unit(begin, stop, begins, ends)
+
+
+def stands_at_top(answer: bytes, start: int, end: int, *, events: bool) -> bool:
+    """Whether that member does; ``events`` as above."""
+    unit = unit_around(answer, start, end, events=events)
+    if unit.ends:
+        rest = answer[end : unit.stop]
         if _is_object(b'{"":0' + rest) or (events and _is_object(b'{"":{"":0' + rest)):
             return True
-    if start - begin > LONGEST:
+        if rest.rstrip().endswith(b"}"):
+            return False  # it is whole, and says enough
+    if not unit.begins:
         return False
-    before = answer[begin:start]
+    before = answer[unit.begin : start]
     return _is_object(before + b'"":0}') or (events and _is_object(before + b'"":0}}'))
 
 
-def is_among_told(answer: bytes, start: int, value: Any, *, events: bool) -> bool:
-    """Whether a ``usage`` of this value stands anywhere but in what is repeated; by the names around it."""
-    begin, stop = _line(answer, start, start) if events else (0, len(answer))
-    if stop - begin > LONGEST:
-        return False
+def told_in(answer: bytes, unit: Unit) -> list[Any]:
+    """The ``usage`` of all objects in it, in their order, but for what is repeated; by the names around them."""
+    if not (unit.begins and unit.ends):
+        return []
     try:
-        whole: Any = msgspec.json.decode(answer[begin:stop])
+        whole: Any = msgspec.json.decode(answer[unit.begin : unit.stop])
     except _FAULTS:
-        return False
-    return any(each == value for each in _told(whole, DEEPEST))
+        return []
+    return list(_told(whole, DEEPEST))
 
 
 def _told(value: Any, deep: int) -> Iterator[Any]:
@@ -70,13 +92,6 @@ def _told(value: Any, deep: int) -> Iterator[Any]:
     elif isinstance(value, list) and deep:
         for inner in value:
             yield from _told(inner, deep - 1)
-
-
-def _line(answer: bytes, start: int, end: int) -> tuple[int, int]:
-    """Of the line of data around them, where its JSON begins and ends."""
-    begin = max(answer.rfind(b"\n", 0, start), answer.rfind(b"\r", 0, start)) + 1
-    stop = _LINE_END.search(answer, end)
-    return begin + len(b"data:") * answer.startswith(b"data:", begin), len(answer) if stop is None else stop.start()
 
 
 def _is_object(data: bytes) -> bool:
