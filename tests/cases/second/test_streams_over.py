@@ -342,7 +342,7 @@ async def test_case_208_nor_does_done_hide_one_that_is_told_in_other_words(
         assert told.asked == [2]
 
 
-@pytest.mark.parametrize("last", [PING, b"event: ping\ndata: {}\n\n", b"data: \n\n", usage_chunk(), b'data: {"choices": [{"index": 0, "delta": {"content": "the message, code 503"}}]}\n\n'])  # fmt: skip
+@pytest.mark.parametrize("last", [b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "logprobs": NaN}]}\n\n', PING, b"event: ping\ndata: {}\n\n", b"data: \n\n", usage_chunk(), b'data: {"choices": [{"index": 0, "delta": {"content": "the message, code 503"}}]}\n\n'])  # fmt: skip
 async def test_case_208_an_upstream_that_never_says_that_a_choice_has_finished_is_whole_with_done(last: bytes) -> None:
     events = [word("a", None), word("b", None), last, DONE]
     for script in (stream(*events), at_once(*events)):
