@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..api.endpoints import upstream_path
 from ..bodies.body_rules import with_model_in_query
-from ..bodies.multipart import Addition, Sending, Upload
+from ..bodies.multipart import Addition, Edits, Sending, Upload
 from ..bodies.nested_fields import with_text_at
 from ..bodies.payload import Payload
 from ..errors import InvalidRequest
@@ -48,7 +48,10 @@ class AdaptPayload:
             if "model" in match.params:
                 path = upstream_path(match.endpoint, {"model": model})
         elif exchange.upload is not None:
-            exchange.upstream_body = _form(exchange, exchange.upload, model)
+            edits = exchange.form_edits
+            if upstream.stamp and model:
+                edits = self._stamping.in_form(edits, upstream, match.endpoint.operation, exchange.variables)
+            exchange.upstream_body = _form(exchange, exchange.upload, edits, model)
         elif exchange.opaque is not None:
             exchange.upstream_body = Body(exchange.opaque)
             query = with_model_in_query(query, model)
@@ -77,9 +80,8 @@ def _adapted(exchange: Exchange, operation: str, model: str) -> Payload:
     return adapt(payload, upstream, operation, model)
 
 
-def _form(exchange: Exchange, upload: Upload, model: str) -> Sending:
+def _form(exchange: Exchange, upload: Upload, edits: Edits, model: str) -> Sending:
     """The model is a field of its own, or stands in one that is JSON, as in ``session``."""
-    edits = exchange.form_edits
     if not model or not exchange.model_at:
         return Sending(upload, edits)
     field, value = exchange.model_at[0], model.encode()

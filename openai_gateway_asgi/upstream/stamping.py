@@ -1,14 +1,16 @@
-"""Fields of a JSON body that say who asks, in the place of whatever the client wrote there."""
+"""Fields of a body that say who asks, in the place of whatever the client wrote there."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 
 from ..api.parameters import PARAMETERS
+from ..bodies.multipart import Addition, Edits
 from ..bodies.outline import Fields
 from ..bodies.payload import NOTHING, Payload, decode_field
 from ..config.upstream import Upstream
@@ -54,6 +56,10 @@ class Stamping:
             self._kept.keep(upstream, operation, user, fields)
         return Payload(outline | fields, payload.texts)
 
+    def in_form(self, edits: Edits, upstream: Upstream, operation: str, variables: Variables) -> Edits:
+        """As ``form_stamped`` below."""
+        return form_stamped(edits, upstream, operation, variables(self._secret))
+
     def forget(self) -> None:
         self._kept.forget()
 
@@ -72,6 +78,18 @@ def stamped(payload: Payload, upstream: Upstream, operation: str, facts: Facts) 
     if METADATA in payload and any(name.startswith(f"{METADATA}.") for name in upstream.stamps):
         _check_room(payload, upstream)
     return payload
+
+
+def form_stamped(edits: Edits, upstream: Upstream, operation: str, facts: Facts) -> Edits:
+    """A form's edits with the upstream's stamps, as far as the API has fields for them there. What the client wrote in
+    their place is left out in any case."""
+    names = frozenset(name for name in upstream.stamps if "." not in name)
+    added = [each for each in edits.add if each.name not in names]
+    for name in upstream.stamps:
+        value = upstream.stamps[name].render(facts) if name in PARAMETERS and _is_known(name, operation) else ""
+        if value and name in names:
+            added.append(Addition(name, _fitting(name, value).encode("utf-8", "replace")))
+    return replace(edits, drop=edits.drop | names, add=tuple(added))
 
 
 @functools.lru_cache(maxsize=1024)

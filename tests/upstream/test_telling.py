@@ -12,13 +12,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from starlette.requests import Request
 
-from openai_gateway_asgi import ConfigError, Gateway, GatewayConfig, Settings, Upstream, User, everyone
+from openai_gateway_asgi import ConfigError, Gateway, GatewayConfig, Preset, Settings, Upstream, User, everyone
 from openai_gateway_asgi.config import from_wire, to_wire
 from openai_gateway_asgi.config.rules import identity
 from openai_gateway_asgi.testing import FakeRequest
 from openai_gateway_asgi.testing.answers import json_answer
 from openai_gateway_asgi.upstream import signed_identity
 from openai_gateway_asgi.upstream.signed_identity import SignedIdentity
+from tests.bodies.multipart.forms import CONTENT_TYPE, FILE, field, form
 from tests.cases.gateways import EAGER, MESSAGES, A, B, error_of, upstream_a, upstream_b, world
 
 SHARED = "0123456789abcdef0123456789abcdef"
@@ -326,6 +327,21 @@ async def test_stamps_replace_what_the_client_wrote(rewrites: Any) -> None:
         assert (await it.post("/embeddings", {"model": "m1", "input": "x", **forged})).status == 200
         assert it.sent == {"model": "m1", "input": "x", "extra_body": {"metadata": {}}, "metadata": {"other": "1"},
                            "x_who": "ada@x.test"}  # fmt: skip
+
+
+@pytest.mark.parametrize("rewrites", ["auto", "off"])
+async def test_in_forms_nobody_forges_them_either_and_the_apis_own_fields_are_set(rewrites: Any) -> None:
+    stamp = {"user": "{user.id}", "x_who": "{user.email}", "metadata.team": "{user.groups}"}
+    upstream, presets = upstream_a("m1", stamp=stamp, rewrites=rewrites), [Preset("p", base="m1", params={"user": "p"})]
+    ada = User("u1", email="ada@x.test")
+    headers = {"content-type": CONTENT_TYPE.decode()}
+    forged = [field(name, b"boss") for name in ("user", "USER", "user[]", "x_who")]
+    async with world(upstream, presets=presets, resolve_user=lambda request: ada) as it:
+        for model in (b"m1", b"p"):
+            for path, stamped in (("/images/edits", {"user": "u1"}), ("/audio/transcriptions", {})):
+                body = form(field("model", model), *forged, field("prompt", b"x"), FILE)
+                assert (await it.post_bytes(path, body, headers=headers)).status == 200
+                assert it.upstream.last.form == {"model": "m1", "prompt": "x", **stamped}
 
 
 async def test_stamps_keep_to_the_lengths_of_the_api() -> None:
