@@ -68,12 +68,12 @@ class Relay:
         exchange.upstream_request_id = _text(named.get(b"x-request-id"))
         exchange.answered_since = exchange.answered_since or exchange.answered
         coding = None
-        if (kind == EVENT_STREAM or exchange.stages) and status < 400:
-            coding = _text(named.get(b"content-encoding"))
-        if coding and exchange.stages:
-            headers = [pair for pair in headers if pair[0] not in CODED]
-            named = named_headers(headers)
-        if exchange.stages and OF_MODEL in named and names_behind(exchange) is not None:
+        if b"content-encoding" in named and (kind == EVENT_STREAM or exchange.stages) and status < 400:
+            coding = _text(named[b"content-encoding"])
+            if coding and exchange.stages:
+                headers = [pair for pair in headers if pair[0] not in CODED]
+                named = named_headers(headers)
+        if OF_MODEL in named and exchange.stages and names_behind(exchange) is not None:
             headers = [pair for pair in headers if pair[0] != OF_MODEL]
             named = named_headers(headers)
         self.reads = reads = Reads(response, inflater(coding) if coding else None)

@@ -180,6 +180,8 @@ def answered(stages: tuple[Stage, ...], body: bytes) -> bytes | Awaitable[bytes]
     """An answer that is no stream, as the client sees it; without a coroutine unless a stage has to wait."""
     if len(stages) == 1:
         return stages[0].answer(body)
+    if len(stages) == 1:
+        return stages[0].answer(body)
     for number, stage in enumerate(stages, 1):
         changed = stage.answer(body)
         if not isinstance(changed, bytes):

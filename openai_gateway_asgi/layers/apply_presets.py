@@ -15,6 +15,9 @@ from ..presets.forms import form_edits, refuse_locked_fields
 from ..presets.naming import NamePreset
 from ..presets.parameters import refuse_locked
 from ..presets.plan import Plan, plan_of
+from ..rewrites.apply import in_json
+
+TOP = ("model",)
 
 
 class ApplyPresets:
@@ -79,4 +82,6 @@ class ApplyPresets:
             exchange.form_edits = form_edits(plan)
         elif exchange.opaque is None and not exchange.bodiless:
             values: Exchange | Facts = exchange if plan.asks_who else exchange.variables(self._secret)
-            exchange.attempt_payload = applied(exchange.attempt_payload, plan, values)
+            model = exchange.upstream_model
+            named = in_json(model) if model and model != exchange.model and exchange.model_at == TOP else None
+            exchange.attempt_payload = applied(exchange.attempt_payload, plan, values, named)

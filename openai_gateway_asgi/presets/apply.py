@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -20,7 +21,8 @@ MOST_SHAPES = 32
 _SOMETHING = msgspec.Raw(b"0")
 
 
-class Shape(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Shape:
     """What a plan does to all bodies that have certain fields, and in none of these anything that it has a say in."""
 
     gone: tuple[str, ...]
@@ -29,8 +31,9 @@ class Shape(NamedTuple):
     """Fields that are left to the client, where they are not null."""
 
 
-def applied(payload: Payload, plan: Plan, values: Values | Who) -> Payload:
-    """The payload as the plan has it; the one given is not changed, and written anew once.
+def applied(payload: Payload, plan: Plan, values: Values | Who, model: msgspec.Raw | None = None) -> Payload:
+    """The payload as the plan has it; the one given is not changed, and written anew once. ``model`` is what it is then
+    to name, where that is another one.
 
     Locked parameters are there alone, whatever it says of them: at its top, inside ``extra_body``, in other spellings.
     Raises ``InvalidRequest`` for a field that has to be read and cannot.
@@ -50,6 +53,8 @@ def applied(payload: Payload, plan: Plan, values: Values | Who) -> Payload:
         raw = outline.get(at) if texts is None else payload.readable(at)
         behind = messages_behind if at == MESSAGES else instructions_behind
         fields[at] = behind(raw, prompt.render_json(values))
+    if model is not None:
+        fields["model"] = model
     return Payload(fields, texts)
 
 

@@ -75,10 +75,18 @@ class NamePreset:
         return b""
 
     def answer(self, body: bytes, /) -> bytes:
-        # All else stays as it was written, where no other key can be the model's as well.
+        # All else stays as it was written, where no other key can be the model's as well. A key is one of the outermost
+        # object where no other one begins before it, and its first quote is not a part of a text.
         known, told = self._member
         at = body.find(known, 0, _NEAR)
-        if at > 0 and _is_outermost(body, at) and body.rfind(_KEY) == at and body.rfind(_ESCAPED) < 0:
+        if (
+            at > 0
+            and body[at - 1] != _BACKSLASH
+            and body[-1] == _CLOSES
+            and body.rfind(_OBJECT, 0, at) == 0
+            and body.rfind(_KEY) == at
+            and body.find(_ESCAPED) < 0
+        ):
             return body.replace(known, told, 1)
         found = _WHOLE.match(body) if body.endswith(_ENDS) and body.rfind(_ESCAPED) < 0 else None
         if found is None or body.rfind(_KEY) >= (start := found.start(1)):
@@ -107,12 +115,6 @@ class NamePreset:
     def _learnt(self, found: re.Match[bytes]) -> _Known:
         known, start = found[0], found.start()
         return known, len(known), known[: found.start(1) - start] + self._name + known[found.end(1) - start :]
-
-
-def _is_outermost(body: bytes, key: int) -> bool:
-    """Whether a key there is one of the outermost object: no other one begins before it, and its first quote is not
-    a part of a text."""
-    return body[-1] == _CLOSES and body.rfind(_OBJECT, 0, key) == 0 and body[key - 1] != _BACKSLASH
 
 
 def renamed(data: bytes, name: bytes) -> bytes | None:

@@ -93,12 +93,13 @@ def _rules_of(operation: str, plain: bool) -> Fitting:
 def _with_model(payload: Payload, upstream_model: str) -> Payload:
     if not upstream_model:
         return payload
-    said, name = payload.outline.get("model"), _in_json(upstream_model)
+    said, name = payload.outline.get("model"), in_json(upstream_model)
     if said == name or (said is not None and _BACKSLASH in bytes(said) and payload.says("model", upstream_model)):
         return payload
     return Payload(payload.outline | {"model": name}, payload.texts)
 
 
 @functools.lru_cache(maxsize=MOST_NAMES)
-def _in_json(name: str) -> msgspec.Raw:
+def in_json(name: str) -> msgspec.Raw:
+    """A model's name, as bodies have it."""
     return msgspec.Raw(msgspec.json.encode(name))
