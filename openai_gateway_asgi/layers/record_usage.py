@@ -97,7 +97,7 @@ class RecordUsage:
     def _settle(self, exchange: Exchange, record: UsageRecord) -> None:
         reservation = exchange.reservation
         if reservation is not None and self._desk is not None:
-            if record.usage is None and exchange.delivered:
+            if record.usage is None and exchange.delivered and reservation.plan.counts_usage:
                 reservation.told = self._attempts.told(exchange)
             self._desk.settle(reservation, record)
         self._observers.finished(exchange, record)

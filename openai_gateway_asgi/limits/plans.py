@@ -40,7 +40,8 @@ class Plan:
     """What calls of one user and model draw on before an upstream is chosen."""
 
     __slots__ = (
-        "begins", "bound", "drawn", "ends", "has_periods", "is_metered", "is_priced", "limits", "models", "per_attempt",
+        "begins", "bound", "counts_usage", "drawn", "ends", "has_periods", "is_metered", "is_priced", "limits",
+        "models", "per_attempt",
     )  # fmt: skip
 
     def __init__(self, limits: Sequence[Limit], subject: Subject, now: float) -> None:
@@ -53,6 +54,8 @@ class Plan:
         self.bound = Bound(claims, [UNITS.index(limit.unit) for limit, _ in self.drawn], told)
         self.is_priced = any(limit.unit == "usd" for limit, _ in self.drawn)
         self.is_metered = any(limit.unit in METERED for limit, _ in self.drawn)
+        self.counts_usage = any(limit.unit in METERED for limit in limits)
+        """Whether it matters to any of them what calls use."""
         self.per_attempt = any(limit.per_attempt for limit in limits)
         self.begins, self.ends = 0.0, inf
         """Between these times the keys of its periods are right."""
