@@ -161,7 +161,7 @@ class Tries(msgspec.Struct, eq=False):
         self._last, self.action = error, ACTIONS[failure]
         if failure in MAY_HAVE_ACTED:
             self._executed = self.once()
-        if self.error is None or not isinstance(error, GatewayBusy | UpstreamLacksApi):
+        if self.error is None or not isinstance(error, GatewayBusy | UpstreamLacksApi) or _is_sooner(error, self.error):
             self.error = error
 
     def passed_over(self, rest: Rest) -> None:
@@ -196,6 +196,14 @@ class Tries(msgspec.Struct, eq=False):
     def forget(self) -> None:
         """Lets go of the errors: they know the frames that they came through."""
         self.error = self._last = self._unable = None
+
+
+def _is_sooner(error: GatewayError, told: GatewayError) -> bool:
+    """Of upstreams that are all at a limit, the one that has room again first is told of."""
+    if not (isinstance(error, GatewayBusy) and isinstance(told, GatewayBusy)):
+        return False
+    wait, other = retry_after(error.headers), retry_after(told.headers)
+    return wait is not None and other is not None and wait < other
 
 
 def _resting(rests: Sequence[Rest]) -> GatewayError:

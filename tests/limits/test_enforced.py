@@ -284,6 +284,20 @@ async def test_a_budget_by_upstream_is_told_as_a_budget(prices: dict[str, Price]
     assert error["type"] == error["code"] == "insufficient_quota"
 
 
+@pytest.mark.parametrize("first", ["rate", "budget"])
+async def test_where_all_upstreams_are_full_the_one_that_has_room_again_first_is_told_of(first: str) -> None:
+    limits = Limit(usd="0.00005", per="month", by="upstream"), Limit(requests=1, per="minute", by="upstream")
+    ups = [Upstream("http://rate.test/v1", api_key="k", name="rate", model_ids=["m"])]
+    ups.append(Upstream("http://budget.test/v1", api_key="k", name="budget", model_ids=["m", "other"]))
+    prices = {"m": Price(input=0, output="0.01"), "other": Price(input=10, output=10)}
+    async with limited(*limits, upstreams=ups if first == "rate" else ups[::-1], prices=prices) as world:
+        assert [(await world.ask(model=model)).status_code for model in ("other", "m")] == [200, 200]
+        refused = await world.ask()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert int(refused.headers["retry-after"]) <= 67
+    assert "x-should-retry" not in refused.headers
+
+
 async def test_an_upstream_that_failed_is_charged_no_tokens_of_the_one_that_answered() -> None:
     both = [Upstream(f"http://{name}.test/v1", api_key="k", name=name, model_ids=["m"]) for name in ("first", "second")]
     limit = Limit(tokens=100, per="hour", by="upstream")
