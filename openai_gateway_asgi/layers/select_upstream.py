@@ -130,8 +130,9 @@ class SelectUpstream:
                             tries.sending(gently=gently)
                         await self.app(scope, receive, send)
                 break
-            except GatewayError as raised:
-                error = in_clients_words(raised, exchange, self.apis)
+            except GatewayError as error:
+                # Under the name that Python lets go of: an error that its own frame knows is a cycle.
+                error = in_clients_words(error, exchange, self.apis)
                 learned = self._learns(exchange, this, error)
                 if learned and self._can_be_asked(exchange, this, tries):
                     tries.failed(error)
