@@ -116,11 +116,42 @@ NAMED = ['"id":"a"', '"model":"m"', '"model": "m\\"x"', '"mod\\u0065l":"m"', '"c
          '"response":{"model":"r","x":[1]}', '"model":null', '"x":"model"']  # fmt: skip
 
 
-@given(BLANK, st.lists(st.sampled_from(NAMED), max_size=5), st.sampled_from(["", "\n", " "]))
-def test_names(blank: str, members: list[str], end: str) -> None:
-    body = f"{blank}{{{blank}{f'{blank},{blank}'.join(members)}{blank}}}{end}".encode()
-    told = NamePreset(b'"N"', streams=False).answer(body)
-    assert json.loads(told) == json.loads(renamed(body, b'"N"') or body)
+@given(st.lists(st.tuples(BLANK, st.lists(st.sampled_from(NAMED), max_size=5), st.sampled_from(["", "\n", " "]))))
+def test_names(answers: list[tuple[str, list[str], str]]) -> None:
+    naming = NamePreset(b'"N"', streams=False)  # which keeps how the one before was written
+    for blank, members, end in answers:
+        body = f"{blank}{{{blank}{f'{blank},{blank}'.join(members)}{blank}}}{end}".encode()
+        told = naming.answer(body)
+        assert json.loads(told) == json.loads(renamed(body, b'"N"') or body)
+
+
+ODD = [
+    b'{"id":"a","model":"m","choices":[]}',
+    b'{"id":"b","model":"m","choices":[{"model":"m"}]}',
+    b'{"id":"b","model":"other","choices":[{"text":"\\"model\\":\\"m\\""}]}',
+    b'{"x\\"model":"m","choices":[],"model":"m"}',
+    b'{"x\\"model":"m"}',
+    b'{"id":"{","model":"m"}',
+    b'{"a":{"b":1},"model":"m"}',
+    b'{"a":{"model":"m"},"x":1}',
+    b'{"a":[1],"model":"m","x":1}',
+    b'{"model":"m","x":1,"model":"late"}',
+    b'{"model":"m","x":1,"\\u006dodel":"late"}',
+    b'{"model":"m"}',
+    b' {"model":"m"}\n',
+    b'[{"model":"m"}]',
+    b'"model"',
+    b"{}",
+]
+
+
+@given(st.lists(st.sampled_from(ODD)))
+def test_names_in_answers_that_look_alike(bodies: list[bytes]) -> None:
+    naming = NamePreset(b'"N"', streams=False)
+    for body in bodies:
+        told = naming.answer(body)
+        assert json.loads(told) == json.loads(renamed(body, b'"N"') or body)
+        assert b"late" not in told
 
 
 def test_callers_who_see_models_of_their_own_share_what_is_worked_out() -> None:
