@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from ..bodies.outline import Fields
-from .fields import NULL, Raw, is_text
+from .fields import NULL, QUOTE, Raw
 from .response_objects import Frame, new_id
 from .wire import encode
 
@@ -117,7 +117,7 @@ def plain_completion(body: bytes, model: str) -> bytes | None:
     if not isinstance(said, Said) or (thoughts and isinstance(thoughts[0], Said)):
         return None
     text, usage = said.content[0].text, response.usage
-    if not is_text(text):
+    if memoryview(text)[0] != QUOTE:
         return None
     more = b"" if usage is None else _chat_usage(usage)
     carried = response.service_tier, response.metadata, response.moderation
@@ -144,7 +144,7 @@ def plain_response(body: bytes, frame: Frame) -> bytes | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     text, usage, tier = completion.choices[0].message.content, completion.usage, completion.service_tier
-    if not is_text(text):
+    if memoryview(text)[0] != QUOTE:
         return None
     return _RESPONSE % (
         frame.id.encode(),

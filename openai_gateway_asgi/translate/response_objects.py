@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -51,7 +52,7 @@ class Frame(msgspec.Struct, gc=False):
     request: Mapping[str, Raw]
     """What is repeated of the client's own body (``ECHOED``), as far as it says something."""
     model: str
-    id: str = msgspec.field(default_factory=lambda: new_id("resp"))
+    id: str = msgspec.field(default_factory=partial(new_id, "resp"))
     created: int = 0
     service_tier: str | None = None
 

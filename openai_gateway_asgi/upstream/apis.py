@@ -70,7 +70,7 @@ class Apis:
 
         Where an upstream seems to have neither, its own answer says more than a guess.
         """
-        spoken = upstream.spoken_for(model)
+        spoken = upstream.surely_speaks or upstream.spoken_for(model)
         if spoken is None:
             if api == CHAT and upstream.is_openai and _needs_responses(bare(model), payload, via):
                 return RESPONSES
