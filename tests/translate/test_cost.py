@@ -19,7 +19,7 @@ from openai_gateway_asgi.translate.translation import to_chat, to_responses
 from openai_gateway_asgi.translate.wire import encode
 from tests.support.operations import operations
 
-PAIRS = [("plain", "to-responses", 620, 250), ("plain-responses", "to-chat", 800, 180)]
+PAIRS = [("plain", "to-responses", 560, 250), ("plain-responses", "to-chat", 750, 180)]
 """The profile that is not translated, the one that is, and how many instructions a small call and an event may have
 more."""
 
@@ -83,4 +83,4 @@ def test_a_tool(said_in: str) -> None:
             return operations(lambda: to_chat(payload, upstream, "m", dialect))
         return operations(lambda: to_responses(payload, upstream, "m"))
 
-    assert (cost_of_tools(24) - cost_of_tools(8)) / 16 < 130
+    assert (cost_of_tools(24) - cost_of_tools(8)) / 16 < 110
