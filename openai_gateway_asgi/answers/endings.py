@@ -7,13 +7,14 @@ does behind that is no matter of the answer's.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
 import msgspec
 
 from ..bodies.payload import Payload
-from ..http.sse import Event, events_in, last_boundary
+from ..http.sse import Event, events_in, last_boundary, last_events
 from .error_names import GAVE_UP
 from .upstream_errors import Said, error_in_data, error_in_events
 
@@ -124,9 +125,13 @@ class Course:
         first = len(events)
         for sign in (self._sign, b"error", DONE):
             at = ahead.get(sign)
-            if at is None:  # from behind, which is twice as fast: most are not there
-                at = -1 if events.rfind(sign, start) >= 0 else len(events)
-            if at < start:
+            if at is None:  # from behind, which is twice as fast: most are not there, or once, near the end
+                at = events.rfind(sign, start)
+                if at < 0:
+                    at = len(events)
+                elif events.rfind(sign, start, at) >= 0:
+                    at = events.find(sign, start)
+            elif at < start:
                 at = events.find(sign, start)
                 at = len(events) if at < 0 else at
             ahead[sign] = at
@@ -168,10 +173,14 @@ class Course:
         """Whether a chat is over by ``[DONE]`` alone: no choice had finished."""
         return self.state is State.WHOLE and not self._finished and self._operation in CHAT
 
-    def doubt(self, events: bytes) -> None:
+    def doubt(self, pieces: Sequence[bytes]) -> None:
         """A look at the last events before ``[DONE]``, where that is so: servers write it behind failures too, in words
-        by which nobody looks for any while a stream goes on."""
-        self.said = error_in_events(events)
+        by which nobody looks for any while a stream goes on. A chunk of the answer right before it, or before its
+        usage, leaves no doubt."""
+        last = [_choices_of(event) for event in events_in(last_events(pieces, 2))][-2:]
+        if None not in last and any(last):
+            return
+        self.said = error_in_events(last_events(pieces))
         if self.said is not None:
             self.state = State.FAILED
 
@@ -230,6 +239,13 @@ class Course:
             self._finished = set()
         self._finished.add(index)
         return len(self._finished)
+
+
+def _choices_of(event: Event) -> list[Any] | None:
+    """Of a chunk that says nothing of an error; None of anything else."""
+    value = decoded(event.data) if event.data.rfind(b"error") < 0 else None
+    choices = value.get("choices") if isinstance(value, dict) else None
+    return choices if isinstance(choices, list) else None
 
 
 def _error_in(event: Event, value: Any) -> Said | None:

@@ -49,6 +49,9 @@ MORE_WORDS = 30.0
 """The same of a stream that has gone on behind that: some say with every event that it was the last, and think between
 them (Gemini behind one-api, new-api or gcli2api); agents finish a choice in each of their rounds."""
 
+NEAR = 256
+"""Bytes before ``[DONE]`` in which its event begins, of nearly every server."""
+
 _COLON = b":"[0]
 
 
@@ -227,8 +230,11 @@ class Events:
         elif not self._told:
             self._clocks.shown()
         if course.is_doubtful:
-            before = last_boundary(whole[: whole.rfind(MARK, 0, end)])
-            course.doubt(last_events((*self._exchange.tail, self._client.unsent, whole[:before])))
+            mark = whole.rfind(MARK, 0, end)
+            near = max(0, mark - NEAR)
+            behind = last_boundary(whole[near:mark])
+            before = near + behind if behind else last_boundary(whole[:mark])
+            course.doubt((*self._exchange.tail, self._client.unsent, whole[:before]))
             end = end if course.state is State.WHOLE else before
         if course.state is State.FAILED:
             return await self._fail(whole[:end])
@@ -296,7 +302,7 @@ class Events:
             if understood and tells(self._operation, event, value):
                 self._tell()
         if course.is_doubtful:
-            course.doubt(last_events((*self._exchange.tail, self._client.unsent)))
+            course.doubt((*self._exchange.tail, self._client.unsent))
             if course.state is State.FAILED:
                 return await self._fail(b"")
         if not self._told and (said := error_in_events(self._client.unsent + rest)) is not None:

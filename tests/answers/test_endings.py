@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -271,3 +272,31 @@ def test_with_several_choices_each_event_is_looked_at() -> None:
     course.learn(DELTA)
     assert not DELTA.endswith(course.usual)
     assert course.notable(DELTA)
+
+
+CHUNK = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": null}]}\n\n'
+COUNTED = b'data: {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}\n\n'
+TOLD_FLAT = b'data: {"detail": "Out of memory"}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "state"),
+    [
+        (CHUNK, State.WHOLE),
+        (CHUNK * 40, State.WHOLE),
+        (CHUNK + COUNTED, State.WHOLE),
+        (TOLD_FLAT, State.FAILED),
+        (CHUNK * 3 + TOLD_FLAT, State.FAILED),
+        (CHUNK * 3 + TOLD_FLAT + COUNTED, State.FAILED),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_done_without_a_finish_is_doubted_by_what_stands_right_before_it(
+    before: bytes, state: State, pieces: int
+) -> None:
+    course = Course("createChatCompletion")
+    assert course.take_all(before + b"data: [DONE]\n\n") is State.WHOLE
+    assert course.is_doubtful
+    cuts = [len(before) * number // pieces for number in range(pieces + 1)]
+    course.doubt([before[begin:end] for begin, end in itertools.pairwise(cuts)])
+    assert course.state is state
