@@ -273,13 +273,13 @@ def last_events(pieces: Sequence[bytes], most: int = 16) -> bytes:
 
 def _start_of_last(data: bytes, most: int) -> int:
     mark = b"\r\n\r\n" if b"\r\n" in data[:_SHORT] else b"\n\n"
-    start, events = len(data), 0
-    while events <= most:
+    start, size, left = len(data), len(mark), most + 1
+    while left:
         if (start := data.rfind(mark, 0, start)) < 0:
             return -1
-        after = start + len(mark)
-        events += data[after : after + 1] != b":"
-    return start + len(mark)
+        if not data.startswith(b":", start + size):
+            left -= 1
+    return start + size
 
 
 def error_event(detail: Mapping[str, str | None], sequence_number: int = 0) -> bytes:

@@ -149,9 +149,12 @@ async def in_pieces(
 
     ``check`` is shown what is longer than others, one event mostly, and raises what it has against it.
     """
-    if events.rfind(sign_of(stages)) < 0:
+    sign = sign_of(stages)
+    last = events.rfind(sign)
+    if last < 0:
         return events + await ended(stages, b"") if over else events
-    changed, at, began = [], 0, monotonic()
+    at = last_boundary(events[:last]) if sign and events.rfind(sign, 0, last) < 0 else 0
+    changed, began = [events[:at]], monotonic()  # before the one event with the sign nothing changes
     while len(events) - at > IN_ONE_GO and (end := _end_near(events, at)) < len(events):
         if check is not None and end - at > LONG:
             await check(events[at:end])
