@@ -9,10 +9,7 @@ from __future__ import annotations
 from functools import partial
 from time import monotonic
 
-from ..config import Settings
 from ..errors import ClientDisconnected, GatewayError, UpstreamError, UpstreamUnavailable
-from ..exchange import Exchange
-from ..http.asgi import RawHeaders, Send
 from ..http.cancellation import Deadline
 from ..http.pacing import in_turns
 from ..http.sse import (
@@ -25,8 +22,9 @@ from ..http.sse import (
 )
 from ..http.stages import IN_ONE_GO as STAGED
 from ..http.stages import in_pieces, joined, next_number, sign_of, too_long
-from ..upstream.response_reads import Reads, upstream_failure
-from .answer_clocks import SLOW, Clocks
+from ..upstream.response_reads import upstream_failure
+from .answer_clocks import SLOW
+from .at_hand import Answer
 from .client_stream import ClientStream
 from .endings import CHAT, Course, State, choices_asked, decoded, is_done
 from .endings import DONE as MARK
@@ -49,33 +47,19 @@ MORE_WORDS = 30.0
 """The same of a stream that has gone on behind that: some say with every event that it was the last, and think between
 them (Gemini behind one-api, new-api or gcli2api); agents finish a choice in each of their rounds."""
 
-NEAR = 256
-"""Bytes before ``[DONE]`` in which its event begins, of nearly every server."""
-
 _COLON = b":"[0]
 
 
 class Events:
     """One attempt's stream."""
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        send: Send,
-        clocks: Clocks,
-        settings: Settings,
-        start: RawHeaders,
-        reads: Reads,
-        *,
-        whole: bool = False,
-    ) -> None:
-        """``start`` are those headers of the upstream that its client may see; ``whole``: all of it is held until it is
-        whole."""
-        self._exchange = exchange
-        self._send = send
-        self._clocks = clocks
-        self._settings = settings
-        self._reads = reads
+    def __init__(self, answer: Answer, *, whole: bool = False) -> None:
+        """``whole``: all of it is held until it is whole."""
+        self._exchange = exchange = answer.exchange
+        self._send = answer.send
+        self._clocks = answer.clocks
+        self._settings = settings = answer.settings
+        self._reads = answer.reads
         self._operation = exchange.upstream_match.endpoint.operation
         self._course = Course(self._operation, choices_asked(self._operation, exchange.attempt_payload))
         self._whole = whole
@@ -87,7 +71,7 @@ class Events:
         self._splitter = EventSplitter(
             self._longest if self._wholly else self._most if whole or exchange.may_switch else self._longest
         )
-        self._client = ClientStream(exchange, send, clocks, start)
+        self._client = ClientStream(exchange, answer.send, answer.clocks, answer.start)
         self._told = False
         """Whether something came that tells."""
         self._open = False
@@ -230,10 +214,7 @@ class Events:
         elif not self._told:
             self._clocks.shown()
         if course.is_doubtful:
-            mark = whole.rfind(MARK, 0, end)
-            near = max(0, mark - NEAR)
-            behind = last_boundary(whole[near:mark])
-            before = near + behind if behind else last_boundary(whole[:mark])
+            before = last_boundary(whole[: whole.rfind(MARK, 0, end)])
             course.doubt((*self._exchange.tail, self._client.unsent, whole[:before]))
             end = end if course.state is State.WHOLE else before
         if course.state is State.FAILED:

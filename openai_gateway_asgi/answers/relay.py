@@ -16,6 +16,7 @@ from ..http.headers import EVENT_STREAM, LONGEST_VALUE, OTHERS, challenges, medi
 from ..upstream.inflate import inflater
 from ..upstream.response_reads import Reads
 from .answer_clocks import Clocks
+from .at_hand import Answer
 from .endings import RESPONSES, RUNS, STREAMED
 from .error_model_names import names_behind
 from .events import WHOLE, Events
@@ -89,15 +90,15 @@ class Relay:
                 wanted = "a stream" if exchange.streams else "what was asked for"
                 raise UpstreamError(f"The upstream answered with a page instead of {wanted}.")
             whole = (exchange.upstream.commit or self._settings.commit) == "whole"
-            of_attempt = exchange, self._send, self._clocks, self._settings, start, reads
+            answer = Answer(exchange, self._send, self._clocks, self._settings, start, reads)
             streams = kind == EVENT_STREAM and exchange.method != "HEAD"
             if streams != exchange.streams and self._knows_what_was_asked(streams):
                 streams = await self._is_stream_after_all(reads)
             if streams:
-                await Events(*of_attempt, whole=whole).relay()
+                await Events(answer, whole=whole).relay()
             else:
                 most = WHOLE if whole else JSON_HELD
-                await relay_whole(*of_attempt, named=named, kind=kind, status=status, most=most)
+                await relay_whole(answer, named=named, kind=kind, status=status, most=most)
         except UpstreamError as refused:
             if refused.cause is None:
                 raise

@@ -12,13 +12,11 @@ from collections.abc import Awaitable
 from time import monotonic
 from urllib.parse import quote
 
-from ..config import Settings
 from ..exchange import Exchange
-from ..http.asgi import NamedHeaders, RawHeaders, Send
+from ..http.asgi import NamedHeaders, RawHeaders
 from ..http.pacing import others_after
 from ..http.stages import Stage, answered, too_long
-from ..upstream.response_reads import Reads
-from .answer_clocks import Clocks
+from .at_hand import Answer
 from .too_much import LIGHT
 from .untranslatable import check_of
 from .whole_json import HELD, cut_short, empty, is_json, judge, refuse_page, refuse_stored
@@ -37,24 +35,12 @@ EMPTY = (204, 304)
 """Statuses of answers that have no body (RFC 9110, 6.4.1)."""
 
 
-async def relay_whole(
-    exchange: Exchange,
-    send: Send,
-    clocks: Clocks,
-    settings: Settings,
-    start: RawHeaders,
-    reads: Reads,
-    *,
-    named: NamedHeaders,
-    kind: bytes,
-    status: int,
-    most: int = HELD,
-) -> None:
+async def relay_whole(answer: Answer, *, named: NamedHeaders, kind: bytes, status: int, most: int = HELD) -> None:
     """All of an answer, up to its end or the exception that ended it.
 
-    ``start`` are those headers of the upstream that its client may see, ``named`` all of them, ``kind`` is the media
-    type; of JSON ``most`` bytes are held.
+    ``named`` are all headers of the upstream, ``kind`` is the media type; of JSON ``most`` bytes are held.
     """
+    exchange, start, reads = answer.exchange, answer.start, answer.reads
     has_body = status not in EMPTY and exchange.method != "HEAD"
     if status in EMPTY and exchange.model and exchange.method != "HEAD" and not _may_be_silent(exchange):
         raise empty()
@@ -66,26 +52,23 @@ async def relay_whole(
         start += _location(named, exchange)
     first, is_held = None, has_body and (bool(stages) or (status == 200 and bool(exchange.model)))
     if is_held:
-        clocks.bounded = True  # what is stored may be long, and is watched for silence only
+        answer.clocks.bounded = True  # what is stored may be long, and is watched for silence only
         first = await reads.next()
         if first and len(first) == length and length <= most and is_json(kind) and not first.isspace():
-            await _relay_plain(first, exchange, send, clocks, start, named, status)
+            await _relay_plain(first, answer, named, status)
             return
     elif has_body and is_json(kind) and not exchange.upstream_match.endpoint.downloads:
         first = await reads.next()
         if first and len(first) == length:
             refuse_stored(exchange, first)
-    body = WholeBody(
-        exchange, send, clocks, settings, start, reads,
-        named=named, kind=kind, status=status, most=most, stages=stages, length=length,
-    )  # fmt: skip
+    coding = named.get(b"content-encoding")
+    body = WholeBody(answer, coding=coding, kind=kind, status=status, most=most, stages=stages, length=length)
     await body.relay(first, is_held=is_held)
 
 
-async def _relay_plain(
-    body: bytes, exchange: Exchange, send: Send, clocks: Clocks, start: RawHeaders, named: NamedHeaders, status: int
-) -> None:
+async def _relay_plain(body: bytes, answer: Answer, named: NamedHeaders, status: int) -> None:
     """JSON that came in one read, as nearly every answer of a model does."""
+    exchange, send, clocks, start = answer.exchange, answer.send, answer.clocks, answer.start
     opened = judge(exchange, body, coding=named.get(b"content-encoding"), is_named_json=True)
     if exchange.stages:
         changed = _changed(exchange, exchange.stages, body)
@@ -154,27 +137,22 @@ class WholeBody:
 
     def __init__(
         self,
-        exchange: Exchange,
-        send: Send,
-        clocks: Clocks,
-        settings: Settings,
-        start: RawHeaders,
-        reads: Reads,
+        answer: Answer,
         *,
-        named: NamedHeaders,
+        coding: bytes | None,
         kind: bytes,
         status: int,
         most: int,
         stages: tuple[Stage, ...],
         length: int | None,
     ) -> None:
-        self._exchange = exchange
-        self._send = send
-        self._clocks = clocks
-        self._settings = settings
-        self._start = start
-        self._reads = reads
-        self._coding = named.get(b"content-encoding")
+        self._exchange = answer.exchange
+        self._send = answer.send
+        self._clocks = answer.clocks
+        self._settings = answer.settings
+        self._start = answer.start
+        self._reads = answer.reads
+        self._coding = coding
         self._kind = kind
         self._status = status
         self._most = most

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from time import monotonic
 
-from ..answers.clients_words import in_clients_words
 from ..answers.endings import STREAMED
 from ..answers.lacking import Lacking, lacks_api
+from ..answers.translated_refusals import in_clients_words
 from ..api.conversations import API_OF, CONVERSING
 from ..config import Settings
 from ..errors import GatewayError
@@ -74,7 +74,7 @@ class SelectUpstream:
             held=call.held,
             translated=call.translated,
         )
-        counted: list[Place] = []
+        counted = set[Place]()
         asked: Try | None = None
         try:
             for this in tries:
@@ -93,7 +93,7 @@ class SelectUpstream:
             tries.forget()
 
     async def _answered(
-        self, this: Try, tries: Tries, counted: list[Place], scope: Scope, receive: Receive, send: Send
+        self, this: Try, tries: Tries, counted: set[Place], scope: Scope, receive: Receive, send: Send
     ) -> bool:
         exchange, memory, began = Exchange.of(scope), self._memory, monotonic()
         if not self._can_be_asked(exchange, this, tries):
@@ -137,11 +137,7 @@ class SelectUpstream:
                 if learned and self._can_be_asked(exchange, this, tries):
                     tries.failed(error)
                     continue  # the same attempt: nobody has seen the call yet
-                ended = self._attempts.end(exchange, error)
-                if self._desk is not None and exchange.reservation is not None and not exchange.told:
-                    self._desk.release(exchange.reservation, ended)
-                places, now = self._places(exchange), monotonic()
-                memory.failed(places, exchange, error, began, now, blame=lambda: _blame(exchange), counted=counted)
+                self._note_failure(exchange, error, began, counted)
                 if exchange.told:
                     raise error from error.__cause__
                 if not learned:
@@ -155,6 +151,15 @@ class SelectUpstream:
         if memory:
             self._note_end(exchange, began)
         return True
+
+    def _note_failure(self, exchange: Exchange, error: GatewayError, began: float, counted: set[Place]) -> None:
+        ended = self._attempts.end(exchange, error)
+        if self._desk is not None and exchange.reservation is not None and not exchange.told:
+            self._desk.release(exchange.reservation, ended)
+        self._memory.failed(
+            self._places(exchange), exchange, error, began, monotonic(),
+            blame=lambda: _blame(exchange), counted=counted,
+        )  # fmt: skip
 
     async def _entered(self, reservation: Reservation, exchange: Exchange, this: Try) -> GatewayError | None:
         """What limits by upstream, and those of a fallback, have against the attempt."""

@@ -14,7 +14,7 @@ class Translate:
     """Says the call in the API of the upstream at hand, and has the answer told in the client's.
 
     Each attempt is translated anew, from the client's own body; what becomes of a refusal is told by whoever makes the
-    attempts (``answers/clients_words.py``). ``event_limit``: bytes of an answer that may be kept.
+    attempts (``answers/translated_refusals.py``). ``event_limit``: bytes of an answer that may be kept.
     """
 
     def __init__(self, app: ASGIApp, *, event_limit: int) -> None:

@@ -59,14 +59,19 @@ class Response(msgspec.Struct, gc=False):
     moderation: Raw = NULL
 
 
-class Message(msgspec.Struct, gc=False):
-    content: Raw
+class OneText(msgspec.Struct, gc=False, kw_only=True):
+    """A message, or a delta of one, that has nothing beside its ``content``."""
+
     refusal: Nothing = None
     annotations: Nothing = None
     tool_calls: Nothing = None
     function_call: None = None
     reasoning_content: Nothing = None
     reasoning: Nothing = None
+
+
+class Message(OneText, gc=False, kw_only=True):
+    content: Raw
 
 
 class Choice(msgspec.Struct, gc=False):

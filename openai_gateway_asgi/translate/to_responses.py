@@ -12,7 +12,7 @@ from ..errors import UpstreamError
 from ..http.pacing import others_after
 from ..http.stages import too_long
 from .chat_answer import failure_in
-from .plain import Nothing, plain_response
+from .plain import OneText, plain_response
 from .response_objects import Frame
 from .responses_answer import response_of
 from .responses_stream import ResponsesStream
@@ -103,14 +103,8 @@ _TEXT_EVENT = (
 )
 
 
-class _Delta(msgspec.Struct, gc=False):
+class _Delta(OneText, gc=False, kw_only=True):
     content: Annotated[str, msgspec.Meta(min_length=1)]
-    refusal: Nothing = None
-    annotations: Nothing = None
-    tool_calls: Nothing = None
-    function_call: None = None
-    reasoning_content: Nothing = None
-    reasoning: Nothing = None
 
 
 class _Choice(msgspec.Struct, gc=False):

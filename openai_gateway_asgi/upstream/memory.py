@@ -93,7 +93,7 @@ class Memory:
         now: float,
         *,
         blame: Callable[[], Blame],
-        counted: list[Place],
+        counted: set[Place],
     ) -> None:
         """``counted``: the places where this request's failures have been counted already; the next does not count."""
         failure = classify(error)
@@ -110,7 +110,7 @@ class Memory:
                 breaker.rest(now, seconds)
             elif place not in counted:
                 breaker.failed(call, began, now, times=times, limited=limited, silent=failure in SILENT)
-            counted.append(place)
+            counted.add(place)
             self._keep(place, breaker)
             if was_closed and breaker.state(now) is State.OPEN:
                 self._told(place, State.OPEN, breaker.open_until - now)

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bench import in_process
 from openai_gateway_asgi import Gateway, Limit, Price, Upstream, User, everyone
 from tests.support.operations import operations
 
@@ -28,38 +29,6 @@ LIMITS = [
 PRICES = {f"m{number}": Price(input="2.50", output="10", cached="1.25") for number in range(100)} | {
     "m": Price(input="2.50", output="10", cached="1.25")
 }
-HEADERS = [(b"host", b"app.test"), (b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]
-
-
-async def call(gateway: Gateway) -> None:
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": "/v1/chat/completions",
-        "raw_path": b"/v1/chat/completions",
-        "query_string": b"",
-        "root_path": "",
-        "headers": HEADERS,
-        "client": ("127.0.0.1", 1),
-        "server": ("app.test", 80),
-        "state": {},
-    }
-    messages = [{"type": "http.request", "body": BODY, "more_body": False}]
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        if not messages:
-            await asyncio.Event().wait()
-        return messages.pop()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await gateway(scope, receive, send)
-    assert sent[0]["status"] == 200
 
 
 def cost_of(users: int = 1, **options: Any) -> int:
@@ -76,8 +45,8 @@ def cost_of(users: int = 1, **options: Any) -> int:
     )
     try:
         for _ in range(users + 3):
-            loop.run_until_complete(call(gateway))
-        return min(operations(lambda: loop.run_until_complete(call(gateway))) for _ in range(5))
+            loop.run_until_complete(in_process._call(gateway, BODY))
+        return min(operations(lambda: loop.run_until_complete(in_process._call(gateway, BODY))) for _ in range(5))
     finally:
         loop.run_until_complete(gateway.aclose())
         loop.close()

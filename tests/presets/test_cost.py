@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import pytest
 
 from bench import in_process
-from tests.support.operations import operations
-
-
-def cost_of(profile: str, *, stream: bool = False, user: str = "someone") -> int:
-    """Of a call, at its least: some calls begin something anew."""
-    loop = asyncio.new_event_loop()
-    gateway, body = in_process.profiles()[profile](), in_process._body(stream=stream, user=user)
-
-    def call() -> Any:
-        return loop.run_until_complete(in_process._call(gateway, body))
-
-    try:
-        for _ in range(3):
-            call()
-        return min(operations(call) for _ in range(3))
-    finally:
-        loop.run_until_complete(gateway.aclose())
-        loop.close()
+from tests.support.call_costs import EVENTS, cost_of
 
 
 @pytest.mark.parametrize(("profile", "most"), [("alias", 255), ("preset", 585)])
@@ -38,7 +18,6 @@ def test_a_stream_pays_for_its_name_by_the_event_and_little_for_its_beginning() 
     """As counted on Python 3.11: 77 an event, which takes some 0.7 us, and 775 beside them."""
     short, long = (cost_of("alias", stream=True, user=user) for user in ("someone", "a long one"))
     plain, plain_long = (cost_of("plain", stream=True, user=user) for user in ("someone", "a long one"))
-    events = len(in_process.LONG_STREAM) - len(in_process.STREAM)
-    an_event = ((long - plain_long) - (short - plain)) / events
+    an_event = ((long - plain_long) - (short - plain)) / EVENTS
     assert an_event < 85
     assert short - plain - an_event * len(in_process.STREAM) < 850

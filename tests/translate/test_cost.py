@@ -6,35 +6,21 @@ of a stream, whose code is warm, a third of that.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
-from bench import in_process as bench
 from openai_gateway_asgi import Upstream
 from openai_gateway_asgi.bodies.payload import Payload
 from openai_gateway_asgi.translate.dialect import Dialect
 from openai_gateway_asgi.translate.translation import to_chat, to_responses
 from openai_gateway_asgi.translate.wire import encode
+from tests.support.call_costs import EVENTS, cost_of
 from tests.support.operations import operations
 
 PAIRS = [("plain", "to-responses", 560, 250), ("plain-responses", "to-chat", 750, 180)]
 """The profile that is not translated, the one that is, and how many instructions a small call and an event may have
 more."""
-
-
-def cost_of(profile: str, *, stream: bool, user: str = "someone") -> int:
-    said = bench.SAID_IN.get(profile, "messages")
-    body = bench._body(stream=stream, user=user, said=said)
-    app = bench.profiles()[profile]()
-    with asyncio.Runner() as runner:
-        call = lambda: runner.run(bench._call(app, body))  # noqa: E731
-        for _ in range(20):
-            call()
-        cost = min(operations(call) for _ in range(4))  # now and then a timer ends in between
-        runner.run(app.aclose())
-    return cost
 
 
 @pytest.mark.parametrize(("as_it_is", "translated", "most", "_"), PAIRS)
@@ -44,12 +30,11 @@ def test_a_small_call(as_it_is: str, translated: str, most: int, _: int) -> None
 
 @pytest.mark.parametrize(("as_it_is", "translated", "_", "most"), PAIRS)
 def test_an_event(as_it_is: str, translated: str, _: int, most: int) -> None:
-    events = len(bench.LONG_STREAM) - len(bench.STREAM)
     costs = [
         cost_of(profile, stream=True, user="a long one") - cost_of(profile, stream=True)
         for profile in (translated, as_it_is)
     ]
-    assert (costs[0] - costs[1]) / events < most
+    assert (costs[0] - costs[1]) / EVENTS < most
 
 
 def test_what_is_not_translated_costs_nothing_more() -> None:

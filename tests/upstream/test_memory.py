@@ -33,7 +33,7 @@ class Calls:
     ) -> None:
         for _ in range(times):
             error = UpstreamError("no", headers=headers).because(Cause("status"), failure)
-            self.memory.failed(places, object(), error, now, now, blame=lambda: Blame(user, body), counted=[])
+            self.memory.failed(places, object(), error, now, now, blame=lambda: Blame(user, body), counted=set())
 
     def rest(self, places: Places, now: float = 1.0, *, alone: bool = False) -> Rest | None:
         return self.memory.enter(places, object(), now, alone=alone)
@@ -83,7 +83,7 @@ def test_a_limit_that_says_until_when_is_kept_at_once_and_says_how_long(calls: C
 
 
 def test_what_the_attempts_of_one_request_fail_with_counts_once(calls: Calls) -> None:
-    counted: list[Place] = []
+    counted = set[Place]()
     for _ in range(10):
         error = UpstreamError("no").because(Cause("status"), Failure.OVERLOADED)
         calls.memory.failed(at(), "call", error, 1.0, 1.0, blame=lambda: Blame(1, 1), counted=counted)
